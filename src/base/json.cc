@@ -1,0 +1,66 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace aeterna {
+
+Result<Json> parse_json(std::string_view text, std::string_view what) {
+    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) {
+        return make_error(ErrorCode::kProtocol, fmt::format("{} sent what is not JSON", what));
+    }
+    return value;
+}
+
+std::string dump_json(const Json& value) {
+    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string dump_json_pretty(const Json& value) {
+    return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+const Json* find_member(const Json& object, std::string_view key) {
+    if (!object.is_object()) return nullptr;
+    const auto found = object.find(key);
+    if (found == object.end() || found->is_null()) return nullptr;
+    return &*found;
+}
+
+std::optional<std::string> find_string(const Json& object, std::string_view key) {
+    const Json* member = find_member(object, key);
+    if (member == nullptr || !member->is_string()) return std::nullopt;
+    return member->get<std::string>();
+}
+
+std::optional<std::int64_t> find_integer(const Json& object, std::string_view key) {
+    const Json* member = find_member(object, key);
+    if (member == nullptr || !member->is_number_integer()) return std::nullopt;
+    return member->get<std::int64_t>();
+}
+
+std::optional<std::int64_t> find_integer_or_text(const Json& object, std::string_view key) {
+    if (const auto number = find_integer(object, key)) return number;
+    const auto text = find_string(object, key);
+    if (!text) return std::nullopt;
+    std::int64_t number = 0;
+    const auto [end, code] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (code != std::errc{} || end != text->data() + text->size()) return std::nullopt;
+    return number;
+}
+
+std::optional<double> find_number(const Json& object, std::string_view key) {
+    const Json* member = find_member(object, key);
+    if (member == nullptr || !member->is_number()) return std::nullopt;
+    return member->get<double>();
+}
+
+std::optional<bool> find_boolean(const Json& object, std::string_view key) {
+    const Json* member = find_member(object, key);
+    if (member == nullptr || !member->is_boolean()) return std::nullopt;
+    return member->get<bool>();
+}
+
+}  // namespace aeterna

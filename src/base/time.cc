@@ -1,0 +1,143 @@
+#include "base/time.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <ctime>
+#include <string>
+
+namespace aeterna {
+namespace {
+
+std::tm utc(WallTime time) {
+    const std::time_t seconds =
+        std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    return parts;
+}
+
+long milliseconds_of(WallTime time) {
+    const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+    return static_cast<long>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(time - whole).count());
+}
+
+// Reads exactly `digits` decimal digits at `position`; false if something else is there.
+bool read_digits(std::string_view text, std::size_t position, std::size_t digits, int& value) {
+    if (position + digits > text.size()) return false;
+    const char* first = text.data() + position;
+    const auto [end, code] = std::from_chars(first, first + digits, value);
+    return code == std::errc{} && end == first + digits && *first != '-';
+}
+
+Error bad_time(std::string_view text) {
+    return make_error(ErrorCode::kUsage, fmt::format("'{}' is not a time", text),
+                      "Write it with an offset, such as 2026-03-01T10:00:00Z.");
+}
+
+}  // namespace
+
+Duration from_seconds(double seconds) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+std::string format_time(WallTime time) {
+    const std::tm parts = utc(time);
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
+                       parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                       milliseconds_of(time));
+}
+
+std::string format_clock(WallTime time) {
+    const std::tm parts = utc(time);
+    return fmt::format("{:02}:{:02}:{:02}.{:03}", parts.tm_hour, parts.tm_min, parts.tm_sec,
+                       milliseconds_of(time));
+}
+
+Result<WallTime> parse_time(std::string_view text) {
+    std::tm parts{};
+    int year = 0, month = 0;
+    const bool shape = text.size() >= 20 && text[4] == '-' && text[7] == '-' &&
+                       (text[10] == 'T' || text[10] == ' ') && text[13] == ':' && text[16] == ':';
+    if (!shape || !read_digits(text, 0, 4, year) || !read_digits(text, 5, 2, month) ||
+        !read_digits(text, 8, 2, parts.tm_mday) || !read_digits(text, 11, 2, parts.tm_hour) ||
+        !read_digits(text, 14, 2, parts.tm_min) || !read_digits(text, 17, 2, parts.tm_sec)) {
+        return bad_time(text);
+    }
+    if (month < 1 || month > 12 || parts.tm_mday < 1 || parts.tm_mday > 31 || parts.tm_hour > 23 ||
+        parts.tm_min > 59 || parts.tm_sec > 60) {
+        return bad_time(text);
+    }
+    parts.tm_year = year - 1900;
+    parts.tm_mon = month - 1;
+    std::size_t position = 19;
+    std::int64_t nanoseconds = 0;
+    if (text[position] == '.') {
+        ++position;
+        std::int64_t unit = 100'000'000;
+        const std::size_t first = position;
+        for (; position < text.size() && text[position] >= '0' && text[position] <= '9'; ++position) {
+            nanoseconds += unit * (text[position] - '0');
+            unit /= 10;
+        }
+        if (position == first) return bad_time(text);
+    }
+    const std::string_view offset = text.substr(position);
+    int offset_minutes = 0;
+    if (offset != "Z" && offset != "z") {
+        int hours = 0, minutes = 0;
+        if (offset.size() != 6 || (offset[0] != '+' && offset[0] != '-') || offset[3] != ':' ||
+            !read_digits(offset, 1, 2, hours) || !read_digits(offset, 4, 2, minutes)) {
+            return bad_time(text);
+        }
+        offset_minutes = (hours * 60 + minutes) * (offset[0] == '-' ? -1 : 1);
+    }
+    const int day = parts.tm_mday;
+    const std::time_t seconds = timegm(&parts);
+    if (parts.tm_mday != day) return bad_time(text);  // 31 April rolled over
+    return WallTime(std::chrono::seconds(seconds - offset_minutes * 60)) +
+           std::chrono::duration_cast<WallTime::duration>(std::chrono::nanoseconds(nanoseconds));
+}
+
+std::string format_duration(Duration duration) {
+    const double seconds = to_seconds(duration);
+    const double size = std::abs(seconds);
+    if (size < 1e-3) return fmt::format("{:.0f} us", seconds * 1e6);
+    if (size < 1.0) return fmt::format("{:.0f} ms", seconds * 1e3);
+    if (size < 59.95) return fmt::format("{:.1f} s", seconds);
+    const auto whole = static_cast<long long>(std::llround(size));
+    const char* sign = seconds < 0 ? "-" : "";
+    if (whole < 3600) return fmt::format("{}{} min {} s", sign, whole / 60, whole % 60);
+    if (whole < 86400) return fmt::format("{}{} h {} min", sign, whole / 3600, whole % 3600 / 60);
+    return fmt::format("{}{} d {} h", sign, whole / 86400, whole % 86400 / 3600);
+}
+
+Result<Duration> parse_duration(std::string_view text) {
+    double number = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    double scale = 0;
+    if (unit == "ms") scale = 1e-3;
+    if (unit == "s") scale = 1;
+    if (unit == "m" || unit == "min") scale = 60;
+    if (unit == "h") scale = 3600;
+    if (unit == "d") scale = 86400;
+    const bool fits = number >= 0 && number * scale <= 36500.0 * 86400;
+    if (code != std::errc{} || scale == 0 || !std::isfinite(number) || !fits) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is not a duration", text),
+                          "Write a number with a unit: 500ms, 5s, 15m, 6h or 7d.");
+    }
+    return from_seconds(number * scale);
+}
+
+std::int64_t to_unix_us(WallTime time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+WallTime from_unix_us(std::int64_t microseconds) {
+    return WallTime(std::chrono::microseconds(microseconds));
+}
+
+}  // namespace aeterna

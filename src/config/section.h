@@ -1,0 +1,64 @@
+// Section: one mapping of the stack file, read strictly. Every key that is read is remembered; keys that nobody
+// read, duplicate keys and wrong types are errors with file and line. Errors stick: readers return defaults and
+// the first error is reported by the root's finish(). YAML stays inside section.cc.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "env/files.h"
+#include "env/net.h"
+
+namespace aeterna::config {
+
+class Section {
+  public:
+    // Parses a document whose root is a mapping. kConfiguration with file and line otherwise.
+    [[nodiscard]] static Result<Section> parse(const std::string& text, const std::string& file_name);
+
+    [[nodiscard]] bool has(const std::string& key) const;
+    // Required forms report a missing key.
+    [[nodiscard]] std::string required_text(const std::string& key);
+    [[nodiscard]] std::string text(const std::string& key, const std::string& fallback);
+    // One of `allowed`.
+    [[nodiscard]] std::string word(const std::string& key, const std::string& fallback,
+                                   const std::vector<std::string>& allowed);
+    [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t fallback, std::int64_t minimum,
+                                       std::int64_t maximum);
+    [[nodiscard]] bool boolean(const std::string& key, bool fallback);
+    [[nodiscard]] Duration duration(const std::string& key, Duration fallback);
+    [[nodiscard]] env::Endpoint required_endpoint(const std::string& key);
+    [[nodiscard]] std::optional<env::Endpoint> endpoint(const std::string& key);
+    [[nodiscard]] std::vector<std::string> texts(const std::string& key);
+    // `key_file: PATH` or `key_environment: NAME`; a literal `key: …` is refused (secrets do not belong into the
+    // stack file). Empty when none is given. Reads the file now.
+    [[nodiscard]] Secret secret(const std::string& key, env::Files& files);
+    // A nested mapping; an empty section when missing.
+    [[nodiscard]] Section section(const std::string& key);
+    // A list of mappings; empty when missing.
+    [[nodiscard]] std::vector<Section> list(const std::string& key);
+    // A mapping of mappings, in file order.
+    [[nodiscard]] std::vector<std::pair<std::string, Section>> children(const std::string& key);
+
+    // Reports a semantic error at `key`'s line.
+    void fail(const std::string& key, const std::string& message);
+    // The first error anywhere in the document, or an unknown key anywhere. Call it on any section, last.
+    [[nodiscard]] Status finish() const;
+    // "stack.yaml:12".
+    [[nodiscard]] std::string location() const;
+
+  private:
+    struct Document;
+    struct Node;
+    Section(std::shared_ptr<Document> document, std::shared_ptr<Node> node);
+    std::shared_ptr<Document> document_;
+    std::shared_ptr<Node> node_;
+};
+
+}  // namespace aeterna::config

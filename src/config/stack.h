@@ -1,0 +1,76 @@
+// The stack file: what lives and dies together. The common part is read here; each store reads its own section
+// (StoreSection::settings) when it is opened, so that adding a store changes nothing here.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/section.h"
+
+namespace aeterna::config {
+
+struct Objectives {
+    Duration rto{};
+    Duration rpo{};
+};
+
+// What one node's processes are on a host and how they are started again.
+struct HostProcess {
+    std::string node;                    // "patroni-1"
+    std::string pid_file;                // first line = pid
+    std::vector<std::string> start;      // argv that starts it and returns; run without a shell
+};
+
+struct Host {
+    std::string name;      // "host-1"
+    std::string site;      // availability zone
+    std::string executor;  // "local" | "none" (ssh, kubernetes: later)
+    std::vector<HostProcess> processes;
+};
+
+struct StoreSection {
+    std::string name;  // "postgres"
+    Objectives objectives;
+    // Words of actions that need no question: "heartbeat", "failover", "switchover", "drill" …
+    std::vector<std::string> approvals;
+    Section settings;  // the same section, for the store's own keys
+    [[nodiscard]] bool is_approved(const std::string& action) const;
+};
+
+struct EtcdSettings {
+    std::vector<std::string> endpoints;  // "http://127.0.0.1:2379"
+    std::string user;
+    Secret password;
+    env::TlsOptions tls;
+};
+
+struct Stack {
+    std::string name;
+    std::string file;             // absolute path of the stack file; empty for one made in memory
+    std::string state_directory;  // journal, ledgers, post-mortems
+    Objectives objectives;        // overall
+    std::vector<Host> hosts;
+    std::vector<StoreSection> stores;
+    std::optional<EtcdSettings> etcd;
+    std::string prometheus_url;                // empty = none
+    std::optional<env::Endpoint> serve_listen; // where `serve` answers: /metrics, /status, /healthz
+    std::string lab_directory;                 // set by `lab`: this stack is a lab
+
+    [[nodiscard]] const StoreSection* find_store(const std::string& name) const;
+    [[nodiscard]] const Host* host_of(const std::string& node) const;
+};
+
+// Loads and checks the common part. A wrong file gives kConfiguration with "file:line: what"; a missing one says
+// where stacks are looked for. Call `Stack::stores[i].settings.finish()` after the stores have read theirs.
+[[nodiscard]] Result<Stack> load_stack(const std::string& path, env::Files& files);
+
+// --stack NAME|FILE, else $AETERNA_DR_STACK, else /etc/aeterna-dr/stack.yaml. A NAME (no '/', no ".yaml") is
+// /etc/aeterna-dr/NAME.yaml. Never the current folder: the file decides what gets fenced.
+[[nodiscard]] std::string resolve_stack_path(const std::string& option, env::Files& files);
+
+// $STATE_DIRECTORY, else $XDG_STATE_HOME/aeterna-dr, else $HOME/.local/state/aeterna-dr.
+[[nodiscard]] std::string default_state_directory(env::Files& files);
+
+}  // namespace aeterna::config

@@ -1,0 +1,32 @@
+// ActorLock: one acting aeterna-dr per stack, held per execution. Over etcd (a lease) where the stack has one, else a
+// lock file in the state directory. The lock carries the intent, so that a second one knows what the first had begun.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config/stack.h"
+#include "env/env.h"
+
+namespace aeterna::engine {
+
+// Released by the destructor (best effort; the lease ends by itself otherwise).
+class ActorLockHold {
+  public:
+    virtual ~ActorLockHold() = default;
+    // False once the lease could not be renewed: acting must stop.
+    [[nodiscard]] virtual bool is_held() const = 0;
+};
+
+class ActorLock {
+  public:
+    virtual ~ActorLock() = default;
+    // kLocked when another one acts; the message names it and its intent. kUnavailable when etcd does not answer.
+    [[nodiscard]] virtual Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& intent,
+                                                                         const env::Context& context) = 0;
+};
+
+// The etcd key is /aeterna-dr/<stack name>/actor.
+[[nodiscard]] std::unique_ptr<ActorLock> make_actor_lock(const config::Stack& stack, const env::Env& env);
+
+}  // namespace aeterna::engine

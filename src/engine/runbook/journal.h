@@ -1,0 +1,105 @@
+// Journal: what was intended, done and seen, durable before anything is touched. One SQLite file per stack
+// (sqlite_journal.cc), shared by `serve` and the commands; the simulation brings its own.
+// Every put/append is durable when it returns. Errors: kIo, kLocked (busy beyond 5 s).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "engine/detect/monitor.h"
+#include "engine/status.h"
+
+namespace aeterna::engine {
+
+enum class ExecutionState {
+    kRunning, kAwaitingApproval, kSucceeded, kFailed, kRefused, kUnknown, kAborted,
+};
+[[nodiscard]] std::string_view execution_state_name(ExecutionState state);
+[[nodiscard]] Result<ExecutionState> execution_state_from_name(std::string_view name);
+
+struct ExecutionRecord {
+    std::string id;  // "exec-20261123T101500Z-3f2a": sorts by time
+    std::string runbook;
+    std::string store;
+    Json parameters = Json::object();
+    std::string trigger;  // "cli", "incident:<id>", "drill:<id>"
+    ExecutionState state = ExecutionState::kRunning;
+    WallTime started_at{};
+    std::optional<WallTime> ended_at;
+    std::size_t next_step = 0;      // index of the first step that is not done
+    Json facts = Json::object();
+    std::string summary;            // the outcome or the proposal, one line
+    std::optional<Error> error;
+};
+
+struct StepRecord {
+    std::string execution_id;
+    std::size_t index = 0;
+    std::string step;
+    std::string phase;    // check apply verify undo progress
+    std::string outcome;  // started done skipped failed unknown refused awaiting_approval note
+    Effect effect = Effect::kNone;
+    WallTime at{};
+    std::string detail;
+};
+
+// The inverse of a fault, written before the fault is injected.
+struct FaultRecord {
+    std::string id;
+    std::string drill_id;
+    std::string store;
+    std::string kind;   // kill | pause
+    std::string state;  // intended | injected | healed
+    Json inverse = Json::object();  // what heal needs: host, nodes, processes
+    WallTime at{};
+};
+
+struct DrillRecord {
+    std::string id;
+    std::string drill;  // "q1"
+    std::string state;  // running | finished | aborted | healed
+    WallTime started_at{};
+    std::optional<WallTime> ended_at;
+    Json parameters = Json::object();
+    Json scorecard;  // the contract's JSON once finished
+};
+
+class Journal {
+  public:
+    virtual ~Journal() = default;
+
+    virtual Status put_execution(const ExecutionRecord& execution) = 0;  // insert or replace
+    [[nodiscard]] virtual Result<std::optional<ExecutionRecord>> execution(const std::string& id) = 0;
+    // Newest first.
+    [[nodiscard]] virtual Result<std::vector<ExecutionRecord>> executions(std::size_t limit) = 0;
+    virtual Status append_step(const StepRecord& record) = 0;
+    [[nodiscard]] virtual Result<std::vector<StepRecord>> steps(const std::string& execution_id) = 0;
+
+    virtual Status put_incident(const IncidentSummary& incident) = 0;
+    // Newest first; only those open or closed at or after `since`.
+    [[nodiscard]] virtual Result<std::vector<IncidentSummary>> incidents(WallTime since, std::size_t limit) = 0;
+
+    virtual Status append_event(const StoreEvent& event) = 0;
+    // Oldest first, both ends included.
+    [[nodiscard]] virtual Result<std::vector<StoreEvent>> events(WallTime from, WallTime to) = 0;
+
+    virtual Status put_fault(const FaultRecord& fault) = 0;
+    [[nodiscard]] virtual Result<std::vector<FaultRecord>> unhealed_faults() = 0;
+
+    virtual Status put_drill(const DrillRecord& drill) = 0;
+    [[nodiscard]] virtual Result<std::optional<DrillRecord>> drill(const std::string& id) = 0;
+    [[nodiscard]] virtual Result<std::vector<DrillRecord>> drills(std::size_t limit) = 0;
+};
+
+// Creates the file (0600) and its directory (0700) when missing. A journal written by a newer version is refused
+// with kConfiguration.
+[[nodiscard]] Result<std::unique_ptr<Journal>> open_sqlite_journal(const std::string& path);
+
+// "<prefix>-20261123T101500Z-3f2a".
+[[nodiscard]] std::string make_record_id(std::string_view prefix, WallTime now, std::uint64_t random);
+
+}  // namespace aeterna::engine

@@ -1,0 +1,71 @@
+// Step: the unit of action. check (read-only) → apply → verify (re-reads the world) → undo. The runner journals the
+// intent, durable, before apply; after a crash it asks check again, so check must recognise its own finished work,
+// and apply must be safe to repeat. Steps are built from a runbook's name and parameters alone, never from memory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "env/env.h"
+
+namespace aeterna::engine {
+
+enum class Risk {
+    kReadOnly,    // looks and waits
+    kReversible,  // changes something that undo takes back
+    kDisruptive,  // clients notice
+};
+[[nodiscard]] std::string_view risk_name(Risk risk);
+
+struct StepSpec {
+    std::string_view name;  // "redis.pause_writes" = redis/steps/pause_writes.cc
+    std::string_view help;  // one line
+    Risk risk = Risk::kReadOnly;
+    Duration timeout{};     // for check, apply and verify together
+    bool has_undo = false;
+};
+
+// What a step works with. `facts` is the execution's memory: journaled after each phase, shared by its steps,
+// there again after a crash. Keys are "<step or topic>.<name>".
+struct StepContext {
+    env::Context context;
+    Json& facts;
+    std::function<void(const std::string&)> progress;  // one line for people; also journaled
+};
+
+enum class CheckOutcome {
+    kReady,        // apply may run
+    kAlreadyDone,  // the world is as this step wants it: apply and verify are skipped
+};
+
+class Step {
+  public:
+    virtual ~Step() = default;
+    [[nodiscard]] virtual const StepSpec& spec() const = 0;
+    // What it will do to what, for the plan: "pause writes on redis-2 for at most 15 s".
+    [[nodiscard]] virtual std::string describe() const = 0;
+    // kGuardRefused: it must not be done now (message says why). kAwaitingApproval: a person has to decide; the
+    // message is the proposal with its reason. Never changes anything.
+    [[nodiscard]] virtual Result<CheckOutcome> check(StepContext& step) = 0;
+    // An error's effect says whether the world changed. kUnknown: the runner goes to verify before it judges.
+    virtual Status apply(StepContext& step) = 0;
+    // Re-reads the world. An error here after a good apply is a failed step; kTimeout/kDeadline: unknown.
+    virtual Status verify(StepContext& step) = 0;
+    // Takes apply back; idempotent. Only called when spec().has_undo.
+    virtual Status undo(StepContext&) { return {}; }
+};
+
+struct Runbook {
+    std::string name;     // "failover"
+    std::string store;    // "redis"
+    std::string purpose;  // one line
+    // The word that a standing approval must carry for the disruptive part; empty when nothing is changed.
+    std::string approval;
+    std::vector<std::unique_ptr<Step>> steps;
+};
+
+}  // namespace aeterna::engine

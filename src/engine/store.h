@@ -1,0 +1,58 @@
+// Store: everything the engines, the commands and the drills want of one store. app/registry.cc lists the modules.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/stack.h"
+#include "engine/detect/monitor.h"
+#include "engine/drill/drill_store.h"
+#include "engine/runbook/step.h"
+
+namespace aeterna::engine {
+
+struct RunbookInfo {
+    std::string name;  // "failover", "switchover"
+    std::string help;
+};
+
+// One line of `config check`.
+struct ConfigFinding {
+    enum class Level { kOk, kWarning, kError };
+    Level level = Level::kOk;
+    std::string subject;  // "postgres-1 SQL"
+    std::string message;
+    std::string hint;
+};
+
+class Store {
+  public:
+    virtual ~Store() = default;
+    [[nodiscard]] virtual const std::string& name() const = 0;
+    [[nodiscard]] virtual const config::Objectives& objectives() const = 0;
+    [[nodiscard]] virtual std::unique_ptr<Monitor> make_monitor() = 0;
+    [[nodiscard]] virtual std::vector<RunbookInfo> runbooks() const = 0;
+    // Parameters: "candidate" (switchover), "old_primary" (failover, from the incident). kNotFound for an unknown
+    // name, kUsage for bad parameters. No I/O.
+    [[nodiscard]] virtual Result<Runbook> make_runbook(const std::string& name, const Json& parameters) = 0;
+    [[nodiscard]] virtual std::unique_ptr<DrillStore> make_drill_store() = 0;
+    // Asks the live servers; one finding per thing looked at.
+    [[nodiscard]] virtual std::vector<ConfigFinding> check_config(const env::Context& context) = 0;
+    // SQL, ACL lines and the like that create the roles with just the rights that we need, as text for people.
+    [[nodiscard]] virtual std::string least_privilege() const = 0;
+};
+
+class StoreModule {
+  public:
+    virtual ~StoreModule() = default;
+    [[nodiscard]] virtual std::string_view name() const = 0;
+    // Reads the store's own settings (strictly, through `section.settings`). kConfiguration. No network.
+    // `stack` and `env` must outlive the store.
+    [[nodiscard]] virtual Result<std::unique_ptr<Store>> open(const config::Stack& stack,
+                                                              const config::StoreSection& section,
+                                                              const env::Env& env) const = 0;
+};
+
+}  // namespace aeterna::engine

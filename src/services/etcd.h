@@ -1,0 +1,70 @@
+// etcd v3 through its gRPC gateway (JSON over HTTP, prefix /v3; keys and values base64, 64-bit integers as text).
+// Reads are linearizable unless said otherwise. Endpoints are tried in turn within the context.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "config/stack.h"
+#include "env/env.h"
+
+namespace aeterna::services {
+
+struct EtcdKeyValue {
+    std::string key;
+    std::string value;
+    std::int64_t create_revision = 0;
+    std::int64_t mod_revision = 0;
+    std::int64_t lease = 0;  // 0 = none
+};
+
+struct EtcdMemberHealth {
+    std::string endpoint;
+    bool answered = false;
+    bool has_leader = false;  // /health says "true" only with a leader
+    std::string reason;       // why not
+};
+
+struct EtcdLease {
+    std::int64_t id = 0;
+    std::int64_t ttl_seconds = -1;          // remaining; -1 = expired or unknown
+    std::int64_t granted_ttl_seconds = 0;
+};
+
+class Etcd {
+  public:
+    Etcd(config::EtcdSettings settings, const env::Env& env);
+
+    // Nothing when the key does not exist. `serializable` accepts a stale answer of one member.
+    [[nodiscard]] Result<std::optional<EtcdKeyValue>> get(const std::string& key, const env::Context& context,
+                                                          bool serializable = false);
+    [[nodiscard]] Result<std::vector<EtcdKeyValue>> list(const std::string& prefix, const env::Context& context);
+    [[nodiscard]] Result<EtcdLease> lease_time_to_live(std::int64_t lease, const env::Context& context);
+    [[nodiscard]] Result<std::int64_t> grant_lease(std::int64_t ttl_seconds, const env::Context& context);
+    Status keep_alive(std::int64_t lease, const env::Context& context);
+    Status revoke_lease(std::int64_t lease, const env::Context& context);
+    // Creates the key under the lease if it does not exist; false with the present value otherwise.
+    struct CreateResult {
+        bool created = false;
+        std::string present_value;
+    };
+    [[nodiscard]] Result<CreateResult> create(const std::string& key, const std::string& value,
+                                              std::int64_t lease, const env::Context& context);
+    // Deletes the key when its lease is `lease`; false when it was another's.
+    [[nodiscard]] Result<bool> remove_if_lease(const std::string& key, std::int64_t lease,
+                                               const env::Context& context);
+    // Every endpoint's own opinion; each asked with its own time-out.
+    [[nodiscard]] std::vector<EtcdMemberHealth> health(Duration timeout, const env::Context& context);
+    [[nodiscard]] const std::vector<std::string>& endpoints() const { return settings_.endpoints; }
+
+  private:
+    [[nodiscard]] Result<Json> call(const std::string& path, const Json& body, const env::Context& context);
+
+    config::EtcdSettings settings_;
+    const env::Env& env_;
+};
+
+}  // namespace aeterna::services
