@@ -1,0 +1,146 @@
+#include "engine/drill/fault.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "hosts/executor.h"
+
+namespace aeterna::engine {
+namespace {
+
+Json to_json(const std::vector<env::ProcessId>& processes) {
+    Json json = Json::array();
+    for (const env::ProcessId& id : processes) json.push_back({{"pid", id.pid}, {"start", id.start_ticks}});
+    return json;
+}
+
+std::vector<env::ProcessId> processes_of(const Json& inverse) {
+    std::vector<env::ProcessId> processes;
+    const Json* list = find_member(inverse, "processes");
+    if (list == nullptr || !list->is_array()) return processes;
+    for (const Json& item : *list) {
+        const auto pid = find_integer(item, "pid"), start = find_integer(item, "start");
+        if (pid && start) {
+            processes.push_back({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
+        }
+    }
+    return processes;
+}
+
+std::vector<std::string> texts_of(const Json& inverse, std::string_view key) {
+    std::vector<std::string> texts;
+    const Json* list = find_member(inverse, key);
+    if (list == nullptr || !list->is_array()) return texts;
+    for (const Json& item : *list) {
+        if (item.is_string()) texts.push_back(item.get<std::string>());
+    }
+    return texts;
+}
+
+Result<std::unique_ptr<hosts::Executor>> executor_for(const config::Stack& stack, const std::string& node,
+                                                      const env::Env& env) {
+    const config::Host* host = stack.host_of(node);
+    if (host == nullptr) {
+        return make_error(ErrorCode::kConfiguration, fmt::format("no host has the node '{}'", node),
+                          "Add it to a host's processes in the stack file.");
+    }
+    return hosts::make_executor(*host, env);
+}
+
+// Every process of the nodes now, each once. Nodes that do not run are left out.
+Result<std::vector<env::ProcessId>> find_all(const config::Stack& stack, const std::vector<std::string>& nodes,
+                                             const env::Env& env, const env::Context& context) {
+    std::vector<env::ProcessId> all;
+    for (const std::string& node : nodes) {
+        AETERNA_ASSIGN(const auto executor, executor_for(stack, node, env));
+        const auto found = executor->find(node, context);
+        if (!found && found.error().code == ErrorCode::kNotFound) continue;
+        if (!found) return found.error();
+        for (const env::ProcessId& id : found->processes) {
+            if (std::find(all.begin(), all.end(), id) == all.end()) all.push_back(id);
+        }
+    }
+    return all;
+}
+
+}  // namespace
+
+FaultInjector::FaultInjector(const config::Stack& stack, Journal& journal, const env::Env& env)
+    : stack_(stack), journal_(journal), env_(env) {}
+
+Result<FaultRecord> FaultInjector::prepare(const std::string& drill_id, const std::string& store,
+                                           FaultKind kind, const FaultTarget& target,
+                                           const env::Context& context) {
+    AETERNA_ASSIGN(const auto processes, find_all(stack_, target.hit, env_, context));
+    if (processes.empty()) {
+        return make_error(ErrorCode::kNotFound, fmt::format("nothing of '{}' runs here", target.primary),
+                          "Check the pid files in the stack file's hosts.");
+    }
+    FaultRecord fault;
+    fault.id = make_record_id("fault", env_.clock.wall_now(), env_.random.next());
+    fault.drill_id = drill_id;
+    fault.store = store;
+    fault.kind = fault_kind_name(kind);
+    fault.state = "intended";
+    fault.at = env_.clock.wall_now();
+    fault.inverse = {{"primary", target.primary},
+                     {"hit", target.hit},
+                     {"start", target.start},
+                     {"processes", to_json(processes)}};
+    AETERNA_TRY(journal_.put_fault(fault));
+    return fault;
+}
+
+Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
+    const std::vector<std::string> hit = texts_of(fault.inverse, "hit");
+    if (hit.empty()) return make_error(ErrorCode::kInternal, "the fault names no node");
+    AETERNA_ASSIGN(const auto executor, executor_for(stack_, hit.front(), env_));
+    std::vector<env::ProcessId> processes = processes_of(fault.inverse);
+    if (fault.kind == "kill") {
+        AETERNA_TRY(executor->kill({hit.front(), processes}, context));
+    } else {
+        AETERNA_TRY(executor->pause({hit.front(), processes}, context));
+        while (env_.clock.remaining(context) > Duration::zero()) {
+            AETERNA_ASSIGN(const auto now_there, find_all(stack_, hit, env_, context));
+            std::vector<env::ProcessId> fresh;
+            for (const env::ProcessId& id : now_there) {
+                if (std::find(processes.begin(), processes.end(), id) == processes.end()) fresh.push_back(id);
+            }
+            if (fresh.empty()) break;
+            processes.insert(processes.end(), fresh.begin(), fresh.end());
+            fault.inverse["processes"] = to_json(processes);
+            AETERNA_TRY(journal_.put_fault(fault));
+            AETERNA_TRY(executor->pause({hit.front(), fresh}, context));
+        }
+    }
+    fault.state = "injected";
+    return journal_.put_fault(fault);
+}
+
+Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {
+    if (fault.kind == "pause") {
+        std::vector<env::ProcessId> processes = processes_of(fault.inverse);
+        std::reverse(processes.begin(), processes.end());
+        for (const env::ProcessId& id : processes) {
+            // Gone is healed too: the start below brings the node back.
+            if (const Status resumed = env_.processes.signal(id, SIGCONT);
+                !resumed && resumed.error().code != ErrorCode::kNotFound) {
+                return wrap_error(resumed.error(), fmt::format("could not continue process {}", id.pid));
+            }
+        }
+    }
+    for (const std::string& node : texts_of(fault.inverse, "start")) {
+        AETERNA_ASSIGN(const auto executor, executor_for(stack_, node, env_));
+        if (const Status started = executor->start(node, context); !started) {
+            return wrap_error(started.error(), fmt::format("could not start '{}'", node));
+        }
+    }
+    fault.state = "healed";
+    return journal_.put_fault(fault);
+}
+
+}  // namespace aeterna::engine

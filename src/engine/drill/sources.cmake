@@ -1,0 +1,6 @@
+set(AETERNA_ENGINE_DRILL_SOURCES
+    drill/fault.cc
+    drill/ledger.cc
+    drill/scorecard.cc
+    drill/statistics.cc
+    drill/workload.cc)
