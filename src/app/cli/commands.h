@@ -1,0 +1,22 @@
+// The table of commands: each is one file in this folder. A command that is not built yet is not listed.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace aeterna::app {
+
+class Session;
+
+void add_config_command(CLI::App& app, Session& session);
+void add_execution_command(CLI::App& app, Session& session);
+void add_failover_command(CLI::App& app, Session& session);
+void add_incident_command(CLI::App& app, Session& session);
+void add_lab_command(CLI::App& app, Session& session);
+void add_runbook_command(CLI::App& app, Session& session);
+void add_serve_command(CLI::App& app, Session& session);
+void add_status_command(CLI::App& app, Session& session);
+void add_switchover_command(CLI::App& app, Session& session);
+
+}  // namespace aeterna::app
