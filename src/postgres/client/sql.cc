@@ -1,0 +1,100 @@
+// The statements of sql.h.
+#include "postgres/client/sql.h"
+
+#include <cctype>
+
+#include "base/strings.h"
+
+namespace aeterna::postgres {
+
+namespace {
+
+// A replica's own control file lags behind its stream, so the WAL receiver's timeline comes first; on a primary the
+// name of the present segment begins with the timeline.
+constexpr const char* kObserve = R"(
+SELECT pg_is_in_recovery(),
+       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END
+        - '0/0'::pg_lsn)::bigint,
+       (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::bigint,
+       CASE WHEN pg_is_in_recovery()
+            THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver LIMIT 1),
+                          (SELECT timeline_id FROM pg_control_checkpoint()))
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+       (SELECT system_identifier FROM pg_control_system()),
+       (SELECT status FROM pg_stat_wal_receiver LIMIT 1))";
+
+constexpr const char* kBeat = R"(
+INSERT INTO aeterna_dr.heartbeat AS h (watcher, beats, at) VALUES ($1, 1, clock_timestamp())
+ON CONFLICT (watcher) DO UPDATE SET beats = h.beats + 1, at = clock_timestamp())";
+
+constexpr const char* kMakeHeartbeat = R"(
+CREATE TABLE IF NOT EXISTS aeterna_dr.heartbeat
+  (watcher text PRIMARY KEY, beats bigint NOT NULL, at timestamptz NOT NULL))";
+
+std::optional<std::int64_t> integer_at(const env::SqlRows& rows, std::size_t column) {
+    const auto text = rows.first(column);
+    return text ? to_integer(*text) : std::nullopt;
+}
+
+bool is_missing_relation(const Error& error) {
+    const std::string state = sqlstate_of(error);
+    return state == "42P01" || state == "3F000";
+}
+
+}  // namespace
+
+Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context) {
+    AETERNA_ASSIGN(env::SqlRows rows, connection.query(kObserve, {}, context));
+    const auto recovery = rows.first(0);
+    if (!recovery) return make_error(ErrorCode::kProtocol, "the server answered without a row");
+    SqlView view;
+    view.in_recovery = *recovery == "t";
+    view.lsn = integer_at(rows, 1);
+    if (view.in_recovery) view.received = integer_at(rows, 2);
+    view.timeline = integer_at(rows, 3);
+    view.system_identifier = rows.first(4).value_or("");
+    view.receiver_status = rows.first(5).value_or("");
+    return view;
+}
+
+Status beat(env::SqlConnection& connection, const std::string& watcher, const env::Context& context) {
+    auto written = connection.query(kBeat, {watcher}, context);
+    if (written) return {};
+    if (!is_missing_relation(written.error())) return std::move(written).error();
+    // The schema may exist where the role may not create one: ask first, or CREATE fails on the missing right.
+    AETERNA_ASSIGN(env::SqlRows schema, connection.query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
+    if (schema.first() == "t") {
+        AETERNA_TRY(connection.query("CREATE SCHEMA IF NOT EXISTS aeterna_dr", {}, context));
+    }
+    AETERNA_TRY(connection.query(kMakeHeartbeat, {}, context));
+    AETERNA_TRY(connection.query(kBeat, {watcher}, context));
+    return {};
+}
+
+Result<Answerer> who_answers(env::SqlConnection& connection, const env::Context& context) {
+    AETERNA_ASSIGN(env::SqlRows rows,
+                   connection.query("SELECT host(inet_server_addr()) || ':' || inet_server_port(), "
+                                    "pg_is_in_recovery()",
+                                    {}, context));
+    return Answerer{rows.first(0).value_or(""), rows.first(1) == "t"};
+}
+
+std::string sqlstate_of(const Error& error) {
+    // The adapter writes the five characters somewhere into the message: the first word of five upper-case
+    // letters and digits with at least one digit.
+    const std::string& text = error.message;
+    for (std::size_t i = 0; i + 5 <= text.size(); ++i) {
+        if (i > 0 && std::isalnum(static_cast<unsigned char>(text[i - 1]))) continue;
+        if (i + 5 < text.size() && std::isalnum(static_cast<unsigned char>(text[i + 5]))) continue;
+        bool fits = true, has_digit = false;
+        for (std::size_t k = i; k < i + 5; ++k) {
+            const auto c = static_cast<unsigned char>(text[k]);
+            fits = fits && (std::isdigit(c) || std::isupper(c));
+            has_digit = has_digit || std::isdigit(c);
+        }
+        if (fits && has_digit) return text.substr(i, 5);
+    }
+    return error.cause ? sqlstate_of(*error.cause) : "";
+}
+
+}  // namespace aeterna::postgres

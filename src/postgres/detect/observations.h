@@ -1,0 +1,123 @@
+// What the probes of PostgreSQL saw, as values with time. A failed look is an observation too, and it matters how it
+// failed: "refused" is a kernel that spoke (strong), "silent" is nothing at all (weak).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "postgres/client/dcs.h"
+#include "postgres/client/patroni_json.h"
+#include "postgres/client/sql.h"
+
+namespace aeterna::postgres {
+
+enum class Answer {
+    kNever,        // not asked yet, or too long ago to count
+    kAnswered,     // a valid answer
+    kRefused,      // connection refused or reset: the host lives, the process does not
+    kSilent,       // time-out, no route
+    kUnavailable,  // the server answered that it cannot serve now (starting up, shutting down, full)
+    kRejected,     // it answered with another error: authentication, read-only, wrong protocol
+};
+[[nodiscard]] std::string_view answer_name(Answer answer);
+// How an error of a probe counts.
+[[nodiscard]] Answer answer_of(const Error& error);
+
+// Everything known without the value's type.
+struct Look {
+    Answer answer = Answer::kNever;
+    MonoTime started{};  // of the newest run
+    MonoTime at{};       // its end
+    MonoTime since{};    // start of the first of the unbroken row of equal answers
+    int repeats = 0;     // length of that row
+    std::string error;   // one line, empty when answered
+
+    [[nodiscard]] bool answered() const { return answer == Answer::kAnswered; }
+    [[nodiscard]] bool refused_twice() const { return answer == Answer::kRefused && repeats >= 2; }
+};
+
+template <class T>
+struct Observation : Look {
+    std::optional<T> value;  // only when answered
+};
+
+struct ConnectView {
+    bool tcp_accepted = false;
+};
+
+struct ClientView {
+    std::string answerer;  // node name, or the address when it is not in the stack file
+    bool in_recovery = false;
+    bool wrote = false;  // a heartbeat row went through; else only read
+};
+
+struct ExporterSample {
+    std::string instance;
+    std::optional<double> up;      // Prometheus could scrape the exporter
+    std::optional<double> pg_up;   // the exporter could ask PostgreSQL
+};
+
+struct ExporterView {
+    std::vector<ExporterSample> samples;  // empty = unknown, never "down"
+};
+
+struct NodeObservations {
+    Observation<PatroniNode> rest;
+    Observation<PatroniCluster> cluster;  // this agent's view of all members
+    Observation<SqlView> sql;             // over a kept connection
+    Observation<ConnectView> connect;     // TCP and a new session each time
+    Observation<bool> heartbeat;          // true: a row was written; false: it is a replica
+    // Start of the unbroken row of answers "not in recovery"; meaningful while that is the newest answer.
+    MonoTime primary_since{};
+};
+
+struct Snapshot {
+    std::map<std::string, NodeObservations> nodes;  // by node name
+    Observation<DcsView> dcs;
+    Observation<std::vector<services::EtcdMemberHealth>> etcd_health;
+    Observation<ExporterView> exporter;
+    Observation<ClientView> client;
+};
+
+// How often each vantage is asked and how long it may take: also what "stale" means.
+struct Rhythm {
+    Duration period;
+    Duration timeout;
+    // A look older than this tells nothing about now.
+    [[nodiscard]] constexpr Duration stale_after() const { return 3 * period + timeout; }
+};
+inline constexpr Rhythm kRestRhythm{500ms, 1s};
+inline constexpr Rhythm kClusterRhythm{2s, 1s};
+inline constexpr Rhythm kSqlRhythm{500ms, 1s};
+inline constexpr Rhythm kConnectRhythm{2s, 1s};
+inline constexpr Rhythm kHeartbeatRhythm{1s, 2s};
+inline constexpr Rhythm kDcsRhythm{500ms, 1s};
+inline constexpr Rhythm kEtcdHealthRhythm{2s, 2s};
+inline constexpr Rhythm kExporterRhythm{2s, 2s};
+inline constexpr Rhythm kClientRhythm{1s, 2s};
+
+// Folds a newer look into an observation.
+template <class T>
+void fold(Observation<T>& observation, Result<T> outcome, MonoTime started, MonoTime at) {
+    const Answer answer = outcome ? Answer::kAnswered : answer_of(outcome.error());
+    if (answer != observation.answer || observation.repeats == 0) {
+        observation.since = started;
+        observation.repeats = 0;
+    }
+    observation.answer = answer;
+    observation.repeats++;
+    observation.started = started;
+    observation.at = at;
+    if (outcome) {
+        observation.value = std::move(*outcome);
+        observation.error.clear();
+    } else {
+        observation.value.reset();
+        observation.error = outcome.error().to_string();
+    }
+}
+
+}  // namespace aeterna::postgres

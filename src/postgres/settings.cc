@@ -1,0 +1,111 @@
+// Reading the postgres section: every key of docs/stack-file.md, nothing else.
+#include "postgres/settings.h"
+
+#include <set>
+
+namespace aeterna::postgres {
+
+namespace {
+
+std::string without_final_slash(std::string url) {
+    while (!url.empty() && url.back() == '/') url.pop_back();
+    return url;
+}
+
+NodeSettings read_node(config::Section& section, const config::Stack& stack) {
+    NodeSettings node;
+    node.name = section.required_text("name");
+    node.agent = section.text("agent", "");
+    node.member = section.text("member", node.name);
+    node.address = section.required_endpoint("address");
+    node.patroni_url = without_final_slash(section.required_text("patroni"));
+    if (node.agent.empty()) node.agent = "patroni@" + node.name;
+    if (!node.patroni_url.empty() && node.patroni_url.rfind("http://", 0) != 0 &&
+        node.patroni_url.rfind("https://", 0) != 0) {
+        section.fail("patroni", "'" + node.patroni_url + "' is not an http or https address");
+    }
+    if (const config::Host* host = stack.host_of(node.name)) {
+        node.host = host->name;
+        node.site = host->site;
+    }
+    return node;
+}
+
+std::vector<NodeSettings> read_nodes(config::Section& section, const config::Stack& stack) {
+    std::vector<NodeSettings> nodes;
+    std::set<std::string> names, members;
+    for (config::Section& item : section.list("nodes")) {
+        NodeSettings node = read_node(item, stack);
+        if (!names.insert(node.name).second) item.fail("name", "two nodes are named '" + node.name + "'");
+        if (!members.insert(node.member).second) {
+            item.fail("member", "two nodes have the member name '" + node.member + "'");
+        }
+        nodes.push_back(std::move(node));
+    }
+    if (nodes.empty()) section.fail("nodes", "at least one node is needed");
+    return nodes;
+}
+
+std::string key_prefix(std::string name_space, const std::string& scope) {
+    name_space = without_final_slash(std::move(name_space));
+    if (name_space.empty() || name_space.front() != '/') name_space.insert(name_space.begin(), '/');
+    return (name_space == "/" ? "" : name_space) + "/" + scope + "/";
+}
+
+}  // namespace
+
+const NodeSettings* Settings::find(const std::string& node) const {
+    for (const NodeSettings& candidate : nodes) {
+        if (candidate.name == node) return &candidate;
+    }
+    return nullptr;
+}
+
+const NodeSettings* Settings::find_member(const std::string& member) const {
+    for (const NodeSettings& candidate : nodes) {
+        if (candidate.member == member) return &candidate;
+    }
+    return nullptr;
+}
+
+std::string Settings::node_of_member(const std::string& member) const {
+    const NodeSettings* node = find_member(member);
+    return node ? node->name : member;
+}
+
+env::SqlTarget Settings::sql_target(const env::Endpoint& endpoint) const {
+    env::SqlTarget target;
+    target.endpoint = endpoint;
+    target.user = user;
+    target.password = password;
+    target.database = database;
+    target.ssl_mode = ssl_mode;
+    target.ssl_root_certificate = ssl_root_certificate;
+    return target;
+}
+
+Settings read_settings(const config::Stack& stack, const config::StoreSection& store, const env::Env& env) {
+    config::Section section = store.settings;
+    Settings settings;
+    settings.stack_name = stack.name;
+    settings.objectives = store.objectives;
+    settings.heartbeat_approved = store.is_approved("heartbeat");
+    settings.scope = section.required_text("scope");
+    settings.key_prefix = key_prefix(section.text("namespace", "/service"), settings.scope);
+    settings.user = section.text("user", "aeterna_dr");
+    settings.password = section.secret("password", env.files);
+    settings.database = section.text("database", "postgres");
+    settings.ssl_mode = section.word("ssl_mode", "prefer",
+                                     {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"});
+    settings.ssl_root_certificate = section.text("ssl_root_certificate", "");
+    settings.client = section.endpoint("client");
+    settings.exporter_job = section.text("exporter_job", "");
+    settings.patroni_user = section.text("patroni_user", "");
+    settings.patroni_password = section.secret("patroni_password", env.files);
+    settings.etcd = stack.etcd;
+    settings.prometheus_url = without_final_slash(stack.prometheus_url);
+    settings.nodes = read_nodes(section, stack);
+    return settings;
+}
+
+}  // namespace aeterna::postgres

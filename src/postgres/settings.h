@@ -1,0 +1,56 @@
+// The postgres section of the stack file (docs/stack-file.md), read strictly and turned into values. Mistakes stick
+// in the section and are reported by the document's finish(); what is returned then must not be acted on.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/stack.h"
+#include "env/env.h"
+#include "env/sql.h"
+
+namespace aeterna::postgres {
+
+// One PostgreSQL server and the Patroni agent beside it.
+struct NodeSettings {
+    std::string name;         // "postgres-1"
+    std::string agent;        // "patroni-1"
+    std::string member;       // the name under which Patroni knows it
+    env::Endpoint address;    // PostgreSQL
+    std::string patroni_url;  // "http://10.0.0.1:8008", no slash at the end
+    std::string host;         // "host-1"; empty when the stack file names no host for it
+    std::string site;
+};
+
+struct Settings {
+    std::string stack_name;
+    config::Objectives objectives;
+    bool heartbeat_approved = false;  // may we write rows into our own schema?
+    std::string scope;
+    std::string key_prefix;  // "/service/aeterna/"
+    std::string user;
+    Secret password;
+    std::string database;
+    std::string ssl_mode;
+    std::string ssl_root_certificate;
+    std::optional<env::Endpoint> client;  // what applications connect to
+    std::string exporter_job;             // empty: no exporter
+    std::string patroni_user;
+    Secret patroni_password;
+    std::optional<config::EtcdSettings> etcd;
+    std::string prometheus_url;
+    std::vector<NodeSettings> nodes;
+
+    [[nodiscard]] const NodeSettings* find(const std::string& node) const;
+    [[nodiscard]] const NodeSettings* find_member(const std::string& member) const;
+    // The node's name for a member's name; the member's own name when it is not in the stack file.
+    [[nodiscard]] std::string node_of_member(const std::string& member) const;
+    // How to log in at `endpoint` as our role.
+    [[nodiscard]] env::SqlTarget sql_target(const env::Endpoint& endpoint) const;
+};
+
+[[nodiscard]] Settings read_settings(const config::Stack& stack, const config::StoreSection& section,
+                                     const env::Env& env);
+
+}  // namespace aeterna::postgres
