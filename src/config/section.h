@@ -36,6 +36,8 @@ class Section {
     [[nodiscard]] env::Endpoint required_endpoint(const std::string& key);
     [[nodiscard]] std::optional<env::Endpoint> endpoint(const std::string& key);
     [[nodiscard]] std::vector<std::string> texts(const std::string& key);
+    // A file's or folder's path; a relative one starts at the stack file's folder.
+    [[nodiscard]] std::string path(const std::string& key, const std::string& fallback);
     // `key_file: PATH` or `key_environment: NAME`; a literal `key: …` is refused (secrets do not belong into the
     // stack file). Empty when none is given. Reads the file now.
     [[nodiscard]] Secret secret(const std::string& key, env::Files& files);
@@ -50,13 +52,19 @@ class Section {
     void fail(const std::string& key, const std::string& message);
     // The first error anywhere in the document, or an unknown key anywhere. Call it on any section, last.
     [[nodiscard]] Status finish() const;
+    // As finish(), but what lies beneath this section's `key` is left to a later finish().
+    [[nodiscard]] Status finish_except(const std::string& key) const;
     // "stack.yaml:12".
     [[nodiscard]] std::string location() const;
 
-  private:
-    struct Document;
+    struct Document;  // section.cc
     struct Node;
+
+  private:
     Section(std::shared_ptr<Document> document, std::shared_ptr<Node> node);
+    [[nodiscard]] Node* find(const std::string& key, bool required);
+    [[nodiscard]] Node* find_scalar(const std::string& key, bool required);
+    [[nodiscard]] std::string resolved(const std::string& path) const;
     std::shared_ptr<Document> document_;
     std::shared_ptr<Node> node_;
 };

@@ -1,0 +1,182 @@
+// The common part of the stack file: names, objectives, hosts, coordination. What a store needs beyond its
+// objectives and approvals stays unread here; the store reads it when it is opened.
+#include "config/stack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/strings.h"
+
+namespace aeterna::config {
+namespace {
+
+constexpr const char* kStackFolder = "/etc/aeterna-dr";
+constexpr std::size_t kStackFileLimitBytes = 1 << 20;
+
+bool is_name(const std::string& text) {
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    return !text.empty() && text.size() <= 63 && is_letter(text.front()) &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return is_letter(c) || c == '-'; });
+}
+
+constexpr const char* kNameRule = "only a-z, 0-9 and '-', starting with a letter or digit";
+
+bool is_http_url(const std::string& url) {
+    return url.starts_with("http://") || url.starts_with("https://");
+}
+
+// A file that gives objectives says both, so that a typing error cannot leave one at the default.
+Objectives read_objectives(Section& parent, Objectives fallback, bool both) {
+    if (!parent.has("objectives")) return fallback;
+    Section section = parent.section("objectives");
+    Objectives result;
+    result.rto = section.duration("rto", fallback.rto);
+    result.rpo = section.duration("rpo", fallback.rpo);
+    for (const char* key : {"rto", "rpo"}) {
+        if (both && !section.has(key)) section.fail(key, fmt::format("missing key '{}' in objectives", key));
+    }
+    if (result.rto <= Duration::zero()) section.fail("rto", "'rto' must be more than zero");
+    if (result.rpo < Duration::zero()) section.fail("rpo", "'rpo' must not be negative");
+    return result;
+}
+
+EtcdSettings read_etcd(Section section, env::Files& files) {
+    EtcdSettings etcd;
+    etcd.endpoints = section.texts("endpoints");
+    if (etcd.endpoints.empty()) section.fail("endpoints", "'endpoints' must name at least one etcd server");
+    for (const std::string& endpoint : etcd.endpoints) {
+        if (!is_http_url(endpoint)) {
+            section.fail("endpoints", fmt::format("'{}' is not an http:// or https:// address", one_line(endpoint)));
+        }
+    }
+    etcd.user = section.text("user", "");
+    etcd.password = section.secret("password", files);
+    etcd.tls.ca_file = section.path("ca_file", "");
+    etcd.tls.certificate_file = section.path("certificate_file", "");
+    etcd.tls.key_file = section.path("key_file", "");
+    return etcd;
+}
+
+Host read_host(Section& section, std::set<std::string>& hosts, std::set<std::string>& nodes) {
+    Host host;
+    host.name = section.required_text("name");
+    host.site = section.text("site", "");
+    host.executor = section.word("executor", "none", {"local", "none"});
+    if (!host.name.empty() && !hosts.insert(host.name).second) {
+        section.fail("name", fmt::format("duplicate host '{}'", host.name));
+    }
+    for (Section& entry : section.list("processes")) {
+        HostProcess process;
+        process.node = entry.required_text("node");
+        if (!entry.has("pid_file")) entry.fail("pid_file", "missing key 'pid_file'");
+        process.pid_file = entry.path("pid_file", "");
+        process.start = entry.texts("start");
+        if (!process.node.empty() && !nodes.insert(process.node).second) {
+            entry.fail("node", fmt::format("node '{}' is listed twice; a node lives on one host", process.node));
+        }
+        host.processes.push_back(std::move(process));
+    }
+    return host;
+}
+
+std::vector<StoreSection> read_stores(Section& root, const Objectives& overall) {
+    std::vector<StoreSection> stores;
+    for (auto& [name, section] : root.children("stores")) {
+        if (!is_name(name)) root.fail("stores", fmt::format("'{}' is no store name: {}", one_line(name), kNameRule));
+        const Objectives objectives = read_objectives(section, overall, true);
+        std::vector<std::string> approvals = section.texts("approvals");
+        stores.push_back(StoreSection{name, objectives, std::move(approvals), section});
+    }
+    if (stores.empty()) root.fail("stores", "'stores' must name at least one store");
+    return stores;
+}
+
+Stack read_stack(Section& root, env::Files& files) {
+    Stack stack;
+    stack.name = root.required_text("name");
+    if (!stack.name.empty() && !is_name(stack.name)) {
+        root.fail("name", fmt::format("'{}' is no stack name: {}", one_line(stack.name), kNameRule));
+    }
+    stack.state_directory = root.path("state_directory", "");
+    if (stack.state_directory.empty()) stack.state_directory = default_state_directory(files) + "/" + stack.name;
+    stack.objectives = read_objectives(root, {std::chrono::minutes(15), std::chrono::minutes(5)}, false);
+    if (root.has("etcd")) stack.etcd = read_etcd(root.section("etcd"), files);
+    if (root.has("prometheus")) {
+        Section prometheus = root.section("prometheus");
+        stack.prometheus_url = prometheus.required_text("url");
+        if (!is_http_url(stack.prometheus_url)) prometheus.fail("url", "'url' must start with http:// or https://");
+    }
+    if (root.has("serve")) stack.serve_listen = root.section("serve").required_endpoint("listen");
+    if (root.has("lab")) stack.lab_directory = root.section("lab").required_text("directory");
+    std::set<std::string> hosts, nodes;
+    for (Section& section : root.list("hosts")) stack.hosts.push_back(read_host(section, hosts, nodes));
+    stack.stores = read_stores(root, stack.objectives);
+    return stack;
+}
+
+}  // namespace
+
+bool StoreSection::is_approved(const std::string& action) const {
+    return std::find(approvals.begin(), approvals.end(), action) != approvals.end();
+}
+
+const StoreSection* Stack::find_store(const std::string& store) const {
+    for (const StoreSection& section : stores) {
+        if (section.name == store) return &section;
+    }
+    return nullptr;
+}
+
+const Host* Stack::host_of(const std::string& node) const {
+    for (const Host& host : hosts) {
+        for (const HostProcess& process : host.processes) {
+            if (process.node == node) return &host;
+        }
+    }
+    return nullptr;
+}
+
+Result<Stack> load_stack(const std::string& path, env::Files& files) {
+    const std::string file = files.canonical(path);
+    Result<std::string> text = files.read(file, kStackFileLimitBytes);
+    if (!text) {
+        const std::string hint = fmt::format(
+            "Give --stack NAME|FILE or set AETERNA_DR_STACK; a NAME is looked for as {}/NAME.yaml.", kStackFolder);
+        if (text.error().code == ErrorCode::kNotFound) {
+            return make_error(ErrorCode::kConfiguration, fmt::format("no stack file '{}'", path), hint);
+        }
+        Error error = wrap_error(text.error(), fmt::format("cannot read the stack file '{}'", path));
+        error.code = ErrorCode::kConfiguration;
+        error.hint = hint;
+        return error;
+    }
+    AETERNA_ASSIGN(Section root, Section::parse(*text, file));
+    Stack stack = read_stack(root, files);
+    stack.file = file;
+    AETERNA_TRY(root.finish_except("stores"));
+    return stack;
+}
+
+std::string resolve_stack_path(const std::string& option, env::Files& files) {
+    std::string chosen = option;
+    if (chosen.empty()) chosen = files.environment_variable("AETERNA_DR_STACK").value_or("");
+    if (chosen.empty()) return fmt::format("{}/stack.yaml", kStackFolder);
+    const bool is_file = chosen.find('/') != std::string::npos || chosen.ends_with(".yaml");
+    return is_file ? chosen : fmt::format("{}/{}.yaml", kStackFolder, chosen);
+}
+
+std::string default_state_directory(env::Files& files) {
+    // systemd gives a colon-separated list when StateDirectory= names several (systemd.exec(5)).
+    const std::string given = files.environment_variable("STATE_DIRECTORY").value_or("");
+    if (!given.empty()) return given.substr(0, given.find(':'));
+    // The XDG base directory specification: a relative path is invalid and ignored.
+    const std::string state = files.environment_variable("XDG_STATE_HOME").value_or("");
+    if (state.starts_with('/')) return state + "/aeterna-dr";
+    const std::string home = files.environment_variable("HOME").value_or("");
+    if (home.starts_with('/')) return home + "/.local/state/aeterna-dr";
+    return "/var/lib/aeterna-dr";
+}
+
+}  // namespace aeterna::config
