@@ -32,13 +32,14 @@ void normalise(std::vector<float>& vector) {
 }
 
 // Points of one record; nothing when any of them is malformed.
-std::optional<std::vector<std::pair<PointId, Point>>> parse_entries(const Json& list, const Collection& home) {
+std::optional<std::vector<std::pair<PointId, Point>>> parse_entries(const Json& list,
+                                                                    const Collection& home) {
     if (!list.is_array()) return std::nullopt;
     const bool cosine = find_string(home.config, "distance").value_or("") == "Cosine";
     std::vector<std::pair<PointId, Point>> entries;
     for (const Json& item : list) {
-        if (!item.is_array() || item.size() != 5 || !item[1].is_number_unsigned() || !item[2].is_boolean() ||
-            !item[3].is_array()) {
+        if (!item.is_array() || item.size() != 5 || !item[1].is_number_unsigned() ||
+            !item[2].is_boolean() || !item[3].is_array()) {
             return std::nullopt;
         }
         const auto id = point_id_from_json(item[0]);
@@ -119,7 +120,8 @@ Status Database::replay(const std::string& text) {
         Result<Json> record = parse_json(std::string_view(text).substr(start, end - start), "log");
         Result<bool> changed = record ? change(*record) : Result<bool>(record.error());
         if (!changed && changed.error().code != ErrorCode::kNotFound) {
-            return make_error(ErrorCode::kIo, fmt::format("line {}: {}", number, changed.error().message));
+            return make_error(ErrorCode::kIo,
+                              fmt::format("line {}: {}", number, changed.error().message));
         }
         start = end + 1;
     }
@@ -156,7 +158,8 @@ std::uint64_t Database::next_version() {
 Status Database::apply(const Json& record) {
     const std::lock_guard lock(mutex_);
     AETERNA_ASSIGN(const bool changed, change(record));
-    // A page-cache write: short enough to be made under the lock, and the log then has the order of the changes.
+    // A page-cache write: short enough to be made under the lock, and the log then has the order of
+    // the changes.
     return changed ? log_->append(dump_json(record) + "\n") : Status{};
 }
 
@@ -183,7 +186,8 @@ Result<bool> Database::change_collection(const std::string& name, const Json& re
     if (present == state_.collections.end() && state_.collections.size() >= kMaxCollections) {
         return make_error(ErrorCode::kUsage, "too many collections for a stand-in");
     }
-    Collection collection{*version, find_boolean(record, "dropped").value_or(false), *config, {}, {}};
+    Collection collection{
+        *version, find_boolean(record, "dropped").value_or(false), *config, {}, {}};
     for (const Json& peer : *peers) {
         if (!peer.is_number_unsigned()) return malformed("peers");
         collection.replicas[peer.get<std::uint64_t>()] = {"Active", *version};
@@ -197,7 +201,8 @@ Result<bool> Database::change_collection(const std::string& name, const Json& re
 Result<bool> Database::change_points(const std::string& name, const Json& record) {
     const auto found = state_.collections.find(name);
     if (found == state_.collections.end() || found->second.dropped) {
-        return make_error(ErrorCode::kNotFound, fmt::format("collection '{}' does not exist", name));
+        return make_error(ErrorCode::kNotFound,
+                          fmt::format("collection '{}' does not exist", name));
     }
     const Json* list = find_member(record, "points");
     auto entries = list == nullptr ? std::nullopt : parse_entries(*list, found->second);
@@ -207,7 +212,8 @@ Result<bool> Database::change_points(const std::string& name, const Json& record
     }
     bool changed = false;
     for (auto& [id, point] : *entries) {
-        if (point.version < found->second.version) continue;  // of an earlier collection of this name
+        if (point.version < found->second.version)
+            continue;  // of an earlier collection of this name
         const auto [place, is_new] = found->second.points.try_emplace(id);
         points_ += is_new ? 1 : 0;
         if (place->second.version >= point.version) continue;
@@ -221,7 +227,8 @@ Result<bool> Database::change_points(const std::string& name, const Json& record
 Result<bool> Database::change_replicas(const std::string& name, const Json& record) {
     const auto found = state_.collections.find(name);
     if (found == state_.collections.end()) {
-        return make_error(ErrorCode::kNotFound, fmt::format("collection '{}' does not exist", name));
+        return make_error(ErrorCode::kNotFound,
+                          fmt::format("collection '{}' does not exist", name));
     }
     const Json* states = find_member(record, "states");
     if (states == nullptr || !states->is_object()) return malformed("replicas");
@@ -261,9 +268,12 @@ Result<bool> Database::change_aliases(const Json& record) {
 Json collection_record(const std::string& name, const Collection& collection) {
     Json peers = Json::array();
     for (const auto& [peer, replica] : collection.replicas) peers.push_back(peer);
-    return {{"op", "collection"},          {"name", name},
-            {"version", collection.version}, {"dropped", collection.dropped},
-            {"config", collection.config},   {"peers", peers}};
+    return {{"op", "collection"},
+            {"name", name},
+            {"version", collection.version},
+            {"dropped", collection.dropped},
+            {"config", collection.config},
+            {"peers", peers}};
 }
 
 Json replicas_record(const std::string& name, const Collection& collection) {

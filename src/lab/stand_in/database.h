@@ -1,7 +1,8 @@
-// What one stand-in node holds: collections, points, replica states, aliases, and the log that brings them back.
-// Every change is a record (JSON) with a version; applying is idempotent and commutative (the higher version wins),
-// so that a record may arrive by a forwarded write, by gossip, by recovery and from the log, in any order.
-// Appended to the kernel before it is acknowledged: survives kill -9, not a power loss.
+// What one stand-in node holds: collections, points, replica states, aliases, and the log that
+// brings them back. Every change is a record (JSON) with a version; applying is idempotent and
+// commutative (the higher version wins), so that a record may arrive by a forwarded write, by
+// gossip, by recovery and from the log, in any order. Appended to the kernel before it is
+// acknowledged: survives kill -9, not a power loss.
 #pragma once
 
 #include <compare>
@@ -30,7 +31,7 @@ struct PointId {
 
 struct Point {
     std::uint64_t version = 0;
-    bool deleted = false;  // a tombstone
+    bool deleted = false;       // a tombstone
     std::vector<float> vector;  // normalised when the distance is Cosine
     Json payload;
 };
@@ -53,7 +54,8 @@ struct Collection {
 };
 
 struct DatabaseState {
-    std::map<std::string, Collection> collections;  // dropped ones stay: gossip must not bring them back
+    std::map<std::string, Collection>
+        collections;  // dropped ones stay: gossip must not bring them back
     std::map<std::string, std::string> aliases;
     std::uint64_t aliases_version = 0;
 
@@ -69,7 +71,8 @@ class Database {
 
     // Replays and compacts the log. kIo when it is damaged anywhere but at its torn end.
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const std::string& directory,
-                                                                std::uint64_t own_id, env::Files& files);
+                                                                std::uint64_t own_id,
+                                                                env::Files& files);
     // Higher than every version seen; unique to this peer.
     [[nodiscard]] std::uint64_t next_version();
     // kUsage for a malformed record, kNotFound for points of an unknown collection, kIo.
@@ -103,7 +106,8 @@ class Database {
 // Records. A collection's says nothing of its points.
 [[nodiscard]] Json collection_record(const std::string& name, const Collection& collection);
 [[nodiscard]] Json replicas_record(const std::string& name, const Collection& collection);
-[[nodiscard]] Json aliases_record(const std::map<std::string, std::string>& aliases, std::uint64_t version);
+[[nodiscard]] Json aliases_record(const std::map<std::string, std::string>& aliases,
+                                  std::uint64_t version);
 // [id, version, deleted, vector, payload]
 [[nodiscard]] Json point_entry(const PointId& id, const Point& point);
 

@@ -1,5 +1,5 @@
-// Points: write, read, search. A node whose own copy is not readable lets a peer with an Active one answer, as
-// Qdrant does.
+// Points: write, read, search. A node whose own copy is not readable lets a peer with an Active one
+// answer, as Qdrant does.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,10 +39,13 @@ std::optional<std::vector<float>> parse_vector(const Json* value) {
 }
 
 std::size_t limit_of(const Json& body) {
-    return static_cast<std::size_t>(std::clamp<std::int64_t>(find_integer(body, "limit").value_or(10), 1, 100'000));
+    return static_cast<std::size_t>(
+        std::clamp<std::int64_t>(find_integer(body, "limit").value_or(10), 1, 100'000));
 }
 
-std::string after_text(const PointId& id) { return id.is_text ? id.text : std::to_string(id.number); }
+std::string after_text(const PointId& id) {
+    return id.is_text ? id.text : std::to_string(id.number);
+}
 
 double score(const std::vector<float>& stored, const std::vector<float>& wanted, bool cosine) {
     double dot = 0, square = 0;
@@ -55,12 +58,15 @@ double score(const std::vector<float>& stored, const std::vector<float>& wanted,
 
 }  // namespace
 
-Routes::Answer Routes::points_route(const env::ServerRequest& request, const Path& path, const Json& body) {
+Routes::Answer Routes::points_route(const env::ServerRequest& request, const Path& path,
+                                    const Json& body) {
     const std::string name = database_.read([&](const DatabaseState& state) {
         return state.find(path[1]) == nullptr ? "" : state.resolve(path[1]);
     });
-    if (name.empty()) return fail(404, fmt::format("Not found: Collection `{}` doesn't exist!", path[1]));
-    if (find_member(body, "filter") != nullptr) return fail(400, "Wrong input: the stand-in knows no filters");
+    if (name.empty())
+        return fail(404, fmt::format("Not found: Collection `{}` doesn't exist!", path[1]));
+    if (find_member(body, "filter") != nullptr)
+        return fail(400, "Wrong input: the stand-in knows no filters");
     const auto wait = request.query.find("wait");
     const bool is_waiting = wait != request.query.end() && wait->second == "true";
     const std::string verb = path.size() == 4 ? path[3] : "";
@@ -73,9 +79,10 @@ Routes::Answer Routes::points_route(const env::ServerRequest& request, const Pat
     // One hop at most: the peer that is asked answers from its own copy.
     if (readable.front() != config_.own_id && !request.headers.contains("x-stand-in-peer")) {
         for (const std::uint64_t id : readable) {
-            const auto response = replication_.ask(*config_.find_peer(id), request.method, request.path,
-                                                   request.body, kProxyTimeout);
-            const auto parsed = response ? parse_json(response->body, "peer") : Result<Json>(response.error());
+            const auto response = replication_.ask(*config_.find_peer(id), request.method,
+                                                   request.path, request.body, kProxyTimeout);
+            const auto parsed =
+                response ? parse_json(response->body, "peer") : Result<Json>(response.error());
             if (!parsed || response->status != 200) continue;
             const Json* result = find_member(*parsed, "result");
             if (result != nullptr) return {200, *result, ""};
@@ -88,12 +95,14 @@ Routes::Answer Routes::points_route(const env::ServerRequest& request, const Pat
     if (verb == "count" && is_post) {
         return database_.read([&](const DatabaseState& state) -> Answer {
             const Collection* found = state.find(name);
-            return found == nullptr ? fail(404, "Not found") : Answer{200, {{"count", found->count()}}, ""};
+            return found == nullptr ? fail(404, "Not found")
+                                    : Answer{200, {{"count", found->count()}}, ""};
         });
     }
     if (path.size() == 4 && request.method == "GET") {
         const auto number = to_integer(verb);
-        const Json id = number && *number >= 0 ? Json(static_cast<std::uint64_t>(*number)) : Json(verb);
+        const Json id =
+            number && *number >= 0 ? Json(static_cast<std::uint64_t>(*number)) : Json(verb);
         const Answer found = retrieve(name, {{"ids", Json::array({id})}, {"with_vector", true}});
         if (!found.error.empty()) return found;
         return found.result.empty() ? fail(404, fmt::format("Not found: Point with id {}", verb))
@@ -108,7 +117,9 @@ Routes::Answer Routes::written(const Status& status, bool wait) {
         return fail(code, fmt::format("Service internal error: {}", status.error().message));
     }
     const std::lock_guard lock(mutex_);
-    return {200, {{"operation_id", ++operations_}, {"status", wait ? "completed" : "acknowledged"}}, ""};
+    return {200,
+            {{"operation_id", ++operations_}, {"status", wait ? "completed" : "acknowledged"}},
+            ""};
 }
 
 Routes::Answer Routes::upsert(const std::string& name, const Json& body, bool wait) {
@@ -129,19 +140,21 @@ Routes::Answer Routes::upsert(const std::string& name, const Json& body, bool wa
         const auto vector = parse_vector(find_member(item, "vector"));
         if (!vector) return fail(400, "Wrong input: the stand-in needs one plain vector per point");
         if (vector->size() != dimension) {
-            return fail(400, fmt::format("Wrong input: Vector dimension error: expected dim: {}, got {}", dimension,
-                                         vector->size()));
+            return fail(400,
+                        fmt::format("Wrong input: Vector dimension error: expected dim: {}, got {}",
+                                    dimension, vector->size()));
         }
         const Json* payload = find_member(item, "payload");
-        record["points"].push_back(
-            point_entry(*id, {version, false, *vector, payload == nullptr ? Json::object() : *payload}));
+        record["points"].push_back(point_entry(
+            *id, {version, false, *vector, payload == nullptr ? Json::object() : *payload}));
     }
     return written(replication_.write_points(name, record), wait);
 }
 
 Routes::Answer Routes::remove(const std::string& name, const Json& body, bool wait) {
     const Json* ids = find_member(body, "points");
-    if (ids == nullptr || !ids->is_array()) return fail(400, "Wrong input: 'points' must be a list of ids");
+    if (ids == nullptr || !ids->is_array())
+        return fail(400, "Wrong input: 'points' must be a list of ids");
     const std::uint64_t version = database_.next_version();
     Json record = {{"op", "points"}, {"name", name}, {"points", Json::array()}};
     for (const Json& item : *ids) {
@@ -171,7 +184,8 @@ Routes::Answer Routes::retrieve(const std::string& name, const Json& body) const
 }
 
 Routes::Answer Routes::scroll(const std::string& name, const Json& body) const {
-    if (find_member(body, "order_by") != nullptr) return fail(400, "Wrong input: the stand-in knows no order_by");
+    if (find_member(body, "order_by") != nullptr)
+        return fail(400, "Wrong input: the stand-in knows no order_by");
     const Json* offset = find_member(body, "offset");
     const auto start = offset == nullptr ? std::optional(PointId{}) : point_id_from_json(*offset);
     if (!start) return fail(400, "Format error: 'offset' is no point id");
@@ -179,7 +193,8 @@ Routes::Answer Routes::scroll(const std::string& name, const Json& body) const {
         const Collection* found = state.find(name);
         if (found == nullptr) return fail(404, "Not found");
         Json list = Json::array(), next;
-        for (auto place = found->points.lower_bound(*start); place != found->points.end(); ++place) {
+        for (auto place = found->points.lower_bound(*start); place != found->points.end();
+             ++place) {
             if (place->second.deleted) continue;
             if (list.size() == limit_of(body)) {
                 next = to_json(place->first);
@@ -202,10 +217,12 @@ Routes::Answer Routes::query(const std::string& name, const Json& body) const {
         if (!wanted && value != nullptr) {
             const auto id = point_id_from_json(*value);
             const auto place = id ? found->points.find(*id) : found->points.end();
-            if (place == found->points.end() || place->second.deleted) return fail(404, "Not found: No such point");
+            if (place == found->points.end() || place->second.deleted)
+                return fail(404, "Not found: No such point");
             wanted = place->second.vector;
         }
-        if (!wanted || wanted->size() != found->dimension()) return fail(400, "Wrong input: Vector dimension error");
+        if (!wanted || wanted->size() != found->dimension())
+            return fail(400, "Wrong input: Vector dimension error");
         const bool cosine = find_string(found->config, "distance") == "Cosine";
         std::vector<std::pair<double, const std::pair<const PointId, Point>*>> best;
         const double threshold = find_number(body, "score_threshold").value_or(-1e300);
@@ -215,8 +232,9 @@ Routes::Answer Routes::query(const std::string& name, const Json& body) const {
             if (value_of >= threshold) best.emplace_back(value_of, &entry);
         }
         const std::size_t count = std::min(limit_of(body), best.size());
-        std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count), best.end(),
-                          [](const auto& left, const auto& right) { return left.first > right.first; });
+        std::partial_sort(
+            best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count), best.end(),
+            [](const auto& left, const auto& right) { return left.first > right.first; });
         Json list = Json::array();
         for (std::size_t i = 0; i < count; ++i) {
             Json point = shown(best[i].second->first, best[i].second->second, body, false);
@@ -228,9 +246,11 @@ Routes::Answer Routes::query(const std::string& name, const Json& body) const {
     });
 }
 
-Json Routes::points_page(const std::string& name, const std::string& after, std::size_t limit) const {
+Json Routes::points_page(const std::string& name, const std::string& after,
+                         std::size_t limit) const {
     const auto number = to_integer(after);
-    const auto start = number ? point_id_from_json(static_cast<std::uint64_t>(*number)) : point_id_from_json(after);
+    const auto start = number ? point_id_from_json(static_cast<std::uint64_t>(*number))
+                              : point_id_from_json(after);
     return database_.read([&](const DatabaseState& state) {
         Json page = {{"op", "points"}, {"name", name}, {"points", Json::array()}};
         const Collection* found = state.find(name);

@@ -17,8 +17,8 @@ constexpr std::size_t kPageSize = 500;
 }  // namespace
 
 Result<env::HttpResponse> Replication::ask(const StandInPeer& peer, const std::string& method,
-                                           const std::string& path_and_query, const std::string& body,
-                                           Duration timeout) {
+                                           const std::string& path_and_query,
+                                           const std::string& body, Duration timeout) {
     env::HttpRequest request;
     request.method = method;
     request.url = peer.url + path_and_query;
@@ -88,7 +88,8 @@ void Replication::merge_view(const Json& view) {
         const bool is_live = !find_boolean(record, "dropped").value_or(true);
         if (is_live && database_.read(version_of) != before) missed.push_back(name);
     }
-    // Learned of by gossip: this node was away when it was created (or lost its disk), so it has not its points.
+    // Learned of by gossip: this node was away when it was created (or lost its disk), so it has
+    // not its points.
     for (const std::string& name : missed) {
         env_.log.info("stand_in.replica_missed", {{"collection", name}});
         (void)set_state(name, config_.own_id, "Dead");
@@ -105,20 +106,24 @@ std::size_t Replication::spread(const Json& record) {
 }
 
 Status Replication::send_record(const StandInPeer& peer, const Json& record) {
-    AETERNA_ASSIGN(const auto response, ask(peer, "POST", "/stand-in/apply", dump_json(record), kForwardTimeout));
+    AETERNA_ASSIGN(const auto response,
+                   ask(peer, "POST", "/stand-in/apply", dump_json(record), kForwardTimeout));
     if (response.status == 200) return {};
-    return make_error(ErrorCode::kServer, fmt::format("peer '{}' answered {}: {}", peer.name, response.status,
-                                                      one_line(response.body)));
+    return make_error(ErrorCode::kServer, fmt::format("peer '{}' answered {}: {}", peer.name,
+                                                      response.status, one_line(response.body)));
 }
 
 Status Replication::write_meta(const Json& record) {
-    if (leader() == 0) return make_error(ErrorCode::kUnavailable, "no quorum: most peers do not answer");
+    if (leader() == 0)
+        return make_error(ErrorCode::kUnavailable, "no quorum: most peers do not answer");
     AETERNA_TRY(database_.apply(record));
     if (spread(record) + 1 >= config_.majority()) return {};
-    return make_error(ErrorCode::kUnavailable, "no quorum: most peers do not answer", "", Effect::kUnknown);
+    return make_error(ErrorCode::kUnavailable, "no quorum: most peers do not answer", "",
+                      Effect::kUnknown);
 }
 
-Status Replication::set_state(const std::string& collection, std::uint64_t peer, const std::string& state) {
+Status Replication::set_state(const std::string& collection, std::uint64_t peer,
+                              const std::string& state) {
     const Json states = {{std::to_string(peer), Json::array({state, database_.next_version()})}};
     const Json record = {{"op", "replicas"}, {"name", collection}, {"states", states}};
     AETERNA_TRY(database_.apply(record));
@@ -128,10 +133,12 @@ Status Replication::set_state(const std::string& collection, std::uint64_t peer,
     return make_error(ErrorCode::kUnavailable, "no quorum: most peers do not answer");
 }
 
-Status Replication::mark_dead(const std::string& collection, const std::vector<std::uint64_t>& peers) {
+Status Replication::mark_dead(const std::string& collection,
+                              const std::vector<std::uint64_t>& peers) {
     for (const std::uint64_t peer : peers) {
         if (leader() == 0) {
-            return make_error(ErrorCode::kServer, "a failed replica could not be deactivated: no quorum");
+            return make_error(ErrorCode::kServer,
+                              "a failed replica could not be deactivated: no quorum");
         }
         AETERNA_TRY(set_state(collection, peer, "Dead"));
     }
@@ -146,8 +153,9 @@ Status Replication::write_points(const std::string& collection, const Json& reco
     const Plan plan = database_.read([&](const DatabaseState& state) {
         const Collection* found = state.find(collection);
         if (found == nullptr) return Plan{};
-        return Plan{found->replicas, static_cast<std::size_t>(
-                                         find_integer(found->config, "write_consistency_factor").value_or(1))};
+        return Plan{found->replicas,
+                    static_cast<std::size_t>(
+                        find_integer(found->config, "write_consistency_factor").value_or(1))};
     });
     std::size_t done = 0, active = 0;
     std::vector<std::uint64_t> failed;
@@ -155,7 +163,8 @@ Status Replication::write_points(const std::string& collection, const Json& reco
     for (const auto& [peer, replica] : plan.replicas) {
         const StandInPeer* address = config_.find_peer(peer);
         if (replica.state == "Dead" || address == nullptr) continue;
-        const Status sent = peer == config_.own_id ? database_.apply(record) : send_record(*address, record);
+        const Status sent =
+            peer == config_.own_id ? database_.apply(record) : send_record(*address, record);
         if (!sent) {
             failed.push_back(peer);
             reason = sent.error().message;
@@ -164,7 +173,8 @@ Status Replication::write_points(const std::string& collection, const Json& reco
         ++done;
         active += replica.state == "Active" ? 1 : 0;
     }
-    // As in Qdrant: the factor counts only when a replica failed just now, and then nobody is marked Dead.
+    // As in Qdrant: the factor counts only when a replica failed just now, and then nobody is
+    // marked Dead.
     const std::size_t wanted = failed.empty() ? 1 : std::min(plan.factor, plan.replicas.size());
     if (active == 0 || done < wanted) {
         return make_error(ErrorCode::kServer,
@@ -219,11 +229,12 @@ void Replication::recover(const std::string& collection, const std::stop_token& 
     }
 }
 
-Status Replication::pull(const std::string& collection, const StandInPeer& source, const std::stop_token& stop) {
+Status Replication::pull(const std::string& collection, const StandInPeer& source,
+                         const std::stop_token& stop) {
     std::string after;
     while (!stop.stop_requested()) {
-        const std::string path = fmt::format("/stand-in/points?collection={}&limit={}&after={}", collection,
-                                             kPageSize, after);
+        const std::string path = fmt::format("/stand-in/points?collection={}&limit={}&after={}",
+                                             collection, kPageSize, after);
         AETERNA_ASSIGN(const auto response, ask(source, "GET", path, "", kPullTimeout));
         if (response.status != 200) return make_error(ErrorCode::kServer, "pull refused");
         AETERNA_ASSIGN(const Json page, parse_json(response.body, source.name));

@@ -1,10 +1,12 @@
-// How stand-in nodes keep each other's copies: forwarded writes, replica states, gossip, recovery. No consensus: meta
-// changes and replica states ask for a majority of acknowledgements and then spread by gossip, which is enough to look
-// like Qdrant from outside on one host, and not a design for data that matters.
+// How stand-in nodes keep each other's copies: forwarded writes, replica states, gossip, recovery.
+// No consensus: meta changes and replica states ask for a majority of acknowledgements and then
+// spread by gossip, which is enough to look like Qdrant from outside on one host, and not a design
+// for data that matters.
 //
-// As in Qdrant: a peer that fails a forwarded write is marked Dead for that collection (needs the majority, else
-// the write is an error); the last Active copy is never marked; a peer that is merely silent stays Active; a Dead peer
-// pulls the state from an Active one (Partial meanwhile: it receives writes, serves no reads).
+// As in Qdrant: a peer that fails a forwarded write is marked Dead for that collection (needs the
+// majority, else the write is an error); the last Active copy is never marked; a peer that is
+// merely silent stays Active; a Dead peer pulls the state from an Active one (Partial meanwhile: it
+// receives writes, serves no reads).
 #pragma once
 
 #include <map>
@@ -32,16 +34,18 @@ class Replication {
     // One round of gossip and recovery; called every half second by one thread.
     void tick(const std::stop_token& stop);
 
-    // A collection's creation or end, or the aliases: here and on a majority. kUnavailable otherwise.
+    // A collection's creation or end, or the aliases: here and on a majority. kUnavailable
+    // otherwise.
     Status write_meta(const Json& record);
-    // Points, by the collection's write_consistency_factor. kServer when too few replicas took them.
+    // Points, by the collection's write_consistency_factor. kServer when too few replicas took
+    // them.
     Status write_points(const std::string& collection, const Json& record);
 
     // Peers that hold a readable copy, this one first when it does.
     [[nodiscard]] std::vector<std::uint64_t> readable_peers(const std::string& collection) const;
     [[nodiscard]] Result<env::HttpResponse> ask(const StandInPeer& peer, const std::string& method,
-                                                const std::string& path_and_query, const std::string& body,
-                                                Duration timeout);
+                                                const std::string& path_and_query,
+                                                const std::string& body, Duration timeout);
     // By peer id, without this one.
     [[nodiscard]] std::map<std::uint64_t, PeerHealth> health() const;
     // The lowest answering peer id, as all see it; 0 without a majority.
@@ -57,7 +61,8 @@ class Replication {
     Status set_state(const std::string& collection, std::uint64_t peer, const std::string& state);
     Status mark_dead(const std::string& collection, const std::vector<std::uint64_t>& peers);
     void recover(const std::string& collection, const std::stop_token& stop);
-    Status pull(const std::string& collection, const StandInPeer& source, const std::stop_token& stop);
+    Status pull(const std::string& collection, const StandInPeer& source,
+                const std::stop_token& stop);
 
     const StandInConfig& config_;
     Database& database_;

@@ -15,7 +15,9 @@ env::ServerResponse text(int status, std::string body) {
     return {status, "text/plain; charset=utf-8", std::move(body), {}};
 }
 
-env::ServerResponse json(int status, const Json& body) { return {status, "application/json", dump_json(body), {}}; }
+env::ServerResponse json(int status, const Json& body) {
+    return {status, "application/json", dump_json(body), {}};
+}
 
 std::string query_value(const env::ServerRequest& request, const std::string& key) {
     const auto found = request.query.find(key);
@@ -57,7 +59,8 @@ env::ServerResponse Routes::handle(const env::ServerRequest& request) {
     if (faults.delay > Duration{}) env_.clock.sleep_for(faults.delay, stop_);
     const bool is_liveness = path.size() == 1 && (path[0] == "healthz" || path[0] == "livez");
     if (faults.status != 0 && !is_liveness) {
-        return json(faults.status, {{"status", {{"error", "Service Unavailable: switched fault"}}}, {"time", 0.0}});
+        return json(faults.status, {{"status", {{"error", "Service Unavailable: switched fault"}}},
+                                    {"time", 0.0}});
     }
     if (request.method == "GET") {
         env::ServerResponse open = open_route(path);
@@ -76,11 +79,14 @@ env::ServerResponse Routes::open_route(const Path& path) const {
 }
 
 bool Routes::all_ready() const {
-    const bool is_ready = replication_.leader() != 0 && database_.read([this](const DatabaseState& state) {
-        return std::all_of(state.collections.begin(), state.collections.end(), [this](const auto& entry) {
-            return entry.second.dropped || entry.second.state_of(config_.own_id) == "Active";
+    const bool is_ready =
+        replication_.leader() != 0 && database_.read([this](const DatabaseState& state) {
+            return std::all_of(state.collections.begin(), state.collections.end(),
+                               [this](const auto& entry) {
+                                   return entry.second.dropped ||
+                                          entry.second.state_of(config_.own_id) == "Active";
+                               });
         });
-    });
     const std::lock_guard lock(mutex_);
     was_ready_ = was_ready_ || is_ready;
     return was_ready_;
@@ -89,8 +95,10 @@ bool Routes::all_ready() const {
 bool Routes::is_authorised(const env::ServerRequest& request) const {
     if (config_.api_key.empty()) return true;
     std::string given;
-    if (const auto key = request.headers.find("api-key"); key != request.headers.end()) given = key->second;
-    if (const auto bearer = request.headers.find("authorization"); given.empty() && bearer != request.headers.end()) {
+    if (const auto key = request.headers.find("api-key"); key != request.headers.end())
+        given = key->second;
+    if (const auto bearer = request.headers.find("authorization");
+        given.empty() && bearer != request.headers.end()) {
         if (bearer->second.starts_with("Bearer ")) given = bearer->second.substr(7);
     }
     return is_equal_secret(given, config_.api_key.reveal());
@@ -111,7 +119,8 @@ env::ServerResponse Routes::answer(const env::ServerRequest& request, const Path
     if (first == "metrics" && path.size() == 1) return text(200, metrics());
     Answer result = fail(404, "Not found: no such route in the stand-in");
     if (first == "cluster" && path.size() == 1 && request.method == "GET") result = cluster();
-    if (first == "aliases" && path.size() == 1 && request.method == "GET") result = list_aliases("");
+    if (first == "aliases" && path.size() == 1 && request.method == "GET")
+        result = list_aliases("");
     if (first == "collections") result = collections_route(request, path, body);
     const double seconds = to_seconds(env_.clock.now() - start);
     if (!result.error.empty()) {
@@ -120,24 +129,29 @@ env::ServerResponse Routes::answer(const env::ServerRequest& request, const Path
     return json(result.status, {{"result", result.result}, {"status", "ok"}, {"time", seconds}});
 }
 
-env::ServerResponse Routes::internal_route(const env::ServerRequest& request, const Path& path, const Json& body) {
+env::ServerResponse Routes::internal_route(const env::ServerRequest& request, const Path& path,
+                                           const Json& body) {
     if (path[1] == "view" && request.method == "GET") return json(200, replication_.view());
     if (path[1] == "points" && request.method == "GET") {
         const auto limit = to_integer(query_value(request, "limit")).value_or(100);
-        return json(200, points_page(query_value(request, "collection"), query_value(request, "after"),
-                                     static_cast<std::size_t>(std::clamp<std::int64_t>(limit, 1, kPageLimit))));
+        return json(
+            200,
+            points_page(query_value(request, "collection"), query_value(request, "after"),
+                        static_cast<std::size_t>(std::clamp<std::int64_t>(limit, 1, kPageLimit))));
     }
     if (path[1] == "apply" && request.method == "POST") {
         const Status applied = database_.apply(body);
-        return applied ? json(200, Json::object()) : text(status_of(applied.error()), applied.error().message);
+        return applied ? json(200, Json::object())
+                       : text(status_of(applied.error()), applied.error().message);
     }
     if (path[1] == "faults" && request.method == "POST") {
         Faults faults;
         faults.status = static_cast<int>(find_integer(body, "status").value_or(0));
-        faults.delay = std::chrono::milliseconds(std::clamp<std::int64_t>(
-            find_integer(body, "delay_ms").value_or(0), 0, 60'000));
+        faults.delay = std::chrono::milliseconds(
+            std::clamp<std::int64_t>(find_integer(body, "delay_ms").value_or(0), 0, 60'000));
         faults.internal = find_boolean(body, "internal").value_or(false);
-        if (faults.status != 0 && (faults.status < 400 || faults.status > 599)) return text(400, "bad status");
+        if (faults.status != 0 && (faults.status < 400 || faults.status > 599))
+            return text(400, "bad status");
         const std::lock_guard lock(mutex_);
         faults_ = faults;
         return json(200, Json::object());
@@ -155,15 +169,19 @@ std::string Routes::metrics() const {
             ++total;
             points += fmt::format("collection_points{{id=\"{}\"}} {}\n", name, collection.count());
             unwell += std::any_of(collection.replicas.begin(), collection.replicas.end(),
-                                  [](const auto& entry) { return entry.second.state != "Active"; }) ? 1 : 0;
+                                  [](const auto& entry) { return entry.second.state != "Active"; })
+                          ? 1
+                          : 0;
         }
-        return fmt::format("# TYPE app_info gauge\napp_info{{name=\"{}\",version=\"{}\"}} 1\n", kStandInTitle,
-                           kStandInVersion) +
+        return fmt::format("# TYPE app_info gauge\napp_info{{name=\"{}\",version=\"{}\"}} 1\n",
+                           kStandInTitle, kStandInVersion) +
                fmt::format("# TYPE collections_total gauge\ncollections_total {}\n", total) +
                "# TYPE collection_points gauge\n" + points + dead +
                fmt::format("collection_dead_replicas {}\n", unwell) +
-               fmt::format("# TYPE cluster_enabled gauge\ncluster_enabled 1\n"
-                           "# TYPE cluster_peers_total gauge\ncluster_peers_total {}\n", config_.peers.size());
+               fmt::format(
+                   "# TYPE cluster_enabled gauge\ncluster_enabled 1\n"
+                   "# TYPE cluster_peers_total gauge\ncluster_peers_total {}\n",
+                   config_.peers.size());
     });
 }
 

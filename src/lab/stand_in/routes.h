@@ -1,7 +1,8 @@
-// The stand-in's REST interface: Qdrant's envelopes and status codes for the routes that we use, and three of our own
-// under /stand-in/ (apply, view, points: between peers; faults: for tests). What is not here answers 404, what is here
-// but not supported answers 400 and says so: nothing is silently ignored except `consistency`, `ordering`, `timeout`
-// and `shard_number` (there is one shard, writes go to every replica, reads are local).
+// The stand-in's REST interface: Qdrant's envelopes and status codes for the routes that we use,
+// and three of our own under /stand-in/ (apply, view, points: between peers; faults: for tests).
+// What is not here answers 404, what is here but not supported answers 400 and says so: nothing is
+// silently ignored except `consistency`, `ordering`, `timeout` and `shard_number` (there is one
+// shard, writes go to every replica, reads are local).
 #pragma once
 
 #include <functional>
@@ -14,7 +15,8 @@
 
 namespace aeterna::lab {
 
-// POST /stand-in/faults {"status":503,"delay_ms":200,"internal":false}; {} ends them. Health routes are spared.
+// POST /stand-in/faults {"status":503,"delay_ms":200,"internal":false}; {} ends them. Health routes
+// are spared.
 struct Faults {
     int status = 0;  // answered instead of working; 0 = none
     Duration delay{};
@@ -23,9 +25,13 @@ struct Faults {
 
 class Routes {
   public:
-    Routes(const StandInConfig& config, Database& database, Replication& replication, const env::Env& env,
-           std::stop_token stop)
-        : config_(config), database_(database), replication_(replication), env_(env), stop_(std::move(stop)) {}
+    Routes(const StandInConfig& config, Database& database, Replication& replication,
+           const env::Env& env, std::stop_token stop)
+        : config_(config),
+          database_(database),
+          replication_(replication),
+          env_(env),
+          stop_(std::move(stop)) {}
 
     // Called on several threads at once.
     [[nodiscard]] env::ServerResponse handle(const env::ServerRequest& request);
@@ -37,19 +43,22 @@ class Routes {
         Json result;
         std::string error;
     };
-    static Answer fail(int status, std::string error) { return {status, nullptr, std::move(error)}; }
+    static Answer fail(int status, std::string error) {
+        return {status, nullptr, std::move(error)};
+    }
     using Path = std::vector<std::string>;
 
     [[nodiscard]] env::ServerResponse open_route(const Path& path) const;
     [[nodiscard]] env::ServerResponse answer(const env::ServerRequest& request, const Path& path);
-    [[nodiscard]] env::ServerResponse internal_route(const env::ServerRequest& request, const Path& path,
-                                                     const Json& body);
+    [[nodiscard]] env::ServerResponse internal_route(const env::ServerRequest& request,
+                                                     const Path& path, const Json& body);
     [[nodiscard]] bool is_authorised(const env::ServerRequest& request) const;
     [[nodiscard]] std::string metrics() const;
     [[nodiscard]] bool all_ready() const;
 
     [[nodiscard]] Answer cluster() const;
-    [[nodiscard]] Answer collections_route(const env::ServerRequest& request, const Path& path, const Json& body);
+    [[nodiscard]] Answer collections_route(const env::ServerRequest& request, const Path& path,
+                                           const Json& body);
     [[nodiscard]] Answer list_collections() const;
     [[nodiscard]] Answer list_aliases(const std::string& collection) const;
     [[nodiscard]] Answer change_aliases(const Json& body);
@@ -59,14 +68,16 @@ class Routes {
     [[nodiscard]] Answer collection_cluster(const std::string& name) const;
 
     // point_routes.cc
-    [[nodiscard]] Answer points_route(const env::ServerRequest& request, const Path& path, const Json& body);
+    [[nodiscard]] Answer points_route(const env::ServerRequest& request, const Path& path,
+                                      const Json& body);
     [[nodiscard]] Answer upsert(const std::string& name, const Json& body, bool wait);
     [[nodiscard]] Answer remove(const std::string& name, const Json& body, bool wait);
     [[nodiscard]] Answer retrieve(const std::string& name, const Json& body) const;
     [[nodiscard]] Answer scroll(const std::string& name, const Json& body) const;
     [[nodiscard]] Answer query(const std::string& name, const Json& body) const;
     [[nodiscard]] Answer written(const Status& status, bool wait);
-    [[nodiscard]] Json points_page(const std::string& name, const std::string& after, std::size_t limit) const;
+    [[nodiscard]] Json points_page(const std::string& name, const std::string& after,
+                                   std::size_t limit) const;
 
     const StandInConfig& config_;
     Database& database_;
