@@ -1,0 +1,35 @@
+#include "stack/healing.h"
+
+#include <fmt/format.h>
+
+#include "engine/drill/fault.h"
+
+namespace aeterna::stack {
+
+Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack, const env::Env& env) {
+    AETERNA_TRY(env.files.make_directories(stack.state_directory));
+    auto lock = env.files.lock(stack.state_directory + "/drill.lock");
+    if (!lock && lock.error().code == ErrorCode::kLocked) {
+        return make_error(ErrorCode::kLocked, fmt::format("a drill runs on stack '{}'", stack.name),
+                          "Wait for it, or end it with Ctrl-C in its terminal.");
+    }
+    return lock;
+}
+
+Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& journal,
+                                const std::function<void(const std::string&)>& progress,
+                                const env::Env& env, const env::Context& context) {
+    AETERNA_ASSIGN(auto faults, journal.unhealed_faults());
+    engine::FaultInjector injector(stack, journal, env);
+    std::size_t healed = 0;
+    for (engine::FaultRecord& fault : faults) {
+        progress(fmt::format("healing the {} of {} (drill {})", fault.kind, fault.store, fault.drill_id));
+        AETERNA_TRY(injector.heal(fault, context));
+        ++healed;
+        AETERNA_TRY(journal.append_event({env.clock.wall_now(), fault.store, "fault.healed",
+                                          find_string(fault.inverse, "primary").value_or(""), fault.kind}));
+    }
+    return healed;
+}
+
+}  // namespace aeterna::stack

@@ -1,0 +1,276 @@
+#include "stack/primary_failover.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "stack/healing.h"
+
+namespace aeterna::stack {
+namespace {
+
+// SplitMix64 (Steele, Lea, Flood 2014): enough to spread the injection instant, and the same everywhere.
+double unit_interval(std::uint64_t seed) {
+    seed += 0x9e3779b97f4a7c15ULL;
+    seed = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    seed = (seed ^ (seed >> 27)) * 0x94d049bb133111ebULL;
+    seed ^= seed >> 31;
+    return static_cast<double>(seed >> 11) / 9007199254740992.0;
+}
+
+std::string list_faults(const std::vector<engine::FaultRecord>& faults) {
+    std::vector<std::string> names;
+    for (const engine::FaultRecord& fault : faults) {
+        names.push_back(find_string(fault.inverse, "primary").value_or(fault.store));
+    }
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : " and ") + name;
+    return text;
+}
+
+bool is_store_redundant(const engine::StackStatus& status, const std::string& store) {
+    for (const engine::IncidentSummary& incident : status.incidents) {
+        if (incident.store == store && incident.state == "open") return false;
+    }
+    for (const engine::StoreStatus& candidate : status.stores) {
+        if (candidate.store == store) return candidate.health == engine::Health::kOk;
+    }
+    return false;
+}
+
+}  // namespace
+
+PrimaryFailoverDrill::PrimaryFailoverDrill(const config::Stack& stack, engine::Journal& journal,
+                                           StatusSource status, Progress progress, const env::Env& env)
+    : stack_(stack), journal_(journal), status_(std::move(status)), progress_(std::move(progress)), env_(env) {}
+
+Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                                    const PrimaryFailoverOptions& options,
+                                                    const env::Context& context) {
+    AETERNA_TRY(require_healthy(context));
+    engine::DrillRecord record;
+    record.id = engine::make_record_id("q1", env_.clock.wall_now(), env_.random.next());
+    record.drill = "q1";
+    record.state = "running";
+    record.started_at = env_.clock.wall_now();
+    record.parameters = {{"fault", engine::fault_kind_name(options.fault)}, {"seed", options.seed}};
+    AETERNA_TRY(journal_.put_drill(record));
+    engine::Scorecard card;
+    card.drill_id = record.id;
+    card.seed = options.seed;
+    card.fault = engine::fault_kind_name(options.fault);
+    card.started_at = record.started_at;
+    card.objectives = stack_.objectives;
+
+    // From here on every way out heals first and leaves a record that says how it ended.
+    const auto abort = [&](Error error) -> Error {
+        const env::Context heal_context{env_.clock.now() + 2min, {}, record.id};
+        if (const Status healed = heal(heal_context); !healed) {
+            error = wrap_error(healed.error(), error.to_string() + "; and healing failed");
+            error.hint = "Run `aeterna-dr drill heal`.";
+        }
+        record.state = "aborted";
+        record.ended_at = env_.clock.wall_now();
+        if (const Status kept = journal_.put_drill(record); !kept) {
+            env_.log.error("drill.journal_failed", {{"error", kept.error().to_string()}});
+        }
+        return error;
+    };
+
+    auto prepared = prepare(std::move(stores), record.id, context);
+    if (!prepared) return abort(prepared.error());
+    Measurements& measurements = *prepared;
+    for (const auto& measurement : measurements) measurement->start();
+    if (const Status steady = warm_up(measurements, options, context); !steady) return abort(steady.error());
+    card.injected_at = env_.clock.wall_now();
+    if (const Status injected = inject(measurements, options.fault, record.id, context); !injected) {
+        return abort(injected.error());
+    }
+    if (const Status waited = await_stable(measurements, context); !waited) return abort(waited.error());
+    if (const Status healed = heal(context); !healed) return abort(healed.error());
+    card.healed = true;
+    await_redundancy(measurements, options.redundancy_wait, context);
+    for (const auto& measurement : measurements) measurement->stop();
+    if (const Status kept = check_ledgers(measurements); !kept) return abort(kept.error());
+
+    progress_("reading everything back");
+    const env::Context score_context{env_.clock.now() + 2min, context.stop, record.id};
+    for (const auto& measurement : measurements) {
+        card.stores.push_back(measurement->score(journal_, score_context));
+        measurement->clean_up(score_context);
+    }
+    record.state = "finished";
+    record.ended_at = env_.clock.wall_now();
+    record.scorecard = to_json(card);
+    AETERNA_TRY(journal_.put_drill(record));
+    return card;
+}
+
+Status PrimaryFailoverDrill::require_healthy(const env::Context& context) {
+    AETERNA_ASSIGN(const auto faults, journal_.unhealed_faults());
+    if (!faults.empty()) {
+        return make_error(ErrorCode::kGuardRefused, "an earlier drill left something broken",
+                          "Run `aeterna-dr drill heal` first.");
+    }
+    // A stack that is just settling from the drill before gets a little time.
+    const MonoTime limit = env_.clock.now() + 60s;
+    while (true) {
+        const auto status = status_(env_.clock.within(5s, context));
+        if (!status) {
+            return make_error(ErrorCode::kGuardRefused,
+                              "serve does not answer, and a drill has no detectors of its own",
+                              "Start it with `aeterna-dr serve` (a lab's `lab up` does).");
+        }
+        if (status->healthy && status->incidents.empty()) return {};
+        if (env_.clock.now() >= limit) {
+            std::string why;
+            for (const engine::StoreStatus& store : status->stores) {
+                if (store.health == engine::Health::kOk) continue;
+                why += fmt::format("{}{} is {}", why.empty() ? "" : ", ", store.store, health_name(store.health));
+            }
+            for (const engine::IncidentSummary& incident : status->incidents) {
+                why += fmt::format("{}incident {}", why.empty() ? "" : ", ", incident.detector);
+            }
+            return make_error(ErrorCode::kGuardRefused, fmt::format("the stack is not healthy: {}", why),
+                              "A drill starts from a healthy stack; look at `aeterna-dr status`.");
+        }
+        if (!env_.clock.sleep_for(500ms, context.stop)) {
+            return make_error(ErrorCode::kCancelled, "the drill was stopped before it began");
+        }
+    }
+}
+
+Result<PrimaryFailoverDrill::Measurements> PrimaryFailoverDrill::prepare(
+    std::vector<std::unique_ptr<engine::DrillStore>> stores, const std::string& drill_id,
+    const env::Context& context) {
+    const std::string directory = fmt::format("{}/drills/{}", stack_.state_directory, drill_id);
+    AETERNA_TRY(env_.files.make_directories(directory));
+    Measurements measurements;
+    for (auto& store : stores) {
+        const std::string name = store->name();
+        auto measurement =
+            Measurement::prepare(std::move(store), drill_id, directory, env_, env_.clock.within(30s, context));
+        if (!measurement) return wrap_error(measurement.error(), fmt::format("could not prepare {}", name));
+        measurements.push_back(std::move(*measurement));
+    }
+    return measurements;
+}
+
+Status PrimaryFailoverDrill::warm_up(const Measurements& measurements, const PrimaryFailoverOptions& options,
+                                     const env::Context& context) {
+    const Duration extra = from_seconds(unit_interval(options.seed) * to_seconds(options.spread));
+    progress_(fmt::format("workload runs; the fault comes after {} + {} (seed {})",
+                          format_duration(options.warm_up), format_duration(extra), options.seed));
+    if (!env_.clock.sleep_for(options.warm_up + extra, context.stop)) {
+        return make_error(ErrorCode::kCancelled, "the drill was stopped before the fault");
+    }
+    AETERNA_TRY(check_ledgers(measurements));
+    for (const auto& measurement : measurements) {
+        const engine::LedgerContent ledger = measurement->ledger();
+        if (engine::is_steady(ledger, env_.clock.now(), 3s)) continue;
+        std::string last_error = "no write was tried";
+        for (const engine::LedgerEntry& entry : ledger.entries) {
+            const bool is_client = ledger.paths[entry.path].kind == engine::PathKind::kClient;
+            if (is_client && entry.outcome != engine::WriteOutcome::kOk) last_error = entry.error;
+        }
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("{} does not take writes steadily before any fault: {}",
+                                      measurement->store().name(), last_error),
+                          "Look at `aeterna-dr status`; the drill broke nothing.");
+    }
+    return {};
+}
+
+Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKind kind,
+                                    const std::string& drill_id, const env::Context& context) {
+    engine::FaultInjector injector(stack_, journal_, env_);
+    std::vector<engine::FaultRecord> faults;
+    std::vector<Measurement*> hit;
+    for (const auto& measurement : measurements) {
+        if (!measurement->store().has_primary()) {
+            measurement->mark_fault(env_.clock.now(), env_.clock.wall_now(), "");
+            continue;
+        }
+        AETERNA_ASSIGN(const auto target, measurement->store().fault_target(kind, env_.clock.within(5s, context)));
+        AETERNA_ASSIGN(auto fault, injector.prepare(drill_id, measurement->store().name(), kind, target, context));
+        faults.push_back(std::move(fault));
+        hit.push_back(measurement.get());
+    }
+    progress_(fmt::format("injecting: {} {}", engine::fault_kind_name(kind), list_faults(faults)));
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+        const std::string primary = find_string(faults[i].inverse, "primary").value_or("");
+        const MonoTime at = env_.clock.now();
+        const WallTime wall_at = env_.clock.wall_now();
+        AETERNA_TRY(injector.inject(faults[i], env_.clock.within(10s, context)));
+        hit[i]->mark_fault(at, wall_at, primary);
+        AETERNA_TRY(journal_.append_event(
+            {wall_at, faults[i].store, "fault.injected", primary, std::string(engine::fault_kind_name(kind))}));
+    }
+    return {};
+}
+
+Status PrimaryFailoverDrill::await_stable(const Measurements& measurements, const env::Context& context) {
+    std::vector<const Measurement*> waiting;
+    for (const auto& measurement : measurements) waiting.push_back(measurement.get());
+    const MonoTime start = env_.clock.now();
+    while (!waiting.empty()) {
+        if (!env_.clock.sleep_for(250ms, context.stop)) {
+            return make_error(ErrorCode::kCancelled, "the drill was stopped");
+        }
+        AETERNA_TRY(check_ledgers(measurements));
+        const MonoTime now = env_.clock.now();
+        std::erase_if(waiting, [&](const Measurement* measurement) {
+            const engine::DrillStore& store = measurement->store();
+            if (measurement->is_stable()) {
+                progress_(fmt::format("{} takes writes steadily again ({} after the fault)", store.name(),
+                                      format_duration(now - measurement->fault_at())));
+                return true;
+            }
+            const bool given_up = now - start > store.objectives().rto + 1min;
+            if (given_up) progress_(fmt::format("{} did not come back in time", store.name()));
+            return given_up;
+        });
+    }
+    return {};
+}
+
+Status PrimaryFailoverDrill::heal(const env::Context& context) {
+    const auto healed = heal_faults(stack_, journal_, progress_, env_, env_.clock.within(2min, context));
+    if (!healed) return healed.error();
+    return {};
+}
+
+void PrimaryFailoverDrill::await_redundancy(Measurements& measurements, Duration limit,
+                                            const env::Context& context) {
+    const MonoTime end = env_.clock.now() + limit;
+    std::vector<std::optional<MonoTime>> since(measurements.size());
+    std::size_t done = 0;
+    progress_("waiting for full redundancy");
+    while (done < measurements.size() && env_.clock.now() < end && env_.clock.sleep_for(250ms, context.stop)) {
+        const auto status = status_(env_.clock.within(2s, context));
+        const MonoTime now = env_.clock.now();
+        done = 0;
+        for (std::size_t i = 0; i < measurements.size(); ++i) {
+            const bool redundant = status && is_store_redundant(*status, measurements[i]->store().name());
+            if (!redundant) since[i].reset();
+            else if (!since[i]) since[i] = now;
+            // Three calm seconds: a returned primary looks fine until it is asked to step down.
+            if (since[i] && now - *since[i] >= 3s) ++done;
+        }
+    }
+    for (std::size_t i = 0; i < measurements.size(); ++i) {
+        if (since[i]) measurements[i]->mark_redundant(*since[i]);
+    }
+}
+
+Status PrimaryFailoverDrill::check_ledgers(const Measurements& measurements) const {
+    for (const auto& measurement : measurements) {
+        if (const auto error = measurement->ledger_error()) {
+            return wrap_error(*error, "the ledger could not be kept, so nothing can be measured");
+        }
+    }
+    return {};
+}
+
+}  // namespace aeterna::stack

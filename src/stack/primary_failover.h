@@ -1,0 +1,66 @@
+// Drill Q1, primary failover: kills (or pauses) the primary of every store that has one, under a workload, at a random
+// recorded instant, and measures what clients and data went through. It has no detectors of its own: detection and
+// topology changes are read from what `serve` journaled. Whatever it breaks, it heals, also when it is stopped.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/drill/fault.h"
+#include "engine/drill/scorecard.h"
+#include "engine/runbook/journal.h"
+#include "engine/status.h"
+#include "stack/measurement.h"
+
+namespace aeterna::stack {
+
+struct PrimaryFailoverOptions {
+    engine::FaultKind fault = engine::FaultKind::kKill;
+    std::uint64_t seed = 0;
+    Duration warm_up = std::chrono::seconds(5);
+    // The injection instant is uniform over this span after the warm-up: Patroni's loop_wait, since a failover's length
+    // depends on the phase within it.
+    Duration spread = std::chrono::seconds(10);
+    Duration redundancy_wait = std::chrono::minutes(5);
+};
+
+class PrimaryFailoverDrill {
+  public:
+    // What `serve` says now; an error when it does not answer.
+    using StatusSource = std::function<Result<engine::StackStatus>(const env::Context&)>;
+    using Progress = std::function<void(const std::string&)>;
+
+    PrimaryFailoverDrill(const config::Stack& stack, engine::Journal& journal, StatusSource status,
+                         Progress progress, const env::Env& env);
+
+    // Runs to the end: healed, read back, journaled. An Error means that nothing was measured (not healthy, not
+    // steady, stopped); what had been broken is healed even then.
+    [[nodiscard]] Result<engine::Scorecard> run(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                                const PrimaryFailoverOptions& options,
+                                                const env::Context& context);
+
+  private:
+    using Measurements = std::vector<std::unique_ptr<Measurement>>;
+    Status require_healthy(const env::Context& context);
+    Result<Measurements> prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                 const std::string& drill_id, const env::Context& context);
+    Status warm_up(const Measurements& measurements, const PrimaryFailoverOptions& options,
+                   const env::Context& context);
+    Status inject(Measurements& measurements, engine::FaultKind kind, const std::string& drill_id,
+                  const env::Context& context);
+    // Until every faulted store is stable, or its objective plus a minute has passed.
+    Status await_stable(const Measurements& measurements, const env::Context& context);
+    Status heal(const env::Context& context);
+    void await_redundancy(Measurements& measurements, Duration limit, const env::Context& context);
+    Status check_ledgers(const Measurements& measurements) const;
+
+    const config::Stack& stack_;
+    engine::Journal& journal_;
+    StatusSource status_;
+    Progress progress_;
+    const env::Env& env_;
+};
+
+}  // namespace aeterna::stack
