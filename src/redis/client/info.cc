@@ -1,0 +1,119 @@
+// Parsing INFO and ROLE. Missing fields keep their defaults: older and newer servers differ in them.
+#include "redis/client/info.h"
+
+#include "base/strings.h"
+
+namespace aeterna::redis {
+namespace {
+
+std::string_view field(const InfoFields& fields, std::string_view name, std::string_view fallback = "") {
+    const auto found = fields.find(name);
+    return found == fields.end() ? fallback : std::string_view(found->second);
+}
+
+std::int64_t number(const InfoFields& fields, std::string_view name, std::int64_t fallback = 0) {
+    return to_integer(field(fields, name)).value_or(fallback);
+}
+
+bool is_ok(const InfoFields& fields, std::string_view name) { return field(fields, name, "ok") == "ok"; }
+
+int to_port(std::optional<std::int64_t> value) {
+    return value && *value > 0 && *value < 65536 ? static_cast<int>(*value) : 0;
+}
+
+ReplicaLine parse_replica_line(std::string_view text) {
+    ReplicaLine line;
+    for (const std::string_view part : split(text, ',')) {
+        const std::size_t equals = part.find('=');
+        if (equals == std::string_view::npos) continue;
+        const std::string_view key = part.substr(0, equals);
+        const std::string_view value = part.substr(equals + 1);
+        if (key == "ip") line.address.host = value;
+        if (key == "port") line.address.port = to_port(to_integer(value));
+        if (key == "state") line.state = value;
+        if (key == "offset") line.offset = to_integer(value).value_or(0);
+        if (key == "lag") line.lag_seconds = to_integer(value).value_or(0);
+    }
+    return line;
+}
+
+void read_replication(const InfoFields& fields, NodeInfo& info) {
+    info.master_offset = number(fields, "master_repl_offset");
+    for (std::size_t i = 0; i < 1000; ++i) {
+        const auto found = fields.find("slave" + std::to_string(i));
+        if (found == fields.end()) break;
+        info.replicas.push_back(parse_replica_line(found->second));
+    }
+    if (info.is_master) return;
+    info.follows = env::Endpoint{std::string(field(fields, "master_host")),
+                                 to_port(to_integer(field(fields, "master_port")))};
+    info.is_link_up = field(fields, "master_link_status") == "up";
+    info.is_syncing = number(fields, "master_sync_in_progress") != 0;
+    info.last_io_seconds = number(fields, "master_last_io_seconds_ago", -1);
+    info.link_down_seconds = number(fields, "master_link_down_since_seconds");
+    info.replica_offset = number(fields, "slave_repl_offset");
+    info.replica_priority = number(fields, "slave_priority", 100);
+}
+
+Error not_a_role() { return make_error(ErrorCode::kProtocol, "the reply to ROLE has an unknown form"); }
+
+}  // namespace
+
+InfoFields parse_info_fields(std::string_view text) {
+    InfoFields fields;
+    for (std::string_view line : split(text, '\n')) {
+        line = trim(line);
+        const std::size_t colon = line.find(':');
+        if (line.empty() || line.front() == '#' || colon == std::string_view::npos) continue;
+        fields.emplace(line.substr(0, colon), line.substr(colon + 1));
+    }
+    return fields;
+}
+
+Result<NodeInfo> parse_node_info(std::string_view text) {
+    const InfoFields fields = parse_info_fields(text);
+    const std::string_view role = field(fields, "role");
+    if (role != "master" && role != "slave")
+        return make_error(ErrorCode::kProtocol, "the reply to INFO has no role of a data node",
+                          "Check that the address is a Redis server's, not a Sentinel's.");
+    NodeInfo info;
+    info.is_master = role == "master";
+    info.version = field(fields, "redis_version");
+    info.run_id = field(fields, "run_id");
+    info.uptime_seconds = number(fields, "uptime_in_seconds");
+    info.is_loading = number(fields, "loading") != 0;
+    info.keyspace_hits = number(fields, "keyspace_hits");
+    info.keyspace_misses = number(fields, "keyspace_misses");
+    info.is_rdb_ok = is_ok(fields, "rdb_last_bgsave_status");
+    info.is_aof_enabled = number(fields, "aof_enabled") != 0;
+    info.is_aof_write_ok = is_ok(fields, "aof_last_write_status");
+    info.is_aof_rewrite_ok = is_ok(fields, "aof_last_bgrewrite_status");
+    info.maxmemory_policy = field(fields, "maxmemory_policy");
+    read_replication(fields, info);
+    return info;
+}
+
+Result<Role> parse_role(const Reply& reply) {
+    if (!reply.is_list() || reply.elements.empty() || !reply.elements.front().is_text()) return not_a_role();
+    const auto& parts = reply.elements;
+    Role role;
+    if (parts.front().text == "sentinel") {
+        role.kind = Role::Kind::kSentinel;
+        return role;
+    }
+    if (parts.front().text == "master") {
+        if (parts.size() < 2 || !parts[1].to_number()) return not_a_role();
+        role.offset = *parts[1].to_number();
+        return role;
+    }
+    if (parts.front().text != "slave" || parts.size() < 5 || !parts[1].is_text() || !parts[3].is_text() ||
+        !parts[4].to_number())
+        return not_a_role();
+    role.kind = Role::Kind::kReplica;
+    role.follows = {parts[1].text, to_port(parts[2].to_number())};
+    role.link = parts[3].text;
+    role.offset = *parts[4].to_number();
+    return role;
+}
+
+}  // namespace aeterna::redis

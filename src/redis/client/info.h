@@ -1,0 +1,67 @@
+// What a Redis server says about itself: INFO and ROLE, parsed from untrusted text. Pure.
+// Field names: redis 7.0 src/server.c genRedisInfoString; ROLE: src/replication.c roleCommand.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "env/net.h"
+#include "redis/client/resp.h"
+
+namespace aeterna::redis {
+
+using InfoFields = std::map<std::string, std::string, std::less<>>;
+
+// "name:value" lines; section headers and malformed lines are skipped.
+[[nodiscard]] InfoFields parse_info_fields(std::string_view text);
+
+// One `slaveN:ip=…,port=…,state=…,offset=…,lag=…` line of a master.
+struct ReplicaLine {
+    env::Endpoint address;
+    std::string state;  // wait_bgsave | send_bulk | online
+    std::int64_t offset = 0;
+    std::int64_t lag_seconds = 0;  // since its last acknowledgement
+};
+
+struct NodeInfo {
+    std::string version;
+    std::string run_id;  // changes with each start
+    std::int64_t uptime_seconds = 0;
+    bool is_master = false;
+    bool is_loading = false;
+    std::int64_t master_offset = 0;   // master_repl_offset: what this node has in its stream
+    std::vector<ReplicaLine> replicas;
+    std::optional<env::Endpoint> follows;  // a replica's master
+    bool is_link_up = false;
+    bool is_syncing = false;
+    std::int64_t last_io_seconds = -1;
+    std::int64_t link_down_seconds = 0;
+    std::int64_t replica_offset = 0;
+    std::int64_t replica_priority = 100;
+    std::int64_t keyspace_hits = 0;
+    std::int64_t keyspace_misses = 0;
+    bool is_rdb_ok = true;
+    bool is_aof_enabled = false;
+    bool is_aof_write_ok = true;
+    bool is_aof_rewrite_ok = true;
+    std::string maxmemory_policy;
+};
+
+// kProtocol when the text has no role: then it is not INFO of a data node.
+[[nodiscard]] Result<NodeInfo> parse_node_info(std::string_view text);
+
+struct Role {
+    enum class Kind { kMaster, kReplica, kSentinel };
+    Kind kind = Kind::kMaster;
+    std::int64_t offset = 0;       // -1: a replica that is not connected
+    env::Endpoint follows;         // of a replica
+    std::string link;              // of a replica: none connect connecting handshake sync connected
+    [[nodiscard]] bool is_master() const { return kind == Kind::kMaster; }
+    [[nodiscard]] bool is_connected_replica() const { return kind == Kind::kReplica && link == "connected"; }
+};
+[[nodiscard]] Result<Role> parse_role(const Reply& reply);
+
+}  // namespace aeterna::redis

@@ -1,0 +1,84 @@
+// Reading and checking the redis section: names and addresses are unique, there is at least one of each kind.
+#include "redis/settings.h"
+
+#include <set>
+
+namespace aeterna::redis {
+namespace {
+
+std::vector<RedisNode> read_nodes(config::Section& section, const std::string& key,
+                                  const config::Stack& stack) {
+    std::vector<RedisNode> nodes;
+    for (config::Section& entry : section.list(key)) {
+        RedisNode node;
+        node.name = entry.required_text("name");
+        node.address = entry.required_endpoint("address");
+        if (const config::Host* host = stack.host_of(node.name)) {
+            node.host = host->name;
+            node.site = host->site;
+        }
+        nodes.push_back(std::move(node));
+    }
+    return nodes;
+}
+
+Status check_unique(const RedisSettings& settings, const std::string& where) {
+    std::set<std::string> names;
+    std::set<env::Endpoint> addresses;
+    for (const auto* group : {&settings.nodes, &settings.sentinels}) {
+        for (const RedisNode& node : *group) {
+            if (!names.insert(node.name).second)
+                return make_error(ErrorCode::kConfiguration,
+                                  where + ": the name '" + node.name + "' is used twice",
+                                  "Give each node of the redis section a name of its own.");
+            if (!addresses.insert(node.address).second)
+                return make_error(ErrorCode::kConfiguration,
+                                  where + ": the address '" + node.address.to_string() + "' is used twice",
+                                  "Give each node of the redis section its own address.");
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+const RedisNode* RedisSettings::find_node(const std::string& name) const {
+    for (const RedisNode& node : nodes)
+        if (node.name == name) return &node;
+    return nullptr;
+}
+
+const RedisNode* RedisSettings::node_at(const env::Endpoint& address) const {
+    for (const RedisNode& node : nodes)
+        if (node.address == address) return &node;
+    return nullptr;
+}
+
+std::string RedisSettings::name_of(const env::Endpoint& address) const {
+    const RedisNode* node = node_at(address);
+    return node ? node->name : address.to_string();
+}
+
+Result<SettingsPointer> load_settings(const config::Stack& stack, const config::StoreSection& section,
+                                      env::Files& files) {
+    config::Section source = section.settings;
+    auto settings = std::make_shared<RedisSettings>();
+    settings->objectives = section.objectives;
+    settings->master_name = source.required_text("master_name");
+    settings->user = source.text("user", "");
+    settings->password = source.secret("password", files);
+    settings->sentinel_user = source.text("sentinel_user", "");
+    settings->sentinel_password = source.secret("sentinel_password", files);
+    settings->nodes = read_nodes(source, "nodes", stack);
+    settings->sentinels = read_nodes(source, "sentinels", stack);
+    if (settings->nodes.empty())
+        return make_error(ErrorCode::kConfiguration, source.location() + ": redis has no 'nodes'",
+                          "List every Redis server with its name and address.");
+    if (settings->sentinels.empty())
+        return make_error(ErrorCode::kConfiguration, source.location() + ": redis has no 'sentinels'",
+                          "List every Sentinel with its name and address.");
+    AETERNA_TRY(check_unique(*settings, source.location()));
+    return SettingsPointer(std::move(settings));
+}
+
+}  // namespace aeterna::redis
