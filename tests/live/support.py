@@ -1,0 +1,129 @@
+"""What the live tests share: the program, labs under /var/tmp, and ways to wait for an event instead of sleeping."""
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = ROOT / "build" / "release" / "bin" / "aeterna-dr"
+
+
+class Done:
+    """A finished command."""
+
+    def __init__(self, completed):
+        self.code = completed.returncode
+        self.out = completed.stdout
+        self.err = completed.stderr
+
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"exit {self.code}\n--- stdout\n{self.out[-3000:]}\n--- stderr\n{self.err[-3000:]}"
+
+
+def run(*arguments, timeout=300, env=None, prefix=()):
+    """Runs aeterna-dr without a terminal."""
+    environment = dict(os.environ, **(env or {}))
+    environment.pop("AETERNA_DR_STACK", None)
+    if env and "AETERNA_DR_STACK" in env:
+        environment["AETERNA_DR_STACK"] = env["AETERNA_DR_STACK"]
+    return Done(subprocess.run([*prefix, str(PROGRAM), *map(str, arguments)], capture_output=True, text=True,
+                               timeout=timeout, stdin=subprocess.DEVNULL, env=environment))
+
+
+def wait_until(what, condition, seconds):
+    """Polls `condition` until it gives something true; its value. Fails with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not happen within {seconds} s")
+        time.sleep(0.1)
+
+
+def processes_of(directory):
+    """Pids of everything that carries the lab's mark or works below its directory, zombies left out."""
+    directory = os.path.realpath(directory)
+    mark = f"AETERNA_DR_LAB={directory}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text()
+            if stat.rsplit(")", 1)[1].split()[0] == "Z":
+                continue
+            environment = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
+            cwd = os.readlink(f"/proc/{entry}/cwd")
+        except OSError:
+            continue
+        if mark in environment or cwd == directory or cwd.startswith(directory + "/"):
+            found.append(int(entry))
+    return found
+
+
+class Lab:
+    def __init__(self, *options, prefix=()):
+        self.base = tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp")
+        os.chmod(self.base, 0o755)
+        self.directory = os.path.join(self.base, "lab")
+        self.options = options
+        self.prefix = prefix
+        atexit.register(self.remove)
+
+    def up(self, timeout=180):
+        done = run("lab", "up", "--dir", self.directory, *self.options, timeout=timeout, prefix=self.prefix)
+        assert done.code == 0, done
+        return done
+
+    def down(self):
+        return run("lab", "down", "--dir", self.directory, timeout=120, prefix=self.prefix)
+
+    def remove(self):
+        if os.path.isdir(self.base):
+            if os.path.isdir(self.directory):
+                self.down()
+            shutil.rmtree(self.base, ignore_errors=True)
+
+    @property
+    def stack(self):
+        return os.path.join(self.directory, "stack.yaml")
+
+    def cli(self, *arguments, timeout=300):
+        return run("--stack", self.stack, *arguments, timeout=timeout, prefix=self.prefix)
+
+    def lab_status(self):
+        return run("lab", "status", "--json", "--dir", self.directory, prefix=self.prefix).json()
+
+    def status(self):
+        return self.cli("--json", "status", timeout=30).json()
+
+    def node(self, name):
+        return next(node for node in self.lab_status()["nodes"] if node["name"] == name)
+
+    def await_healthy(self, seconds=180):
+        def healthy():
+            status = self.status()
+            return status["healthy"] and not status["incidents"]
+        wait_until("a healthy stack", healthy, seconds)
+
+
+_shared = None
+
+
+def shared_lab():
+    """One asynchronous lab for all tests that leave it healthy; started by the first, ended at exit."""
+    global _shared
+    if _shared is None:
+        _shared = Lab()
+        _shared.up()
+    _shared.await_healthy()
+    return _shared

@@ -1,0 +1,102 @@
+"""Drill Q1 on real servers: measured, agreed by an independent observer, healed also when it is killed."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from support import PROGRAM, shared_lab, wait_until
+
+OBSERVER = Path(__file__).with_name("observer.py")
+
+
+class DrillTest(unittest.TestCase):
+    def test_kill_is_measured_as_an_independent_observer_sees_it(self):
+        lab = shared_lab()
+        with tempfile.TemporaryDirectory() as directory:
+            status, output = os.path.join(directory, "lab.json"), os.path.join(directory, "observed.json")
+            Path(status).write_text(json.dumps(lab.lab_status()))
+            observer = subprocess.Popen([sys.executable, OBSERVER, status, output], stdout=subprocess.PIPE, text=True)
+            self.addCleanup(observer.kill)
+            self.assertEqual(observer.stdout.readline(), "observing\n")
+            done = lab.cli("--json", "drill", "run", "q1", "--yes", timeout=900)
+            observer.send_signal(signal.SIGTERM)
+            observer.wait(30)
+            observed = json.loads(Path(output).read_text())
+        self.assertEqual(done.code, 0, done)
+        card = done.json()
+        self.assertEqual(card["verdict"], "pass")
+        self.assertTrue(card["overall"]["met"])
+        for store in ("postgres", "redis"):
+            score = card["stores"][store]
+            print(f"     {store}: RTO {score['rto_seconds']:.2f} s, observer {observed[store]['outage_seconds']:.2f} s, "
+                  f"client {score['client_rto_seconds']:.2f} s, detected {score['detect_seconds']}, "
+                  f"lost {score['lost']}", flush=True)
+            self.assertTrue(score["met"])
+            self.assertNotEqual(score["primary"], score["new_primary"])
+            self.assertAlmostEqual(score["rto_seconds"], observed[store]["outage_seconds"], delta=1.0)
+            self.assertGreater(score["acknowledged"], 100)
+            names = [phase["name"] for phase in card["phases"] if phase["store"] == store]
+            for phase in ("injected", "first_failure", "detected", "promoted", "first_success", "stable",
+                          "redundancy_restored"):
+                self.assertIn(phase, names, store)
+        self.assertEqual(card["stores"]["qdrant"]["lost"], 0)
+        self.check_post_mortem(card)
+        self.check_incidents(lab)
+
+    def check_post_mortem(self, card):
+        text = Path(card["post_mortem"]).read_text()
+        for heading in ("## Timeline", "## Root Cause", "## Resolution", "## Lessons Learned", "## Action Items"):
+            self.assertIn(heading, text)
+        self.assertIn("Injected by drill", text)
+        self.assertIn(card["id"], text)
+
+    def check_incidents(self, lab):
+        incidents = lab.cli("--json", "incident", "list").json()["incidents"]
+        stores = {incident["store"] for incident in incidents if incident["severity"] == "critical"}
+        self.assertLessEqual({"postgres", "redis"}, stores)
+        executions = lab.cli("--json", "execution", "list").json()["executions"]
+        succeeded = {execution["store"] for execution in executions if execution["state"] == "succeeded"}
+        self.assertLessEqual({"postgres", "redis"}, succeeded)
+
+    def test_a_killed_drill_is_healed_by_drill_heal(self):
+        lab = shared_lab()
+        drill = subprocess.Popen([PROGRAM, "--stack", lab.stack, "drill", "run", "q1", "--fault", "pause", "--yes"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(drill.kill)
+        for line in drill.stderr:
+            if line.startswith("injecting") or "injecting:" in line:
+                break
+        master = lab.status()["stores"]["redis"]["primary"]
+        time.sleep(1)  # the fault is journaled and on its way in; whichever half is done has to be healed
+        drill.send_signal(signal.SIGKILL)
+        drill.wait()
+        drill.stderr.close()
+        done = lab.cli("drill", "heal", timeout=200)
+        self.assertIn(done.code, (0,), done)
+        states = {Path(f"/proc/{node['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0]
+                  for node in lab.lab_status()["nodes"] if node["pid"]}
+        self.assertNotIn("T", states, f"something is still stopped (the master was {master})")
+        lab.await_healthy(240)
+
+    def test_only_one_drill_at_a_time(self):
+        lab = shared_lab()
+        first = subprocess.Popen([PROGRAM, "--stack", lab.stack, "drill", "run", "q1", "--yes"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.kill)
+        first.stderr.readline()
+        second = lab.cli("drill", "run", "q1", "--yes", timeout=60)
+        self.assertEqual(second.code, 11, second)
+        first.send_signal(signal.SIGINT)  # before the fault: it ends without having broken anything
+        wait_until("the end of the first drill", lambda: first.poll() is not None, 60)
+        first.stderr.close()
+        self.assertIn(first.returncode, (130, 1))
+        lab.await_healthy(60)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""Runs every test and ends with one line: N passed, N failed, N skipped.
+
+    tests/run.py [--unit] [--live] [NAME…]
+
+Unit tests are the GoogleTest programs in build/release/tests; live tests are tests/live/test_*.py, each on real
+servers. NAME keeps only programs and files whose name contains it. A skip has to be listed in
+tests/allowed_skips.txt; with CI=true an unlisted one is a failure.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = ROOT / "build" / "release" / "tests"
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def close(self):
+        allowed = [line.split("#")[0].strip() for line in (ROOT / "tests" / "allowed_skips.txt").read_text().splitlines()]
+        allowed = [name for name in allowed if name]
+        for name, reason in self.skipped:
+            print(f"skipped: {name}: {reason}")
+            if os.environ.get("CI") == "true" and not any(name.startswith(entry) for entry in allowed):
+                self.failed.append(f"{name} (a skip that tests/allowed_skips.txt does not list)")
+        for name in self.failed:
+            print(f"FAILED: {name}")
+        print(f"{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped", flush=True)
+        return 1 if self.failed or self.passed == 0 else 0
+
+
+def run_unit(names, tally):
+    programs = sorted(p for p in PROGRAMS.glob("*_test") if os.access(p, os.X_OK))
+    for program in programs:
+        if names and not any(name in program.name for name in names):
+            continue
+        with tempfile.NamedTemporaryFile(suffix=".json") as report:
+            begin = time.monotonic()
+            done = subprocess.run([program, f"--gtest_output=json:{report.name}"], capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL, timeout=600, cwd=ROOT)
+            try:
+                result = json.loads(Path(report.name).read_text())
+            except ValueError:
+                result = None
+        if result is None:
+            print(done.stdout[-4000:], done.stderr[-4000:])
+            tally.failed.append(f"{program.name} (ended with {done.returncode})")
+            continue
+        failures = 0
+        for suite in result["testsuites"]:
+            for case in suite["testsuite"]:
+                name = f"{program.name}:{suite['name']}.{case['name']}"
+                if case.get("failures"):
+                    failures += 1
+                    tally.failed.append(name)
+                    for failure in case["failures"]:
+                        print(f"{name}: {failure['failure']}")
+                elif case.get("result") == "SKIPPED":
+                    reasons = [entry.get("message", "") for entry in case.get("skipped", [])]
+                    tally.skipped.append((name, " ".join(reasons).strip() or "no reason given"))
+                else:
+                    tally.passed += 1
+        if done.returncode != 0 and failures == 0:
+            tally.failed.append(f"{program.name} (ended with {done.returncode})")
+        print(f"{program.name}: {result['tests']} tests, {failures} failed, {time.monotonic() - begin:.1f} s", flush=True)
+
+
+class LiveResult(unittest.TextTestResult):
+    """Prints each test with its seconds, and counts into the tally."""
+    tally = None
+
+    def startTest(self, test):
+        self.begin = time.monotonic()
+        print(f"live {test.id()} …", flush=True)
+        super().startTest(test)
+
+    def stopTest(self, test):
+        print(f"     {time.monotonic() - self.begin:.1f} s", flush=True)
+        super().stopTest(test)
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.tally.passed += 1
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.tally.failed.append(test.id())
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.tally.failed.append(test.id())
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.tally.skipped.append((test.id(), reason))
+
+
+def run_live(names, tally):
+    sys.path.insert(0, str(ROOT / "tests" / "live"))
+    LiveResult.tally = tally
+    for file in sorted((ROOT / "tests" / "live").glob("test_*.py")):
+        if names and not any(name in file.name for name in names):
+            continue
+        suite = unittest.defaultTestLoader.loadTestsFromName(file.stem)
+        unittest.TextTestRunner(stream=sys.stdout, verbosity=0, resultclass=LiveResult).run(suite)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unit", action="store_true", help="only the unit tests")
+    parser.add_argument("--live", action="store_true", help="only the live tests")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    both = options.unit == options.live
+    tally = Tally()
+    if both or options.unit:
+        run_unit(options.names, tally)
+    if both or options.live:
+        run_live(options.names, tally)
+    return tally.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
