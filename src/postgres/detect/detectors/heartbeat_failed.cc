@@ -1,0 +1,24 @@
+// postgres.heartbeat_failed: the primary answers questions but takes no row: full disk, read-only transactions, no
+// synchronous standby. Judged only with the standing approval 'heartbeat'.
+#include "postgres/detect/detectors/detectors.h"
+
+namespace aeterna::postgres {
+
+Verdict judge_heartbeat(const World& world) {
+    if (!world.settings->heartbeat_approved) {
+        return Verdict::clear({"read-only: the stack file gives no approval 'heartbeat'"});
+    }
+    if (!world.primary) return Verdict::unknown({"SQL: no primary to write to"});
+    const auto& heartbeat = world.of(*world.primary).heartbeat;
+    if (heartbeat.answer == Answer::kNever) {
+        return Verdict::unknown({describe_look(world, *world.primary + " heartbeat", heartbeat)});
+    }
+    if (heartbeat.value) return Verdict::clear({*world.primary + " heartbeat: a row was written"});
+    Verdict verdict;
+    verdict.condition = true;
+    verdict.summary = "primary '" + *world.primary + "' answers but accepts no write";
+    verdict.reasons = {describe_look(world, *world.primary + " heartbeat", heartbeat)};
+    return verdict;
+}
+
+}  // namespace aeterna::postgres

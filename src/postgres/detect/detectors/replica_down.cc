@@ -1,0 +1,27 @@
+// postgres.replica_down: a node that is not the primary does not serve. As with the primary: refused twice and doubted
+// by its agent is proof, silence must last.
+#include "postgres/detect/detectors/detectors.h"
+
+namespace aeterna::postgres {
+
+Verdict judge_replica(const World& world, const NodeSettings& node) {
+    if (world.reference.empty()) return Verdict::unknown({"SQL: no primary is known yet"});
+    if (node.name == world.reference) return Verdict::clear({"it is the primary"});
+    const auto& sql = world.of(node.name).sql;
+    const auto& rest = world.of(node.name).rest;
+    if (sql.value) return Verdict::clear({node.name + " SQL: it answers"});
+    if (sql.answer == Answer::kNever || sql.answer == Answer::kRejected) {
+        return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
+    }
+    Verdict verdict;
+    verdict.condition = true;
+    verdict.summary = "replica '" + node.name + "' does not serve";
+    verdict.reasons = {describe_look(world, node.name + " SQL", sql)};
+    const bool agent_says_dead = rest.refused_twice() || (rest.value && !rest.value->is_running());
+    verdict.reasons.push_back(rest.value ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
+                                         : describe_look(world, node.agent + " REST", rest));
+    verdict.strong = sql.refused_twice() && agent_says_dead;
+    return verdict;
+}
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,30 @@
+// PostgresMonitor: probes, board, detectors and events of one cluster behind engine::Monitor.
+#pragma once
+
+#include "engine/detect/monitor.h"
+#include "postgres/detect/board.h"
+#include "postgres/detect/detector.h"
+#include "postgres/detect/events.h"
+
+namespace aeterna::postgres {
+
+class PostgresMonitor final : public engine::Monitor {
+  public:
+    // `settings` and `env` must outlive it.
+    PostgresMonitor(const Settings& settings, const env::Env& env);
+    [[nodiscard]] std::vector<engine::ProbeTask> probes() override;
+    [[nodiscard]] engine::Judgement judge(const engine::JudgeContext& context) override;
+    [[nodiscard]] std::vector<engine::Reach> reach() override;
+
+    [[nodiscard]] Board& board() { return board_; }
+
+  private:
+    const Settings& settings_;
+    const env::Env& env_;
+    Board board_;
+    Detectors detectors_;
+    Changes changes_;
+    MonoTime valid_from_{};
+};
+
+}  // namespace aeterna::postgres
