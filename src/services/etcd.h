@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,10 +62,21 @@ class Etcd {
     [[nodiscard]] const std::vector<std::string>& endpoints() const { return settings_.endpoints; }
 
   private:
+    struct Session;  // the member that answered last, the token: shared by copies, thread-safe
+
     [[nodiscard]] Result<Json> call(const std::string& path, const Json& body, const env::Context& context);
+    [[nodiscard]] Result<Json> call_first(const std::vector<std::string>& paths, const Json& body,
+                                          const env::Context& context);
+    [[nodiscard]] Result<Json> ask(const std::string& endpoint, const std::string& path, const Json& body,
+                                   const env::Context& context);
+    [[nodiscard]] Result<std::string> token_of(const std::string& endpoint, const env::Context& context);
+    [[nodiscard]] Result<Json> post(const std::string& endpoint, const std::string& path, const Json& body,
+                                    const std::string& token, const env::Context& context);
+    [[nodiscard]] EtcdMemberHealth ask_health(const std::string& endpoint, const env::Context& context);
 
     config::EtcdSettings settings_;
     const env::Env& env_;
+    std::shared_ptr<Session> session_;
 };
 
 }  // namespace aeterna::services
