@@ -1,0 +1,45 @@
+// See secrets.h.
+#include "lab/secrets.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace aeterna::lab {
+namespace {
+
+constexpr const char* kNames[] = {"postgres_superuser",
+                                  "postgres_replication",
+                                  "postgres_rewind",
+                                  "postgres_aeterna_dr",
+                                  "postgres_exporter",
+                                  "redis",
+                                  "qdrant"};
+
+}  // namespace
+
+Result<Secrets> Secrets::load_or_make(const Layout& layout, const env::Env& env,
+                                      const std::optional<env::Owner>& owner) {
+    std::map<std::string, Secret> values;
+    for (const char* name : kNames) {
+        const std::string file = layout.secret_file(name);
+        if (!env.files.exists(file)) {
+            const std::string made =
+                fmt::format("{:016x}{:016x}", env.random.next(), env.random.next());
+            AETERNA_TRY(env.files.write_durable(file, made, 0600));
+            if (owner) AETERNA_TRY(env.files.change_owner(file, *owner));
+        }
+        AETERNA_ASSIGN(const std::string text, env.files.read(file, 4096));
+        values.emplace(name, Secret(std::string(trim(text))));
+    }
+    return Secrets(std::move(values));
+}
+
+const std::string& Secrets::reveal(const std::string& name) const {
+    const auto found = values_.find(name);
+    AETERNA_CHECK(found != values_.end());
+    return found->second.reveal();
+}
+
+}  // namespace aeterna::lab
