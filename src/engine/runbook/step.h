@@ -52,6 +52,7 @@ class Step {
     // message is the proposal with its reason. Never changes anything.
     [[nodiscard]] virtual Result<CheckOutcome> check(StepContext& step) = 0;
     // An error's effect says whether the world changed. kUnknown: the runner goes to verify before it judges.
+    // kAwaitingApproval with effect kNone: it waited in vain and proposes (nothing was changed).
     virtual Status apply(StepContext& step) = 0;
     // Re-reads the world. An error here after a good apply is a failed step; kTimeout/kDeadline: unknown.
     virtual Status verify(StepContext& step) = 0;

@@ -1,0 +1,202 @@
+// The actor lock over etcd: the key /aeterna-dr/<stack>/actor under a lease of 15 s that a thread renews every 5 s. A
+// holder counts itself out 3 s before the lease can have ended, measured from before the last good renewal was sent:
+// it stops acting before another one can start. Without etcd: flock on a file, which ends with the process; who holds
+// it and why stands in actor.json beside it.
+#include "engine/runbook/actor_lock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "services/etcd.h"
+
+namespace aeterna::engine {
+namespace {
+
+constexpr Duration kLeaseTtl = std::chrono::seconds(15);
+constexpr Duration kMargin = std::chrono::seconds(3);
+constexpr Duration kRenewEvery = std::chrono::seconds(5);
+constexpr Duration kRetryEvery = std::chrono::seconds(1);
+constexpr Duration kCallTimeout = std::chrono::seconds(3);
+
+Json describe_actor(const std::string& intent, const std::string& id, const env::Env& env) {
+    const Result<std::string> host = env.files.read("/proc/sys/kernel/hostname", 256);
+    const std::string uid = fmt::format("uid {}", env.processes.effective_uid());
+    return Json{{"id", id},
+                {"host", host ? std::string(trim(*host)) : "unknown"},
+                {"pid", env.processes.own_pid()},
+                {"user", env.files.environment_variable("USER").value_or(uid)},
+                {"intent", intent},
+                {"since", format_time(env.clock.wall_now())}};
+}
+
+// "failover redis (exec-…) (host h, pid 12, since …)" of another's value, which is untrusted text.
+std::string describe_holder(const std::string& value) {
+    const Result<Json> actor = parse_json(value, "the actor lock");
+    if (!actor) return "unknown intent";
+    return fmt::format("{} (host {}, pid {}, since {})", one_line(find_string(*actor, "intent").value_or("unknown intent")),
+                       one_line(find_string(*actor, "host").value_or("unknown")),
+                       find_integer(*actor, "pid").value_or(0),
+                       one_line(find_string(*actor, "since").value_or("unknown")));
+}
+
+Error locked(const std::string& stack, const std::string& value, const std::string& hint) {
+    return make_error(ErrorCode::kLocked,
+                      fmt::format("another aeterna-dr acts on stack '{}': {}", stack, describe_holder(value)), hint);
+}
+
+// A lease that is renewed until it is destroyed or lost.
+class EtcdHold final : public ActorLockHold {
+  public:
+    EtcdHold(services::Etcd etcd, std::string key, std::int64_t lease, MonoTime granted_at,
+             WallTime granted_wall, const env::Env& env)
+        : etcd_(std::move(etcd)), key_(std::move(key)), lease_(lease), env_(env), renewed_at_(granted_at),
+          renewed_wall_(granted_wall) {
+        thread_ = env_.threads.start("actor-lock", [this](const std::stop_token& stop) { renew(stop); });
+    }
+
+    ~EtcdHold() override {
+        thread_->request_stop();
+        thread_->join();
+        const env::Context context{env_.clock.now() + kCallTimeout, {}, "actor-lock"};
+        const Result<bool> removed = etcd_.remove_if_lease(key_, lease_, context);
+        const Status revoked = etcd_.revoke_lease(lease_, context);
+        if (!removed && !revoked) {
+            env_.log.warning("actor_lock.release_failed", {{"error", revoked.error().to_string()}});
+        }
+    }
+
+    [[nodiscard]] bool is_held() const override {
+        const std::lock_guard guard(mutex_);
+        // The monotonic clock stands still while the machine is suspended; the lease does not.
+        const Duration by_wall = env_.clock.wall_now() - renewed_wall_;
+        const Duration age = std::max<Duration>(env_.clock.now() - renewed_at_, by_wall);
+        return !lost_ && age < kLeaseTtl - kMargin;
+    }
+
+  private:
+    void renew(const std::stop_token& stop) {
+        Duration pause = kRenewEvery;
+        while (env_.clock.sleep_for(pause, stop)) {
+            const MonoTime sent_at = env_.clock.now();
+            const WallTime sent_wall = env_.clock.wall_now();
+            const Status renewed = etcd_.keep_alive(lease_, {sent_at + kCallTimeout, stop, "actor-lock"});
+            const std::lock_guard guard(mutex_);
+            if (renewed) {
+                renewed_at_ = sent_at;
+                renewed_wall_ = sent_wall;
+            }
+            // A lease that etcd no longer knows can't come back.
+            if (!renewed && renewed.error().code == ErrorCode::kNotFound) lost_ = true;
+            if (lost_) return;
+            pause = renewed ? kRenewEvery : kRetryEvery;
+        }
+    }
+
+    services::Etcd etcd_;
+    std::string key_;
+    std::int64_t lease_;
+    const env::Env& env_;
+    mutable std::mutex mutex_;
+    MonoTime renewed_at_;
+    WallTime renewed_wall_;
+    bool lost_ = false;
+    std::unique_ptr<env::Thread> thread_;
+};
+
+class EtcdActorLock final : public ActorLock {
+  public:
+    EtcdActorLock(config::EtcdSettings settings, std::string stack, const env::Env& env)
+        : settings_(std::move(settings)), stack_(std::move(stack)), env_(env) {}
+
+    Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& intent, const env::Context& context) override {
+        services::Etcd etcd(settings_, env_);
+        const env::Context call = env_.clock.within(2 * kCallTimeout, context);
+        const MonoTime granted_at = env_.clock.now();
+        const WallTime granted_wall = env_.clock.wall_now();
+        const auto ttl_seconds = std::chrono::duration_cast<std::chrono::seconds>(kLeaseTtl).count();
+        Result<std::int64_t> lease = etcd.grant_lease(ttl_seconds, call);
+        if (!lease) return unavailable(lease.error());
+        const std::string key = fmt::format("/aeterna-dr/{}/actor", stack_);
+        const std::string value = dump_json(describe_actor(intent, fmt::format("{:x}", *lease), env_));
+        Result<services::Etcd::CreateResult> made = etcd.create(key, value, *lease, call);
+        if (made && made->created) {
+            return std::unique_ptr<ActorLockHold>(
+                std::make_unique<EtcdHold>(std::move(etcd), key, *lease, granted_at, granted_wall, env_));
+        }
+        // Also after an unclear answer: the lease takes the key along, if it was made.
+        static_cast<void>(etcd.revoke_lease(*lease, {env_.clock.now() + kCallTimeout, {}, context.run_id}));
+        if (!made) return unavailable(made.error());
+        return locked(stack_, made->present_value,
+                      "Wait for it to end; a dead one's lock ends by itself within 15 s.");
+    }
+
+  private:
+    static Error unavailable(const Error& cause) {
+        if (cause.code == ErrorCode::kCancelled || cause.code == ErrorCode::kAuthentication) return cause;
+        Error error = wrap_error(cause, "etcd does not grant the actor lock");
+        error.code = ErrorCode::kUnavailable;
+        error.effect = Effect::kNone;
+        error.hint = "Check etcd's endpoints and quorum; without the lock nothing is done.";
+        return error;
+    }
+
+    config::EtcdSettings settings_;
+    std::string stack_;
+    const env::Env& env_;
+};
+
+class FileHold final : public ActorLockHold {
+  public:
+    FileHold(std::unique_ptr<env::FileLock> lock, std::string intent_file, env::Files& files)
+        : lock_(std::move(lock)), intent_file_(std::move(intent_file)), files_(files) {}
+    ~FileHold() override { static_cast<void>(files_.remove(intent_file_)); }
+    [[nodiscard]] bool is_held() const override { return true; }
+
+  private:
+    std::unique_ptr<env::FileLock> lock_;
+    std::string intent_file_;
+    env::Files& files_;
+};
+
+class FileActorLock final : public ActorLock {
+  public:
+    FileActorLock(std::string directory, std::string stack, const env::Env& env)
+        : directory_(std::move(directory)), stack_(std::move(stack)), env_(env) {}
+
+    Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& intent, const env::Context&) override {
+        AETERNA_TRY(env_.files.make_directories(directory_));
+        const std::string intent_file = directory_ + "/actor.json";
+        Result<std::unique_ptr<env::FileLock>> lock = env_.files.lock(directory_ + "/actor.lock");
+        if (!lock && lock.error().code == ErrorCode::kLocked) {
+            return locked(stack_, env_.files.read(intent_file, 64 << 10).value_or(""),
+                          "Wait for it to end; a dead one's lock ends with its process.");
+        }
+        if (!lock) return lock.error();
+        if (const Result<std::string> left = env_.files.read(intent_file, 64 << 10)) {
+            env_.log.warning("actor_lock.left_behind", {{"by", describe_holder(*left)}});
+        }
+        const std::string id = fmt::format("{:x}", env_.random.next());
+        AETERNA_TRY(env_.files.write_durable(intent_file, dump_json(describe_actor(intent, id, env_))));
+        return std::unique_ptr<ActorLockHold>(
+            std::make_unique<FileHold>(std::move(*lock), intent_file, env_.files));
+    }
+
+  private:
+    std::string directory_;
+    std::string stack_;
+    const env::Env& env_;
+};
+
+}  // namespace
+
+std::unique_ptr<ActorLock> make_actor_lock(const config::Stack& stack, const env::Env& env) {
+    if (stack.etcd) return std::make_unique<EtcdActorLock>(*stack.etcd, stack.name, env);
+    return std::make_unique<FileActorLock>(stack.state_directory, stack.name, env);
+}
+
+}  // namespace aeterna::engine
