@@ -82,8 +82,10 @@ struct Url {
 Result<Url> inspect_url(const std::string& url) {
     const bool is_http = url.rfind("http://", 0) == 0;
     if (!is_http && url.rfind("https://", 0) != 0) {
-        return make_error(ErrorCode::kConfiguration, fmt::format("'{}' is no http or https address",
-                                                                 one_line(url.substr(0, url.find('@')))));
+        // What stands before an '@' may be a password.
+        const std::string shown = url.find('@') == std::string::npos ? one_line(url) : "…@…";
+        return make_error(ErrorCode::kConfiguration,
+                          fmt::format("'{}' is no http or https address", shown));
     }
     const std::size_t start = url.find("//") + 2;
     const std::size_t end = std::min(url.find_first_of("/?#", start), url.size());

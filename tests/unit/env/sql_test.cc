@@ -1,0 +1,146 @@
+// libpq against a real PostgreSQL server, started for this program on a loopback address; skipped without one.
+#include <signal.h>
+
+#include "real_env.h"
+
+namespace aeterna::env::testing {
+namespace {
+
+class Server {
+  public:
+    Server() {
+        const auto initdb = real().processes.find_program("initdb", {"/usr/lib/postgresql/15/bin"});
+        const auto postgres = real().processes.find_program("postgres", {"/usr/lib/postgresql/15/bin"});
+        if (!initdb || !postgres) return;
+        std::optional<User> user;
+        if (real().processes.effective_uid() == 0) {
+            const auto found = real().processes.find_user("postgres");
+            if (!found) return;
+            user = *found;
+            (void)real().files.change_owner(directory_.path(), found->owner);
+        }
+        (void)real().files.write_durable(directory_.file("password"), "right\n", 0644);
+        RunOptions options;
+        options.argv = {*initdb, "-D", directory_.file("data"), "-U", "tester", "-A", "scram-sha-256",
+                        "--pwfile", directory_.file("password"), "--no-sync", "--locale=C.UTF-8"};
+        options.user = user;
+        const auto made = real().processes.run(options, within(60s));
+        EXPECT_TRUE(made && made->exit_status == 0) << (made ? made->errors : made.error().to_string());
+        target.endpoint = free_endpoint();
+        SpawnOptions start;
+        start.argv = {*postgres, "-D", directory_.file("data"), "-h", target.endpoint.host, "-p",
+                      std::to_string(target.endpoint.port), "-c", "unix_socket_directories=", "-c", "fsync=off"};
+        start.user = user;
+        start.log_path = directory_.file("log");
+        const auto id = real().processes.spawn(start);
+        if (!id) return;
+        id_ = *id;
+        target.user = "tester";
+        target.password = Secret("right");
+        target.database = "postgres";
+        is_up = eventually([&] { return real().sql.connect(target, within(2s)).has_value(); }, 30s);
+        EXPECT_TRUE(is_up) << real().files.read_tail(directory_.file("log"), 2000).value_or("");
+    }
+    ~Server() {
+        if (id_.pid == 0) return;
+        (void)real().processes.signal(id_, SIGCONT);
+        (void)real().processes.signal(id_, SIGQUIT);
+        real().processes.wait_gone(id_, within(10s));
+    }
+    [[nodiscard]] const ProcessId& id() const { return id_; }
+    bool is_up = false;
+    SqlTarget target;
+
+  private:
+    Directory directory_;
+    ProcessId id_;
+};
+
+class SqlTest : public ::testing::Test {
+  protected:
+    static void SetUpTestSuite() { server_ = new Server(); }
+    static void TearDownTestSuite() {
+        delete server_;
+        server_ = nullptr;
+    }
+    void SetUp() override {
+        if (!server_->is_up) GTEST_SKIP() << "no PostgreSQL server on this machine";
+    }
+    static Server* server_;
+};
+Server* SqlTest::server_ = nullptr;
+
+TEST_F(SqlTest, QueriesWithParametersAndNulls) {
+    auto session = real().sql.connect(server_->target, within(10s));
+    ASSERT_TRUE(session) << session.error().to_string();
+    const auto rows = (*session)->query("SELECT $1::int + 1 AS next, $2::text AS nothing", {"41", std::nullopt}, within(10s));
+    ASSERT_TRUE(rows) << rows.error().to_string();
+    EXPECT_EQ(rows->columns, (std::vector<std::string>{"next", "nothing"}));
+    EXPECT_EQ(rows->first(0), "42");
+    EXPECT_EQ(rows->first(1), std::nullopt);
+    ASSERT_TRUE((*session)->query("CREATE TEMP TABLE t (n int)", {}, within(10s)));
+    EXPECT_EQ((*session)->query("INSERT INTO t SELECT generate_series(1, 3)", {}, within(10s))->affected, 3);
+    const std::string big(3 << 20, 'x');
+    EXPECT_EQ((*session)->query("SELECT length($1)", {big}, within(20s))->first(), std::to_string(big.size()));
+}
+
+TEST_F(SqlTest, ErrorsAreToldApartBySqlstate) {
+    auto session = real().sql.connect(server_->target, within(10s));
+    ASSERT_TRUE(session);
+    const auto wrong = (*session)->query("SELECT * FROM no_such_table", {}, within(10s));
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().code, ErrorCode::kServer);
+    EXPECT_NE(wrong.error().message.find("42P01"), std::string::npos);
+    EXPECT_TRUE((*session)->is_usable());
+    ASSERT_TRUE((*session)->query("SET default_transaction_read_only = on", {}, within(10s)));
+    EXPECT_EQ((*session)->query("CREATE TABLE t (n int)", {}, within(10s)).error().code, ErrorCode::kReadOnly);
+}
+
+TEST_F(SqlTest, WrongPasswordsAndRefusalsAreToldApart) {
+    SqlTarget target = server_->target;
+    target.password = Secret("wrong");
+    const auto denied = real().sql.connect(target, within(10s));
+    ASSERT_FALSE(denied);
+    EXPECT_EQ(denied.error().code, ErrorCode::kAuthentication) << denied.error().to_string();
+    EXPECT_EQ(denied.error().to_string().find("wrong"), std::string::npos);
+    target.password = Secret();
+    EXPECT_EQ(real().sql.connect(target, within(10s)).error().code, ErrorCode::kAuthentication);
+    target.endpoint = free_endpoint();
+    EXPECT_EQ(real().sql.connect(target, within(10s)).error().code, ErrorCode::kConnectionRefused);
+}
+
+TEST_F(SqlTest, AStatementPastItsDeadlineKillsTheSession) {
+    auto session = real().sql.connect(server_->target, within(10s));
+    ASSERT_TRUE(session);
+    const auto late = (*session)->query("SELECT pg_sleep(60)", {}, within(100ms));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, ErrorCode::kTimeout);
+    EXPECT_EQ(late.error().effect, Effect::kUnknown);
+    EXPECT_FALSE((*session)->is_usable());
+    EXPECT_EQ((*session)->query("SELECT 1", {}, within(1s)).error().code, ErrorCode::kConnectionLost);
+}
+
+TEST_F(SqlTest, ATerminatedSessionIsDead) {
+    auto victim = real().sql.connect(server_->target, within(10s));
+    auto killer = real().sql.connect(server_->target, within(10s));
+    ASSERT_TRUE(victim && killer);
+    const auto pid = (*victim)->query("SELECT pg_backend_pid()", {}, within(10s))->first();
+    ASSERT_TRUE((*killer)->query("SELECT pg_terminate_backend($1::int, 10000)", {pid}, within(20s)));
+    const auto answer = (*victim)->query("SELECT 1", {}, within(10s));
+    ASSERT_FALSE(answer);
+    EXPECT_TRUE(answer.error().code == ErrorCode::kUnavailable || answer.error().code == ErrorCode::kConnectionLost)
+        << answer.error().to_string();
+    EXPECT_EQ(answer.error().effect, Effect::kUnknown);
+    EXPECT_FALSE((*victim)->is_usable());
+}
+
+TEST_F(SqlTest, AStoppedServerIsSilence) {
+    ASSERT_TRUE(real().processes.signal(server_->id(), SIGSTOP));
+    const auto session = real().sql.connect(server_->target, within(200ms));
+    ASSERT_TRUE(real().processes.signal(server_->id(), SIGCONT));
+    ASSERT_FALSE(session);
+    EXPECT_EQ(session.error().code, ErrorCode::kTimeout);
+}
+
+}  // namespace
+}  // namespace aeterna::env::testing
