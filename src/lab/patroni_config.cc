@@ -52,6 +52,8 @@ std::string postgresql_section(const Layout& layout, const Secrets& secrets,
     - local all all scram-sha-256
     - host all all 127.0.0.0/8 scram-sha-256
     - host replication replicator 127.0.0.0/8 scram-sha-256
+  basebackup:
+    - checkpoint: fast
   parameters:
     unix_socket_directories: '{socket}'
     shared_buffers: 32MB

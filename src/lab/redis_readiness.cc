@@ -32,7 +32,7 @@ Reason check_redis(const CheckContext& lab, const env::Context& context) {
     for (int host = 1; host <= kHosts; ++host) {
         const std::string node = fmt::format("redis-{}", host);
         const auto info = node_info(lab, host, context);
-        if (!info) return node + ": " + info.error().to_string();
+        if (!info) return info.error().to_string();
         if (info->is_master) {
             ++masters;
             int online = 0;
@@ -52,7 +52,7 @@ Reason check_sentinel(const CheckContext& lab, const env::Context& context) {
     for (int host = 1; host <= kHosts; ++host) {
         const std::string node = fmt::format("sentinel-{}", host);
         const auto reply = ask(lab, "sentinel", host, {"SENTINEL", "MASTER", kMasterName}, context);
-        if (!reply) return node + ": " + reply.error().to_string();
+        if (!reply) return reply.error().to_string();
         const auto master = redis::parse_master_view(*reply);
         if (!master) return node + ": " + master.error().to_string();
         if (master->is_down()) return node + ": says that the master is down";
@@ -63,7 +63,7 @@ Reason check_sentinel(const CheckContext& lab, const env::Context& context) {
             return node + ": does not know the other sentinels yet";
         const auto quorum =
             ask(lab, "sentinel", host, {"SENTINEL", "CKQUORUM", kMasterName}, context);
-        if (!quorum) return node + ": " + quorum.error().to_string();
+        if (!quorum) return quorum.error().to_string();
     }
     return std::nullopt;
 }

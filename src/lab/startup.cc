@@ -247,11 +247,15 @@ Status Startup::run(const env::Context& context) {
 }
 
 bool Startup::start_serve(const env::Context& context) {
+    const int before = started_;
     if (const auto started = start("serve", context); !started) return false;
     const env::Context bounded = env_.clock.within(kServeTime, context);
     while (env_.clock.remaining(bounded) > kPoll) {
         if (!check_serve(checks(), bounded)) return true;
-        if (!supervisor_.running(*layout_.find("serve"))) return false;
+        if (!supervisor_.running(*layout_.find("serve"))) {
+            started_ = before;
+            return false;
+        }
         if (!env_.clock.sleep_for(kPoll, context.stop)) break;
     }
     return false;

@@ -144,7 +144,6 @@ void Supervisor::stop_group(const std::vector<Node>& nodes, const env::Context& 
         // A process that is already gone is what is wanted.
         // SIGINT is PostgreSQL's fast shutdown; its SIGTERM would wait for every client to leave.
         (void)env_.processes.signal(*id, node.kind == "postgres" ? SIGINT : SIGTERM);
-        (void)env_.processes.signal(*id, SIGCONT);  // a paused one would keep the SIGTERM pending
         stopping.push_back(*id);
     }
     for (const env::ProcessId& id : stopping)
@@ -176,6 +175,9 @@ Status Supervisor::stop_all(const Progress& progress, const env::Context& contex
         stop_group(nodes, context);
         progress(fmt::format("stopped {} ({:.1f} s)", what, to_seconds(env_.clock.now() - begin)));
     };
+    // A paused process would not end before it is killed, and its children would be left alone.
+    for (const env::ProcessInfo& process : processes())
+        if (process.state == 'T') (void)env_.processes.signal(process.id, SIGCONT);
     stop("serve, haproxy, prometheus, exporters",
          nodes_of({"serve", "haproxy", "prometheus", "exporter"}));
     // Replicas first: a replica that outlives its leader would take over, and the next `up` would
@@ -190,7 +192,11 @@ Status Supervisor::stop_all(const Progress& progress, const env::Context& contex
     stop("postgres without patroni", nodes_of({"postgres"}));
     stop("sentinel", nodes_of({"sentinel"}));
     stop("redis, qdrant", nodes_of({"redis", "qdrant"}));
-    stop("etcd", nodes_of({"etcd"}));
+    // One after the other: a leader that goes hands over first, and waits 7 s when nobody is left
+    // to take over.
+    const MonoTime begin = env_.clock.now();
+    for (const Node& node : nodes_of({"etcd"})) stop_group({node}, context);
+    progress(fmt::format("stopped etcd ({:.1f} s)", to_seconds(env_.clock.now() - begin)));
     return sweep(context);
 }
 
