@@ -1,0 +1,139 @@
+// redis.await_failover: waits until a majority of the Sentinels names a new master that says so itself.
+//
+// Needs: the Sentinels. Changes nothing; waits in check(). Budget: what is left of down-after plus 15 s. Past it, or
+// when waiting cannot help for 10 s, it explains why Sentinel is stuck and asks a person. Refuses when the master is
+// healthy: that is a switchover's business.
+#include <fmt/core.h>
+
+#include "redis/steps/explain_stuck.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr Duration kElection = 15s;
+constexpr Duration kHopeless = 10s;
+constexpr Duration kInterval = 200ms;
+constexpr engine::StepSpec kSpec{"redis.await_failover", "wait until Sentinel has promoted a replica",
+                                 engine::Risk::kReadOnly, 600s, false};
+
+// What is left of down-after in the slowest Sentinel's eyes.
+Duration down_after_left(const std::vector<SentinelAnswer>& answers) {
+    std::int64_t left = 0;
+    for (const SentinelAnswer& answer : answers)
+        if (answer.opinion && !answer.opinion->master.is_down())
+            left = std::max(left, answer.opinion->master.down_after_ms - answer.opinion->master.last_ok_ping_ms);
+    return std::chrono::milliseconds(left);
+}
+
+class AwaitFailover final : public RedisStep {
+  public:
+    AwaitFailover(ClusterPointer cluster, std::string old_primary)
+        : RedisStep(std::move(cluster), kSpec), old_primary_(std::move(old_primary)) {}
+
+    std::string describe() const override {
+        return "wait for Sentinel to promote a replica of " + (old_primary_.empty() ? "the dead master" : old_primary_);
+    }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        AETERNA_ASSIGN(const RedisNode* old, old_master(step));
+        const MonoTime began = clock().now();
+        auto answers = cluster_->opinions(step.context);
+        const MonoTime end = began + down_after_left(answers) + kElection;
+        std::optional<MonoTime> hopeless_since;
+        std::string told;
+        while (true) {
+            if (is_done(answers, *old, step)) return CheckOutcome::kAlreadyDone;
+            const auto role = cluster_->role(*old, step.context);
+            AETERNA_TRY(refuse_if_healthy(*old, role, answers));
+            const StuckInput input{answers, old->address,
+                                   role ? std::nullopt : std::optional<Error>(role.error()), clock().now() - began};
+            const StuckCause cause = explain_stuck(input, settings()).front();
+            if (cause.word != told) step.progress(cause.reason);
+            told = cause.word;
+            if (cause.resolves_itself) hopeless_since.reset();
+            else if (!hopeless_since) hopeless_since = clock().now();
+            const MonoTime now = clock().now();
+            if (now >= end || (hopeless_since && now - *hopeless_since >= kHopeless))
+                return make_error(ErrorCode::kAwaitingApproval,
+                                  fmt::format("Sentinel has not failed over after {}: {}",
+                                              format_duration(now - began), cause.reason),
+                                  cause.proposal);
+            if (now + kInterval >= step.context.deadline) return CheckOutcome::kReady;
+            if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop))
+                return make_error(ErrorCode::kCancelled, "stopped while waiting for Sentinel");
+            answers = cluster_->opinions(step.context);
+        }
+    }
+
+    Status apply(engine::StepContext&) override { return {}; }
+
+    Status verify(engine::StepContext& step) override {
+        AETERNA_ASSIGN(const RedisNode* old, old_master(step));
+        if (is_done(cluster_->opinions(step.context), *old, step)) return {};
+        return make_error(ErrorCode::kTimeout, "Sentinel has not promoted a replica of '" + old->name + "' yet");
+    }
+
+  private:
+    // By the parameter, the journal, or what the Sentinels still name.
+    Result<const RedisNode*> old_master(engine::StepContext& step) {
+        if (const RedisNode* known = node_of(step.facts, kOldMaster)) return known;
+        const RedisNode* node = settings().find_node(old_primary_);
+        if (!node) {
+            AETERNA_ASSIGN(const env::Endpoint address, named_master(step.context));
+            node = settings().node_at(address);
+            if (!node)
+                return make_error(ErrorCode::kConfiguration,
+                                  "the Sentinels name '" + address.to_string() + "', which is no node of the stack file");
+        }
+        step.facts[kOldMaster] = node->name;
+        return node;
+    }
+
+    // Also one Sentinel's word will do: it only says whose death is to be waited for.
+    Result<env::Endpoint> named_master(const env::Context& context) {
+        const auto answers = cluster_->opinions(context);
+        if (const auto majority = majority_of(answers)) return *majority;
+        for (const SentinelAnswer& answer : answers)
+            if (answer.opinion) return answer.opinion->current_address;
+        return make_error(ErrorCode::kUnavailable, "no Sentinel answers, so the master is unknown",
+                          "Start the Sentinels, or name the old master with --old-primary.");
+    }
+
+    bool is_done(const std::vector<SentinelAnswer>& answers, const RedisNode& old, engine::StepContext& step) {
+        const auto address = majority_of(answers);
+        if (!address || *address == old.address) return false;
+        const RedisNode* promoted = settings().node_at(*address);
+        if (!promoted) return false;
+        const auto role = cluster_->role(*promoted, step.context);
+        if (!role || !role->is_master()) return false;
+        step.facts[kNewMaster] = promoted->name;
+        return true;
+    }
+
+    Status refuse_if_healthy(const RedisNode& old, const Result<Role>& role,
+                             const std::vector<SentinelAnswer>& answers) {
+        if (!role || !role->is_master()) return {};
+        std::size_t down = 0;
+        for (const SentinelAnswer& answer : answers)
+            if (answer.opinion && (answer.opinion->master.is_down() ||
+                                   answer.opinion->master.has_flag("failover_in_progress") ||
+                                   answer.opinion->current_address != old.address))
+                ++down;
+        if (down > 0) return {};
+        return make_error(ErrorCode::kGuardRefused, "the master '" + old.name + "' answers and no Sentinel doubts it",
+                          "Use `switchover redis` to move the master role without losing a write.");
+    }
+
+    std::string old_primary_;
+};
+
+}  // namespace
+
+StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary) {
+    return std::make_unique<AwaitFailover>(std::move(cluster), std::move(old_primary));
+}
+
+}  // namespace aeterna::redis

@@ -1,0 +1,70 @@
+// redis.await_rejoin: waits until the old master follows the new one with its link up. Changes nothing; waits in
+// check(). Sentinel turns a returned master into a replica by itself, about 10 s after it answers again. Past the budget
+// it says what is missing and asks a person; it is never reported as done when it is not.
+#include <fmt/core.h>
+
+#include "base/strings.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr Duration kBudget = 90s;
+constexpr Duration kInterval = 200ms;
+constexpr engine::StepSpec kSpec{"redis.await_rejoin", "wait until the old master is back as a replica",
+                                 engine::Risk::kReadOnly, 120s, false};
+
+class AwaitRejoin final : public RedisStep {
+  public:
+    explicit AwaitRejoin(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+
+    std::string describe() const override { return "wait until the old master follows the new one, link up"; }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        if (!old) return CheckOutcome::kReady;
+        const env::Context budget = clock().within(kBudget, step.context);
+        std::string missing;
+        AETERNA_ASSIGN(const bool is_back, poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+            missing = what_is_missing(*old, step);
+            return missing.empty();
+        }));
+        if (is_back) return CheckOutcome::kAlreadyDone;
+        if (budget.deadline >= step.context.deadline) return CheckOutcome::kReady;  // not our budget's end
+        return make_error(ErrorCode::kAwaitingApproval,
+                          fmt::format("'{}' is not back as a replica after {}: {}", old->name,
+                                      format_duration(kBudget), missing),
+                          "Start '" + old->name + "'" + (old->host.empty() ? "" : " on " + old->host) +
+                              " again and look into its log, then resume this execution.");
+    }
+
+    Status apply(engine::StepContext&) override { return {}; }
+
+    Status verify(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const std::string missing = old ? what_is_missing(*old, step) : "the old master is unknown";
+        if (missing.empty()) return {};
+        return make_error(ErrorCode::kTimeout, "the old master is not back as a replica: " + missing);
+    }
+
+  private:
+    std::string what_is_missing(const RedisNode& old, engine::StepContext& step) {
+        const auto master = cluster_->majority_master(step.context);
+        if (!master) return master.error().to_string();
+        if (*master == old.address) return "the Sentinels name it as master again";
+        const auto role = cluster_->role(old, step.context);
+        if (!role) return role.error().to_string();
+        if (role->is_master()) return "it still says that it is master";
+        if (role->follows != *master) return "it follows " + settings().name_of(role->follows);
+        if (!role->is_connected_replica()) return "its replication link is '" + one_line(role->link, 20) + "'";
+        return "";
+    }
+};
+
+}  // namespace
+
+StepPointer make_await_rejoin(ClusterPointer cluster) { return std::make_unique<AwaitRejoin>(std::move(cluster)); }
+
+}  // namespace aeterna::redis

@@ -1,0 +1,35 @@
+// The steps of the Redis runbooks; each lives in the .cc of its name. They share one Cluster (kept connections) and
+// the facts of the execution, so that a resumed run knows who was master.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/runbook/step.h"
+#include "redis/client/cluster.h"
+
+namespace aeterna::redis {
+
+using ClusterPointer = std::shared_ptr<Cluster>;
+using StepPointer = std::unique_ptr<engine::Step>;
+
+// Facts: names of nodes.
+inline constexpr const char* kOldMaster = "redis.old_master";
+inline constexpr const char* kNewMaster = "redis.new_master";
+
+// Failover. `old_primary` may be empty: then it is who the Sentinels name.
+[[nodiscard]] StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary);
+// Both runbooks.
+[[nodiscard]] StepPointer make_confirm_one_writer(ClusterPointer cluster);
+[[nodiscard]] StepPointer make_await_rejoin(ClusterPointer cluster);
+// Switchover. `candidate` may be empty: Sentinel chooses.
+[[nodiscard]] StepPointer make_check_switchover(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_prefer_candidate(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_pause_writes(ClusterPointer cluster);
+[[nodiscard]] StepPointer make_await_catch_up(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_promote(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_demote_old(ClusterPointer cluster);
+[[nodiscard]] StepPointer make_await_agreement(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_restore_priorities(ClusterPointer cluster);
+
+}  // namespace aeterna::redis
