@@ -63,7 +63,8 @@ void ExecutionRun::replay(const std::vector<StepRecord>& history) {
 void ExecutionRun::track(const StepRecord& record) {
     if (record.phase == "apply" && record.outcome == "started") {
         was_applied_ = !applied_.insert(record.index).second;
-    } else if (record.phase == "apply" && record.outcome == "failed" && record.effect == Effect::kNone) {
+    } else if (record.phase == "apply" && record.effect == Effect::kNone &&
+               (record.outcome == "failed" || record.outcome == "awaiting_approval")) {
         if (!was_applied_) applied_.erase(record.index);
     } else if (record.phase == "undo" && record.outcome == "done") {
         applied_.erase(record.index);

@@ -1,0 +1,330 @@
+#include "engine/runbook/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../support/fake_env.h"
+#include "temp_journal.h"
+#include "toy_runbook.h"
+
+namespace aeterna::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::MortalJournal;
+using testing::TempJournal;
+using testing::ToyBehaviour;
+using testing::ToyLock;
+using testing::World;
+using Steps = std::vector<std::pair<std::string, ToyBehaviour>>;
+
+Error error_of(ErrorCode code, Effect effect = Effect::kNone) { return make_error(code, "toy says no", "", effect); }
+
+ToyBehaviour failing_verify(ErrorCode code) {
+    ToyBehaviour behaviour;
+    behaviour.verify = [code] { return Status(error_of(code)); };
+    return behaviour;
+}
+
+ToyBehaviour failing_apply(ErrorCode code, Effect effect, bool changes_world) {
+    ToyBehaviour behaviour;
+    behaviour.changes_world = changes_world;
+    behaviour.apply = [=] { return Status(error_of(code, effect)); };
+    return behaviour;
+}
+
+ToyBehaviour failing_check(ErrorCode code) {
+    ToyBehaviour behaviour;
+    behaviour.check = [code]() -> Result<CheckOutcome> { return error_of(code); };
+    return behaviour;
+}
+
+class RunnerTest : public ::testing::Test {
+  protected:
+    ExecutionRecord run(Steps steps, std::stop_token stop = {}) {
+        Runbook runbook = testing::toy_runbook(world, std::move(steps));
+        Runner runner(*temp.journal, lock, fake.env);
+        Result<ExecutionRecord> ran = runner.run(runbook, request, fake.clock.context(std::chrono::hours(1), stop));
+        EXPECT_TRUE(ran);
+        return ran.value_or(ExecutionRecord{});
+    }
+    Result<ExecutionRecord> resume(const ExecutionRecord& execution, Steps steps) {
+        Runbook runbook = testing::toy_runbook(world, std::move(steps));
+        Runner runner(*temp.journal, lock, fake.env);
+        return runner.resume(execution, runbook, request, fake.clock.context(std::chrono::hours(1)));
+    }
+    std::vector<std::string> journaled(const std::string& id) {
+        std::vector<std::string> lines;
+        for (const StepRecord& r : temp.journal->steps(id).value()) lines.push_back(r.step + " " + r.phase + " " + r.outcome);
+        return lines;
+    }
+    testing::TempJournal temp;
+    ::aeterna::testing::FakeEnv fake;
+    World world;
+    ToyLock lock;
+    RunRequest request;
+};
+
+TEST_F(RunnerTest, RunsInOrderAndJournalsEachPhaseBeforeItActs) {
+    const ExecutionRecord done = run({{"a", {}}, {"b", {}}});
+    EXPECT_EQ(done.state, ExecutionState::kSucceeded);
+    EXPECT_EQ(exit_code_of(done), 0);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b"));
+    EXPECT_THAT(journaled(done.id),
+                ElementsAre("a check started", "a apply started", "a progress note", "a apply done", "a verify done",
+                            "b check started", "b apply started", "b progress note", "b apply done", "b verify done"));
+    const ExecutionRecord kept = temp.journal->execution(done.id).value().value();
+    EXPECT_EQ(kept.state, ExecutionState::kSucceeded);
+    EXPECT_EQ(kept.next_step, 2u);
+    EXPECT_TRUE(kept.ended_at);
+    EXPECT_EQ(kept.facts["a.applied"], true);
+    EXPECT_EQ(lock.intent, "toy redis (" + done.id + ")");
+}
+
+TEST_F(RunnerTest, SkipsWhatIsDoneAndNeverUndoesIt) {
+    world.values["a"] = 1;
+    const ExecutionRecord failed = run({{"a", {}}, {"b", failing_verify(ErrorCode::kServer)}});
+    EXPECT_EQ(failed.state, ExecutionState::kFailed);
+    EXPECT_THAT(world.trace, ElementsAre("apply b", "undo b"));
+    EXPECT_EQ(world.values["a"], 1);
+}
+
+TEST_F(RunnerTest, BeginsNothingWithoutTheLock) {
+    lock.busy = true;
+    Runbook runbook = testing::toy_runbook(world, {{"a", {}}});
+    const Result<ExecutionRecord> ran = Runner(*temp.journal, lock, fake.env).run(runbook, request, fake.clock.context());
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error().code, ErrorCode::kLocked);
+    EXPECT_THAT(temp.journal->executions(10).value(), IsEmpty());
+}
+
+TEST_F(RunnerTest, ARefusalTakesBackInReverseOrder) {
+    ToyBehaviour no_undo;
+    no_undo.has_undo = false;
+    const ExecutionRecord refused =
+        run({{"a", {}}, {"b", no_undo}, {"c", {}}, {"d", failing_check(ErrorCode::kGuardRefused)}});
+    EXPECT_EQ(refused.state, ExecutionState::kRefused);
+    EXPECT_EQ(exit_code_of(refused), 5);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "apply c", "undo c", "undo a"));
+    EXPECT_THAT(refused.summary, HasSubstr("toy says no"));
+    EXPECT_FALSE(temp.journal->execution(refused.id).value()->facts.contains("runner.unwinding"));
+}
+
+TEST_F(RunnerTest, AwaitingApprovalKeepsWhatIsDoneAndGoesOnThere) {
+    const ExecutionRecord waiting = run({{"a", {}}, {"b", failing_check(ErrorCode::kAwaitingApproval)}});
+    EXPECT_EQ(waiting.state, ExecutionState::kAwaitingApproval);
+    EXPECT_EQ(exit_code_of(waiting), 7);
+    EXPECT_EQ(waiting.next_step, 1u);
+    EXPECT_EQ(waiting.summary, "toy says no");
+    EXPECT_THAT(world.trace, ElementsAre("apply a"));
+    const Result<ExecutionRecord> done = resume(waiting, {{"a", {}}, {"b", {}}});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->state, ExecutionState::kSucceeded);
+    EXPECT_FALSE(done->error);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b"));
+}
+
+struct Ending {
+    const char* what;
+    ToyBehaviour last;
+    ExecutionState state;
+    int exit;
+    std::vector<std::string> trace;
+};
+
+TEST_F(RunnerTest, EndsByWhatTheLastStepSaw) {
+    const std::vector<std::string> both_undone = {"apply a", "apply b", "undo b", "undo a"};
+    const std::vector<Ending> endings = {
+        {"failed without effect", failing_apply(ErrorCode::kServer, Effect::kNone, false), ExecutionState::kFailed, 1,
+         {"apply a", "undo a"}},
+        {"unclear, but verified", failing_apply(ErrorCode::kTimeout, Effect::kUnknown, true),
+         ExecutionState::kSucceeded, 0, {"apply a", "apply b"}},
+        {"unclear, and verified not done", failing_apply(ErrorCode::kTimeout, Effect::kUnknown, false),
+         ExecutionState::kFailed, 1, {"apply a", "undo b", "undo a"}},
+        {"partial and not verified", failing_apply(ErrorCode::kPartial, Effect::kPartial, false),
+         ExecutionState::kFailed, 1, {"apply a", "undo b", "undo a"}},
+        {"verify fails", failing_verify(ErrorCode::kServer), ExecutionState::kFailed, 1, both_undone},
+        {"verify silent", failing_verify(ErrorCode::kTimeout), ExecutionState::kUnknown, 4, {"apply a", "apply b"}},
+        {"verify unreachable", failing_verify(ErrorCode::kUnreachable), ExecutionState::kUnknown, 4,
+         {"apply a", "apply b"}},
+        {"check late", failing_check(ErrorCode::kDeadline), ExecutionState::kFailed, 8, {"apply a", "undo a"}},
+        {"check fails", failing_check(ErrorCode::kServer), ExecutionState::kFailed, 1, {"apply a", "undo a"}},
+    };
+    for (const Ending& ending : endings) {
+        world = World{};
+        const ExecutionRecord ended = run({{"a", {}}, {"b", ending.last}});
+        EXPECT_EQ(ended.state, ending.state) << ending.what;
+        EXPECT_EQ(exit_code_of(ended), ending.exit) << ending.what;
+        EXPECT_EQ(world.trace, ending.trace) << ending.what;
+    }
+}
+
+TEST_F(RunnerTest, AnUnknownOutcomeIsReadAgainNotRepeated) {
+    const ExecutionRecord unknown = run({{"a", failing_verify(ErrorCode::kTimeout)}});
+    EXPECT_EQ(unknown.state, ExecutionState::kUnknown);
+    EXPECT_THAT(unknown.error->hint, HasSubstr("execution resume " + unknown.id));
+    // Still not to be judged: still unknown, nothing touched.
+    const Result<ExecutionRecord> again = resume(unknown, {{"a", failing_check(ErrorCode::kTimeout)}});
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->state, ExecutionState::kUnknown);
+    const Result<ExecutionRecord> done = resume(*again, {{"a", {}}});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->state, ExecutionState::kSucceeded);
+    EXPECT_THAT(world.trace, ElementsAre("apply a"));
+}
+
+TEST_F(RunnerTest, CancelTakesBackWithoutTheStopToken) {
+    std::stop_source stop;
+    ToyBehaviour cancels;
+    cancels.apply = [&] {
+        stop.request_stop();
+        return Status();
+    };
+    const ExecutionRecord cancelled = run({{"a", cancels}, {"b", {}}}, stop.get_token());
+    EXPECT_EQ(cancelled.state, ExecutionState::kFailed);
+    EXPECT_EQ(exit_code_of(cancelled), 130);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "undo a"));
+}
+
+TEST_F(RunnerTest, OutOfBudgetTakesBack) {
+    request.budget = std::chrono::seconds(5);
+    ToyBehaviour slow;
+    slow.apply = [&] {
+        fake.clock.advance(std::chrono::seconds(6));
+        return Status();
+    };
+    const ExecutionRecord late = run({{"a", slow}, {"b", {}}});
+    EXPECT_EQ(exit_code_of(late), 8);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "undo a"));
+}
+
+TEST_F(RunnerTest, ALostLockStopsEverything) {
+    ToyBehaviour loses;
+    loses.apply = [&] {
+        lock.held = false;
+        return Status();
+    };
+    const ExecutionRecord stopped = run({{"a", loses}, {"b", {}}});
+    EXPECT_EQ(stopped.state, ExecutionState::kUnknown);
+    EXPECT_EQ(stopped.error->code, ErrorCode::kLocked);
+    EXPECT_THAT(world.trace, ElementsAre("apply a"));
+    lock.held = true;
+    EXPECT_EQ(resume(stopped, {{"a", {}}, {"b", {}}})->state, ExecutionState::kSucceeded);
+}
+
+TEST_F(RunnerTest, AFailedUndoIsSaidAndTriedAgain) {
+    ToyBehaviour stubborn;
+    stubborn.undo_result = error_of(ErrorCode::kServer);
+    const Steps failing = {{"a", {}}, {"b", stubborn}, {"c", failing_check(ErrorCode::kGuardRefused)}};
+    const ExecutionRecord failed = run(failing);
+    EXPECT_EQ(failed.state, ExecutionState::kFailed);
+    EXPECT_EQ(exit_code_of(failed), 3);
+    EXPECT_THAT(failed.summary, HasSubstr("the undo of step 'b' failed"));
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "undo b", "undo a"));
+    // Goes on with the undo of b alone; never forward, though nothing refuses any more.
+    world.trace.clear();
+    const Result<ExecutionRecord> undone = resume(failed, {{"a", {}}, {"b", {}}, {"c", {}}});
+    ASSERT_TRUE(undone);
+    EXPECT_EQ(undone->state, ExecutionState::kRefused);
+    EXPECT_THAT(world.trace, ElementsAre("undo b"));
+    EXPECT_EQ(resume(*undone, failing).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(RunnerTest, ResumeRefusesWhatHasEndedAndWhatDoesNotFit) {
+    const ExecutionRecord done = run({{"a", {}}});
+    EXPECT_EQ(resume(done, {{"a", {}}}).error().code, ErrorCode::kUsage);
+    const ExecutionRecord waiting = run({{"b", failing_check(ErrorCode::kAwaitingApproval)}});
+    EXPECT_EQ(resume(waiting, {{"other", {}}}).error().code, ErrorCode::kUsage);
+    EXPECT_EQ(resume(waiting, {}).error().code, ErrorCode::kUsage);
+    ExecutionRecord stranger = waiting;
+    stranger.id = "exec-none";
+    EXPECT_EQ(resume(stranger, {{"b", {}}}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RunnerTest, ThePlanTouchesNothing) {
+    world.values["a"] = 1;
+    Runbook runbook = testing::toy_runbook(world, {{"a", {}},
+                                                   {"b", {}},
+                                                   {"c", failing_check(ErrorCode::kGuardRefused)},
+                                                   {"d", failing_check(ErrorCode::kAwaitingApproval)},
+                                                   {"e", failing_check(ErrorCode::kNotFound)}});
+    const auto lines = Runner(*temp.journal, lock, fake.env).plan(runbook, Json::object(), fake.clock.context());
+    EXPECT_THAT(lines, ElementsAre("1. set a (reversible; undo: yes) – already done",
+                                   "2. set b (reversible; undo: yes) – would run",
+                                   "3. set c (reversible; undo: yes) – refused: toy says no",
+                                   "4. set d (reversible; undo: yes) – needs approval: toy says no",
+                                   "5. set e (reversible; undo: yes) – cannot be told yet: toy says no"));
+    EXPECT_THAT(world.trace, IsEmpty());
+    EXPECT_THAT(temp.journal->executions(10).value(), IsEmpty());
+}
+
+TEST_F(RunnerTest, AnUnwritableJournalStopsBeforeTheAct) {
+    MortalJournal mortal(*temp.journal, world, 2);  // the execution, the check; not the intent to apply
+    mortal.kills = false;
+    Runbook runbook = testing::toy_runbook(world, {{"a", {}}});
+    const Result<ExecutionRecord> ran = Runner(mortal, lock, fake.env).run(runbook, request, fake.clock.context());
+    ASSERT_TRUE(ran);
+    EXPECT_NE(ran->state, ExecutionState::kSucceeded);
+    EXPECT_THAT(world.trace, IsEmpty());
+}
+
+// Killed at every journal write, then resumed: the same end as without the kill. `steps` is made anew for each life.
+void expect_crash_proof(const std::function<Steps()>& steps, ExecutionState end, const std::map<std::string, int>& values,
+                        int most_applies) {
+    for (int last_write = 1;; ++last_write) {
+        SCOPED_TRACE(last_write);
+        TempJournal temp;
+        ::aeterna::testing::FakeEnv fake;
+        World world;
+        ToyLock lock;
+        MortalJournal mortal(*temp.journal, world, last_write);
+        Runbook first = testing::toy_runbook(world, steps());
+        static_cast<void>(Runner(mortal, lock, fake.env).run(first, {}, fake.clock.context()));
+        const bool survived = mortal.writes < last_write;
+        const std::vector<ExecutionRecord> left = temp.journal->executions(1).value();
+        ASSERT_EQ(left.size(), 1u);
+        ExecutionRecord last = left[0];
+        world.dead = false;
+        if (last.state == ExecutionState::kRunning) {
+            Runbook second = testing::toy_runbook(world, steps());
+            std::unique_ptr<Journal> reopened = temp.reopen();
+            Result<ExecutionRecord> resumed = Runner(*reopened, lock, fake.env).resume(last, second, {}, fake.clock.context());
+            ASSERT_TRUE(resumed) << resumed.error().to_string();
+            last = *resumed;
+        }
+        EXPECT_EQ(last.state, end);
+        EXPECT_EQ(world.values, values);
+        const auto applies = std::count_if(world.trace.begin(), world.trace.end(),
+                                           [](const std::string& line) { return line.starts_with("apply"); });
+        EXPECT_LE(applies, most_applies);
+        if (survived) return;
+        ASSERT_LT(last_write, 100) << "the run never ends";
+    }
+}
+
+TEST(RunnerCrash, ASuccessIsFinishedAndNothingIsAppliedTwice) {
+    expect_crash_proof([] { return Steps{{"a", {}}, {"b", {}}, {"c", {}}}; }, ExecutionState::kSucceeded,
+                       {{"a", 1}, {"b", 1}, {"c", 1}}, 3);
+}
+
+TEST(RunnerCrash, ARefusalIsTakenBackCompletely) {
+    expect_crash_proof(
+        [] { return Steps{{"a", {}}, {"b", {}}, {"c", failing_check(ErrorCode::kGuardRefused)}}; },
+        ExecutionState::kRefused, {{"a", 0}, {"b", 0}}, 2);
+}
+
+TEST(RunnerCrash, AFailureIsTakenBackCompletely) {
+    // c can be applied again by the second life: only its verify says that it is no good.
+    expect_crash_proof(
+        [] {
+            ToyBehaviour bad = failing_verify(ErrorCode::kServer);
+            bad.check = []() -> Result<CheckOutcome> { return CheckOutcome::kReady; };
+            return Steps{{"a", {}}, {"b", {}}, {"c", bad}};
+        },
+        ExecutionState::kFailed, {{"a", 0}, {"b", 0}, {"c", 0}}, 4);
+}
+
+}  // namespace
+}  // namespace aeterna::engine
