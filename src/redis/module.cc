@@ -1,0 +1,55 @@
+// RedisStore: wires settings, monitor, runbooks, drill and checks together. No logic of its own.
+#include "redis/module.h"
+
+#include "redis/check_config.h"
+#include "redis/detect/monitor.h"
+#include "redis/runbooks.h"
+#include "redis/settings.h"
+#include "redis/workload/redis_drill_store.h"
+
+namespace aeterna::redis {
+namespace {
+
+class RedisStore final : public engine::Store {
+  public:
+    RedisStore(SettingsPointer settings, const env::Env& env) : settings_(std::move(settings)), env_(env) {}
+
+    const std::string& name() const override { return name_; }
+    const config::Objectives& objectives() const override { return settings_->objectives; }
+    std::unique_ptr<engine::Monitor> make_monitor() override {
+        return std::make_unique<RedisMonitor>(settings_, env_);
+    }
+    std::vector<engine::RunbookInfo> runbooks() const override { return runbook_list(); }
+    Result<engine::Runbook> make_runbook(const std::string& runbook, const Json& parameters) override {
+        return build_runbook(runbook, parameters, std::make_shared<Cluster>(settings_, env_));
+    }
+    std::unique_ptr<engine::DrillStore> make_drill_store() override {
+        return make_redis_drill_store(settings_, env_);
+    }
+    std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
+        Cluster cluster(settings_, env_);
+        return redis::check_config(cluster, context);
+    }
+    std::string least_privilege() const override { return least_privilege_text(*settings_); }
+
+  private:
+    std::string name_ = "redis";
+    SettingsPointer settings_;
+    const env::Env& env_;
+};
+
+class RedisModule final : public engine::StoreModule {
+  public:
+    std::string_view name() const override { return "redis"; }
+    Result<std::unique_ptr<engine::Store>> open(const config::Stack& stack, const config::StoreSection& section,
+                                                const env::Env& env) const override {
+        AETERNA_ASSIGN(auto settings, load_settings(stack, section, env.files));
+        return std::unique_ptr<engine::Store>(std::make_unique<RedisStore>(std::move(settings), env));
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<engine::StoreModule> make_module() { return std::make_unique<RedisModule>(); }
+
+}  // namespace aeterna::redis
