@@ -36,7 +36,8 @@ std::vector<NodeSettings> read_nodes(config::Section& section, const config::Sta
     std::set<std::string> names, members;
     for (config::Section& item : section.list("nodes")) {
         NodeSettings node = read_node(item, stack);
-        if (!names.insert(node.name).second) item.fail("name", "two nodes are named '" + node.name + "'");
+        if (!names.insert(node.name).second)
+            item.fail("name", "two nodes are named '" + node.name + "'");
         if (!members.insert(node.member).second) {
             item.fail("member", "two nodes have the member name '" + node.member + "'");
         }
@@ -84,7 +85,8 @@ env::SqlTarget Settings::sql_target(const env::Endpoint& endpoint) const {
     return target;
 }
 
-Settings read_settings(const config::Stack& stack, const config::StoreSection& store, const env::Env& env) {
+Settings read_settings(const config::Stack& stack, const config::StoreSection& store,
+                       const env::Env& env) {
     config::Section section = store.settings;
     Settings settings;
     settings.stack_name = stack.name;
@@ -95,8 +97,9 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.user = section.text("user", "aeterna_dr");
     settings.password = section.secret("password", env.files);
     settings.database = section.text("database", "postgres");
-    settings.ssl_mode = section.word("ssl_mode", "prefer",
-                                     {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"});
+    settings.ssl_mode =
+        section.word("ssl_mode", "prefer",
+                     {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"});
     settings.ssl_root_certificate = section.text("ssl_root_certificate", "");
     settings.client = section.endpoint("client");
     settings.exporter_job = section.text("exporter_job", "");

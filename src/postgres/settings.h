@@ -1,5 +1,6 @@
-// The postgres section of the stack file (docs/stack-file.md), read strictly and turned into values. Mistakes stick
-// in the section and are reported by the document's finish(); what is returned then must not be acted on.
+// The postgres section of the stack file (docs/stack-file.md), read strictly and turned into
+// values. Mistakes stick in the section and are reported by the document's finish(); what is
+// returned then must not be acted on.
 #pragma once
 
 #include <optional>
@@ -50,7 +51,7 @@ struct Settings {
     [[nodiscard]] env::SqlTarget sql_target(const env::Endpoint& endpoint) const;
 };
 
-[[nodiscard]] Settings read_settings(const config::Stack& stack, const config::StoreSection& section,
-                                     const env::Env& env);
+[[nodiscard]] Settings read_settings(const config::Stack& stack,
+                                     const config::StoreSection& section, const env::Env& env);
 
 }  // namespace aeterna::postgres

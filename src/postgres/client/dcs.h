@@ -1,5 +1,6 @@
-// What Patroni keeps in etcd v3 below /<namespace>/<scope>/ (facts of Patroni's dcs/etcd3.py), read in one
-// linearizable range request, so that all of it belongs to one revision; the leader's lease is asked after it.
+// What Patroni keeps in etcd v3 below /<namespace>/<scope>/ (facts of Patroni's dcs/etcd3.py), read
+// in one linearizable range request, so that all of it belongs to one revision; the leader's lease
+// is asked after it.
 #pragma once
 
 #include <map>
@@ -29,20 +30,23 @@ struct DcsView {
     std::optional<FailoverRequest> failover;
     PatroniConfig config;
     bool has_config = false;
-    std::string system_identifier;       // the key initialize
-    std::vector<std::string> failsafe;   // member names of the key failsafe
-    std::vector<std::string> unreadable; // keys with wrong content, for people
+    std::string system_identifier;        // the key initialize
+    std::vector<std::string> failsafe;    // member names of the key failsafe
+    std::vector<std::string> unreadable;  // keys with wrong content, for people
 };
 
 // Pure: `keys` as listed below `prefix`. Wrong content of one key is noted, not fatal.
-[[nodiscard]] DcsView parse_dcs(const std::string& prefix, const std::vector<services::EtcdKeyValue>& keys);
+[[nodiscard]] DcsView parse_dcs(const std::string& prefix,
+                                const std::vector<services::EtcdKeyValue>& keys);
 
 class Dcs {
   public:
     // Precondition: settings.etcd.
-    Dcs(const Settings& settings, const env::Env& env) : settings_(settings), etcd_(*settings.etcd, env) {}
+    Dcs(const Settings& settings, const env::Env& env)
+        : settings_(settings), etcd_(*settings.etcd, env) {}
     [[nodiscard]] Result<DcsView> read(const env::Context& context);
-    [[nodiscard]] std::vector<services::EtcdMemberHealth> health(Duration timeout, const env::Context& context) {
+    [[nodiscard]] std::vector<services::EtcdMemberHealth> health(Duration timeout,
+                                                                 const env::Context& context) {
         return etcd_.health(timeout, context);
     }
 

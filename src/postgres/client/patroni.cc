@@ -41,8 +41,8 @@ Result<std::string> Patroni::get(const NodeSettings& at, const std::string& path
     AETERNA_ASSIGN(env::HttpResponse response, send(at, "GET", path, "", context));
     if (response.status == 200) return std::move(response.body);
     const ErrorCode code = response.status >= 500 ? ErrorCode::kUnavailable : ErrorCode::kServer;
-    return make_error(code, fmt::format("{}{}: status {}: {}", at.patroni_url, path, response.status,
-                                        one_line(response.body)));
+    return make_error(code, fmt::format("{}{}: status {}: {}", at.patroni_url, path,
+                                        response.status, one_line(response.body)));
 }
 
 Result<PatroniNode> Patroni::node(const NodeSettings& at, const env::Context& context) const {
@@ -75,7 +75,8 @@ Result<ActionReply> Patroni::act(const NodeSettings& at, const std::string& path
                                  const env::Context& context) const {
     auto response = send(at, "POST", path, dump_json(body), context);
     if (response) {
-        return ActionReply{action_outcome(response->status), response->status, one_line(response->body)};
+        return ActionReply{action_outcome(response->status), response->status,
+                           one_line(response->body)};
     }
     const ErrorCode code = response.error().code;
     if (code == ErrorCode::kConnectionRefused || code == ErrorCode::kAuthentication ||
@@ -86,7 +87,8 @@ Result<ActionReply> Patroni::act(const NodeSettings& at, const std::string& path
 }
 
 Result<ActionReply> Patroni::switchover(const NodeSettings& at, const std::string& leader,
-                                        const std::string& candidate, const env::Context& context) const {
+                                        const std::string& candidate,
+                                        const env::Context& context) const {
     return act(at, "/switchover", Json{{"leader", leader}, {"candidate", candidate}}, context);
 }
 

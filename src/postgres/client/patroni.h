@@ -1,5 +1,6 @@
-// Patroni's REST interface of one node. Blocking, within the context. Errors as in env/net.h, plus kAuthentication
-// (401, 403), kProtocol (wrong JSON), kUnavailable (5xx). No state; a copy per thread is not needed.
+// Patroni's REST interface of one node. Blocking, within the context. Errors as in env/net.h, plus
+// kAuthentication (401, 403), kProtocol (wrong JSON), kUnavailable (5xx). No state; a copy per
+// thread is not needed.
 #pragma once
 
 #include "env/env.h"
@@ -13,7 +14,8 @@ enum class ActionOutcome {
     kDone,        // 200, also "switched over to another node instead of …": re-read who leads
     kScheduled,   // 202
     kImpossible,  // 400, 409, 412, 422: nothing was changed; the text says why
-    kUnknown,     // 503 "… status unknown", a time-out, a lost connection: it may still happen; re-read
+    kUnknown,     // 503 "… status unknown", a time-out, a lost connection: it may still happen;
+                  // re-read
 };
 
 struct ActionReply {
@@ -26,16 +28,20 @@ class Patroni {
   public:
     Patroni(const Settings& settings, const env::Env& env) : settings_(settings), env_(env) {}
 
-    [[nodiscard]] Result<PatroniNode> node(const NodeSettings& at, const env::Context& context) const;
-    [[nodiscard]] Result<PatroniCluster> cluster(const NodeSettings& at, const env::Context& context) const;
-    [[nodiscard]] Result<PatroniConfig> config(const NodeSettings& at, const env::Context& context) const;
-    [[nodiscard]] Result<std::vector<PatroniHistoryEntry>> history(const NodeSettings& at,
-                                                                   const env::Context& context) const;
+    [[nodiscard]] Result<PatroniNode> node(const NodeSettings& at,
+                                           const env::Context& context) const;
+    [[nodiscard]] Result<PatroniCluster> cluster(const NodeSettings& at,
+                                                 const env::Context& context) const;
+    [[nodiscard]] Result<PatroniConfig> config(const NodeSettings& at,
+                                               const env::Context& context) const;
+    [[nodiscard]] Result<std::vector<PatroniHistoryEntry>> history(
+        const NodeSettings& at, const env::Context& context) const;
     // GET /primary: true means "held the lock within ttl", not that PostgreSQL runs.
-    [[nodiscard]] Result<bool> holds_lock(const NodeSettings& at, const env::Context& context) const;
+    [[nodiscard]] Result<bool> holds_lock(const NodeSettings& at,
+                                          const env::Context& context) const;
 
-    // Blocks up to 2 × max(10 s, loop_wait) and Patroni's time with etcd: give it kActionTimeout. An Error only
-    // when the request was certainly not received (refused) or not permitted.
+    // Blocks up to 2 × max(10 s, loop_wait) and Patroni's time with etcd: give it kActionTimeout.
+    // An Error only when the request was certainly not received (refused) or not permitted.
     [[nodiscard]] Result<ActionReply> switchover(const NodeSettings& at, const std::string& leader,
                                                  const std::string& candidate,
                                                  const env::Context& context) const;
@@ -50,8 +56,8 @@ class Patroni {
                                                  const env::Context& context) const;
     [[nodiscard]] Result<std::string> get(const NodeSettings& at, const std::string& path,
                                           const env::Context& context) const;
-    [[nodiscard]] Result<ActionReply> act(const NodeSettings& at, const std::string& path, const Json& body,
-                                          const env::Context& context) const;
+    [[nodiscard]] Result<ActionReply> act(const NodeSettings& at, const std::string& path,
+                                          const Json& body, const env::Context& context) const;
 
     const Settings& settings_;
     const env::Env& env_;

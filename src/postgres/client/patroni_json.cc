@@ -24,8 +24,8 @@ bool is_tag_set(const Json& object, std::string_view tag) {
 }
 
 PatroniReplication read_replication(const Json& item) {
-    return {find_string(item, "application_name").value_or(""), find_string(item, "state").value_or(""),
-            find_string(item, "sync_state").value_or("")};
+    return {find_string(item, "application_name").value_or(""),
+            find_string(item, "state").value_or(""), find_string(item, "sync_state").value_or("")};
 }
 
 void read_xlog(const Json& document, PatroniNode& node) {
@@ -124,7 +124,8 @@ Result<PatroniConfig> parse_patroni_config(std::string_view text) {
     if (const Json* mode = find_member(document, "synchronous_mode")) {
         config.synchronous_mode = mode->is_boolean() ? mode->get<bool>() : mode->is_string();
     }
-    config.synchronous_mode_strict = find_boolean(document, "synchronous_mode_strict").value_or(false);
+    config.synchronous_mode_strict =
+        find_boolean(document, "synchronous_mode_strict").value_or(false);
     config.failsafe_mode = find_boolean(document, "failsafe_mode").value_or(false);
     config.paused = find_boolean(document, "pause").value_or(false);
     if (const Json* postgresql = find_member(document, "postgresql")) {
@@ -140,11 +141,12 @@ Result<std::vector<PatroniHistoryEntry>> parse_patroni_history(std::string_view 
     if (!document.is_array()) return wrong("patroni history", "not a list");
     std::vector<PatroniHistoryEntry> entries;
     for (const Json& row : document) {
-        if (!row.is_array() || row.size() < 2 || !row[0].is_number_integer() || !row[1].is_number_integer()) {
+        if (!row.is_array() || row.size() < 2 || !row[0].is_number_integer() ||
+            !row[1].is_number_integer()) {
             return wrong("patroni history", "an entry has no timeline and position");
         }
-        entries.push_back({row[0].get<std::int64_t>(), row[1].get<std::int64_t>(), list_item(row, 2),
-                           list_item(row, 3), list_item(row, 4)});
+        entries.push_back({row[0].get<std::int64_t>(), row[1].get<std::int64_t>(),
+                           list_item(row, 2), list_item(row, 3), list_item(row, 4)});
     }
     return entries;
 }
@@ -175,7 +177,8 @@ Result<std::optional<FailoverRequest>> parse_failover_key(std::string_view text)
     FailoverRequest request{find_string(document, "leader").value_or(""),
                             find_string(document, "member").value_or(""),
                             find_string(document, "scheduled_at").value_or("")};
-    if (request.leader.empty() && request.candidate.empty()) return std::optional<FailoverRequest>();
+    if (request.leader.empty() && request.candidate.empty())
+        return std::optional<FailoverRequest>();
     return std::optional<FailoverRequest>(std::move(request));
 }
 

@@ -1,6 +1,7 @@
-// What Patroni says, as values: the answers of its REST interface and the documents it keeps in etcd, parsed from
-// untrusted JSON. Both forms are understood: Debian's 3.0.2 (role "master") and 4.x (role "primary"). What a
-// stopped PostgreSQL leaves out is an empty optional (facts of Patroni's rest_api.rst). Pure.
+// What Patroni says, as values: the answers of its REST interface and the documents it keeps in
+// etcd, parsed from untrusted JSON. Both forms are understood: Debian's 3.0.2 (role "master")
+// and 4.x (role "primary"). What a stopped PostgreSQL leaves out is an empty optional (facts of
+// Patroni's rest_api.rst). Pure.
 #pragma once
 
 #include <map>
@@ -47,13 +48,13 @@ struct PatroniNode {
 // One member: of GET /cluster, or of the key members/<name> in etcd.
 struct PatroniMember {
     std::string name;
-    std::string role;   // leader primary replica sync_standby quorum_standby standby_leader
+    std::string role;  // leader primary replica sync_standby quorum_standby standby_leader
     std::string state;
     std::string api_url;
     std::string version;
     std::optional<std::int64_t> timeline;
     std::optional<std::int64_t> lag_bytes;  // nothing when "unknown"
-    std::optional<std::int64_t> location;   // of the member key: received, replayed or written bytes
+    std::optional<std::int64_t> location;  // of the member key: received, replayed or written bytes
     bool nofailover = false;
     bool nosync = false;
 
@@ -112,7 +113,8 @@ struct FailoverRequest {
 [[nodiscard]] Result<PatroniCluster> parse_patroni_cluster(std::string_view text);
 [[nodiscard]] Result<PatroniConfig> parse_patroni_config(std::string_view text);
 [[nodiscard]] Result<std::vector<PatroniHistoryEntry>> parse_patroni_history(std::string_view text);
-[[nodiscard]] Result<PatroniMember> parse_member_key(const std::string& name, std::string_view text);
+[[nodiscard]] Result<PatroniMember> parse_member_key(const std::string& name,
+                                                     std::string_view text);
 [[nodiscard]] Result<SyncState> parse_sync_key(std::string_view text);
 // Nothing when the key holds an empty object: it was cleared.
 [[nodiscard]] Result<std::optional<FailoverRequest>> parse_failover_key(std::string_view text);

@@ -1,6 +1,7 @@
 // The statements of sql.h.
 #include "postgres/client/sql.h"
 
+#include <algorithm>
 #include <cctype>
 
 #include "base/strings.h"
@@ -9,8 +10,8 @@ namespace aeterna::postgres {
 
 namespace {
 
-// A replica's own control file lags behind its stream, so the WAL receiver's timeline comes first; on a primary the
-// name of the present segment begins with the timeline.
+// A replica's own control file lags behind its stream, so the WAL receiver's timeline comes first;
+// on a primary the name of the present segment begins with the timeline.
 constexpr const char* kObserve = R"(
 SELECT pg_is_in_recovery(),
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END
@@ -57,12 +58,15 @@ Result<SqlView> observe(env::SqlConnection& connection, const env::Context& cont
     return view;
 }
 
-Status beat(env::SqlConnection& connection, const std::string& watcher, const env::Context& context) {
+Status beat(env::SqlConnection& connection, const std::string& watcher,
+            const env::Context& context) {
     auto written = connection.query(kBeat, {watcher}, context);
     if (written) return {};
     if (!is_missing_relation(written.error())) return std::move(written).error();
-    // The schema may exist where the role may not create one: ask first, or CREATE fails on the missing right.
-    AETERNA_ASSIGN(env::SqlRows schema, connection.query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
+    // The schema may exist where the role may not create one: ask first, or CREATE fails on the
+    // missing right.
+    AETERNA_ASSIGN(env::SqlRows schema,
+                   connection.query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
     if (schema.first() == "t") {
         AETERNA_TRY(connection.query("CREATE SCHEMA IF NOT EXISTS aeterna_dr", {}, context));
     }
@@ -80,19 +84,18 @@ Result<Answerer> who_answers(env::SqlConnection& connection, const env::Context&
 }
 
 std::string sqlstate_of(const Error& error) {
-    // The adapter writes the five characters somewhere into the message: the first word of five upper-case
-    // letters and digits with at least one digit.
-    const std::string& text = error.message;
-    for (std::size_t i = 0; i + 5 <= text.size(); ++i) {
-        if (i > 0 && std::isalnum(static_cast<unsigned char>(text[i - 1]))) continue;
-        if (i + 5 < text.size() && std::isalnum(static_cast<unsigned char>(text[i + 5]))) continue;
-        bool fits = true, has_digit = false;
-        for (std::size_t k = i; k < i + 5; ++k) {
-            const auto c = static_cast<unsigned char>(text[k]);
-            fits = fits && (std::isdigit(c) || std::isupper(c));
-            has_digit = has_digit || std::isdigit(c);
-        }
-        if (fits && has_digit) return text.substr(i, 5);
+    // env/sql.h's adapter writes "(SQLSTATE 42P01)" for statements and "FATAL: 57P03: …" for
+    // connections.
+    for (const std::string_view mark : {"SQLSTATE ", "FATAL:", "ERROR:"}) {
+        const std::size_t found = error.message.find(mark);
+        if (found == std::string::npos) continue;
+        const std::size_t begin = error.message.find_first_not_of(' ', found + mark.size());
+        if (begin == std::string::npos || begin + 5 > error.message.size()) continue;
+        const std::string state = error.message.substr(begin, 5);
+        const bool fits = std::all_of(state.begin(), state.end(), [](unsigned char c) {
+            return std::isdigit(c) || std::isupper(c);
+        });
+        if (fits) return state;
     }
     return error.cause ? sqlstate_of(*error.cause) : "";
 }

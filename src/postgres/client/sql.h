@@ -1,5 +1,5 @@
-// The few statements that we send to PostgreSQL, over env::SqlConnection. Only `beat` and what the drill does write,
-// and only into the schema aeterna_dr.
+// The few statements that we send to PostgreSQL, over env::SqlConnection. Only `beat` and what the
+// drill does write, and only into the schema aeterna_dr.
 #pragma once
 
 #include <optional>
@@ -16,21 +16,24 @@ struct SqlView {
     std::optional<std::int64_t> received;  // bytes, replica only
     std::optional<std::int64_t> timeline;
     std::string system_identifier;
-    std::string receiver_status;  // "streaming" | "" (no WAL receiver, or hidden for want of pg_monitor)
+    std::string
+        receiver_status;  // "streaming" | "" (no WAL receiver, or hidden for want of pg_monitor)
 };
 
 [[nodiscard]] Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context);
 
-// Writes this watcher's row of aeterna_dr.heartbeat; makes schema and table when they are missing. kReadOnly on a
-// replica. `watcher` tells several writers apart.
-Status beat(env::SqlConnection& connection, const std::string& watcher, const env::Context& context);
+// Writes this watcher's row of aeterna_dr.heartbeat; makes schema and table when they are missing.
+// kReadOnly on a replica. `watcher` tells several writers apart.
+Status beat(env::SqlConnection& connection, const std::string& watcher,
+            const env::Context& context);
 
 // Which server answers at the other end of a proxy: "10.0.0.1:5432"; and whether it is in recovery.
 struct Answerer {
     std::string address;
     bool in_recovery = false;
 };
-[[nodiscard]] Result<Answerer> who_answers(env::SqlConnection& connection, const env::Context& context);
+[[nodiscard]] Result<Answerer> who_answers(env::SqlConnection& connection,
+                                           const env::Context& context);
 
 // "42P01" of an error whose message carries it (env/sql.h); empty when there is none.
 [[nodiscard]] std::string sqlstate_of(const Error& error);

@@ -3,7 +3,8 @@
 
 namespace aeterna::postgres {
 
-void post_sql(Board& board, const std::string& node, Result<SqlView> outcome, MonoTime started, MonoTime at) {
+void post_sql(Board& board, const std::string& node, Result<SqlView> outcome, MonoTime started,
+              MonoTime at) {
     board.post([&](Snapshot& seen) {
         NodeObservations& of = seen.nodes[node];
         const bool was_primary = of.sql.value && !of.sql.value->in_recovery;

@@ -31,6 +31,7 @@ class Board {
 };
 
 // Folds a SQL answer and keeps track of since when the node has been a primary.
-void post_sql(Board& board, const std::string& node, Result<SqlView> outcome, MonoTime started, MonoTime at);
+void post_sql(Board& board, const std::string& node, Result<SqlView> outcome, MonoTime started,
+              MonoTime at);
 
 }  // namespace aeterna::postgres

@@ -6,7 +6,9 @@
 namespace aeterna::postgres {
 
 Track::Track(const DetectorSpec& spec, std::string subject)
-    : spec_(spec), subject_(std::move(subject)), fire_after_(spec.fire_after),
+    : spec_(spec),
+      subject_(std::move(subject)),
+      fire_after_(spec.fire_after),
       hysteresis_({spec.fire_after, spec.clear_after}) {
     last_.detector = spec_.name;
     last_.store = "postgres";
@@ -18,19 +20,22 @@ Track::Track(const DetectorSpec& spec, std::string subject)
 engine::Finding Track::update(const World& world, Verdict verdict) {
     if (world.stalled) hysteresis_.restart(world.now);
     if (world.isolated || world.stalled) {
-        verdict = Verdict::unknown({world.isolated ? "no vantage answers: this watcher may be cut off"
-                                                   : "this watcher was stopped for a while"});
+        verdict =
+            Verdict::unknown({world.isolated ? "no vantage answers: this watcher may be cut off"
+                                             : "this watcher was stopped for a while"});
     }
     const Duration fire_after = verdict.fire_after.value_or(spec_.fire_after);
     if (fire_after != fire_after_ && hysteresis_.state() != engine::FindingState::kFiring) {
         fire_after_ = fire_after;
         hysteresis_ = engine::Hysteresis({fire_after, spec_.clear_after});
     }
-    const engine::FindingState state = verdict.strong ? hysteresis_.update_strong(verdict.condition, world.now)
-                                                      : hysteresis_.update(verdict.condition, world.now);
+    const engine::FindingState state = verdict.strong
+                                           ? hysteresis_.update_strong(verdict.condition, world.now)
+                                           : hysteresis_.update(verdict.condition, world.now);
     if (state != last_.state || last_.since == WallTime{}) last_.since = world.wall_now;
     last_.state = state;
-    const bool still_firing = state == engine::FindingState::kFiring && !verdict.condition.value_or(false);
+    const bool still_firing =
+        state == engine::FindingState::kFiring && !verdict.condition.value_or(false);
     if (!still_firing) {
         // What it fired for stays readable until it clears.
         last_.summary = std::move(verdict.summary);

@@ -1,5 +1,6 @@
-// Detector: a pure verdict over the World plus hysteresis over time. Each has its own file in detect/detectors/ and one
-// line in detectors.cc. A verdict of "nothing" means that it cannot be judged now.
+// Detector: a pure verdict over the World plus hysteresis over time. Each has its own file in
+// detect/detectors/ and one line in detectors.cc. A verdict of "nothing" means that it cannot be
+// judged now.
 #pragma once
 
 #include <optional>
@@ -15,10 +16,11 @@ namespace aeterna::postgres {
 
 struct Verdict {
     std::optional<bool> condition;
-    bool strong = false;             // proven: fires without waiting
-    std::string summary;             // of a true condition
+    bool strong = false;  // proven: fires without waiting
+    std::string summary;  // of a true condition
     std::vector<std::string> reasons;
-    std::optional<Duration> fire_after;  // replaces the spec's: it depends on the cluster's settings
+    std::optional<Duration>
+        fire_after;  // replaces the spec's: it depends on the cluster's settings
 
     static Verdict clear(std::vector<std::string> reasons = {}) {
         return Verdict{false, false, "", std::move(reasons), std::nullopt};

@@ -41,7 +41,8 @@ void Changes::compare_leader_key(const World& world, std::vector<engine::StoreEv
     if (key_known_ && holder != key_holder_) {
         const MonoTime at = world.seen.dcs.at;
         if (holder.empty()) {
-            events.push_back(event_at(world, at, "leader_key.expired", key_holder_, "the leader key is gone"));
+            events.push_back(
+                event_at(world, at, "leader_key.expired", key_holder_, "the leader key is gone"));
         } else {
             events.push_back(event_at(world, at, "leader_key.changed", holder,
                                       key_holder_.empty() ? "taken" : "was '" + key_holder_ + "'"));
@@ -79,7 +80,8 @@ std::vector<engine::StoreEvent> Changes::compare(const World& world,
                              finding.state == engine::FindingState::kFiring;
         if (!is_loss || world.primary || lost_ == finding.subject) continue;
         lost_ = finding.subject;
-        events.push_back(event_at(world, world.now, "primary.lost", finding.subject, finding.summary));
+        events.push_back(
+            event_at(world, world.now, "primary.lost", finding.subject, finding.summary));
     }
     compare_primary(world, events);
     return events;

@@ -1,5 +1,5 @@
-// Events for the timeline: what changed between two Worlds. Unknown changes nothing: a node that was not seen lately is
-// neither up nor down.
+// Events for the timeline: what changed between two Worlds. Unknown changes nothing: a node that
+// was not seen lately is neither up nor down.
 #pragma once
 
 #include <map>
@@ -13,10 +13,11 @@ namespace aeterna::postgres {
 
 class Changes {
   public:
-    // primary.changed, timeline.changed, node.down, node.up, leader_key.expired, leader_key.changed; primary.lost
-    // is made from the finding postgres.primary_down when it begins to fire.
-    [[nodiscard]] std::vector<engine::StoreEvent> compare(const World& world,
-                                                          const std::vector<engine::Finding>& findings);
+    // primary.changed, timeline.changed, node.down, node.up, leader_key.expired,
+    // leader_key.changed; primary.lost is made from the finding postgres.primary_down when it
+    // begins to fire.
+    [[nodiscard]] std::vector<engine::StoreEvent> compare(
+        const World& world, const std::vector<engine::Finding>& findings);
     // The last node that was seen to take writes; empty: none yet.
     [[nodiscard]] const std::string& last_primary() const { return primary_; }
 

@@ -1,8 +1,9 @@
 // Explaining a failover that does not happen; see explain_stuck.h.
 #include "postgres/detect/explain_stuck.h"
 
-#include <algorithm>
 #include <fmt/core.h>
+
+#include <algorithm>
 
 #include "base/strings.h"
 #include "postgres/detect/detectors/detectors.h"
@@ -40,7 +41,8 @@ void explain_etcd(const World& world, Lines& lines) {
 }
 
 void explain_agents(const World& world, Lines& lines) {
-    if (world.config().paused) lines.push_back("the cluster is paused: Patroni promotes nobody until it is resumed");
+    if (world.config().paused)
+        lines.push_back("the cluster is paused: Patroni promotes nobody until it is resumed");
     for (const NodeSettings& node : world.settings->nodes) {
         const auto& rest = world.of(node.name).rest;
         if (rest.value && rest.value->failsafe_active) {
@@ -57,18 +59,22 @@ void explain_lease(const World& world, Lines& lines) {
     const NodeSettings* node = world.settings->find(holder);
     const auto& rest = world.of(holder).rest;
     if (rest.value && !rest.value->is_running()) {
-        lines.push_back(fmt::format("'{}' still holds the leader key and its agent lives: Patroni tries to start "
-                                    "PostgreSQL again in place for up to {} s (it is '{}')",
-                                    holder, dcs->config.primary_start_timeout, rest.value->state));
+        lines.push_back(fmt::format(
+            "'{}' still holds the leader key and its agent lives: Patroni tries to start "
+            "PostgreSQL again in place for up to {} s (it is '{}')",
+            holder, dcs->config.primary_start_timeout, rest.value->state));
     } else if (world.of(holder).sql.value && world.of(holder).sql.value->in_recovery) {
         lines.push_back("'" + holder + "' holds the leader key but is not promoted yet");
     } else if (rest.value) {
-        lines.push_back("'" + (node ? node->agent : holder) + "' says that its PostgreSQL runs and renews the lease");
+        lines.push_back("'" + (node ? node->agent : holder) +
+                        "' says that its PostgreSQL runs and renews the lease");
     } else if (dcs->leader->remaining_seconds) {
-        lines.push_back(fmt::format("the lease of the lost leader '{}' still has {} s of {} s", holder,
-                                    *dcs->leader->remaining_seconds, dcs->leader->granted_seconds));
+        lines.push_back(fmt::format("the lease of the lost leader '{}' still has {} s of {} s",
+                                    holder, *dcs->leader->remaining_seconds,
+                                    dcs->leader->granted_seconds));
     } else {
-        lines.push_back("the leader key of '" + holder + "' is still there; its lease could not be read");
+        lines.push_back("the leader key of '" + holder +
+                        "' is still there; its lease could not be read");
     }
 }
 
@@ -79,7 +85,8 @@ std::string hindrance_of(const World& world, const NodeSettings& node) {
     if (of.rest.answer != Answer::kNever && !of.rest.value) {
         return fmt::format("its agent does not answer ({})", answer_name(of.rest.answer));
     }
-    if (of.rest.value && !of.rest.value->is_running()) return "PostgreSQL is '" + of.rest.value->state + "'";
+    if (of.rest.value && !of.rest.value->is_running())
+        return "PostgreSQL is '" + of.rest.value->state + "'";
     if (dcs) {
         const auto member = dcs->members.find(node.member);
         if (member == dcs->members.end()) return "it is no member in etcd";
@@ -100,10 +107,12 @@ std::string hindrance_of(const World& world, const NodeSettings& node) {
 void explain_candidates(const World& world, Lines& lines) {
     const DcsView* dcs = world.dcs();
     if (dcs && dcs->config.synchronous_mode && dcs->sync && dcs->sync->standbys.empty()) {
-        lines.push_back("synchronous mode has no synchronous standby: only the old primary may lead again");
+        lines.push_back(
+            "synchronous mode has no synchronous standby: only the old primary may lead again");
     }
     if (dcs && dcs->failover) {
-        lines.push_back("a manual failover to '" + dcs->failover->candidate + "' is pending in etcd");
+        lines.push_back("a manual failover to '" + dcs->failover->candidate +
+                        "' is pending in etcd");
     }
     Lines hindrances;
     std::size_t candidates = 0;
@@ -116,7 +125,8 @@ void explain_candidates(const World& world, Lines& lines) {
     if (candidates > 0 && hindrances.size() == candidates) {
         lines.push_back("no replica may take over: " + join(hindrances, "; "));
     } else {
-        for (const std::string& hindrance : hindrances) lines.push_back("cannot take over: " + hindrance);
+        for (const std::string& hindrance : hindrances)
+            lines.push_back("cannot take over: " + hindrance);
     }
 }
 
@@ -124,7 +134,8 @@ void explain_candidates(const World& world, Lines& lines) {
 
 std::optional<std::int64_t> candidate_lag(const World& world, const std::string& node) {
     std::optional<std::int64_t> furthest;
-    for (const NodeSettings& other : world.settings->nodes) furthest = std::max(furthest, position_of(world, other.name));
+    for (const NodeSettings& other : world.settings->nodes)
+        furthest = std::max(furthest, position_of(world, other.name));
     const auto own = position_of(world, node);
     if (!own || !furthest) return std::nullopt;
     return *furthest - *own;
@@ -141,20 +152,26 @@ std::vector<std::string> explain_stuck(const World& world) {
 }
 
 std::string propose_next_step(const World& world) {
-    if (judge_etcd_quorum(world).condition.value_or(false)) return "restore etcd's quorum, then run failover again";
-    if (world.config().paused) return "resume the cluster (patronictl resume), then run failover again";
+    if (judge_etcd_quorum(world).condition.value_or(false))
+        return "restore etcd's quorum, then run failover again";
+    if (world.config().paused)
+        return "resume the cluster (patronictl resume), then run failover again";
     const NodeSettings* best = nullptr;
     for (const NodeSettings& node : world.settings->nodes) {
         if (node.name == world.reference || !hindrance_of(world, node).empty()) continue;
-        if (!best || candidate_lag(world, node.name) < candidate_lag(world, best->name)) best = &node;
+        if (!best || candidate_lag(world, node.name) < candidate_lag(world, best->name))
+            best = &node;
     }
-    const std::string old = world.reference.empty() ? "the old primary" : "'" + world.reference + "'";
+    const std::string old =
+        world.reference.empty() ? "the old primary" : "'" + world.reference + "'";
     if (best) {
-        return fmt::format("make sure that {} cannot accept writes, then promote '{}' (patronictl failover "
-                           "--candidate {})",
-                           old, best->name, best->member);
+        return fmt::format(
+            "make sure that {} cannot accept writes, then promote '{}' (patronictl failover "
+            "--candidate {})",
+            old, best->name, best->member);
     }
-    return "bring " + old + " back: no other node may take over without a loss that somebody has to accept";
+    return "bring " + old +
+           " back: no other node may take over without a loss that somebody has to accept";
 }
 
 }  // namespace aeterna::postgres

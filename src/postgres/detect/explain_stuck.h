@@ -1,4 +1,5 @@
-// Why is there no new primary yet? Every hindrance that can be seen, most decisive first, with numbers. Pure.
+// Why is there no new primary yet? Every hindrance that can be seen, most decisive first, with
+// numbers. Pure.
 #pragma once
 
 #include "postgres/detect/world.h"
@@ -11,8 +12,9 @@ namespace aeterna::postgres {
 // What a person should do next about it, as one proposal.
 [[nodiscard]] std::string propose_next_step(const World& world);
 
-// How far a node is behind the furthest one that is known, by the members' own keys and REST; nothing when its
-// position is not known.
-[[nodiscard]] std::optional<std::int64_t> candidate_lag(const World& world, const std::string& node);
+// How far a node is behind the furthest one that is known, by the members' own keys and REST;
+// nothing when its position is not known.
+[[nodiscard]] std::optional<std::int64_t> candidate_lag(const World& world,
+                                                        const std::string& node);
 
 }  // namespace aeterna::postgres

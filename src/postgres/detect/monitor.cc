@@ -10,8 +10,8 @@ namespace {
 
 engine::Reach reach_of(std::string vantage, const std::string& host, const Look& look) {
     const bool tried = look.repeats > 0;
-    return {std::move(vantage), host, tried && look.answer != Answer::kSilent && look.answer != Answer::kNever,
-            tried};
+    return {std::move(vantage), host,
+            tried && look.answer != Answer::kSilent && look.answer != Answer::kNever, tried};
 }
 
 }  // namespace
@@ -25,7 +25,8 @@ std::vector<engine::ProbeTask> PostgresMonitor::probes() {
 
 engine::Judgement PostgresMonitor::judge(const engine::JudgeContext& context) {
     if (context.stalled) valid_from_ = context.now;
-    const World world = make_world(settings_, board_.snapshot(), context, valid_from_, changes_.last_primary());
+    const World world =
+        make_world(settings_, board_.snapshot(), context, valid_from_, changes_.last_primary());
     engine::Judgement judgement;
     judgement.findings = detectors_.judge(world);
     judgement.events = changes_.compare(world, judgement.findings);

@@ -1,5 +1,6 @@
-// What the probes of PostgreSQL saw, as values with time. A failed look is an observation too, and it matters how it
-// failed: "refused" is a kernel that spoke (strong), "silent" is nothing at all (weak).
+// What the probes of PostgreSQL saw, as values with time. A failed look is an observation too, and
+// it matters how it failed: "refused" is a kernel that spoke (strong), "silent" is nothing at all
+// (weak).
 #pragma once
 
 #include <map>
@@ -19,7 +20,8 @@ enum class Answer {
     kAnswered,     // a valid answer
     kRefused,      // connection refused or reset: the host lives, the process does not
     kSilent,       // time-out, no route
-    kUnavailable,  // the server answered that it cannot serve now (starting up, shutting down, full)
+    kUnavailable,  // the server answered that it cannot serve now (starting up, shutting down,
+                   // full)
     kRejected,     // it answered with another error: authentication, read-only, wrong protocol
 };
 [[nodiscard]] std::string_view answer_name(Answer answer);
@@ -56,8 +58,8 @@ struct ClientView {
 
 struct ExporterSample {
     std::string instance;
-    std::optional<double> up;      // Prometheus could scrape the exporter
-    std::optional<double> pg_up;   // the exporter could ask PostgreSQL
+    std::optional<double> up;     // Prometheus could scrape the exporter
+    std::optional<double> pg_up;  // the exporter could ask PostgreSQL
 };
 
 struct ExporterView {
@@ -70,7 +72,8 @@ struct NodeObservations {
     Observation<SqlView> sql;             // over a kept connection
     Observation<ConnectView> connect;     // TCP and a new session each time
     Observation<bool> heartbeat;          // true: a row was written; false: it is a replica
-    // Start of the unbroken row of answers "not in recovery"; meaningful while that is the newest answer.
+    // Start of the unbroken row of answers "not in recovery"; meaningful while that is the newest
+    // answer.
     MonoTime primary_since{};
 };
 

@@ -45,8 +45,9 @@ ProbeTask cluster_probe(Wiring wiring, const NodeSettings& node) {
             }};
 }
 
-// Runs `ask` over the kept connection, making one when there is none. A kept connection that turns out to be dead is
-// replaced in the same run: its loss alone does not tell whether the server is still there.
+// Runs `ask` over the kept connection, making one when there is none. A kept connection that turns
+// out to be dead is replaced in the same run: its loss alone does not tell whether the server is
+// still there.
 template <class Ask>
 auto over_kept_connection(Wiring wiring, const env::Endpoint& address, ConnectionPointer kept,
                           const env::Context& context, Ask ask)
@@ -54,7 +55,8 @@ auto over_kept_connection(Wiring wiring, const env::Endpoint& address, Connectio
     if (*kept && (*kept)->is_usable()) {
         auto answer = ask(**kept);
         if (answer || (*kept)->is_usable()) return answer;
-        if (answer.error().code == ErrorCode::kTimeout || answer.error().code == ErrorCode::kDeadline) {
+        if (answer.error().code == ErrorCode::kTimeout ||
+            answer.error().code == ErrorCode::kDeadline) {
             kept->reset();
             return answer;
         }
@@ -73,15 +75,16 @@ ProbeTask sql_probe(Wiring wiring, const NodeSettings& node) {
     return {node.name + " SQL", kSqlRhythm.period, kSqlRhythm.timeout,
             [wiring, node, kept](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
-                auto outcome =
-                    over_kept_connection(wiring, node.address, kept, context, [&](env::SqlConnection& sql) {
-                        return observe(sql, context);
-                    });
-                post_sql(wiring.board, node.name, std::move(outcome), started, wiring.env.clock.now());
+                auto outcome = over_kept_connection(
+                    wiring, node.address, kept, context,
+                    [&](env::SqlConnection& sql) { return observe(sql, context); });
+                post_sql(wiring.board, node.name, std::move(outcome), started,
+                         wiring.env.clock.now());
             }};
 }
 
-// A write that waits for a synchronous standby must not make the node look dead: its own connection.
+// A write that waits for a synchronous standby must not make the node look dead: its own
+// connection.
 ProbeTask heartbeat_probe(Wiring wiring, const NodeSettings& node) {
     auto kept = std::make_shared<std::unique_ptr<env::SqlConnection>>();
     const auto write = [](env::SqlConnection& sql, const env::Context& context) -> Result<bool> {
@@ -93,9 +96,9 @@ ProbeTask heartbeat_probe(Wiring wiring, const NodeSettings& node) {
     return {node.name + " heartbeat", kHeartbeatRhythm.period, kHeartbeatRhythm.timeout,
             [wiring, node, kept, write](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
-                auto outcome =
-                    over_kept_connection(wiring, node.address, kept, context,
-                                         [&](env::SqlConnection& sql) { return write(sql, context); });
+                auto outcome = over_kept_connection(
+                    wiring, node.address, kept, context,
+                    [&](env::SqlConnection& sql) { return write(sql, context); });
                 const MonoTime at = wiring.env.clock.now();
                 wiring.board.post([&](Snapshot& seen) {
                     fold(seen.nodes[node.name].heartbeat, std::move(outcome), started, at);
@@ -108,14 +111,16 @@ ProbeTask connect_probe(Wiring wiring, const NodeSettings& node) {
             [wiring, node](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 const bool accepted = wiring.env.dialer.connect(node.address, context).has_value();
-                auto session = wiring.env.sql.connect(wiring.settings.sql_target(node.address), context);
+                auto session =
+                    wiring.env.sql.connect(wiring.settings.sql_target(node.address), context);
                 Result<ConnectView> outcome = ConnectView{accepted};
                 if (!session) outcome = std::move(session).error();
                 const MonoTime at = wiring.env.clock.now();
                 wiring.board.post([&](Snapshot& seen) {
                     auto& observation = seen.nodes[node.name].connect;
                     fold(observation, std::move(outcome), started, at);
-                    // Kept beside the error: "accepts, but never answers" is what a hung postmaster looks like.
+                    // Kept beside the error: "accepts, but never answers" is what a hung postmaster
+                    // looks like.
                     observation.value = ConnectView{accepted};
                 });
             }};
@@ -130,7 +135,8 @@ std::string node_at(const Settings& settings, const std::string& address) {
 
 // As a newly started application would: a new session each time.
 Result<ClientView> use_client_path(Wiring wiring, bool heartbeat, const env::Context& context) {
-    auto session = wiring.env.sql.connect(wiring.settings.sql_target(*wiring.settings.client), context);
+    auto session =
+        wiring.env.sql.connect(wiring.settings.sql_target(*wiring.settings.client), context);
     if (!session) return std::move(session).error();
     AETERNA_ASSIGN(Answerer answerer, who_answers(**session, context));
     ClientView view{node_at(wiring.settings, answerer.address), answerer.in_recovery, false};
@@ -147,17 +153,20 @@ ProbeTask client_probe(Wiring wiring, bool heartbeat) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = use_client_path(wiring, heartbeat, context);
                 const MonoTime at = wiring.env.clock.now();
-                wiring.board.post([&](Snapshot& seen) { fold(seen.client, std::move(outcome), started, at); });
+                wiring.board.post(
+                    [&](Snapshot& seen) { fold(seen.client, std::move(outcome), started, at); });
             }};
 }
 
 ProbeTask dcs_probe(Wiring wiring) {
     auto dcs = std::make_shared<Dcs>(wiring.settings, wiring.env);
-    return {"etcd keys", kDcsRhythm.period, kDcsRhythm.timeout, [wiring, dcs](const env::Context& context) {
+    return {"etcd keys", kDcsRhythm.period, kDcsRhythm.timeout,
+            [wiring, dcs](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = dcs->read(context);
                 const MonoTime at = wiring.env.clock.now();
-                wiring.board.post([&](Snapshot& seen) { fold(seen.dcs, std::move(outcome), started, at); });
+                wiring.board.post(
+                    [&](Snapshot& seen) { fold(seen.dcs, std::move(outcome), started, at); });
             }};
 }
 
@@ -166,9 +175,12 @@ ProbeTask etcd_health_probe(Wiring wiring) {
     return {"etcd members", kEtcdHealthRhythm.period, kEtcdHealthRhythm.timeout,
             [wiring, dcs](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
-                Result<std::vector<services::EtcdMemberHealth>> outcome = dcs->health(500ms, context);
+                Result<std::vector<services::EtcdMemberHealth>> outcome =
+                    dcs->health(500ms, context);
                 const MonoTime at = wiring.env.clock.now();
-                wiring.board.post([&](Snapshot& seen) { fold(seen.etcd_health, std::move(outcome), started, at); });
+                wiring.board.post([&](Snapshot& seen) {
+                    fold(seen.etcd_health, std::move(outcome), started, at);
+                });
             }};
 }
 
@@ -180,13 +192,15 @@ Result<ExporterView> ask_prometheus(services::Prometheus& prometheus, const std:
 }
 
 ProbeTask exporter_probe(Wiring wiring) {
-    auto prometheus = std::make_shared<services::Prometheus>(wiring.settings.prometheus_url, wiring.env);
+    auto prometheus =
+        std::make_shared<services::Prometheus>(wiring.settings.prometheus_url, wiring.env);
     return {"prometheus", kExporterRhythm.period, kExporterRhythm.timeout,
             [wiring, prometheus](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = ask_prometheus(*prometheus, wiring.settings.exporter_job, context);
                 const MonoTime at = wiring.env.clock.now();
-                wiring.board.post([&](Snapshot& seen) { fold(seen.exporter, std::move(outcome), started, at); });
+                wiring.board.post(
+                    [&](Snapshot& seen) { fold(seen.exporter, std::move(outcome), started, at); });
             }};
 }
 
@@ -209,7 +223,8 @@ ExporterView merge_exporter_samples(const std::vector<services::PrometheusSample
     return view;
 }
 
-std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env, Board& board, bool heartbeat) {
+std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env, Board& board,
+                                   bool heartbeat) {
     const Wiring wiring{settings, env, board};
     std::vector<ProbeTask> tasks;
     for (const NodeSettings& node : settings.nodes) {

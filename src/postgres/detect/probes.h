@@ -1,5 +1,6 @@
-// Probes: one per vantage, each with its own connection, none with an opinion. They post onto the board; judgement is
-// the detectors'. Also used for one round of looking by the steps (steps/live.h).
+// Probes: one per vantage, each with its own connection, none with an opinion. They post onto the
+// board; judgement is the detectors'. Also used for one round of looking by the steps
+// (steps/live.h).
 #pragma once
 
 #include <memory>
@@ -11,13 +12,15 @@
 
 namespace aeterna::postgres {
 
-// The tasks refer to `settings`, `env` and `board`. With `heartbeat` set, the primary is written to as well as read
-// (and also through the client path); only with the standing approval.
-[[nodiscard]] std::vector<engine::ProbeTask> make_probes(const Settings& settings, const env::Env& env, Board& board,
+// The tasks refer to `settings`, `env` and `board`. With `heartbeat` set, the primary is written to
+// as well as read (and also through the client path); only with the standing approval.
+[[nodiscard]] std::vector<engine::ProbeTask> make_probes(const Settings& settings,
+                                                         const env::Env& env, Board& board,
                                                          bool heartbeat);
 
 // Matches what Prometheus returned for `up` and `pg_up` by instance.
-[[nodiscard]] ExporterView merge_exporter_samples(const std::vector<services::PrometheusSample>& up,
-                                                  const std::vector<services::PrometheusSample>& pg_up);
+[[nodiscard]] ExporterView merge_exporter_samples(
+    const std::vector<services::PrometheusSample>& up,
+    const std::vector<services::PrometheusSample>& pg_up);
 
 }  // namespace aeterna::postgres

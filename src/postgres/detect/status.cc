@@ -1,8 +1,9 @@
 // Status of PostgreSQL: servers, agents, etcd, the proxy, and what is wrong with them.
 #include "postgres/detect/status.h"
 
-#include <algorithm>
 #include <fmt/core.h>
+
+#include <algorithm>
 
 namespace aeterna::postgres {
 
@@ -44,7 +45,8 @@ NodeStatus server_status(const World& world, const NodeSettings& node) {
         status.state = "running";
     }
     // Patroni's own word is more exact where PostgreSQL itself cannot speak.
-    if (!of.sql.value && of.rest.value && !of.rest.value->is_running()) status.state = of.rest.value->state;
+    if (!of.sql.value && of.rest.value && !of.rest.value->is_running())
+        status.state = of.rest.value->state;
     return status;
 }
 
@@ -89,7 +91,9 @@ void add_etcd(const World& world, StoreStatus& status) {
         node.state = "unknown";
         if (health.value && i < health.value->size()) {
             const services::EtcdMemberHealth& member = (*health.value)[i];
-            node.state = !member.answered ? "unreachable" : member.has_leader ? "running" : "no leader";
+            node.state = !member.answered    ? "unreachable"
+                         : member.has_leader ? "running"
+                                             : "no leader";
             node.note = member.reason;
         }
         if (node.state != "running") status.reasons.push_back(node.name + " is " + node.state);
@@ -104,7 +108,8 @@ void add_proxy(const World& world, StoreStatus& status) {
     node.name = "haproxy-1";
     node.kind = "haproxy";
     node.role = "proxy";
-    // A lost connection after it was accepted is the proxy without a server behind it; a refused one is no proxy.
+    // A lost connection after it was accepted is the proxy without a server behind it; a refused
+    // one is no proxy.
     if (client.value) {
         node.state = "running";
         node.note = "to " + client.value->answerer;
@@ -126,13 +131,15 @@ void add_servers(const World& world, StoreStatus& status) {
             status.reasons.push_back("'" + node.name + "' is " + server.state);
         }
         if (server.lag_bytes && *server.lag_bytes > world.config().maximum_lag_on_failover) {
-            status.reasons.push_back(fmt::format("'{}' is {} bytes behind", node.name, *server.lag_bytes));
+            status.reasons.push_back(
+                fmt::format("'{}' is {} bytes behind", node.name, *server.lag_bytes));
         }
         status.nodes.push_back(std::move(server));
     }
     for (const NodeSettings& node : world.settings->nodes) {
         NodeStatus agent = agent_status(world, node);
-        if (agent.state != "running") status.reasons.push_back("'" + node.agent + "' is " + agent.state);
+        if (agent.state != "running")
+            status.reasons.push_back("'" + node.agent + "' is " + agent.state);
         status.nodes.push_back(std::move(agent));
     }
 }
@@ -140,7 +147,8 @@ void add_servers(const World& world, StoreStatus& status) {
 bool somebody_answers(const World& world) {
     if (world.dcs()) return true;
     return std::any_of(world.seen.nodes.begin(), world.seen.nodes.end(), [](const auto& entry) {
-        return entry.second.sql.answer != Answer::kNever && entry.second.sql.answer != Answer::kSilent;
+        return entry.second.sql.answer != Answer::kNever &&
+               entry.second.sql.answer != Answer::kSilent;
     });
 }
 
@@ -148,7 +156,8 @@ bool somebody_answers(const World& world) {
 Health health_without_primary(const World& world, StoreStatus& status) {
     status.reasons.insert(status.reasons.begin(), "no node accepts writes");
     if (!somebody_answers(world)) {
-        status.reasons.insert(status.reasons.begin(), "nothing answers: this watcher may be cut off");
+        status.reasons.insert(status.reasons.begin(),
+                              "nothing answers: this watcher may be cut off");
         return Health::kUnknown;
     }
     if (world.reference.empty()) return world.dcs() ? Health::kDown : Health::kUnknown;
@@ -216,7 +225,8 @@ StoreStatus build_status(const World& world) {
     if (sql) status.extra["system_identifier"] = sql->system_identifier;
     // Not a fault: it only says what `ok` rests on.
     if (!world.settings->heartbeat_approved) {
-        status.reasons.push_back("judged without writing: the stack file gives no approval 'heartbeat'");
+        status.reasons.push_back(
+            "judged without writing: the stack file gives no approval 'heartbeat'");
     }
     return status;
 }

@@ -1,4 +1,5 @@
-// The store's status out of one World: correct after a single round of looks, without any history. Pure.
+// The store's status out of one World: correct after a single round of looks, without any history.
+// Pure.
 #pragma once
 
 #include "engine/status.h"

@@ -1,8 +1,9 @@
 // Building the picture; see world.h.
 #include "postgres/detect/world.h"
 
-#include <algorithm>
 #include <fmt/core.h>
+
+#include <algorithm>
 
 namespace aeterna::postgres {
 
@@ -43,7 +44,8 @@ void find_primary(World& world, const std::string& last_primary) {
     const std::string holder = world.key_holder();
     if (world.writers.size() == 1) {
         world.primary = world.writers.front();
-    } else if (std::find(world.writers.begin(), world.writers.end(), holder) != world.writers.end()) {
+    } else if (std::find(world.writers.begin(), world.writers.end(), holder) !=
+               world.writers.end()) {
         world.primary = holder;
     }
     world.reference = world.primary.value_or(last_primary);
@@ -109,7 +111,8 @@ std::vector<std::string> World::sync_standbys() const {
     std::vector<std::string> names;
     const DcsView* view = dcs();
     if (!view || !view->sync) return names;
-    for (const std::string& member : view->sync->standbys) names.push_back(settings->node_of_member(member));
+    for (const std::string& member : view->sync->standbys)
+        names.push_back(settings->node_of_member(member));
     return names;
 }
 

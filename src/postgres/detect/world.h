@@ -1,5 +1,5 @@
-// World: one moment's picture for the judges: what was seen, with stale looks taken out, and who takes writes by direct
-// evidence. Pure; built anew for each judgement.
+// World: one moment's picture for the judges: what was seen, with stale looks taken out, and who
+// takes writes by direct evidence. Pure; built anew for each judgement.
 #pragma once
 
 #include "engine/detect/monitor.h"
@@ -20,19 +20,21 @@ struct World {
     std::vector<std::string> writers;
     // The one that takes writes: the only writer, or of several the holder of the leader key.
     std::optional<std::string> primary;
-    // Who should take writes: the primary, else the last one known, else who holds the leader key, else who claims
-    // it by REST. Empty: nobody is known.
+    // Who should take writes: the primary, else the last one known, else who holds the leader key,
+    // else who claims it by REST. Empty: nobody is known.
     std::string reference;
 
     [[nodiscard]] const NodeObservations& of(const std::string& node) const;
     [[nodiscard]] const DcsView* dcs() const { return seen.dcs.value ? &*seen.dcs.value : nullptr; }
-    // The holder of a leader key whose lease has not expired, as a node name; empty: nobody or not known.
+    // The holder of a leader key whose lease has not expired, as a node name; empty: nobody or not
+    // known.
     [[nodiscard]] std::string key_holder() const;
     // Patroni's dynamic settings; its defaults when etcd is not readable.
     [[nodiscard]] PatroniConfig config() const;
     // How long the present row of equal answers has lasted; counted from valid_from at most.
     [[nodiscard]] Duration lasted(const Look& look) const;
-    // The replica's distance to the primary's write position; nothing when one of them is not known.
+    // The replica's distance to the primary's write position; nothing when one of them is not
+    // known.
     [[nodiscard]] std::optional<std::int64_t> lag_bytes(const std::string& node) const;
     // By SQL, else by REST.
     [[nodiscard]] std::optional<std::int64_t> timeline(const std::string& node) const;
@@ -40,14 +42,18 @@ struct World {
     [[nodiscard]] bool is_streaming(const std::string& node) const;
     // In synchronous mode the standbys that may take over without loss, as node names.
     [[nodiscard]] std::vector<std::string> sync_standbys() const;
-    // No write can reach the cluster through what applications use (failed, or it ends at a replica).
+    // No write can reach the cluster through what applications use (failed, or it ends at a
+    // replica).
     [[nodiscard]] bool client_path_fails() const;
 };
 
-[[nodiscard]] World make_world(const Settings& settings, Snapshot seen, const engine::JudgeContext& context,
-                               MonoTime valid_from, const std::string& last_primary);
+[[nodiscard]] World make_world(const Settings& settings, Snapshot seen,
+                               const engine::JudgeContext& context, MonoTime valid_from,
+                               const std::string& last_primary);
 
-// "postgres-1 SQL: refused for 1.2 s (connection refused)": a vantage's look as a reason for people.
-[[nodiscard]] std::string describe_look(const World& world, const std::string& vantage, const Look& look);
+// "postgres-1 SQL: refused for 1.2 s (connection refused)": a vantage's look as a reason for
+// people.
+[[nodiscard]] std::string describe_look(const World& world, const std::string& vantage,
+                                        const Look& look);
 
 }  // namespace aeterna::postgres

@@ -1,19 +1,22 @@
-// postgres.client_path_down: what applications connect to gives no session on a primary. It stays so for some seconds
-// after a failover: HAProxy's checks come on top.
+// postgres.client_path_down: what applications connect to gives no session on a primary. It stays
+// so for some seconds after a failover: HAProxy's checks come on top.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
 
 Verdict judge_client_path(const World& world) {
     const auto& client = world.seen.client;
-    if (client.answer == Answer::kNever) return Verdict::unknown({describe_look(world, "client path", client)});
+    if (client.answer == Answer::kNever)
+        return Verdict::unknown({describe_look(world, "client path", client)});
     if (!world.client_path_fails()) {
         return Verdict::clear({"client path: '" + client.value->answerer + "' answers"});
     }
     Verdict verdict;
     verdict.condition = true;
-    verdict.summary = "applications cannot write through '" + world.settings->client->to_string() + "'";
-    verdict.reasons = {client.value ? "client path: it ends at '" + client.value->answerer + "', which is in recovery"
+    verdict.summary =
+        "applications cannot write through '" + world.settings->client->to_string() + "'";
+    verdict.reasons = {client.value ? "client path: it ends at '" + client.value->answerer +
+                                          "', which is in recovery"
                                     : describe_look(world, "client path", client)};
     return verdict;
 }

@@ -1,5 +1,6 @@
-// The table. How long each condition must hold says why it may: a planned switchover leaves the cluster without leader
-// key or writer for up to 3 s, Prometheus' samples are old already, proven things do not wait.
+// The table. How long each condition must hold says why it may: a planned switchover leaves the
+// cluster without leader key or writer for up to 3 s, Prometheus' samples are old already, proven
+// things do not wait.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -15,30 +16,30 @@ bool has_exporter(const Settings& settings) {
 }
 
 constexpr DetectorSpec kSpecs[] = {
-    {"postgres.client_path_down", "applications' own address accepts no writes", Severity::kCritical, 2s, 2s,
-     nullptr, judge_client_path, has_client},
-    {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr, judge_etcd_quorum,
-     has_etcd},
-    {"postgres.exporter_down", "the exporter is not scraped, or it cannot ask PostgreSQL", Severity::kDegraded, 0s,
-     2s, judge_exporter, nullptr, has_exporter},
-    {"postgres.heartbeat_failed", "the primary answers but accepts no heartbeat row", Severity::kCritical, 3s, 2s,
-     nullptr, judge_heartbeat, nullptr},
-    {"postgres.hung_postmaster", "the postmaster accepts connections but never answers", Severity::kCritical, 5s, 2s,
-     judge_hung_postmaster, nullptr, nullptr},
-    {"postgres.no_leader", "nobody holds Patroni's leader key", Severity::kCritical, 3s, 1s, nullptr,
-     judge_leader_key, nullptr},
-    {"postgres.primary_down", "the primary is gone and no other node accepts writes", Severity::kCritical, kSilence,
-     1s, judge_primary, nullptr, nullptr},
-    {"postgres.replica_down", "a replica does not serve", Severity::kDegraded, kSilence, 2s, judge_replica, nullptr,
-     nullptr},
-    {"postgres.replication_lag", "a replica lags too far to be a candidate", Severity::kDegraded, 10s, 5s,
-     judge_replication_lag, nullptr, nullptr},
-    {"postgres.sync_key_mismatch", "the sync key does not belong to the leader", Severity::kDegraded, 20s, 0s,
-     nullptr, judge_sync_key, has_etcd},
-    {"postgres.timeline_mismatch", "a replica follows another timeline than the primary's", Severity::kDegraded, 30s,
-     2s, judge_timeline, nullptr, nullptr},
-    {"postgres.two_primaries", "two nodes accept writes", Severity::kCritical, 0s, 1s, nullptr, judge_two_primaries,
-     nullptr},
+    {"postgres.client_path_down", "applications' own address accepts no writes",
+     Severity::kCritical, 2s, 2s, nullptr, judge_client_path, has_client},
+    {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr,
+     judge_etcd_quorum, has_etcd},
+    {"postgres.exporter_down", "the exporter is not scraped, or it cannot ask PostgreSQL",
+     Severity::kDegraded, 0s, 2s, judge_exporter, nullptr, has_exporter},
+    {"postgres.heartbeat_failed", "the primary answers but accepts no heartbeat row",
+     Severity::kCritical, 3s, 2s, nullptr, judge_heartbeat, nullptr},
+    {"postgres.hung_postmaster", "the postmaster accepts connections but never answers",
+     Severity::kCritical, 5s, 2s, judge_hung_postmaster, nullptr, nullptr},
+    {"postgres.no_leader", "nobody holds Patroni's leader key", Severity::kCritical, 3s, 1s,
+     nullptr, judge_leader_key, nullptr},
+    {"postgres.primary_down", "the primary is gone and no other node accepts writes",
+     Severity::kCritical, kSilence, 1s, judge_primary, nullptr, nullptr},
+    {"postgres.replica_down", "a replica does not serve", Severity::kDegraded, kSilence, 2s,
+     judge_replica, nullptr, nullptr},
+    {"postgres.replication_lag", "a replica lags too far to be a candidate", Severity::kDegraded,
+     10s, 5s, judge_replication_lag, nullptr, nullptr},
+    {"postgres.sync_key_mismatch", "the sync key does not belong to the leader",
+     Severity::kDegraded, 20s, 0s, nullptr, judge_sync_key, has_etcd},
+    {"postgres.timeline_mismatch", "a replica follows another timeline than the primary's",
+     Severity::kDegraded, 30s, 2s, judge_timeline, nullptr, nullptr},
+    {"postgres.two_primaries", "two nodes accept writes", Severity::kCritical, 0s, 1s, nullptr,
+     judge_two_primaries, nullptr},
 };
 
 }  // namespace

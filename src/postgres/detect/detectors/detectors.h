@@ -1,4 +1,5 @@
-// The table of PostgreSQL's detectors and their verdicts; each verdict is pure and lives in the file of its name.
+// The table of PostgreSQL's detectors and their verdicts; each verdict is pure and lives in the
+// file of its name.
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
-// postgres.exporter_down: the seed's signal: Prometheus' `up` of the exporter is 0, or the exporter's own pg_up is 0.
-// No sample is unknown, not 0. An instance belongs to the node with the same address.
+// postgres.exporter_down: the seed's signal: Prometheus' `up` of the exporter is 0, or the
+// exporter's own pg_up is 0. No sample is unknown, not 0. An instance belongs to the node with the
+// same address.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -22,10 +23,13 @@ Verdict judge_exporter(const World& world, const NodeSettings& node) {
         verdict.condition = sample.up == 0.0 || (sample.up && sample.pg_up == 0.0);
         if (*verdict.condition) {
             const char* metric = sample.up == 0.0 ? "up" : "pg_up";
-            verdict.summary = std::string("'") + metric + "' of the exporter of '" + node.name + "' is 0";
-            verdict.reasons = {std::string("prometheus: ") + metric + "{instance=\"" + sample.instance + "\"} is 0"};
+            verdict.summary =
+                std::string("'") + metric + "' of the exporter of '" + node.name + "' is 0";
+            verdict.reasons = {std::string("prometheus: ") + metric + "{instance=\"" +
+                               sample.instance + "\"} is 0"};
         } else if (!sample.up) {
-            return Verdict::unknown({"prometheus: no sample of 'up' for '" + sample.instance + "'"});
+            return Verdict::unknown(
+                {"prometheus: no sample of 'up' for '" + sample.instance + "'"});
         }
         return verdict;
     }

@@ -1,5 +1,5 @@
-// postgres.heartbeat_failed: the primary answers questions but takes no row: full disk, read-only transactions, no
-// synchronous standby. Judged only with the standing approval 'heartbeat'.
+// postgres.heartbeat_failed: the primary answers questions but takes no row: full disk, read-only
+// transactions, no synchronous standby. Judged only with the standing approval 'heartbeat'.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {

@@ -1,5 +1,6 @@
-// postgres.hung_postmaster: the kernel accepts connections for it, but no new session ever answers, while Patroni still
-// says "running" over the connection that it has open. Patroni does not act on this (patroni issue 1371).
+// postgres.hung_postmaster: the kernel accepts connections for it, but no new session ever answers,
+// while Patroni still says "running" over the connection that it has open. Patroni does not act on
+// this (patroni issue 1371).
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -18,7 +19,8 @@ Verdict judge_hung_postmaster(const World& world, const NodeSettings& node) {
     verdict.reasons = {describe_look(world, node.name + " connect", connect),
                        node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"};
     if (*verdict.condition) {
-        verdict.summary = "the postmaster of '" + node.name + "' accepts connections but never answers";
+        verdict.summary =
+            "the postmaster of '" + node.name + "' accepts connections but never answers";
     }
     return verdict;
 }

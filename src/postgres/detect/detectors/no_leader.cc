@@ -1,5 +1,5 @@
-// postgres.no_leader: the leader key is absent or its lease has expired. Without etcd the agents are asked
-// (cluster_unlocked); one that says "locked" is enough to clear.
+// postgres.no_leader: the leader key is absent or its lease has expired. Without etcd the agents
+// are asked (cluster_unlocked); one that says "locked" is enough to clear.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {

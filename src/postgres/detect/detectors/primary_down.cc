@@ -1,7 +1,7 @@
 // postgres.primary_down: the node that should take writes does not, and no other one does.
-// Proven (fires at once): two refused SQL connections, and the agent beside it refused twice, or says that its
-// PostgreSQL does not run, or the leader key is not this node's any more. Silence must last kSilence and needs a second
-// vantage; one vantage alone may be our own path to it.
+// Proven (fires at once): two refused SQL connections, and the agent beside it refused twice, or
+// says that its PostgreSQL does not run, or the leader key is not this node's any more. Silence
+// must last kSilence and needs a second vantage; one vantage alone may be our own path to it.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -14,7 +14,8 @@ struct SecondVantage {
     bool doubts = false;
 };
 
-SecondVantage ask_others(const World& world, const NodeSettings& node, std::vector<std::string>& reasons) {
+SecondVantage ask_others(const World& world, const NodeSettings& node,
+                         std::vector<std::string>& reasons) {
     SecondVantage second;
     const auto& rest = world.of(node.name).rest;
     if (rest.value && !rest.value->is_running()) {
@@ -28,12 +29,14 @@ SecondVantage ask_others(const World& world, const NodeSettings& node, std::vect
     if (world.dcs() && world.key_holder() != node.name) {
         const std::string holder = world.key_holder();
         second.proves_death = true;
-        reasons.push_back(holder.empty() ? "etcd: the leader key is gone" : "etcd: the leader key is held by '" + holder + "'");
+        reasons.push_back(holder.empty() ? "etcd: the leader key is gone"
+                                         : "etcd: the leader key is held by '" + holder + "'");
     }
     if (world.client_path_fails()) {
         second.doubts = true;
-        reasons.push_back(world.seen.client.value ? "client path: it ends at a replica"
-                                                  : describe_look(world, "client path", world.seen.client));
+        reasons.push_back(world.seen.client.value
+                              ? "client path: it ends at a replica"
+                              : describe_look(world, "client path", world.seen.client));
     }
     second.doubts = second.doubts || second.proves_death;
     return second;
@@ -46,7 +49,8 @@ Verdict judge_primary(const World& world, const NodeSettings& node) {
     if (world.writers.size() > 1) return Verdict::clear({"more than one node is not in recovery"});
     if (world.reference != node.name) return Verdict::clear();
     const auto& sql = world.of(node.name).sql;
-    if (sql.answer == Answer::kNever) return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
+    if (sql.answer == Answer::kNever)
+        return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
     Verdict verdict;
     verdict.summary = "primary '" + node.name + "' is down and no other node accepts writes";
     if (sql.value) {

@@ -1,5 +1,5 @@
-// postgres.replica_down: a node that is not the primary does not serve. As with the primary: refused twice and doubted
-// by its agent is proof, silence must last.
+// postgres.replica_down: a node that is not the primary does not serve. As with the primary:
+// refused twice and doubted by its agent is proof, silence must last.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -18,8 +18,9 @@ Verdict judge_replica(const World& world, const NodeSettings& node) {
     verdict.summary = "replica '" + node.name + "' does not serve";
     verdict.reasons = {describe_look(world, node.name + " SQL", sql)};
     const bool agent_says_dead = rest.refused_twice() || (rest.value && !rest.value->is_running());
-    verdict.reasons.push_back(rest.value ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
-                                         : describe_look(world, node.agent + " REST", rest));
+    verdict.reasons.push_back(rest.value
+                                  ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
+                                  : describe_look(world, node.agent + " REST", rest));
     verdict.strong = sql.refused_twice() && agent_says_dead;
     return verdict;
 }

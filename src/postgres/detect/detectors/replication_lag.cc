@@ -1,5 +1,5 @@
-// postgres.replication_lag: a replica is further behind than Patroni's maximum_lag_on_failover, so that it could not
-// take over without someone accepting a loss.
+// postgres.replication_lag: a replica is further behind than Patroni's maximum_lag_on_failover, so
+// that it could not take over without someone accepting a loss.
 #include <fmt/core.h>
 
 #include "postgres/detect/detectors/detectors.h"
@@ -13,9 +13,11 @@ Verdict judge_replication_lag(const World& world, const NodeSettings& node) {
     const std::int64_t limit = world.config().maximum_lag_on_failover;
     Verdict verdict;
     verdict.condition = *lag > limit;
-    verdict.reasons = {fmt::format("{} SQL: {} bytes behind '{}' (limit {})", node.name, *lag, *world.primary, limit)};
+    verdict.reasons = {fmt::format("{} SQL: {} bytes behind '{}' (limit {})", node.name, *lag,
+                                   *world.primary, limit)};
     if (*verdict.condition) {
-        verdict.summary = fmt::format("replica '{}' is {} bytes behind: too far to take over", node.name, *lag);
+        verdict.summary =
+            fmt::format("replica '{}' is {} bytes behind: too far to take over", node.name, *lag);
     }
     return verdict;
 }

@@ -1,6 +1,6 @@
-// postgres.sync_key_mismatch: in synchronous mode the sync key names another leader than the leader key, for longer
-// than two of Patroni's loops. Patroni 3.0.2 never heals this after a stolen leader key, and everything else looks
-// healthy: no standby is protected then.
+// postgres.sync_key_mismatch: in synchronous mode the sync key names another leader than the leader
+// key, for longer than two of Patroni's loops. Patroni 3.0.2 never heals this after a stolen leader
+// key, and everything else looks healthy: no standby is protected then.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -14,10 +14,11 @@ Verdict judge_sync_key(const World& world) {
     Verdict verdict;
     verdict.condition = owner != dcs->leader->member;
     verdict.fire_after = std::chrono::seconds(2 * dcs->config.loop_wait);
-    verdict.reasons = {"etcd: the sync key names '" + owner + "', the leader key '" + dcs->leader->member + "'"};
+    verdict.reasons = {"etcd: the sync key names '" + owner + "', the leader key '" +
+                       dcs->leader->member + "'"};
     if (*verdict.condition) {
-        verdict.summary = "the sync key belongs to '" + owner + "', not to the leader '" + dcs->leader->member +
-                          "': no standby is protected";
+        verdict.summary = "the sync key belongs to '" + owner + "', not to the leader '" +
+                          dcs->leader->member + "': no standby is protected";
     }
     return verdict;
 }

@@ -1,0 +1,56 @@
+// Everything of engine/store.h, put together.
+#include "postgres/module.h"
+
+#include "postgres/check_config.h"
+#include "postgres/detect/monitor.h"
+#include "postgres/steps/steps.h"
+#include "postgres/workload/drill_store.h"
+
+namespace aeterna::postgres {
+
+namespace {
+
+class PostgresStore final : public engine::Store {
+  public:
+    PostgresStore(Settings settings, const env::Env& env)
+        : settings_(std::move(settings)), env_(env) {}
+
+    const std::string& name() const override { return name_; }
+    const config::Objectives& objectives() const override { return settings_.objectives; }
+    std::unique_ptr<engine::Monitor> make_monitor() override {
+        return std::make_unique<PostgresMonitor>(settings_, env_);
+    }
+    std::vector<engine::RunbookInfo> runbooks() const override { return runbook_infos(); }
+    Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters) override {
+        return postgres::make_runbook(name, parameters, settings_, env_);
+    }
+    std::unique_ptr<engine::DrillStore> make_drill_store() override {
+        return postgres::make_drill_store(settings_, env_);
+    }
+    std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
+        return postgres::check_config(settings_, env_, context);
+    }
+    std::string least_privilege() const override { return postgres::least_privilege(settings_); }
+
+  private:
+    Settings settings_;
+    const env::Env& env_;
+    std::string name_ = "postgres";
+};
+
+class PostgresModule final : public engine::StoreModule {
+  public:
+    std::string_view name() const override { return "postgres"; }
+    Result<std::unique_ptr<engine::Store>> open(const config::Stack& stack,
+                                                const config::StoreSection& section,
+                                                const env::Env& env) const override {
+        return std::unique_ptr<engine::Store>(
+            std::make_unique<PostgresStore>(read_settings(stack, section, env), env));
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<engine::StoreModule> make_module() { return std::make_unique<PostgresModule>(); }
+
+}  // namespace aeterna::postgres

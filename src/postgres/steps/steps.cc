@@ -1,0 +1,88 @@
+// The table of steps and the runbooks made of them.
+#include "postgres/steps/steps.h"
+
+#include <array>
+
+namespace aeterna::postgres {
+
+namespace {
+
+constexpr std::array<const engine::StepSpec*, 5> kSpecs{&kAwaitPromotionSpec, &kAwaitRejoinSpec,
+                                                        &kCheckSwitchoverSpec,
+                                                        &kConfirmOneWriterSpec, &kSwitchoverSpec};
+
+// Accepts a node's or a member's name; kUsage when neither knows it.
+Result<std::string> node_parameter(const Json& parameters, const std::string& key,
+                                   const Settings& settings) {
+    const Json* value = find_member(parameters, key);
+    if (!value) return std::string();
+    if (!value->is_string())
+        return make_error(ErrorCode::kUsage, "parameter '" + key + "' is not a name");
+    const std::string name = value->get<std::string>();
+    if (name.empty() || settings.find(name)) return name;
+    if (const NodeSettings* node = settings.find_member(name)) return node->name;
+    std::string known;
+    for (const NodeSettings& node : settings.nodes)
+        known += (known.empty() ? "" : ", ") + node.name;
+    return make_error(ErrorCode::kUsage, "'" + name + "' is no PostgreSQL node of this stack",
+                      "Name one of: " + known + ".");
+}
+
+Status check_keys(const Json& parameters, const std::string& allowed) {
+    if (!parameters.is_object())
+        return make_error(ErrorCode::kUsage, "parameters must be an object");
+    for (const auto& item : parameters.items()) {
+        if (item.key() != allowed)
+            return make_error(ErrorCode::kUsage, "unknown parameter '" + item.key() + "'");
+    }
+    return {};
+}
+
+engine::Runbook failover(const StepParts& parts) {
+    engine::Runbook runbook{
+        "failover", "postgres", "get a primary back after the old one was lost", "failover", {}};
+    runbook.steps.push_back(make_await_promotion(parts));
+    runbook.steps.push_back(make_confirm_one_writer(parts));
+    runbook.steps.push_back(make_await_rejoin(parts));
+    return runbook;
+}
+
+engine::Runbook switchover(const StepParts& parts) {
+    engine::Runbook runbook{
+        "switchover", "postgres", "move the primary on purpose, losing nothing", "switchover", {}};
+    runbook.steps.push_back(make_check_switchover(parts));
+    runbook.steps.push_back(make_switchover(parts));
+    runbook.steps.push_back(make_confirm_one_writer(parts));
+    runbook.steps.push_back(make_await_rejoin(parts));
+    return runbook;
+}
+
+}  // namespace
+
+std::span<const engine::StepSpec* const> step_specs() { return kSpecs; }
+
+std::vector<engine::RunbookInfo> runbook_infos() {
+    return {{"failover",
+             "wait for Patroni to promote, explain what hinders it, confirm one writer, watch the "
+             "rejoin"},
+            {"switchover", "move the primary to a chosen replica through Patroni, losing nothing"}};
+}
+
+Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters,
+                                     const Settings& settings, const env::Env& env) {
+    StepParts parts{settings, env, "", ""};
+    if (name == "failover") {
+        AETERNA_TRY(check_keys(parameters, "old_primary"));
+        AETERNA_ASSIGN(parts.old_primary, node_parameter(parameters, "old_primary", settings));
+        return failover(parts);
+    }
+    if (name == "switchover") {
+        AETERNA_TRY(check_keys(parameters, "candidate"));
+        AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "candidate", settings));
+        return switchover(parts);
+    }
+    return make_error(ErrorCode::kNotFound, "postgres has no runbook '" + name + "'",
+                      "It has failover and switchover.");
+}
+
+}  // namespace aeterna::postgres
