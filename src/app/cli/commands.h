@@ -10,10 +10,12 @@ namespace aeterna::app {
 class Session;
 
 void add_config_command(CLI::App& app, Session& session);
+void add_drill_command(CLI::App& app, Session& session);
 void add_execution_command(CLI::App& app, Session& session);
 void add_failover_command(CLI::App& app, Session& session);
 void add_incident_command(CLI::App& app, Session& session);
 void add_lab_command(CLI::App& app, Session& session);
+void add_postmortem_command(CLI::App& app, Session& session);
 void add_runbook_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_status_command(CLI::App& app, Session& session);

@@ -22,7 +22,7 @@ Approval decide_approval(const ApprovalInput& input) {
 
 Json with_envelope(Json document, const std::string& stack, WallTime now) {
     document["schema_version"] = kSchemaVersion;
-    document["stack"] = stack;
+    if (!document.contains("stack")) document["stack"] = stack;
     document["generated_at"] = format_time(now);
     return document;
 }

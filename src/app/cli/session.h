@@ -42,7 +42,7 @@ struct ApprovalInput {
 };
 [[nodiscard]] Approval decide_approval(const ApprovalInput& input);
 
-// {"schema_version", "stack", "generated_at"} added to `document`, which must be an object.
+// {"schema_version", "stack", "generated_at"} added to `document`, which must be an object; its own "stack" stays.
 [[nodiscard]] Json with_envelope(Json document, const std::string& stack, WallTime now);
 // {"error": {code, message, hint, effect}}.
 [[nodiscard]] Json error_document(const Error& error);

@@ -1,0 +1,144 @@
+#include "app/cli/act.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace aeterna::app {
+namespace {
+
+constexpr Duration kBudget = std::chrono::minutes(15);
+
+Json step_to_json(const engine::StepRecord& record) {
+    return Json{{"index", record.index},     {"step", record.step},
+                {"phase", record.phase},     {"outcome", record.outcome},
+                {"at", format_time(record.at)}, {"effect", effect_name(record.effect)},
+                {"detail", record.detail}};
+}
+
+// `execution` as the result of a command.
+Result<int> report(Session& session, engine::Journal& journal, const engine::ExecutionRecord& execution) {
+    if (session.options.json) {
+        const auto steps = journal.steps(execution.id);
+        session.print_json(Json{{"execution", execution_to_json(execution, steps ? *steps : std::vector<engine::StepRecord>{})}});
+    } else {
+        session.print(execution_text(execution));
+    }
+    return engine::exit_code_of(execution);
+}
+
+engine::RunRequest run_request(const Session& session, const Json& parameters) {
+    engine::RunRequest request;
+    request.parameters = parameters;
+    request.budget = session.timeout(kBudget);
+    request.on_record = [&session](const engine::StepRecord& record) { session.progress(step_line(record)); };
+    return request;
+}
+
+Status ask(const Session& session, const OpenStack& open, const engine::Runbook& runbook,
+           const std::vector<std::string>& plan, bool yes) {
+    const config::StoreSection* section = open.stack.find_store(runbook.store);
+    const bool standing =
+        runbook.approval.empty() || (section != nullptr && section->is_approved(runbook.approval));
+    return session.approve(fmt::format("{} {}", runbook.name, runbook.store), plan, standing, yes);
+}
+
+// The store's runbook; a store without such a runbook is a wrong command line.
+Result<engine::Runbook> build(const OpenStack& open, const std::string& store_name, const std::string& name,
+                              const Json& parameters) {
+    AETERNA_ASSIGN(engine::Store * store, open.find(store_name));
+    auto runbook = store->make_runbook(name, parameters);
+    if (runbook || runbook.error().code != ErrorCode::kNotFound) return runbook;
+    return make_error(ErrorCode::kUsage, fmt::format("store '{}' has no runbook '{}'", store_name, name),
+                      "See 'aeterna-dr runbook list'.");
+}
+
+}  // namespace
+
+Json execution_to_json(const engine::ExecutionRecord& execution, const std::vector<engine::StepRecord>& steps) {
+    Json document{{"id", execution.id},
+                  {"runbook", execution.runbook},
+                  {"store", execution.store},
+                  {"parameters", execution.parameters},
+                  {"trigger", execution.trigger},
+                  {"state", engine::execution_state_name(execution.state)},
+                  {"started_at", format_time(execution.started_at)},
+                  {"ended_at", execution.ended_at ? Json(format_time(*execution.ended_at)) : Json(nullptr)},
+                  {"next_step", execution.next_step},
+                  {"summary", execution.summary},
+                  {"facts", execution.facts}};
+    document["error"] = execution.error ? error_document(*execution.error)["error"] : Json(nullptr);
+    document["steps"] = Json::array();
+    for (const auto& step : steps) document["steps"].push_back(step_to_json(step));
+    return document;
+}
+
+std::string step_line(const engine::StepRecord& record) {
+    return fmt::format("  {}  {:<28} {:<8} {:<8} {}", format_clock(record.at), record.step, record.phase,
+                       record.outcome, record.detail);
+}
+
+std::string execution_text(const engine::ExecutionRecord& execution) {
+    std::string text = fmt::format("{} {}: {}", execution.runbook, execution.store,
+                                   engine::execution_state_name(execution.state));
+    if (execution.ended_at) {
+        text += fmt::format(" after {}", format_duration(*execution.ended_at - execution.started_at));
+    }
+    if (!execution.summary.empty()) text += "\n  " + execution.summary;
+    if (execution.error) {
+        const std::string what = execution.error->to_string();
+        if (what != execution.summary) text += fmt::format("\n  {}: {}", code_name(execution.error->code), what);
+        if (!execution.error->hint.empty()) text += "\n  hint: " + execution.error->hint;
+    }
+    return text + "\n  execution " + execution.id;
+}
+
+Result<int> act(Session& session, const ActRequest& request) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, request.store, request.runbook, request.parameters));
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    const auto lock = engine::make_actor_lock(open->stack, session.env());
+    engine::Runner runner(*journal, *lock, session.env());
+    const std::vector<std::string> plan = runner.plan(runbook, request.parameters, session.context());
+    if (request.dry_run) {
+        if (session.options.json) {
+            session.print_json(Json{{"runbook", runbook.name}, {"store", runbook.store}, {"plan", plan}});
+        } else {
+            session.print(fmt::format("{} {} on stack '{}' would:", runbook.name, runbook.store, open->stack.name));
+            for (const std::string& line : plan) session.print("  " + line);
+        }
+        return 0;
+    }
+    AETERNA_TRY(ask(session, *open, runbook, plan, request.yes));
+    AETERNA_ASSIGN(const auto execution, runner.run(runbook, run_request(session, request.parameters),
+                                                    session.context(kBudget + std::chrono::minutes(1))));
+    return report(session, *journal, execution);
+}
+
+Result<int> resume_execution(Session& session, const std::string& id, bool yes) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_ASSIGN(auto found, journal->execution(id));
+    if (!found) {
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no execution '{}'", id),
+                          "List them with 'aeterna-dr execution list'.");
+    }
+    if (found->ended_at) {
+        return make_error(ErrorCode::kUsage,
+                          fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
+                          "Start a new one.");
+    }
+    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found->store, found->runbook, found->parameters));
+    std::vector<std::string> plan;
+    for (std::size_t i = found->next_step; i < runbook.steps.size(); ++i) plan.push_back(runbook.steps[i]->describe());
+    AETERNA_TRY(ask(session, *open, runbook, plan, yes));
+    const auto lock = engine::make_actor_lock(open->stack, session.env());
+    engine::Runner runner(*journal, *lock, session.env());
+    engine::RunRequest request = run_request(session, found->parameters);
+    request.trigger = found->trigger;
+    AETERNA_ASSIGN(const auto execution, runner.resume(std::move(*found), runbook, request,
+                                                       session.context(kBudget + std::chrono::minutes(1))));
+    return report(session, *journal, execution);
+}
+
+}  // namespace aeterna::app

@@ -1,0 +1,34 @@
+// Acting from a command: a runbook's plan, the leave to run it, the run with its progress, and its outcome as text or
+// JSON. Shared by failover, switchover and execution resume.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/cli/session.h"
+#include "engine/runbook/runner.h"
+
+namespace aeterna::app {
+
+struct ActRequest {
+    std::string runbook;
+    std::string store;
+    Json parameters = Json::object();
+    bool dry_run = false;
+    bool yes = false;
+};
+
+// Plan, approval, run. The exit code is that of the execution.
+[[nodiscard]] Result<int> act(Session& session, const ActRequest& request);
+
+// Continues a journaled execution; the plan of what is left is approved like a new one.
+[[nodiscard]] Result<int> resume_execution(Session& session, const std::string& id, bool yes);
+
+[[nodiscard]] Json execution_to_json(const engine::ExecutionRecord& execution,
+                                     const std::vector<engine::StepRecord>& steps);
+// "  10:00:00.123  redis.pause_writes  apply  done  …": one line of an execution's history.
+[[nodiscard]] std::string step_line(const engine::StepRecord& record);
+// The execution's head lines and its error, as text.
+[[nodiscard]] std::string execution_text(const engine::ExecutionRecord& execution);
+
+}  // namespace aeterna::app

@@ -1,0 +1,77 @@
+#include "app/cli/look.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace aeterna::app {
+namespace {
+
+constexpr Duration kServeTimeout = std::chrono::milliseconds(400);
+constexpr Duration kProbeLimit = std::chrono::milliseconds(1500);
+
+// The order of the stack file: JSON objects have none.
+void sort_like(const config::Stack& stack, std::vector<engine::StoreStatus>& stores) {
+    const auto rank = [&](const engine::StoreStatus& store) {
+        const auto found = std::find_if(stack.stores.begin(), stack.stores.end(),
+                                        [&](const auto& section) { return section.name == store.store; });
+        return found - stack.stores.begin();
+    };
+    std::stable_sort(stores.begin(), stores.end(),
+                     [&](const auto& left, const auto& right) { return rank(left) < rank(right); });
+}
+
+}  // namespace
+
+Result<engine::StackStatus> Look::ask_serve(const env::Context& context) const {
+    const std::string url = serve_url(open_.stack);
+    if (url.empty()) return make_error(ErrorCode::kConfiguration, "the stack file has no serve.listen");
+    env::HttpRequest request;
+    request.url = url + "/status";
+    AETERNA_ASSIGN(const auto response, env_.http.send(request, env_.clock.within(kServeTimeout, context)));
+    if (response.status != 200) {
+        return make_error(ErrorCode::kUnavailable, fmt::format("serve at '{}' answers {}", url, response.status));
+    }
+    AETERNA_ASSIGN(const Json document, parse_json(response.body, url));
+    AETERNA_ASSIGN(auto status, engine::stack_status_from_json(document));
+    if (status.stack != open_.stack.name) {
+        return make_error(ErrorCode::kConfiguration,
+                          fmt::format("'{}' serves the stack '{}', not this one", url, status.stack));
+    }
+    return status;
+}
+
+engine::StackStatus Look::probe(const env::Context& context) {
+    if (!watcher_) watcher_ = std::make_unique<Watcher>(open_, env_);
+    watcher_->observe_once(kProbeLimit, context);
+    engine::StackStatus status = watcher_->judge().status;
+    status.watcher = "direct";
+    status.healthy = is_healthy(status);
+    return status;
+}
+
+Result<StatusView> Look::now(const env::Context& context) {
+    StatusView view;
+    auto served = ask_serve(context);
+    if (served) {
+        view.status = std::move(*served);
+    } else {
+        const Error& error = served.error();
+        const bool is_absent = error.code == ErrorCode::kConnectionRefused;
+        view.notices.push_back(fmt::format("serve is not running: {}",
+                                           is_absent ? "nobody watches this stack, this is one look" : error.to_string()));
+        view.status = probe(context);
+        if (context.stop.stop_requested()) return make_error(ErrorCode::kCancelled, "cancelled");
+        if (env_.clock.remaining(context) <= Duration::zero()) {
+            return make_error(ErrorCode::kDeadline, "the deadline passed before every server had answered",
+                              "Give more time with --timeout.");
+        }
+    }
+    sort_like(open_.stack, view.status.stores);
+    view.overall = open_.stack.objectives;
+    for (const auto& section : open_.stack.stores) view.objectives[section.name] = section.objectives;
+    return view;
+}
+
+}  // namespace aeterna::app

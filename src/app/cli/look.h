@@ -1,0 +1,27 @@
+// Looking at the stack from a command: through a serve that answers, else with a round of probes of our own.
+#pragma once
+
+#include <memory>
+
+#include "app/cli/render_status.h"
+#include "app/cli/session.h"
+#include "app/daemon/watcher.h"
+
+namespace aeterna::app {
+
+class Look {
+  public:
+    Look(const OpenStack& open, const env::Env& env) : open_(open), env_(env) {}
+    // At most 0.4 s for serve, then at most 1.5 s of probing. kDeadline or kCancelled by `context`.
+    [[nodiscard]] Result<StatusView> now(const env::Context& context);
+
+  private:
+    [[nodiscard]] Result<engine::StackStatus> ask_serve(const env::Context& context) const;
+    [[nodiscard]] engine::StackStatus probe(const env::Context& context);
+
+    const OpenStack& open_;
+    const env::Env& env_;
+    std::unique_ptr<Watcher> watcher_;  // kept between looks: connections stay open
+};
+
+}  // namespace aeterna::app

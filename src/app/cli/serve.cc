@@ -1,0 +1,31 @@
+// serve: the daemon in the foreground; systemd or `lab up` keep it.
+#include "app/daemon/serve.h"
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/commands.h"
+#include "app/cli/session.h"
+
+namespace aeterna::app {
+namespace {
+
+Result<int> run_serve(Session& session) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_TRY(serve(*open, *journal, session.env(), session.context(std::chrono::hours(24 * 365))));
+    return 0;
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App& app, Session& session) {
+    CLI::App* command =
+        app.add_subcommand("serve", "Watch the stack, handle incidents by policy, answer /metrics and /status");
+    command->group("Watch");
+    command->callback([&session] {
+        session.set_log_level(LogLevel::kInfo);
+        session.run([&session] { return run_serve(session); });
+    });
+}
+
+}  // namespace aeterna::app

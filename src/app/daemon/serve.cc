@@ -1,0 +1,161 @@
+#include "app/daemon/serve.h"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <utility>
+
+#include "app/daemon/api.h"
+#include "app/daemon/journal_queue.h"
+#include "app/daemon/policy.h"
+#include "app/daemon/watcher.h"
+#include "base/strings.h"
+#include "engine/detect/incident_book.h"
+#include "engine/runbook/actor_lock.h"
+
+namespace aeterna::app {
+namespace {
+
+constexpr Duration kJudgeEvery = std::chrono::milliseconds(150);
+constexpr std::size_t kRecentIncidents = 200;
+
+// The judge: its state between rounds, and the publication of what it found.
+class Judge {
+  public:
+    Judge(const OpenStack& open, engine::Journal& journal, const env::Env& env)
+        : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
+          watcher_(open, env), queue_(journal, env), policy_(open, journal, *lock_, env), book_(env.random) {}
+
+    void begin() {
+        if (const auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
+            for (const auto& change : book_.restore(*incidents, env_.clock.wall_now())) record(change);
+        }
+        policy_.take_over();
+        watcher_.start();
+    }
+
+    void end() { watcher_.stop(); }
+
+    void judge_once() {
+        Watcher::Round round = watcher_.judge();
+        if (round.stalled) env_.log.warning("judge.stalled");
+        if (round.status.isolated != was_isolated_) {
+            was_isolated_ = round.status.isolated;
+            env_.log.warning(was_isolated_ ? "judge.isolated" : "judge.reconnected");
+        }
+        for (const engine::StoreEvent& event : round.events) {
+            env_.log.info(event.kind,
+                          {{"store", event.store}, {"subject", event.subject}, {"detail", event.detail}});
+            queue_.put(event);
+        }
+        for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
+        policy_.react(book_.open(), round.status.stores);
+        publish(std::move(round.status));
+    }
+
+    [[nodiscard]] env::ServerResponse handle(const env::ServerRequest& request) {
+        ApiInput input;
+        input.stack = open_.stack.name;
+        input.now = env_.clock.now();
+        input.wall_now = env_.clock.wall_now();
+        {
+            const std::lock_guard guard(mutex_);
+            input.snapshot = snapshot_;
+        }
+        if (request.path == "/incidents") {
+            if (auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
+                input.incidents = std::move(*incidents);
+            }
+        }
+        return answer(request, input);
+    }
+
+  private:
+    void record(const engine::IncidentChange& change) {
+        const engine::IncidentSummary& incident = change.incident;
+        const LogFields fields = {{"incident", incident.id},
+                                  {"detector", incident.detector},
+                                  {"subject", incident.subject},
+                                  {"severity", incident.severity},
+                                  {"summary", incident.summary},
+                                  {"reasons", join(incident.reasons, "; ")}};
+        if (change.kind == engine::IncidentChange::Kind::kOpened) env_.log.warning("incident.opened", fields);
+        if (change.kind == engine::IncidentChange::Kind::kClosed) env_.log.info("incident.closed", fields);
+        queue_.put(annotated(incident));
+    }
+
+    [[nodiscard]] engine::IncidentSummary annotated(engine::IncidentSummary incident) const {
+        for (std::string& line : policy_.notes(incident.id)) incident.reasons.push_back(std::move(line));
+        return incident;
+    }
+
+    void publish(engine::StackStatus status) {
+        status.watcher = "serve";
+        for (const engine::IncidentSummary& incident : book_.open()) {
+            status.incidents.push_back(annotated(incident));
+            // A new note of the policy belongs into the journal as well.
+            std::size_t& noted = noted_[incident.id];
+            const std::size_t notes = status.incidents.back().reasons.size() - incident.reasons.size();
+            if (notes != std::exchange(noted, notes)) queue_.put(status.incidents.back());
+        }
+        status.healthy = is_healthy(status);
+        auto snapshot = std::make_shared<Snapshot>();
+        snapshot->status = std::move(status);
+        snapshot->probes = watcher_.timings();
+        snapshot->judged_at = env_.clock.now();
+        const std::lock_guard guard(mutex_);
+        snapshot_ = std::move(snapshot);
+    }
+
+    const OpenStack& open_;
+    engine::Journal& journal_;
+    const env::Env& env_;
+    std::unique_ptr<engine::ActorLock> lock_;
+    Watcher watcher_;
+    JournalQueue queue_;
+    Policy policy_;
+    engine::IncidentBook book_;
+    std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal
+    bool was_isolated_ = false;
+    std::mutex mutex_;
+    std::shared_ptr<const Snapshot> snapshot_;
+};
+
+Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& stack, const env::Env& env) {
+    AETERNA_TRY(env.files.make_directories(stack.state_directory));
+    auto lock = env.files.lock(stack.state_directory + "/serve.lock");
+    if (lock || lock.error().code != ErrorCode::kLocked) return lock;
+    return make_error(ErrorCode::kLocked, fmt::format("serve runs already for stack '{}'", stack.name),
+                      fmt::format("It holds '{}/serve.lock'; stop it first.", stack.state_directory));
+}
+
+}  // namespace
+
+Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context) {
+    if (!open.stack.serve_listen) {
+        return make_error(ErrorCode::kConfiguration, fmt::format("'{}' has no serve.listen", open.stack.file),
+                          "Add 'serve: {listen: 127.0.0.1:9464}' to the stack file.");
+    }
+    AETERNA_ASSIGN(const auto instance, take_instance_lock(open.stack, env));
+    Judge judge(open, journal, env);
+    auto server = env.http_listener.serve(*open.stack.serve_listen,
+                                          [&judge](const auto& request) { return judge.handle(request); });
+    if (!server) {
+        return wrap_error(std::move(server).error(),
+                          fmt::format("cannot listen on '{}'", open.stack.serve_listen->to_string()));
+    }
+    env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
+    judge.begin();
+    MonoTime next = env.clock.now();
+    while (!context.stop.stop_requested()) {
+        judge.judge_once();
+        next = std::max(next + kJudgeEvery, env.clock.now());
+        if (!env.clock.sleep_until(next, context.stop)) break;
+    }
+    server->reset();
+    judge.end();
+    env.log.info("serve.stopped", {{"stack", open.stack.name}});
+    return {};
+}
+
+}  // namespace aeterna::app

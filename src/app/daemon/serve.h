@@ -1,0 +1,13 @@
+// serve: the one process per stack that probes, detects, handles incidents by policy and answers HTTP.
+#pragma once
+
+#include "app/registry.h"
+#include "engine/runbook/journal.h"
+
+namespace aeterna::app {
+
+// Runs until `context.stop` (its deadline is not used). kLocked when another serve watches this stack;
+// kAlreadyExists when the listening address is taken.
+Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context);
+
+}  // namespace aeterna::app
