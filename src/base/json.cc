@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <limits>
 
 namespace aeterna {
 
@@ -38,6 +39,10 @@ std::optional<std::string> find_string(const Json& object, std::string_view key)
 std::optional<std::int64_t> find_integer(const Json& object, std::string_view key) {
     const Json* member = find_member(object, key);
     if (member == nullptr || !member->is_number_integer()) return std::nullopt;
+    if (member->is_number_unsigned() &&
+        member->get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+        return std::nullopt;
+    }
     return member->get<std::int64_t>();
 }
 

@@ -25,7 +25,7 @@ using Json = nlohmann::json;
 // The member of an object; nullptr when `object` is no object or has no such member (or it is null).
 [[nodiscard]] const Json* find_member(const Json& object, std::string_view key);
 [[nodiscard]] std::optional<std::string> find_string(const Json& object, std::string_view key);
-// Integers only: a number that is not integral, or a string, gives nothing.
+// Integers only: a number that is not integral or does not fit, or a string, gives nothing.
 [[nodiscard]] std::optional<std::int64_t> find_integer(const Json& object, std::string_view key);
 // etcd's gateway writes 64-bit integers as strings; this accepts both forms.
 [[nodiscard]] std::optional<std::int64_t> find_integer_or_text(const Json& object, std::string_view key);

@@ -44,9 +44,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
     std::string text;
-    for (const std::string& part : parts) {
-        if (!text.empty()) text += separator;
-        text += part;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (i > 0) text += separator;
+        text += parts[i];
     }
     return text;
 }
@@ -76,6 +76,8 @@ std::optional<double> to_number(std::string_view text) {
 std::string one_line(std::string_view text, std::size_t limit) {
     text = trim(text);
     text = text.substr(0, text.find('\n'));
+    // Never in the middle of a UTF-8 sequence.
+    while (limit < text.size() && limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
     std::string result;
     for (const char c : text.substr(0, limit)) {
         result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;

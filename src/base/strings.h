@@ -17,7 +17,8 @@ namespace aeterna {
 // The whole text as a decimal integer, else nothing.
 [[nodiscard]] std::optional<std::int64_t> to_integer(std::string_view text);
 [[nodiscard]] std::optional<double> to_number(std::string_view text);
-// First line only, control characters replaced, cut to `limit` characters: a server's text in a message.
+// First line only, control characters replaced, cut to `limit` bytes (never inside a UTF-8 sequence): a server's
+// text in a message.
 [[nodiscard]] std::string one_line(std::string_view text, std::size_t limit = 200);
 
 [[nodiscard]] std::string base64_encode(std::string_view bytes);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <ctime>
+#include <optional>
 #include <string>
 
 namespace aeterna {
@@ -32,6 +33,31 @@ bool read_digits(std::string_view text, std::size_t position, std::size_t digits
     return code == std::errc{} && end == first + digits && *first != '-';
 }
 
+// ".123" at `position`, which moves behind it; zero where there is none. Beyond nanoseconds digits are dropped.
+std::optional<std::chrono::nanoseconds> read_fraction(std::string_view text, std::size_t& position) {
+    std::int64_t nanoseconds = 0;
+    if (text[position] != '.') return std::chrono::nanoseconds(0);
+    const std::size_t first = ++position;
+    std::int64_t unit = 100'000'000;
+    for (; position < text.size() && text[position] >= '0' && text[position] <= '9'; ++position) {
+        nanoseconds += unit * (text[position] - '0');
+        unit /= 10;
+    }
+    if (position == first) return std::nullopt;
+    return std::chrono::nanoseconds(nanoseconds);
+}
+
+// "Z", "+01:00" or "-05:30", east positive.
+std::optional<std::chrono::minutes> read_offset(std::string_view text) {
+    if (text == "Z" || text == "z") return std::chrono::minutes(0);
+    int hours = 0, minutes = 0;
+    if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':' ||
+        !read_digits(text, 1, 2, hours) || !read_digits(text, 4, 2, minutes) || hours > 23 || minutes > 59) {
+        return std::nullopt;
+    }
+    return std::chrono::minutes((hours * 60 + minutes) * (text[0] == '-' ? -1 : 1));
+}
+
 Error bad_time(std::string_view text) {
     return make_error(ErrorCode::kUsage, fmt::format("'{}' is not a time", text),
                       "Write it with an offset, such as 2026-03-01T10:00:00Z.");
@@ -57,55 +83,37 @@ std::string format_clock(WallTime time) {
 }
 
 Result<WallTime> parse_time(std::string_view text) {
-    std::tm parts{};
-    int year = 0, month = 0;
+    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
     const bool shape = text.size() >= 20 && text[4] == '-' && text[7] == '-' &&
                        (text[10] == 'T' || text[10] == ' ') && text[13] == ':' && text[16] == ':';
     if (!shape || !read_digits(text, 0, 4, year) || !read_digits(text, 5, 2, month) ||
-        !read_digits(text, 8, 2, parts.tm_mday) || !read_digits(text, 11, 2, parts.tm_hour) ||
-        !read_digits(text, 14, 2, parts.tm_min) || !read_digits(text, 17, 2, parts.tm_sec)) {
+        !read_digits(text, 8, 2, day) || !read_digits(text, 11, 2, hour) ||
+        !read_digits(text, 14, 2, minute) || !read_digits(text, 17, 2, second)) {
         return bad_time(text);
     }
-    if (month < 1 || month > 12 || parts.tm_mday < 1 || parts.tm_mday > 31 || parts.tm_hour > 23 ||
-        parts.tm_min > 59 || parts.tm_sec > 60) {
-        return bad_time(text);
-    }
-    parts.tm_year = year - 1900;
-    parts.tm_mon = month - 1;
+    const std::chrono::year_month_day date{std::chrono::year(year),
+                                           std::chrono::month(static_cast<unsigned>(month)),
+                                           std::chrono::day(static_cast<unsigned>(day))};
+    // Beyond these years a WallTime's nanoseconds overflow.
+    const bool is_representable = year >= 1678 && year <= 2261;
+    // 60 is a leap second.
+    if (!date.ok() || !is_representable || hour > 23 || minute > 59 || second > 60) return bad_time(text);
     std::size_t position = 19;
-    std::int64_t nanoseconds = 0;
-    if (text[position] == '.') {
-        ++position;
-        std::int64_t unit = 100'000'000;
-        const std::size_t first = position;
-        for (; position < text.size() && text[position] >= '0' && text[position] <= '9'; ++position) {
-            nanoseconds += unit * (text[position] - '0');
-            unit /= 10;
-        }
-        if (position == first) return bad_time(text);
-    }
-    const std::string_view offset = text.substr(position);
-    int offset_minutes = 0;
-    if (offset != "Z" && offset != "z") {
-        int hours = 0, minutes = 0;
-        if (offset.size() != 6 || (offset[0] != '+' && offset[0] != '-') || offset[3] != ':' ||
-            !read_digits(offset, 1, 2, hours) || !read_digits(offset, 4, 2, minutes)) {
-            return bad_time(text);
-        }
-        offset_minutes = (hours * 60 + minutes) * (offset[0] == '-' ? -1 : 1);
-    }
-    const int day = parts.tm_mday;
-    const std::time_t seconds = timegm(&parts);
-    if (parts.tm_mday != day) return bad_time(text);  // 31 April rolled over
-    return WallTime(std::chrono::seconds(seconds - offset_minutes * 60)) +
-           std::chrono::duration_cast<WallTime::duration>(std::chrono::nanoseconds(nanoseconds));
+    const auto fraction = read_fraction(text, position);
+    const auto offset = read_offset(text.substr(position));
+    if (!fraction || !offset) return bad_time(text);
+    const std::chrono::seconds since_epoch = std::chrono::sys_days(date).time_since_epoch() +
+                                             std::chrono::hours(hour) + std::chrono::minutes(minute) +
+                                             std::chrono::seconds(second) - *offset;
+    return WallTime(since_epoch) + std::chrono::duration_cast<WallTime::duration>(*fraction);
 }
 
 std::string format_duration(Duration duration) {
     const double seconds = to_seconds(duration);
     const double size = std::abs(seconds);
-    if (size < 1e-3) return fmt::format("{:.0f} us", seconds * 1e6);
-    if (size < 1.0) return fmt::format("{:.0f} ms", seconds * 1e3);
+    // Each limit is where rounding would reach the next unit ("1000 ms").
+    if (size < 0.9995e-3) return fmt::format("{:.0f} us", seconds * 1e6);
+    if (size < 0.9995) return fmt::format("{:.0f} ms", seconds * 1e3);
     if (size < 59.95) return fmt::format("{:.1f} s", seconds);
     const auto whole = static_cast<long long>(std::llround(size));
     const char* sign = seconds < 0 ? "-" : "";
