@@ -1,3 +1,4 @@
+#include <grp.h>
 #include <signal.h>
 
 #include "base/strings.h"
@@ -139,7 +140,13 @@ TEST_F(ProcessesTest, SpawnDropsPrivilegesForGood) {
     options.argv = {"sh", "-c", "id -u; id -G; echo $HOME $USER; exec sleep 1000"};
     options.log_path = directory_.file("log");
     options.user = *user;
+    // A group of ours that must not be inherited.
+    const gid_t extra = 4242;
+    std::vector<gid_t> before(64);
+    before.resize(static_cast<std::size_t>(::getgroups(64, before.data())));
+    ASSERT_EQ(::setgroups(1, &extra), 0);
     const auto id = spawn(options);
+    ASSERT_EQ(::setgroups(before.size(), before.data()), 0);
     ASSERT_TRUE(id) << id.error().to_string();
     ASSERT_TRUE(eventually([&] { return processes_.inspect(id->pid)->command == "sleep"; }));
     EXPECT_EQ(processes_.inspect(id->pid)->uid, user->owner.uid);
