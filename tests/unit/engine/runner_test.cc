@@ -315,6 +315,35 @@ TEST(RunnerCrash, ARefusalIsTakenBackCompletely) {
         ExecutionState::kRefused, {{"a", 0}, {"b", 0}}, 2);
 }
 
+// What refused in the first life allows in the second: the end is all or nothing, never steps on undone ground.
+TEST(RunnerCrash, ABegunUndoNeverTurnsForward) {
+    int resumed_to_zero = 0;
+    for (int last_write = 1; last_write < 40; ++last_write) {
+        SCOPED_TRACE(last_write);
+        TempJournal temp;
+        ::aeterna::testing::FakeEnv fake;
+        World world;
+        ToyLock lock;
+        MortalJournal mortal(*temp.journal, world, last_write);
+        Runbook first =
+            testing::toy_runbook(world, {{"a", {}}, {"b", {}}, {"c", failing_check(ErrorCode::kGuardRefused)}});
+        static_cast<void>(Runner(mortal, lock, fake.env).run(first, {}, fake.clock.context()));
+        world.dead = false;
+        const ExecutionRecord left = temp.journal->executions(1).value().at(0);
+        if (left.state != ExecutionState::kRunning) break;
+        Runbook second = testing::toy_runbook(world, {{"a", {}}, {"b", {}}, {"c", {}}});
+        const auto end = Runner(*temp.journal, lock, fake.env).resume(left, second, {}, fake.clock.context());
+        ASSERT_TRUE(end);
+        const bool forward = end->state == ExecutionState::kSucceeded;
+        EXPECT_TRUE(forward || end->state == ExecutionState::kRefused);
+        EXPECT_EQ(world.values["a"], forward ? 1 : 0);
+        EXPECT_EQ(world.values["b"], forward ? 1 : 0);
+        EXPECT_EQ(world.values["c"], forward ? 1 : 0);
+        resumed_to_zero += forward ? 0 : 1;
+    }
+    EXPECT_GE(resumed_to_zero, 4);  // the mark, and the records of two undos
+}
+
 TEST(RunnerCrash, AFailureIsTakenBackCompletely) {
     // c can be applied again by the second life: only its verify says that it is no good.
     expect_crash_proof(
