@@ -6,10 +6,12 @@
 namespace aeterna::lab {
 namespace {
 
+// OPTIONS, as in Patroni's example: an answer with a body, which HAProxy does not wait for, fills
+// Patroni's log with reset connections.
 std::string proxy_section(const Layout& layout, const char* name, const char* service,
                           const char* path) {
     std::string text = fmt::format(
-        "listen {}\n    bind {}\n    option httpchk GET {}\n    http-check expect status 200\n"
+        "listen {}\n    bind {}\n    option httpchk OPTIONS {}\n    http-check expect status 200\n"
         "    default-server inter 3s fall 3 rise 2 on-marked-down shutdown-sessions\n",
         name, layout.endpoint(service, kFrontHost).to_string(), path);
     for (int host = 1; host <= kHosts; ++host)

@@ -37,6 +37,16 @@ Status settle_qdrant(Layout& layout, const std::string& option, bool is_new, con
     return {};
 }
 
+// A first start that was killed may have left a PostgreSQL without its roles, which Patroni takes
+// for a whole one when it is started again. Nobody has used this lab yet: what lies there is
+// removed, unless it still runs.
+Status discard_halfway(const Layout& layout, const env::Env& env) {
+    if (layout.initialized || !Supervisor(layout, env).processes().empty()) return {};
+    for (const char* folder : {"data", "etc", "run"})
+        AETERNA_TRY(env.files.remove_tree(layout.path(folder)));
+    return {};
+}
+
 Result<UpResult> start_only(const UpOptions& options, const env::Env& env,
                             const env::Context& context) {
     UpResult result;
@@ -110,12 +120,15 @@ Result<UpResult> up(const UpOptions& given, const env::Env& env, const env::Cont
     AETERNA_TRY(settle_qdrant(result.layout, options.qdrant, is_new, env, result.notes));
     result.layout.synchronous = result.layout.synchronous || options.synchronous;
     AETERNA_TRY(save_layout(result.layout, env));
+    AETERNA_TRY(discard_halfway(result.layout, env));
     AETERNA_ASSIGN(const Secrets secrets, write_files(result.layout, programs, env, context));
     options.progress(
         fmt::format("lab in {}, on 127.0.{}.*", options.directory, result.layout.subnet));
 
     Startup startup(result.layout, secrets, programs, env, options.progress);
     AETERNA_TRY(startup.run(context));
+    result.layout.initialized = true;
+    AETERNA_TRY(save_layout(result.layout, env));
     result.is_serve_running = startup.start_serve(context);
     if (!result.is_serve_running)
         result.notes.push_back(

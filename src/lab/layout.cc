@@ -110,12 +110,18 @@ Result<Layout> Layout::from_json(const Json& document) {
     }
     layout.synchronous = find_boolean(document, "synchronous").value_or(false);
     layout.qdrant_program = find_string(document, "qdrant_program").value_or("");
+    layout.initialized = find_boolean(document, "initialized").value_or(false);
     return layout;
 }
 
 Json Layout::to_json() const {
-    return Json{{"version", 1},   {"directory", directory},     {"subnet", subnet},
-                {"ports", ports}, {"synchronous", synchronous}, {"qdrant_program", qdrant_program}};
+    return Json{{"version", 1},
+                {"directory", directory},
+                {"subnet", subnet},
+                {"ports", ports},
+                {"synchronous", synchronous},
+                {"qdrant_program", qdrant_program},
+                {"initialized", initialized}};
 }
 
 std::vector<Node> Layout::nodes() const {

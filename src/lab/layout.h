@@ -75,6 +75,7 @@ class Layout {
     std::map<std::string, int> ports;
     bool synchronous = false;
     std::string qdrant_program;  // empty: the stand-in
+    bool initialized = false;    // it was healthy once: from then on its data is worth keeping
 };
 
 // Nothing, or why a directory cannot hold a lab (its path goes into the configuration of many
