@@ -49,6 +49,7 @@ struct NodeCollections {
     std::vector<CollectionView> views;
     std::size_t total = 0;        // collections on the server; views.size() may be less
     bool is_unavailable = false;  // a data-plane call answered 503
+    // /readyz. For people only: it is checked lazily, so that the first answers of a sound node may be 503.
     std::optional<bool> is_ready;
     std::string error;  // why it could not be told; the views are then the last known ones
 };

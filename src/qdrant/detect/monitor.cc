@@ -86,11 +86,11 @@ engine::NodeStatus QdrantMonitor::node_status(const NodeSettings& node, const Se
     status.site = node.site;
     status.server = server_of(node.name, seen);
     if (answer == Answer::kServing) {
-        if (known.collections.is_ready == false) status.state = "starting";
         if (known.version) status.note = known.version->version;
         const bool is_leader = known.api.cluster && known.api.cluster->enabled &&
                                known.api.cluster->leader == known.api.cluster->peer_id;
         if (is_leader) status.note += ", raft leader";
+        if (known.collections.is_ready == false) status.note += ", not ready yet";
     }
     return status;
 }

@@ -45,7 +45,7 @@ class Judge {
     }
     void raise(Color color, std::string reason) {
         if (!color_ || *color_ < color) color_ = color;
-        if (reasons_.size() < kReasonLimit) reasons_.emplace_back(color, std::move(reason));
+        reasons_.emplace_back(color, std::move(reason));
     }
 
     // False when nothing can be said.
@@ -237,8 +237,6 @@ class Judge {
             if (!node.collections.error.empty()) {
                 raise(Color::kYellow, fmt::format("{}: {}", name, node.collections.error));
             }
-            if (node.collections.is_ready == false)
-                raise(Color::kYellow, name + " is not ready yet (/readyz)");
             for (const CollectionView& view : node.collections.views) {
                 if (view.info.status != "red" && view.info.optimizer_error.empty()) continue;
                 raise(Color::kYellow, fmt::format("{}: collection '{}' is {}: {}", name, view.name,
@@ -253,6 +251,7 @@ class Judge {
         std::stable_sort(reasons_.begin(), reasons_.end(), [](const auto& left, const auto& right) {
             return left.first > right.first;
         });
+        if (reasons_.size() > kReasonLimit) reasons_.resize(kReasonLimit);
         for (auto& [color, reason] : reasons_) verdict_.reasons.push_back(std::move(reason));
     }
 
