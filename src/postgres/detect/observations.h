@@ -38,6 +38,8 @@ struct Look {
     std::string error;   // one line, empty when answered
 
     [[nodiscard]] bool answered() const { return answer == Answer::kAnswered; }
+    // One failed look alone is no judgement.
+    [[nodiscard]] bool failed_once() const { return !answered() && repeats == 1; }
     [[nodiscard]] bool refused_twice() const { return answer == Answer::kRefused && repeats >= 2; }
 };
 

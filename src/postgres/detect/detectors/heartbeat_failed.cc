@@ -10,7 +10,7 @@ Verdict judge_heartbeat(const World& world) {
     }
     if (!world.primary) return Verdict::unknown({"SQL: no primary to write to"});
     const auto& heartbeat = world.of(*world.primary).heartbeat;
-    if (heartbeat.answer == Answer::kNever) {
+    if (heartbeat.answer == Answer::kNever || heartbeat.failed_once()) {
         return Verdict::unknown({describe_look(world, *world.primary + " heartbeat", heartbeat)});
     }
     if (heartbeat.value) return Verdict::clear({*world.primary + " heartbeat: a row was written"});

@@ -8,7 +8,7 @@ namespace aeterna::postgres {
 Verdict judge_hung_postmaster(const World& world, const NodeSettings& node) {
     const auto& connect = world.of(node.name).connect;
     const auto& rest = world.of(node.name).rest;
-    if (connect.answer == Answer::kNever) {
+    if (connect.answer == Answer::kNever || connect.failed_once()) {
         return Verdict::unknown({describe_look(world, node.name + " connect", connect)});
     }
     const bool accepts = connect.value && connect.value->tcp_accepted;
