@@ -32,7 +32,9 @@ auto& keep(Records& records, const std::string& name, Observation observation) {
 
 bool EventFilter::is_news(const HeardEvent& heard) {
     std::erase_if(seen_, [&](const auto& entry) { return heard.at - entry.second.at > kSameEvent; });
-    Seen& seen = seen_[heard.event.name + " " + heard.event.text];
+    // "+odown … #quorum 2/2" and "… 3/2" tell the same.
+    const std::string text = heard.event.text.substr(0, heard.event.text.find(" #quorum"));
+    Seen& seen = seen_[heard.event.name + " " + text];
     if (!seen.sentinels.empty() && seen.sentinels.insert(heard.sentinel).second) return false;
     seen.at = heard.at;
     seen.sentinels = {heard.sentinel};

@@ -10,6 +10,10 @@ namespace {
 
 // SENTINEL_ELECTION_TIMEOUT plus the random delay before an attempt.
 constexpr std::int64_t kAttemptMs = 12000;
+// Sentinel pings each second.
+constexpr std::int64_t kPingAnsweredMs = 2200;
+// Longer than any Sentinel needs to miss a ping.
+constexpr Duration kOwnDoubt = 5s;
 
 double seconds(std::int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000.0; }
 
@@ -20,6 +24,7 @@ struct Census {
     std::size_t objective = 0;  // … o_down
     bool is_running = false;    // a failover is in progress
     bool is_tilt = false;
+    bool freshest_pings_only = true;  // every answering Sentinel's last ping was answered just now
     std::size_t voters = 0;     // Sentinels that exist, as far as anybody knows
     std::int64_t quorum = 0;
 };
@@ -38,6 +43,7 @@ Census take_census(const StuckInput& input) {
         census.voters = std::max(census.voters, static_cast<std::size_t>(master.other_sentinels + 1));
         census.quorum = std::max(census.quorum, master.quorum);
         if (master.is_down()) ++census.down;
+        if (master.is_down() || master.last_ok_ping_ms > kPingAnsweredMs) census.freshest_pings_only = false;
         if (master.has_flag("o_down")) ++census.objective;
         if (master.has_flag("failover_in_progress")) census.is_running = true;
     }
@@ -60,7 +66,7 @@ void explain_alive(const StuckInput& input, const Census& census, std::vector<St
                           false});
 }
 
-void explain_detection(const Census& census, std::vector<StuckCause>& causes) {
+void explain_detection(const Census& census, Duration waited, std::vector<StuckCause>& causes) {
     if (census.is_tilt)
         causes.push_back({"tilt", "a Sentinel is in TILT mode and takes no action for 30 s",
                           "Wait; if it stays, check the clocks and the load of the Sentinel hosts.", true});
@@ -69,6 +75,14 @@ void explain_detection(const Census& census, std::vector<StuckCause>& causes) {
         if (!opinion->master.is_down())
             left = std::max(left, opinion->master.down_after_ms - opinion->master.last_ok_ping_ms);
     const auto agreed = static_cast<std::int64_t>(census.down);
+    // A census is taken from Sentinels that answer; without any there is nothing to tell here.
+    if (census.opinions.empty()) return;
+    if (agreed == 0 && waited > kOwnDoubt && census.freshest_pings_only) {
+        causes.push_back({"alive",
+                          "the Sentinels' pings are answered by the master, ours are not: it may be reachable for others",
+                          "Look at the network between this host and the master.", false});
+        return;
+    }
     if (census.objective > 0 || census.is_running || agreed >= std::max<std::int64_t>(1, census.quorum)) return;
     if (left > 0)
         causes.push_back({"down_after",
@@ -76,7 +90,10 @@ void explain_detection(const Census& census, std::vector<StuckCause>& causes) {
                                       "may call the master down ({} of {} needed do)",
                                       seconds(left), agreed, census.quorum),
                           "Wait; a smaller down-after-milliseconds shortens the next failover.", true});
-    else if (agreed > 0)
+    else if (agreed == 0)
+        causes.push_back({"down_after", "down-after-milliseconds has just passed; the Sentinels are about to agree",
+                          "Wait.", true});
+    else
         causes.push_back({"quorum",
                           fmt::format("{} Sentinels call the master down, the quorum is {}", agreed, census.quorum),
                           "Start the missing Sentinels, or lower the quorum on each with SENTINEL SET.", false});
@@ -176,7 +193,7 @@ std::vector<StuckCause> explain_stuck(const StuckInput& input, const RedisSettin
     std::vector<StuckCause> causes;
     explain_alive(input, census, causes);
     explain_majority(census, causes);
-    if (causes.empty()) explain_detection(census, causes);
+    if (causes.empty()) explain_detection(census, input.waited, causes);
     // Replicas are only judged once the master counts as down: before, their state means nothing for a failover.
     if (census.down > 0 && !census.is_running) explain_candidates(input, census, settings, causes);
     explain_attempt(input, census, causes);

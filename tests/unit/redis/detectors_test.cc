@@ -30,6 +30,7 @@ class World {
         snapshot_.wall_now += std::chrono::duration_cast<WallTime::duration>(by);
         for (auto& [name, seen] : nodes_)
             if (!frozen_.count(name)) keep(snapshot_.nodes[name], seen);
+        for (auto& [name, record] : snapshot_.nodes) record.lookups = {{snapshot_.now, "r", 0, 0}};
         for (auto& [name, seen] : sentinels_) keep(snapshot_.sentinels[name], seen);
         return snapshot_;
     }

@@ -37,6 +37,11 @@ void make_odown(StuckInput& input) {
 TEST(ExplainStuck, FindsTheCause) {
     const std::tuple<const char*, bool, Change> table[] = {
         {"down_after", true, [](StuckInput&) {}},
+        {"alive", false, [](StuckInput& input) { input.waited = 6s; }},
+        {"down_after", true,
+         [](StuckInput& input) {
+             each_opinion(input, [](SentinelOpinion& opinion) { opinion.master.last_ok_ping_ms = 30010; });
+         }},
         {"alive", false, [](StuckInput& input) { input.master_error.reset(); }},
         {"loading", false,
          [](StuckInput& input) { input.master_error = make_error(ErrorCode::kUnavailable, "LOADING"); }},

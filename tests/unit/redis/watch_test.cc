@@ -77,6 +77,8 @@ TEST(EventFilter, DropsWhatOtherSentinelsRepeat) {
     EXPECT_FALSE(filter.is_news(heard("sentinel-2", 5s)));
     EXPECT_TRUE(filter.is_news(heard("sentinel-2", 60s))) << "long after";
     EXPECT_TRUE(filter.is_news(heard("sentinel-3", 60s, "+new-epoch", "8")));
+    EXPECT_TRUE(filter.is_news(heard("sentinel-1", 61s, "+odown", "master m 10.0.0.1 6379 #quorum 2/2")));
+    EXPECT_FALSE(filter.is_news(heard("sentinel-2", 61s, "+odown", "master m 10.0.0.1 6379 #quorum 3/2")));
 }
 
 TEST(Board, KeepsOdownUntilItIsTakenBackAndIgnoresOtherMasters) {
