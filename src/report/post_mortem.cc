@@ -71,6 +71,16 @@ std::vector<Row> timeline(const Material& material) {
     return rows;
 }
 
+// A phase counts from its own store's fault.
+WallTime injected_at(const Material& material, const std::string& store, WallTime fallback) {
+    const Json* stores = find_member(material.drill->scorecard, "stores");
+    const Json* score = stores != nullptr ? find_member(*stores, store) : nullptr;
+    const auto text = score != nullptr ? find_string(*score, "injected_at") : std::nullopt;
+    if (!text) return fallback;
+    const auto time = parse_time(*text);
+    return time ? *time : fallback;
+}
+
 void add_phase_rows(std::vector<Row>& rows, const Material& material, WallTime injected) {
     const Json* phases = find_member(material.drill->scorecard, "phases");
     if (phases == nullptr || !phases->is_array()) return;
@@ -81,7 +91,7 @@ void add_phase_rows(std::vector<Row>& rows, const Material& material, WallTime i
         const std::string store = find_string(phase, "store").value_or("");
         const auto after = from_seconds(find_number(phase, "at_seconds").value_or(0));
         const bool from_ledger = name != "redundancy_restored";
-        rows.push_back({injected + std::chrono::duration_cast<WallTime::duration>(after),
+        rows.push_back({injected_at(material, store, injected) + std::chrono::duration_cast<WallTime::duration>(after),
                         fmt::format("{} {}", store, name),
                         from_ledger ? fmt::format("ledger `{}/{}.ledger`", material.ledger_directory, store)
                                     : std::string("status of the watcher")});
@@ -158,7 +168,8 @@ std::string figures(const Json& card) {
         const bool real = find_string(store, "server").value_or("real") == "real";
         text += fmt::format("| {}{} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", name, real ? "" : " (stand-in)",
                             seconds(store, "rto_seconds"), seconds(store, "client_rto_seconds"),
-                            seconds(store, "objective_rto_seconds"), seconds(store, "detect_seconds"),
+                            seconds(store, "objective_rto_seconds"),
+                            find_boolean(store, "faulted").value_or(false) ? seconds(store, "detect_seconds") : "no fault",
                             seconds(store, "rpo_seconds"), count(store, "acknowledged"), count(store, "lost"),
                             count(store, "unknown"), met ? (*met ? "yes" : "no") : "unknown");
     }

@@ -78,6 +78,7 @@ engine::StoreScore Measurement::score(engine::Journal& journal, const env::Conte
     score.server = store_->server();
     score.objectives = store_->objectives();
     score.faulted = faulted_;
+    score.injected_at = fault_wall_;
     score.primary = primary_;
     score.missed_slots = workload_->missed_slots();
     if (const Status synced = ledger_->sync(); !synced) score.notes.push_back(synced.error().to_string());

@@ -30,6 +30,7 @@ class Measurement {
     void mark_redundant(MonoTime at);
     [[nodiscard]] bool is_faulted() const { return faulted_; }
     [[nodiscard]] MonoTime fault_at() const { return fault_at_; }
+    [[nodiscard]] WallTime fault_wall() const { return fault_wall_; }
     // Both kinds of path have an unbroken span after the fault.
     [[nodiscard]] bool is_stable() const;
 

@@ -63,12 +63,17 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
     card.started_at = record.started_at;
     card.objectives = stack_.objectives;
 
+    Measurements measurements;
     // From here on every way out heals first and leaves a record that says how it ended.
     const auto abort = [&](Error error) -> Error {
         const env::Context heal_context{env_.clock.now() + 2min, {}, record.id};
         if (const Status healed = heal(heal_context); !healed) {
             error = wrap_error(healed.error(), error.to_string() + "; and healing failed");
             error.hint = "Run `aeterna-dr drill heal`.";
+        }
+        for (const auto& measurement : measurements) {
+            measurement->stop();
+            measurement->clean_up(env_.clock.within(5s, heal_context));
         }
         record.state = "aborted";
         record.ended_at = env_.clock.wall_now();
@@ -78,14 +83,17 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
         return error;
     };
 
-    auto prepared = prepare(std::move(stores), record.id, context);
-    if (!prepared) return abort(prepared.error());
-    Measurements& measurements = *prepared;
+    if (const Status prepared = prepare(std::move(stores), record.id, measurements, context); !prepared) {
+        return abort(prepared.error());
+    }
     for (const auto& measurement : measurements) measurement->start();
     if (const Status steady = warm_up(measurements, options, context); !steady) return abort(steady.error());
-    card.injected_at = env_.clock.wall_now();
     if (const Status injected = inject(measurements, options.fault, record.id, context); !injected) {
         return abort(injected.error());
+    }
+    card.injected_at = env_.clock.wall_now();
+    for (const auto& measurement : measurements) {
+        if (measurement->is_faulted()) card.injected_at = std::min(card.injected_at, measurement->fault_wall());
     }
     if (const Status waited = await_stable(measurements, context); !waited) return abort(waited.error());
     if (const Status healed = heal(context); !healed) return abort(healed.error());
@@ -141,12 +149,11 @@ Status PrimaryFailoverDrill::require_healthy(const env::Context& context) {
     }
 }
 
-Result<PrimaryFailoverDrill::Measurements> PrimaryFailoverDrill::prepare(
-    std::vector<std::unique_ptr<engine::DrillStore>> stores, const std::string& drill_id,
-    const env::Context& context) {
+Status PrimaryFailoverDrill::prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                     const std::string& drill_id, Measurements& measurements,
+                                     const env::Context& context) {
     const std::string directory = fmt::format("{}/drills/{}", stack_.state_directory, drill_id);
     AETERNA_TRY(env_.files.make_directories(directory));
-    Measurements measurements;
     for (auto& store : stores) {
         const std::string name = store->name();
         auto measurement =
@@ -154,7 +161,7 @@ Result<PrimaryFailoverDrill::Measurements> PrimaryFailoverDrill::prepare(
         if (!measurement) return wrap_error(measurement.error(), fmt::format("could not prepare {}", name));
         measurements.push_back(std::move(*measurement));
     }
-    return measurements;
+    return {};
 }
 
 Status PrimaryFailoverDrill::warm_up(const Measurements& measurements, const PrimaryFailoverOptions& options,

@@ -7,11 +7,12 @@
 
 #include "app/daemon/api.h"
 #include "app/daemon/journal_queue.h"
+#include "app/daemon/orphans.h"
 #include "app/daemon/policy.h"
 #include "app/daemon/watcher.h"
 #include "base/strings.h"
 #include "engine/detect/incident_book.h"
-#include "engine/runbook/actor_lock.h"
+#include "engine/runbook/shared_actor_lock.h"
 
 namespace aeterna::app {
 namespace {
@@ -24,7 +25,7 @@ class Judge {
   public:
     Judge(const OpenStack& open, engine::Journal& journal, const env::Env& env)
         : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
-          watcher_(open, env), queue_(journal, env), policy_(open, journal, *lock_, env), book_(env.random) {}
+          watcher_(open, env), queue_(journal, env), policy_(open, journal, lock_, env), book_(env.random) {}
 
     void begin() {
         if (const auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
@@ -50,7 +51,7 @@ class Judge {
         }
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
         policy_.react(book_.open(), round.status.stores);
-        publish(std::move(round.status));
+        publish(std::move(round));
     }
 
     [[nodiscard]] env::ServerResponse handle(const env::ServerRequest& request) {
@@ -89,7 +90,8 @@ class Judge {
         return incident;
     }
 
-    void publish(engine::StackStatus status) {
+    void publish(Watcher::Round round) {
+        engine::StackStatus status = std::move(round.status);
         status.watcher = "serve";
         for (const engine::IncidentSummary& incident : book_.open()) {
             status.incidents.push_back(annotated(incident));
@@ -102,6 +104,9 @@ class Judge {
         auto snapshot = std::make_shared<Snapshot>();
         snapshot->status = std::move(status);
         snapshot->probes = watcher_.timings();
+        for (const engine::Finding& finding : round.findings) {
+            snapshot->detectors.emplace_back(finding.store, finding.detector);
+        }
         snapshot->judged_at = env_.clock.now();
         const std::lock_guard guard(mutex_);
         snapshot_ = std::move(snapshot);
@@ -110,7 +115,7 @@ class Judge {
     const OpenStack& open_;
     engine::Journal& journal_;
     const env::Env& env_;
-    std::unique_ptr<engine::ActorLock> lock_;
+    engine::SharedActorLock lock_;
     Watcher watcher_;
     JournalQueue queue_;
     Policy policy_;
@@ -146,6 +151,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
     }
     env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
     judge.begin();
+    const auto orphans = watch_orphans(open.stack, journal, env);
     MonoTime next = env.clock.now();
     while (!context.stop.stop_requested()) {
         judge.judge_once();

@@ -41,6 +41,7 @@ Json score_to_json(const StoreScore& score) {
                  {"met", json_or_null(score.met())},
                  {"server", score.server},
                  {"faulted", score.faulted},
+                 {"injected_at", format_time(score.injected_at)},
                  {"primary", score.primary},
                  {"new_primary", score.new_primary},
                  {"missed_slots", score.missed_slots},

@@ -62,6 +62,7 @@ struct StoreScore {
     std::string store;
     std::string server = "real";
     bool faulted = false;
+    WallTime injected_at{};   // this store's fault; every phase counts from here
     std::string primary;      // hit by the fault
     std::string new_primary;  // afterwards
     config::Objectives objectives;
@@ -82,7 +83,7 @@ struct Scorecard {
     std::string fault = "kill";
     std::string assist = "off";
     WallTime started_at{};
-    WallTime injected_at{};
+    WallTime injected_at{};  // the first store's fault
     config::Objectives objectives;  // overall
     std::vector<StoreScore> stores;
     std::string post_mortem;  // path
