@@ -115,8 +115,8 @@ Result<UpResult> up(const UpOptions& given, const env::Env& env, const env::Cont
     AETERNA_TRY(claim_directory(options.directory, env));
     AETERNA_ASSIGN(const auto lock, lock_lab(options.directory, env));
     UpResult result;
-    const bool is_new = !env.files.exists(options.directory + "/lab.json");
     AETERNA_ASSIGN(result.layout, load_or_choose_layout(options.directory, env, context));
+    const bool is_new = !result.layout.initialized && Supervisor(result.layout, env).processes().empty();
     AETERNA_TRY(settle_qdrant(result.layout, options.qdrant, is_new, env, result.notes));
     result.layout.synchronous = result.layout.synchronous || options.synchronous;
     AETERNA_TRY(save_layout(result.layout, env));
