@@ -42,6 +42,12 @@ bool is_missing_relation(const Error& error) {
     return state == "42P01" || state == "3F000";
 }
 
+// IF NOT EXISTS does not help against another session that creates the same at the same time.
+bool was_made_meanwhile(const Error& error) {
+    const std::string state = sqlstate_of(error);
+    return state == "23505" || state == "42P06" || state == "42P07";
+}
+
 }  // namespace
 
 Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context) {
@@ -58,19 +64,28 @@ Result<SqlView> observe(env::SqlConnection& connection, const env::Context& cont
     return view;
 }
 
+Status make_relation(env::SqlConnection& connection, const std::string& create_table,
+                     const env::Context& context) {
+    // The schema may exist where the role may not create one: ask first, or CREATE fails on the
+    // missing right.
+    AETERNA_ASSIGN(env::SqlRows schema,
+                   connection.query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
+    std::vector<std::string> statements;
+    if (schema.first() == "t") statements.emplace_back("CREATE SCHEMA IF NOT EXISTS aeterna_dr");
+    statements.push_back(create_table);
+    for (const std::string& statement : statements) {
+        auto made = connection.query(statement, {}, context);
+        if (!made && !was_made_meanwhile(made.error())) return std::move(made).error();
+    }
+    return {};
+}
+
 Status beat(env::SqlConnection& connection, const std::string& watcher,
             const env::Context& context) {
     auto written = connection.query(kBeat, {watcher}, context);
     if (written) return {};
     if (!is_missing_relation(written.error())) return std::move(written).error();
-    // The schema may exist where the role may not create one: ask first, or CREATE fails on the
-    // missing right.
-    AETERNA_ASSIGN(env::SqlRows schema,
-                   connection.query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
-    if (schema.first() == "t") {
-        AETERNA_TRY(connection.query("CREATE SCHEMA IF NOT EXISTS aeterna_dr", {}, context));
-    }
-    AETERNA_TRY(connection.query(kMakeHeartbeat, {}, context));
+    AETERNA_TRY(make_relation(connection, kMakeHeartbeat, context));
     AETERNA_TRY(connection.query(kBeat, {watcher}, context));
     return {};
 }

@@ -22,6 +22,11 @@ struct SqlView {
 
 [[nodiscard]] Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context);
 
+// Runs a CREATE TABLE IF NOT EXISTS inside our schema, which is made first when it is missing;
+// somebody else doing the same at the same time is no error.
+Status make_relation(env::SqlConnection& connection, const std::string& create_table,
+                     const env::Context& context);
+
 // Writes this watcher's row of aeterna_dr.heartbeat; makes schema and table when they are missing.
 // kReadOnly on a replica. `watcher` tells several writers apart.
 Status beat(env::SqlConnection& connection, const std::string& watcher,

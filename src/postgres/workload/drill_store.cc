@@ -24,11 +24,7 @@ class PostgresDrillStore final : public engine::DrillStore {
 
     Status prepare(const std::string& drill_id, const env::Context& context) override {
         AETERNA_ASSIGN(Session session, open_client_path(context));
-        AETERNA_ASSIGN(env::SqlRows missing,
-                       session->query("SELECT to_regnamespace('aeterna_dr') IS NULL", {}, context));
-        if (missing.first() == "t")
-            AETERNA_TRY(session->query("CREATE SCHEMA IF NOT EXISTS aeterna_dr", {}, context));
-        AETERNA_TRY(session->query(drill_table_sql(), {}, context));
+        AETERNA_TRY(make_relation(*session, drill_table_sql(), context));
         AETERNA_TRY(session->query("DELETE FROM aeterna_dr.drill_writes WHERE drill = $1",
                                    {drill_id}, context));
         return {};

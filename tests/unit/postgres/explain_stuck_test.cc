@@ -1,9 +1,10 @@
 // Why a failover does not happen: one line per hindrance.
+#include "postgres/detect/explain_stuck.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "fixtures.h"
-#include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -29,15 +30,19 @@ void lose_primary(Cluster& cluster) {
 TEST(ExplainStuck, Table) {
     const Case cases[] = {
         {"still has 12 s of 30 s", "promote 'postgres-2'", [](Cluster&) {}},
-        {"the cluster is paused", "resume the cluster", [](Cluster& c) { c.dcs->config.paused = true; }},
-        {"failsafe mode is active on 'patroni-2'", "", [](Cluster& c) { c.nodes["postgres-2"].rest->failsafe_active = true; }},
+        {"the cluster is paused", "resume the cluster",
+         [](Cluster& c) { c.dcs->config.paused = true; }},
+        {"failsafe mode is active on 'patroni-2'", "",
+         [](Cluster& c) { c.nodes["postgres-2"].rest->failsafe_active = true; }},
         {"no quorum", "restore etcd's quorum",
          [](Cluster& c) {
              c.dcs = silence();
              c.health = etcd_health(1);
          }},
-        {"it has the tag nofailover", "promote 'postgres-3'", [](Cluster& c) { c.dcs->members["postgres-2"].nofailover = true; }},
-        {"in place for up to 300 s", "", [](Cluster& c) { c.nodes["postgres-1"].rest = rest_view(true, "starting"); }},
+        {"it has the tag nofailover", "promote 'postgres-3'",
+         [](Cluster& c) { c.dcs->members["postgres-2"].nofailover = true; }},
+        {"in place for up to 300 s", "",
+         [](Cluster& c) { c.nodes["postgres-1"].rest = rest_view(true, "starting"); }},
         {"it is 4194304 bytes behind (limit 1048576)", "promote 'postgres-3'",
          [](Cluster& c) {
              c.nodes["postgres-2"].sql = sql_view(false, 1 << 20);
@@ -52,7 +57,8 @@ TEST(ExplainStuck, Table) {
          [](Cluster& c) {
              for (const char* name : {"postgres-2", "postgres-3"}) c.nodes[name].rest = refused();
          }},
-        {"holds the leader key but is not promoted yet", "", [](Cluster& c) { c.dcs = dcs_view("postgres-2"); }},
+        {"holds the leader key but is not promoted yet", "",
+         [](Cluster& c) { c.dcs = dcs_view("postgres-2"); }},
     };
     for (const Case& item : cases) {
         Cluster cluster;

@@ -1,5 +1,5 @@
-// A cluster of three nodes to look at: healthy until a test changes what the probes see. Time is a number; each tick
-// is half a second in which every probe that is not frozen posts once.
+// A cluster of three nodes to look at: healthy until a test changes what the probes see. Time is a
+// number; each tick is half a second in which every probe that is not frozen posts once.
 #pragma once
 
 #include <set>
@@ -19,11 +19,17 @@ inline Settings three_nodes() {
     settings.client = env::Endpoint{"10.0.0.10", 5000};
     settings.exporter_job = "postgres";
     settings.prometheus_url = "http://10.0.0.9:9090";
-    settings.etcd = config::EtcdSettings{{"http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"}, "", {}, {}};
+    settings.etcd = config::EtcdSettings{
+        {"http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"}, "", {}, {}};
     for (int n = 1; n <= 3; ++n) {
         const std::string number = std::to_string(n);
-        settings.nodes.push_back({"postgres-" + number, "patroni-" + number, "postgres-" + number,
-                                  {"10.0.0." + number, 5432}, "http://10.0.0." + number + ":8008", "host-" + number, "a"});
+        settings.nodes.push_back({"postgres-" + number,
+                                  "patroni-" + number,
+                                  "postgres-" + number,
+                                  {"10.0.0." + number, 5432},
+                                  "http://10.0.0." + number + ":8008",
+                                  "host-" + number,
+                                  "a"});
     }
     return settings;
 }
@@ -86,7 +92,8 @@ class Cluster {
     std::map<std::string, Node> nodes;
     Result<DcsView> dcs = dcs_view("postgres-1");
     Result<std::vector<services::EtcdMemberHealth>> health = etcd_health(3);
-    Result<ExporterView> exporter = ExporterView{{{"10.0.0.1:9187", 1, 1}, {"10.0.0.2:9187", 1, 1}, {"10.0.0.3:9187", 1, 1}}};
+    Result<ExporterView> exporter =
+        ExporterView{{{"10.0.0.1:9187", 1, 1}, {"10.0.0.2:9187", 1, 1}, {"10.0.0.3:9187", 1, 1}}};
     Result<ClientView> client = ClientView{"postgres-1", false, true};
     bool frozen = false;  // our own probes do not run
     bool isolated = false;
@@ -112,7 +119,8 @@ class Cluster {
     void fail(const std::string& name, const Error& sql, const Error& rest) {
         nodes[name] = Node{rest, sql, sql, false, sql};
         if (nodes[name].sql) return;
-        client = Result<ClientView>(make_error(ErrorCode::kConnectionLost, "the proxy closed the session"));
+        client = Result<ClientView>(
+            make_error(ErrorCode::kConnectionLost, "the proxy closed the session"));
     }
 
     World look(bool stalled = false) {
@@ -131,7 +139,9 @@ class Cluster {
     }
 
     void sleep(Duration duration) { now_ += duration; }
-    WallTime wall() const { return WallTime{} + std::chrono::duration_cast<WallTime::duration>(now_.time_since_epoch()); }
+    WallTime wall() const {
+        return WallTime{} + std::chrono::duration_cast<WallTime::duration>(now_.time_since_epoch());
+    }
 
   private:
     void post() {
@@ -175,7 +185,8 @@ class Watch {
         }
     }
     // Judges until it fires; nothing when it does not within `limit`.
-    std::optional<Duration> until_fires(const std::string& detector, const std::string& subject, Duration limit) {
+    std::optional<Duration> until_fires(const std::string& detector, const std::string& subject,
+                                        Duration limit) {
         for (Duration passed = 500ms; passed <= limit; passed += 500ms) {
             step();
             if (state(detector, subject) == engine::FindingState::kFiring) return passed;

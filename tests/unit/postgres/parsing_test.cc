@@ -34,7 +34,8 @@ TEST(PatroniNode, Version4ReplicaAndStoppedServer) {
     EXPECT_EQ(replica->replayed, 9);
     EXPECT_TRUE(replica->paused && replica->is_sync_standby);
 
-    const auto stopped = parse_patroni_node(R"({"state":"stopped","role":"master","cluster_unlocked":true})");
+    const auto stopped =
+        parse_patroni_node(R"({"state":"stopped","role":"master","cluster_unlocked":true})");
     ASSERT_TRUE(stopped);
     EXPECT_FALSE(stopped->claims_primary());
     EXPECT_TRUE(stopped->cluster_unlocked);
@@ -42,20 +43,24 @@ TEST(PatroniNode, Version4ReplicaAndStoppedServer) {
 }
 
 TEST(Patroni, WrongDocumentsAreErrors) {
-    for (const char* text : {"", "null", "[]", "7", "{}", "<html>502</html>", R"({"role":"master"})", R"({"state":7})"}) {
+    for (const char* text : {"", "null", "[]", "7", "{}", "<html>502</html>",
+                             R"({"role":"master"})", R"({"state":7})"}) {
         EXPECT_FALSE(parse_patroni_node(text)) << text;
     }
-    for (const char* text : {"", "{}", R"({"members":{}})", R"({"members":[{}]})", R"({"members":[3]})"}) {
+    for (const char* text :
+         {"", "{}", R"({"members":{}})", R"({"members":[{}]})", R"({"members":[3]})"}) {
         EXPECT_FALSE(parse_patroni_cluster(text)) << text;
     }
-    for (const char* text : {"{}", "[[1]]", R"([["1",2]])", "[7]"}) EXPECT_FALSE(parse_patroni_history(text)) << text;
+    for (const char* text : {"{}", "[[1]]", R"([["1",2]])", "[7]"})
+        EXPECT_FALSE(parse_patroni_history(text)) << text;
     for (const char* text : {"[]", "x"}) {
         EXPECT_FALSE(parse_patroni_config(text)) << text;
         EXPECT_FALSE(parse_sync_key(text)) << text;
         EXPECT_FALSE(parse_failover_key(text)) << text;
     }
     // Wrong types of single members are as if absent.
-    const auto node = parse_patroni_node(R"({"state":"running","xlog":[],"timeline":"x","replication":{},"pause":"y"})");
+    const auto node = parse_patroni_node(
+        R"({"state":"running","xlog":[],"timeline":"x","replication":{},"pause":"y"})");
     ASSERT_TRUE(node);
     EXPECT_EQ(node->timeline, std::nullopt);
     EXPECT_FALSE(node->paused);
@@ -91,15 +96,18 @@ TEST(PatroniConfig, DefaultsOldAndNewNames) {
 TEST(Dcs, KeysOfOneCluster) {
     const std::string prefix = "/service/aeterna/";
     const DcsView view = parse_dcs(
-        prefix, {{prefix + "leader", "postgres-1", 1, 5, 77},
-                 {prefix + "members/postgres-2", R"({"role":"replica","state":"running","xlog_location":42,"timeline":1})", 1, 1, 7},
-                 {prefix + "members/postgres-3", "garbage", 1, 1, 7},
-                 {prefix + "sync", R"({"leader":"postgres-1","sync_standby":"postgres-2, postgres-3"})", 1, 1, 0},
-                 {prefix + "failover", "{}", 1, 1, 0},
-                 {prefix + "config", R"({"ttl":30})", 1, 1, 0},
-                 {prefix + "failsafe", R"({"postgres-1":"http://x"})", 1, 1, 0},
-                 {prefix + "initialize", "7575", 1, 1, 0},
-                 {"/service/other/leader", "z", 1, 1, 0}});
+        prefix,
+        {{prefix + "leader", "postgres-1", 1, 5, 77},
+         {prefix + "members/postgres-2",
+          R"({"role":"replica","state":"running","xlog_location":42,"timeline":1})", 1, 1, 7},
+         {prefix + "members/postgres-3", "garbage", 1, 1, 7},
+         {prefix + "sync", R"({"leader":"postgres-1","sync_standby":"postgres-2, postgres-3"})", 1,
+          1, 0},
+         {prefix + "failover", "{}", 1, 1, 0},
+         {prefix + "config", R"({"ttl":30})", 1, 1, 0},
+         {prefix + "failsafe", R"({"postgres-1":"http://x"})", 1, 1, 0},
+         {prefix + "initialize", "7575", 1, 1, 0},
+         {"/service/other/leader", "z", 1, 1, 0}});
     ASSERT_TRUE(view.leader);
     EXPECT_EQ(view.leader->member, "postgres-1");
     EXPECT_EQ(view.leader->lease, 77);

@@ -1,9 +1,10 @@
 // The status after a single round of looks.
+#include "postgres/detect/status.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "fixtures.h"
-#include "postgres/detect/status.h"
 #include "postgres/steps/switchover_guard.h"
 
 namespace aeterna::postgres {
@@ -45,13 +46,23 @@ struct HealthCase {
 
 TEST(Status, HealthByWhatIsWrong) {
     const HealthCase cases[] = {
-        {"a replica is gone", [](Cluster& c) { c.nodes["postgres-3"].sql = refused(); }, Health::kDegraded},
-        {"an etcd member is gone", [](Cluster& c) { c.health = etcd_health(2); }, Health::kDegraded},
+        {"a replica is gone", [](Cluster& c) { c.nodes["postgres-3"].sql = refused(); },
+         Health::kDegraded},
+        {"an etcd member is gone", [](Cluster& c) { c.health = etcd_health(2); },
+         Health::kDegraded},
         {"the proxy is gone", [](Cluster& c) { c.client = refused(); }, Health::kDegraded},
-        {"primary killed", [](Cluster& c) { c.fail("postgres-1", refused(), refused()); }, Health::kDown},
-        {"primary paused", [](Cluster& c) { c.fail("postgres-1", silence(), silence()); }, Health::kDown},
-        {"only our way to it is cut", [](Cluster& c) { c.nodes["postgres-1"].sql = silence(); }, Health::kUnknown},
-        {"nobody leads", [](Cluster& c) { c.nodes["postgres-1"].sql = sql_view(false); c.dcs = dcs_view(""); }, Health::kDown},
+        {"primary killed", [](Cluster& c) { c.fail("postgres-1", refused(), refused()); },
+         Health::kDown},
+        {"primary paused", [](Cluster& c) { c.fail("postgres-1", silence(), silence()); },
+         Health::kDown},
+        {"only our way to it is cut", [](Cluster& c) { c.nodes["postgres-1"].sql = silence(); },
+         Health::kUnknown},
+        {"nobody leads",
+         [](Cluster& c) {
+             c.nodes["postgres-1"].sql = sql_view(false);
+             c.dcs = dcs_view("");
+         },
+         Health::kDown},
         {"writes fail on both ways",
          [](Cluster& c) {
              c.nodes["postgres-1"].heartbeat = silence();
@@ -60,7 +71,8 @@ TEST(Status, HealthByWhatIsWrong) {
          Health::kDown},
         {"wrong password",
          [](Cluster& c) {
-             for (auto& [name, node] : c.nodes) node.sql = make_error(ErrorCode::kAuthentication, "28P01");
+             for (auto& [name, node] : c.nodes)
+                 node.sql = make_error(ErrorCode::kAuthentication, "28P01");
          },
          Health::kUnknown},
         {"nothing answers",
@@ -69,13 +81,15 @@ TEST(Status, HealthByWhatIsWrong) {
              c.dcs = silence();
          },
          Health::kUnknown},
-        {"two writers", [](Cluster& c) { c.nodes["postgres-2"].sql = sql_view(true); }, Health::kDegraded},
+        {"two writers", [](Cluster& c) { c.nodes["postgres-2"].sql = sql_view(true); },
+         Health::kDegraded},
     };
     for (const HealthCase& item : cases) {
         Cluster cluster;
         item.change(cluster);
         const auto status = build_status(cluster.tick());
-        EXPECT_EQ(status.health, item.expected) << item.what << ": " << ::testing::PrintToString(status.reasons);
+        EXPECT_EQ(status.health, item.expected)
+            << item.what << ": " << ::testing::PrintToString(status.reasons);
         EXPECT_FALSE(status.reasons.empty()) << item.what;
     }
 }
@@ -108,7 +122,10 @@ TEST(SwitchoverGuard, Table) {
         {"", [](Cluster&) {}},
         {"use failover", [](Cluster& c) { c.fail("postgres-1", refused(), refused()); }},
         {"paused", [](Cluster& c) { c.dcs->config.paused = true; }},
-        {"pending", [](Cluster& c) { c.dcs->failover = FailoverRequest{"postgres-1", "postgres-3", ""}; }},
+        {"pending",
+         [](Cluster& c) {
+             c.dcs->failover = FailoverRequest{"postgres-1", "postgres-3", ""};
+         }},
         {"bytes behind", [](Cluster& c) { c.nodes["postgres-1"].sql = sql_view(true, 9 << 20); }},
         {"timeline 7", [](Cluster& c) { c.nodes["postgres-2"].sql = sql_view(false, 1000, 7); }},
         {"does not stream", [](Cluster& c) { c.nodes["postgres-2"].sql->receiver_status = ""; }},
@@ -133,7 +150,8 @@ TEST(SwitchoverGuard, Table) {
         }
     }
     Cluster cluster;
-    EXPECT_THAT(switchover_hindrances(cluster.tick(), "postgres-1"), Contains(HasSubstr("primary already")));
+    EXPECT_THAT(switchover_hindrances(cluster.tick(), "postgres-1"),
+                Contains(HasSubstr("primary already")));
     cluster.dcs->config.synchronous_mode = true;
     cluster.dcs->sync = SyncState{"postgres-1", {"postgres-3"}};
     EXPECT_EQ(choose_candidate(cluster.tick()), "postgres-3");

@@ -42,6 +42,13 @@ SecondVantage ask_others(const World& world, const NodeSettings& node,
     return second;
 }
 
+// A handover that somebody asked for stops the old primary for a moment: Patroni's failover key
+// tells.
+bool is_planned(const World& world, const NodeSettings& node) {
+    const DcsView* dcs = world.dcs();
+    return dcs && dcs->failover && dcs->failover->leader == node.member;
+}
+
 }  // namespace
 
 Verdict judge_primary(const World& world, const NodeSettings& node) {
@@ -67,7 +74,8 @@ Verdict judge_primary(const World& world, const NodeSettings& node) {
     }
     verdict.condition = true;
     const bool long_silence = sql.answer != Answer::kRejected && world.lasted(sql) >= kSilence;
-    verdict.strong = (sql.refused_twice() && second.proves_death) || long_silence;
+    const bool proven = sql.refused_twice() && second.proves_death && !is_planned(world, node);
+    verdict.strong = proven || long_silence;
     return verdict;
 }
 

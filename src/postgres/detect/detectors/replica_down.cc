@@ -21,7 +21,8 @@ Verdict judge_replica(const World& world, const NodeSettings& node) {
     verdict.reasons.push_back(rest.value
                                   ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
                                   : describe_look(world, node.agent + " REST", rest));
-    verdict.strong = sql.refused_twice() && agent_says_dead;
+    // A restart is over in less; nobody has to act on a replica at once.
+    verdict.strong = sql.refused_twice() && agent_says_dead && world.lasted(sql) >= 3s;
     return verdict;
 }
 
