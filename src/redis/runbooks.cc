@@ -43,7 +43,10 @@ Result<engine::Runbook> switchover(const Json& parameters, const ClusterPointer&
     engine::Runbook runbook{"switchover", "redis", "Move the master role without losing a write", "switchover", {}};
     auto& steps = runbook.steps;
     steps.push_back(make_check_switchover(cluster, candidate));
-    if (!candidate.empty()) steps.push_back(make_prefer_candidate(cluster, candidate));
+    if (!candidate.empty()) {
+        steps.push_back(make_prefer_candidate(cluster, candidate));
+        steps.push_back(make_choose_moment(cluster, candidate));
+    }
     steps.push_back(make_pause_writes(cluster));
     steps.push_back(make_await_catch_up(cluster, candidate));
     steps.push_back(make_promote(cluster, candidate));

@@ -4,7 +4,7 @@
 // compared again right before. Changes the master. No undo: the way back is another switchover. An unknown outcome is
 // settled by ROLE; INPROG means that an earlier attempt of ours is on its way. Sentinel closes all clients of the node
 // that it promotes, which the cluster's kept connections survive.
-#include <set>
+#include <algorithm>
 
 #include "redis/steps/support.h"
 
@@ -43,7 +43,7 @@ class Promote final : public RedisStep {
             return is_caught_up(*cluster_, *old, candidate_, step.context);
         }));
         if (!is_equal) return make_error(ErrorCode::kUnavailable, "the replicas fell behind '" + old->name + "'");
-        AETERNA_TRY(order_failover(step.context));
+        AETERNA_TRY(order_failover(step));
         if (await_promotion(*old, step)) return {};
         return make_error(ErrorCode::kTimeout, "no replica became master within " + format_duration(kPromotion), "",
                           Effect::kUnknown);
@@ -69,10 +69,15 @@ class Promote final : public RedisStep {
     }
 
     // The first Sentinel that takes it. After an unknown outcome no other one is asked: ROLE will tell.
-    Status order_failover(const env::Context& context) {
+    Status order_failover(engine::StepContext& step) {
+        std::vector<RedisNode> order = settings().sentinels;
+        const std::string first = find_string(step.facts, kActingSentinel).value_or("");
+        std::stable_partition(order.begin(), order.end(),
+                              [&](const RedisNode& sentinel) { return sentinel.name == first; });
         Error last = make_error(ErrorCode::kUnavailable, "no Sentinel answers");
-        for (const RedisNode& sentinel : settings().sentinels) {
-            const auto reply = cluster_->order(sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, context);
+        for (const RedisNode& sentinel : order) {
+            const auto reply =
+                cluster_->order(sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, step.context);
             if (reply || reply.error().effect == Effect::kUnknown) return {};
             last = reply.error();
             if (last.to_string().find("INPROG") != std::string::npos) return {};

@@ -16,6 +16,8 @@ using StepPointer = std::unique_ptr<engine::Step>;
 // Facts: names of nodes.
 inline constexpr const char* kOldMaster = "redis.old_master";
 inline constexpr const char* kNewMaster = "redis.new_master";
+// The Sentinel that redis.choose_moment picked to act; may be missing.
+inline constexpr const char* kActingSentinel = "choose_moment.sentinel";
 
 // Failover. `old_primary` may be empty: then it is who the Sentinels name.
 [[nodiscard]] StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary);
@@ -25,6 +27,7 @@ inline constexpr const char* kNewMaster = "redis.new_master";
 // Switchover. `candidate` may be empty: Sentinel chooses.
 [[nodiscard]] StepPointer make_check_switchover(ClusterPointer cluster, std::string candidate);
 [[nodiscard]] StepPointer make_prefer_candidate(ClusterPointer cluster, std::string candidate);
+[[nodiscard]] StepPointer make_choose_moment(ClusterPointer cluster, std::string candidate);
 [[nodiscard]] StepPointer make_pause_writes(ClusterPointer cluster);
 [[nodiscard]] StepPointer make_await_catch_up(ClusterPointer cluster, std::string candidate);
 [[nodiscard]] StepPointer make_promote(ClusterPointer cluster, std::string candidate);
