@@ -105,14 +105,13 @@ void add_numbers(std::string& out, const engine::StackStatus& status) {
     }
 }
 
-void add_incidents(std::string& out, const engine::StackStatus& status) {
+void add_incidents(std::string& out, const MetricsInput& input) {
     std::map<std::pair<std::string, std::string>, int> open;
-    for (const engine::StoreStatus& store : status.stores) open[{store.store, ""}] = 0;
-    for (const engine::IncidentSummary& incident : status.incidents) {
+    for (const auto& detector : input.detectors) open[detector] = 0;
+    for (const engine::IncidentSummary& incident : input.status.incidents) {
         if (incident.state == "open") ++open[{incident.store, incident.detector}];
     }
-    Family family(out, "aeterna_incidents_open",
-                  "Open incidents by detector; detector=\"\" is 0 and only keeps the series present");
+    Family family(out, "aeterna_incidents_open", "Open incidents by detector");
     for (const auto& [key, count] : open) {
         family.sample({{"store", key.first}, {"detector", key.second}}, std::to_string(count));
     }
@@ -131,7 +130,7 @@ std::string render_metrics(const MetricsInput& input) {
     add_nodes(out, input.status);
     for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, store);
     add_numbers(out, input.status);
-    add_incidents(out, input.status);
+    add_incidents(out, input);
     Family probes(out, "aeterna_probe_duration_seconds", "Duration of the probe's last run");
     for (const ProbeTiming& probe : input.probes) {
         probes.sample({{"store", probe.store}, {"probe", probe.probe}},

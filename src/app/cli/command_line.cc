@@ -36,6 +36,12 @@ void add_commands(CLI::App& app, Session& session) {
     add_runbook_command(app, session);
     add_drill_command(app, session);
     add_postmortem_command(app, session);
+    for (const char* name : {"lab", "config"}) app.get_subcommand(name)->group("Set up");
+    for (const char* name : {"status", "incident", "serve"}) app.get_subcommand(name)->group("Watch");
+    for (const char* name : {"failover", "switchover", "execution", "runbook"}) {
+        app.get_subcommand(name)->group("Act");
+    }
+    for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 
 // "runbook show": the deepest command that was recognised, for the hint.
@@ -56,6 +62,8 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command.empty()) {
         const std::vector<std::string> stray = app.remaining(true);
         message = stray.empty() ? "a command is missing" : fmt::format("unknown command '{}'", stray.front());
+    } else if (message == "A subcommand is required") {
+        message = fmt::format("'{}' needs to be told what to do", command.substr(1));
     }
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
         const std::vector<std::string> stray = app.remaining(true);

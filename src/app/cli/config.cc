@@ -145,7 +145,6 @@ Result<int> run_init(Session& session) {
 
 void add_config_command(CLI::App& app, Session& session) {
     CLI::App* command = app.add_subcommand("config", "Write, try and explain the stack file");
-    command->group("Set up");
     command->require_subcommand(1);
     command->add_subcommand("init", "Print a commented example")->callback([&session] {
         session.run([&session] { return run_init(session); });

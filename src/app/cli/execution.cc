@@ -63,7 +63,6 @@ Result<int> run_show(Session& session, const ExecutionOptions& options) {
 void add_execution_command(CLI::App& app, Session& session) {
     auto options = std::make_shared<ExecutionOptions>();
     CLI::App* command = app.add_subcommand("execution", "The journaled runs of runbooks");
-    command->group("Act");
     command->require_subcommand(1);
     CLI::App* list = command->add_subcommand("list", "Executions, newest first");
     list->add_option("--limit", options->limit, "At most so many")->check(CLI::Range(1, 100000));

@@ -10,7 +10,6 @@ void add_failover_command(CLI::App& app, Session& session) {
     auto request = std::make_shared<ActRequest>();
     request->runbook = "failover";
     CLI::App* command = app.add_subcommand("failover", "See a store through the loss of its primary");
-    command->group("Act");
     command->add_option("STORE", request->store, "postgres, redis")->required();
     command->add_flag("--dry-run", request->dry_run, "Show the plan, change nothing");
     command->add_flag("--yes", request->yes, "Do not ask");

@@ -88,7 +88,6 @@ Result<int> run_show(Session& session, const IncidentOptions& options) {
 void add_incident_command(CLI::App& app, Session& session) {
     auto options = std::make_shared<IncidentOptions>();
     CLI::App* command = app.add_subcommand("incident", "What was detected");
-    command->group("Watch");
     command->require_subcommand(1);
     CLI::App* list = command->add_subcommand("list", "Incidents, newest first");
     list->add_option("--since", options->since, "Only those open since this time or age (24h)");

@@ -19,7 +19,7 @@ using engine::StoreStatus;
 using report::NodeTone;
 
 // What goes first when the screen is too small. Higher stays longer.
-enum class Weight { kDecoration, kCalmNode, kReason, kNode, kIncident, kStore, kTitle };
+enum class Weight { kColumnHeads, kDecoration, kCalmNode, kReason, kNode, kIncident, kStore, kTitle };
 
 struct Row {
     StyledLine line;
@@ -166,7 +166,13 @@ void add_store(std::vector<Row>& rows, const StatusView& view, const StoreStatus
     const std::string objectives = objective_text(view, store);
     head.add("  ").to_column(42).add(objectives, Style::kDim);
     rows.push_back({head, Weight::kStore});
-    for (const std::string& reason : store.reasons) {
+    // An open incident of the store says why already, further up.
+    const bool is_explained =
+        detail != Detail::kEveryNode &&
+        std::any_of(view.status.incidents.begin(), view.status.incidents.end(), [&](const auto& incident) {
+            return incident.state == "open" && incident.store == store.store;
+        });
+    for (const std::string& reason : is_explained ? std::vector<std::string>{} : store.reasons) {
         StyledLine line;
         line.add("  ! ", style_of(store.health)).add(reason);
         rows.push_back({line, Weight::kReason});
@@ -241,7 +247,7 @@ std::vector<Row> build(const StatusView& view, const RenderOptions& options, Det
     head.add("  " + pad("NODE", columns.name) + "  " + pad("ROLE", columns.role) + "  " +
                  pad("STATE", columns.state) + "  " + pad_left("LAG", 9) + "  NOTE",
              Style::kDim);
-    rows.push_back({head, Weight::kDecoration});
+    rows.push_back({head, Weight::kColumnHeads});
     // Trouble is read first where not everything fits.
     if (options.height != 0) add_incidents(rows, view.status);
     for (const StoreStatus& store : view.status.stores) add_store(rows, view, store, columns, detail);
@@ -251,13 +257,13 @@ std::vector<Row> build(const StatusView& view, const RenderOptions& options, Det
 
 // Leaves out the least important rows, the last of them first, until `height` rows remain; the last row says so.
 void squeeze(std::vector<Row>& rows, std::size_t height) {
-    constexpr std::array kOrder = {Weight::kDecoration, Weight::kReason, Weight::kCalmNode, Weight::kNode,
-                                   Weight::kIncident,   Weight::kStore,  Weight::kTitle};
+    constexpr std::array kOrder = {Weight::kColumnHeads, Weight::kDecoration, Weight::kReason, Weight::kCalmNode,
+                                   Weight::kNode,        Weight::kIncident,   Weight::kStore,  Weight::kTitle};
     std::size_t hidden = 0;
     for (const Weight weight : kOrder) {
         for (std::size_t i = rows.size(); i-- > 0 && rows.size() + (hidden > 0 ? 1 : 0) > height;) {
             if (rows[i].weight != weight) continue;
-            if (weight != Weight::kDecoration) ++hidden;
+            if (weight != Weight::kDecoration && weight != Weight::kColumnHeads) ++hidden;
             rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }

@@ -79,7 +79,6 @@ Result<int> run_show(Session& session, const RunbookOptions& options) {
 void add_runbook_command(CLI::App& app, Session& session) {
     auto options = std::make_shared<RunbookOptions>();
     CLI::App* command = app.add_subcommand("runbook", "The procedures, rendered from their steps");
-    command->group("Act");
     command->require_subcommand(1);
     CLI::App* list = command->add_subcommand("list", "Every store's runbooks");
     list->callback([&session] { session.run([&session] { return run_list(session); }); });

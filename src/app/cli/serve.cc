@@ -21,7 +21,6 @@ Result<int> run_serve(Session& session) {
 void add_serve_command(CLI::App& app, Session& session) {
     CLI::App* command =
         app.add_subcommand("serve", "Watch the stack, handle incidents by policy, answer /metrics and /status");
-    command->group("Watch");
     command->callback([&session] {
         session.set_log_level(LogLevel::kInfo);
         session.run([&session] { return run_serve(session); });

@@ -80,6 +80,8 @@ int Session::execute() {
 }
 
 int Session::fail(const Error& error) {
+    // A wrong command line fails before there is an environment; the JSON document wants a clock.
+    if (!posix_) posix_ = std::make_unique<env::PosixEnv>(env::LogFormat::kText, LogLevel::kError);
     write_all(STDERR_FILENO, error_text(error));
     if (options.json) print_json(error_document(error));
     return exit_code(error.code);
@@ -121,8 +123,7 @@ bool Session::color() const {
 void Session::print(const std::string& text) const { write_all(STDOUT_FILENO, text + "\n"); }
 
 void Session::print_json(Json document) const {
-    const WallTime now = posix_ ? env().clock.wall_now() : WallTime{};
-    print(dump_json_pretty(with_envelope(std::move(document), stack_name_, now)));
+    print(dump_json_pretty(with_envelope(std::move(document), stack_name_, env().clock.wall_now())));
 }
 
 void Session::progress(const std::string& line) const {

@@ -151,7 +151,6 @@ Result<int> run_status(Session& session, const StatusOptions& options) {
 void add_status_command(CLI::App& app, Session& session) {
     auto options = std::make_shared<StatusOptions>();
     CLI::App* command = app.add_subcommand("status", "Show every store, node, lag and open incident");
-    command->group("Watch");
     command->add_flag("--watch", options->watch, "Keep a full-screen view up to date; q leaves");
     command->add_flag("--exit-code", options->exit_code, "Exit 1 when the stack is not healthy");
     command->callback([&session, options] {

@@ -11,7 +11,6 @@ void add_switchover_command(CLI::App& app, Session& session) {
     auto candidate = std::make_shared<std::string>();
     request->runbook = "switchover";
     CLI::App* command = app.add_subcommand("switchover", "Move a store's primary, planned, losing nothing");
-    command->group("Act");
     command->add_option("STORE", request->store, "postgres, redis")->required();
     command->add_option("--candidate", *candidate, "The node that becomes primary");
     command->add_flag("--dry-run", request->dry_run, "Show the plan, change nothing");

@@ -25,6 +25,7 @@ env::ServerResponse metrics_response(const ApiInput& input) {
     metrics.version = std::string(kVersion);
     metrics.status = input.snapshot->status;
     metrics.probes = input.snapshot->probes;
+    metrics.detectors = input.snapshot->detectors;
     env::ServerResponse response;
     response.content_type = std::string(report::kMetricsContentType);
     response.body = report::render_metrics(metrics);

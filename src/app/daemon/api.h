@@ -15,6 +15,7 @@ namespace aeterna::app {
 struct Snapshot {
     engine::StackStatus status;  // with open incidents
     std::vector<report::ProbeTiming> probes;
+    std::vector<std::pair<std::string, std::string>> detectors;  // (store, detector)
     MonoTime judged_at{};
 };
 

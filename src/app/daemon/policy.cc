@@ -65,7 +65,10 @@ void Policy::take_over() {
         if (is_ours) handled_.insert(execution.trigger.substr(kTrigger.size()));
         if (is_ours && has_slot && execution.ended_at) {
             Slot& slot = slots_[execution.store];
-            slot.handled_until = std::max(slot.handled_until, *execution.ended_at);
+            if (*execution.ended_at > slot.handled_until) {
+                slot.handled_until = *execution.ended_at;
+                slot.subject = find_string(execution.parameters, "old_primary").value_or("");
+            }
         }
         if (execution.state != engine::ExecutionState::kRunning) continue;
         env_.log.warning("execution.found_unfinished", {{"execution", execution.id},
@@ -78,18 +81,9 @@ void Policy::take_over() {
 }
 
 void Policy::resume(const engine::ExecutionRecord& execution) {
-    const std::string incident_id = execution.trigger.substr(kTrigger.size());
-    begin(execution.store, incident_id, execution.runbook, [this, execution](const env::Context& context) {
-        engine::Runner runner(journal_, lock_, env_);
-        const auto store = open_.find(execution.store);
-        if (!store) return Result<engine::ExecutionRecord>(store.error());
-        auto runbook = (*store)->make_runbook(execution.runbook, execution.parameters);
-        if (!runbook) return Result<engine::ExecutionRecord>(runbook.error());
-        engine::RunRequest request;
-        request.parameters = execution.parameters;
-        request.trigger = execution.trigger;
-        request.budget = kBudget;
-        return runner.resume(execution, *runbook, request, context);
+    begin(execution, [this, execution](engine::Runner& runner, engine::Runbook& runbook,
+                                       const engine::RunRequest& request, const env::Context& context) {
+        return runner.resume(execution, runbook, request, context);
     });
 }
 
@@ -108,12 +102,8 @@ void Policy::consider(const engine::IncidentSummary& incident, const std::string
                       const engine::StoreStatus* status) {
     const config::StoreSection* section = open_.stack.find_store(incident.store);
     if (section == nullptr || slots_.count(incident.store) == 0) return;
-    {
-        const std::lock_guard lock(mutex_);
-        Slot& slot = slots_[incident.store];
-        if (slot.busy || handled_.count(incident.id) != 0 || incident.opened_at <= slot.handled_until) return;
-        if (env_.clock.now() < slot.retry_at) return;
-    }
+    const Json parameters = reaction_parameters(incident, status);
+    if (!is_due(incident, find_string(parameters, "old_primary").value_or(""))) return;
     if (!section->is_approved(runbook)) {
         {
             const std::lock_guard lock(mutex_);
@@ -126,34 +116,53 @@ void Policy::consider(const engine::IncidentSummary& incident, const std::string
                          {{"incident", incident.id}, {"store", incident.store}, {"runbook", runbook}});
         return;
     }
-    const Json parameters = reaction_parameters(incident, status);
-    begin(incident.store, incident.id, runbook,
-          [this, runbook, parameters, store_name = incident.store, id = incident.id](const env::Context& context) {
-              engine::Runner runner(journal_, lock_, env_);
-              const auto store = open_.find(store_name);
-              if (!store) return Result<engine::ExecutionRecord>(store.error());
-              auto built = (*store)->make_runbook(runbook, parameters);
-              if (!built) return Result<engine::ExecutionRecord>(built.error());
-              engine::RunRequest request;
-              request.parameters = parameters;
-              request.trigger = std::string(kTrigger) + id;
-              request.budget = kBudget;
-              return runner.run(*built, request, context);
-          });
+    engine::ExecutionRecord wanted;
+    wanted.store = incident.store;
+    wanted.runbook = runbook;
+    wanted.parameters = parameters;
+    wanted.trigger = std::string(kTrigger) + incident.id;
+    begin(wanted, [](engine::Runner& runner, engine::Runbook& built, const engine::RunRequest& request,
+                     const env::Context& context) { return runner.run(built, request, context); });
 }
 
-void Policy::begin(const std::string& store, const std::string& incident_id, const std::string& name, Work work) {
+bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& subject) {
     const std::lock_guard lock(mutex_);
-    Slot& slot = slots_[store];
+    const Slot& slot = slots_[incident.store];
+    if (slot.busy || handled_.count(incident.id) != 0 || env_.clock.now() < slot.retry_at) return false;
+    const bool is_same_outage = subject.empty() || slot.subject.empty() || subject == slot.subject;
+    return incident.opened_at > slot.handled_until || !is_same_outage;
+}
+
+void Policy::begin(const engine::ExecutionRecord& execution, Work work) {
+    const std::string incident_id = execution.trigger.substr(kTrigger.size());
+    note(incident_id, fmt::format("policy: {} begun", execution.runbook));
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slots_[execution.store];
     if (slot.busy) return;
     slot.busy = true;
-    env_.log.info("execution.triggered", {{"incident", incident_id}, {"store", store}, {"runbook", name}});
+    slot.subject = find_string(execution.parameters, "old_primary").value_or("");
+    env_.log.info("execution.triggered", {{"incident", incident_id},
+                                          {"store", execution.store},
+                                          {"runbook", execution.runbook}});
     // The former thread has given the slot back: what is left of it holds no lock and ends at once.
     slot.thread = env_.threads.start(
-        name + " " + store, [this, store, incident_id, work = std::move(work)](const std::stop_token& stop) {
+        execution.runbook + " " + execution.store,
+        [this, execution, incident_id, work = std::move(work)](const std::stop_token& stop) {
             const env::Context context{env_.clock.now() + kBudget + std::chrono::minutes(1), stop, incident_id};
-            finish(store, incident_id, work(context));
+            finish(execution.store, incident_id, perform(execution, work, context));
         });
+}
+
+Result<engine::ExecutionRecord> Policy::perform(const engine::ExecutionRecord& execution, const Work& work,
+                                                const env::Context& context) {
+    AETERNA_ASSIGN(engine::Store * store, open_.find(execution.store));
+    AETERNA_ASSIGN(engine::Runbook runbook, store->make_runbook(execution.runbook, execution.parameters));
+    engine::Runner runner(journal_, lock_, env_);
+    engine::RunRequest request;
+    request.parameters = execution.parameters;
+    request.trigger = execution.trigger;
+    request.budget = kBudget;
+    return work(runner, runbook, request, context);
 }
 
 void Policy::finish(const std::string& store, const std::string& incident_id,

@@ -1,8 +1,8 @@
 // Policy: what serve does about an open incident. An incident that has a reaction (registry.cc) starts that runbook
 // once, if the store carries the standing approval; without it, the incident says what it waits for. At most one
 // execution per store at a time, each on its own thread and under the actor lock; while another one holds that lock,
-// it tries again as long as the incident is open. An incident that was open while an execution of its store ran
-// counts as handled by it: nothing is started twice for one outage.
+// it tries again as long as the incident is open. An incident that was open while an execution of its store ran counts
+// as handled by it, unless it is about another node: nothing is started twice for one outage.
 //
 // react() and notes() never block on the network. From one thread at a time.
 #pragma once
@@ -42,14 +42,20 @@ class Policy {
     struct Slot {
         bool busy = false;
         MonoTime retry_at{};
-        WallTime handled_until{};  // incidents opened before are handled
+        WallTime handled_until{};  // incidents about `subject` (or no node) opened before are handled
+        std::string subject;       // the node that the last execution was about; may be empty
         std::unique_ptr<env::Thread> thread;
     };
-    using Work = std::function<Result<engine::ExecutionRecord>(const env::Context&)>;
+    using Work = std::function<Result<engine::ExecutionRecord>(engine::Runner&, engine::Runbook&,
+                                                               const engine::RunRequest&, const env::Context&)>;
 
     void consider(const engine::IncidentSummary& incident, const std::string& runbook,
                   const engine::StoreStatus* status);
-    void begin(const std::string& store, const std::string& incident_id, const std::string& name, Work work);
+    [[nodiscard]] bool is_due(const engine::IncidentSummary& incident, const std::string& subject);
+    // An execution's own thread; `execution` names store, runbook, parameters and the incident as its trigger.
+    void begin(const engine::ExecutionRecord& execution, Work work);
+    [[nodiscard]] Result<engine::ExecutionRecord> perform(const engine::ExecutionRecord& execution, const Work& work,
+                                                          const env::Context& context);
     void finish(const std::string& store, const std::string& incident_id,
                 const Result<engine::ExecutionRecord>& result);
     void resume(const engine::ExecutionRecord& execution);

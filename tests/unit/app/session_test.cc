@@ -1,0 +1,65 @@
+#include "app/cli/session.h"
+
+#include <gtest/gtest.h>
+
+#include "app/cli/option_checks.h"
+
+namespace aeterna::app {
+namespace {
+
+TEST(Approval, Table) {
+    struct Row {
+        ApprovalInput input;
+        Approval expected;
+    };
+    const Row rows[] = {
+        {{true, false, false}, Approval::kGranted},   {{false, true, false}, Approval::kGranted},
+        {{true, true, true}, Approval::kGranted},     {{false, false, true}, Approval::kAsk},
+        {{false, false, false}, Approval::kAwaiting},
+    };
+    for (const Row& row : rows) EXPECT_EQ(decide_approval(row.input), row.expected);
+}
+
+TEST(Envelope, AddsTheGlobalMembers) {
+    const Json document = with_envelope(Json{{"x", 1}}, "lab", from_unix_us(0));
+    EXPECT_EQ(document, (Json{{"x", 1},
+                              {"schema_version", 1},
+                              {"stack", "lab"},
+                              {"generated_at", "1970-01-01T00:00:00.000Z"}}));
+    EXPECT_EQ(with_envelope(Json{{"stack", "own"}}, "", from_unix_us(0))["stack"], "own");
+}
+
+TEST(Errors, AreTwoLinesWhateverTheySay) {
+    const Error error = make_error(ErrorCode::kServer, "a server\nsaid \x1b[2J this", "Do that.", Effect::kUnknown);
+    const std::string text = error_text(error);
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+    EXPECT_EQ(error_text(make_error(ErrorCode::kIo, "what")), "aeterna-dr: what\n");
+    const Json document = error_document(error);
+    EXPECT_EQ(document["error"]["code"], "server");
+    EXPECT_EQ(document["error"]["effect"], "unknown");
+}
+
+TEST(ServeUrl, AWildcardIsAskedOnLoopback) {
+    config::Stack stack;
+    EXPECT_EQ(serve_url(stack), "");
+    stack.serve_listen = env::Endpoint{"0.0.0.0", 9464};
+    EXPECT_EQ(serve_url(stack), "http://127.0.0.1:9464");
+    stack.serve_listen = env::Endpoint{"::", 9464};
+    EXPECT_EQ(serve_url(stack), "http://[::1]:9464");
+}
+
+TEST(Since, TimesAndAges) {
+    const WallTime now = from_unix_us(1'795'440'600'000'000);
+    EXPECT_EQ(*parse_since("", now, WallTime{}), WallTime{});
+    EXPECT_EQ(*parse_since("2h", now, WallTime{}), now - std::chrono::hours(2));
+    EXPECT_EQ(*parse_since("2026-11-23T10:00:00Z", now, WallTime{}), *parse_time("2026-11-23T10:00:00Z"));
+    for (const char* wrong : {"yesterday", "2026-11-23", "5", "2026-11-23T10:00:00"}) {
+        const auto result = parse_since(wrong, now, WallTime{});
+        ASSERT_FALSE(result) << wrong;
+        EXPECT_EQ(result.error().code, ErrorCode::kUsage);
+    }
+}
+
+}  // namespace
+}  // namespace aeterna::app
