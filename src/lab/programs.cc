@@ -45,8 +45,11 @@ Result<Programs> find_programs(const env::Env& env) {
 Result<std::string> find_qdrant(const std::string& option, const env::Env& env) {
     const auto variable = env.files.environment_variable("QDRANT_BIN");
     const std::string wanted = !option.empty() ? option : variable.value_or("");
-    if (wanted.empty())
-        return env.processes.find_program("qdrant", {"/usr/local/bin"}).value_or("");
+    if (wanted == kStandInWord) return std::string();
+    if (wanted.empty()) {
+        const auto found = env.processes.find_program("qdrant");
+        return found ? env.files.canonical(*found) : std::string();
+    }
     const auto found = env.processes.find_program(wanted);
     if (found) return env.files.canonical(*found);
     return make_error(ErrorCode::kNotFound,

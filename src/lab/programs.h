@@ -24,8 +24,11 @@ struct Programs {
 // kNotFound names every missing Debian package and the command that installs them.
 [[nodiscard]] Result<Programs> find_programs(const env::Env& env);
 
-// A real Qdrant: `option` (--qdrant), else $QDRANT_BIN, else `qdrant` in PATH; empty when there is
-// none. kNotFound when the option or the variable names no program.
+// What to say instead of a program to get the stand-in where a real Qdrant is installed.
+inline constexpr const char* kStandInWord = "stand-in";
+
+// A real Qdrant: `option` (--qdrant), else $QDRANT_BIN, else `qdrant` in PATH; empty: the stand-in.
+// kNotFound when the option or the variable names no program.
 [[nodiscard]] Result<std::string> find_qdrant(const std::string& option, const env::Env& env);
 
 }  // namespace aeterna::lab

@@ -87,7 +87,11 @@ Result<bool> Supervisor::start(const Node& node, const Secrets& secrets, const P
         lock = env_.files.lock(layout_.path("run/" + node.name + ".lock"));
     if (!lock) return lock.error();
     if (running(node)) return false;
-    for (const env::Endpoint& endpoint : layout_.listens(node))
+    std::vector<env::Endpoint> endpoints = layout_.listens(node);
+    // Patroni's PostgreSQL may be there already, left by a Patroni that was killed.
+    const auto child = layout_.find(fmt::format("postgres-{}", node.host));
+    if (node.kind == "patroni" && child && !running(*child)) endpoints.push_back(child->address);
+    for (const env::Endpoint& endpoint : endpoints)
         if (!env_.dialer.can_listen(endpoint))
             return make_error(ErrorCode::kAlreadyExists,
                               fmt::format("{} cannot start: '{}' is taken by another process",
@@ -194,9 +198,7 @@ Status Supervisor::stop_all(const Progress& progress, const env::Context& contex
     stop("redis, qdrant", nodes_of({"redis", "qdrant"}));
     // One after the other: a leader that goes hands over first, and waits 7 s when nobody is left
     // to take over.
-    const MonoTime begin = env_.clock.now();
-    for (const Node& node : nodes_of({"etcd"})) stop_group({node}, context);
-    progress(fmt::format("stopped etcd ({:.1f} s)", to_seconds(env_.clock.now() - begin)));
+    for (const Node& node : nodes_of({"etcd"})) stop(node.name, {node});
     return sweep(context);
 }
 
