@@ -223,7 +223,7 @@ std::string post_mortem_markdown(const Material& material) {
         text += figures(card) + lost_writes(card) + "\n";
     } else if (material.subject) {
         text += fmt::format("# Post-mortem: incident {} on {}\n\n", material.subject->id, material.stack);
-        text += fmt::format("{}: {}. {} since {}.\n\n", material.subject->detector, material.subject->summary,
+        text += fmt::format("{}: {}. {} since {}.\n\n", material.subject->detector, one_line(material.subject->summary),
                             material.subject->state, format_time(material.subject->opened_at));
     }
     text += timeline_section(material);

@@ -44,8 +44,9 @@ class PrimaryFailoverDrill {
   private:
     using Measurements = std::vector<std::unique_ptr<Measurement>>;
     Status require_healthy(const env::Context& context);
-    Result<Measurements> prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores,
-                                 const std::string& drill_id, const env::Context& context);
+    // What was prepared before a failure is in `measurements` too: it has to be cleaned up.
+    Status prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores, const std::string& drill_id,
+                   Measurements& measurements, const env::Context& context);
     Status warm_up(const Measurements& measurements, const PrimaryFailoverOptions& options,
                    const env::Context& context);
     Status inject(Measurements& measurements, engine::FaultKind kind, const std::string& drill_id,

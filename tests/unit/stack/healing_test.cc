@@ -1,0 +1,85 @@
+// Healing what a dead drill left: real processes, stopped or killed, from nothing but the journal.
+#include "stack/healing.h"
+
+#include "engine/drill/fault.h"
+#include "rig.h"
+
+namespace aeterna::stack::test {
+namespace {
+
+using engine::FaultKind;
+using engine::FaultRecord;
+
+void ignore_progress(const std::string&) {}
+
+std::size_t heal(Rig& rig) {
+    const auto healed = heal_faults(rig.stack, rig.journal(), ignore_progress, real(), within(10s));
+    EXPECT_TRUE(healed) << healed.error().to_string();
+    return healed.value_or(999);
+}
+
+FaultRecord break_it(Rig& rig, FaultKind kind) {
+    engine::FaultInjector injector(rig.stack, rig.journal(), real());
+    auto fault = injector.prepare("q1-test", "alpha", kind, {"node-1", {"node-1"}, {"node-1"}}, within(5s));
+    EXPECT_TRUE(fault) << fault.error().to_string();
+    EXPECT_EQ(rig.unhealed(), 1U) << "the inverse must be in the journal before anything is signalled";
+    EXPECT_TRUE(rig.process.is_running());
+    const Status injected = injector.inject(*fault, within(5s));
+    EXPECT_TRUE(injected) << injected.error().to_string();
+    return *fault;
+}
+
+TEST(HealFaults, ContinuesWhatWasStoppedAndTwiceEqualsOnce) {
+    Rig rig;
+    const env::ProcessId before = rig.process.id();
+    break_it(rig, FaultKind::kPause);
+    ASSERT_TRUE(env::testing::eventually([&] { return rig.process.now()->state == 'T'; }));
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_TRUE(env::testing::eventually([&] { return rig.process.is_running(); }));
+    EXPECT_EQ(rig.process.id(), before);
+    EXPECT_EQ(rig.unhealed(), 0U);
+    EXPECT_EQ(heal(rig), 0U);
+    EXPECT_EQ(rig.count_events("fault.healed"), 1U);
+    EXPECT_EQ(rig.process.id(), before);
+}
+
+TEST(HealFaults, StartsWhatWasKilledOnlyOnce) {
+    Rig rig;
+    const env::ProcessId before = rig.process.id();
+    const FaultRecord fault = break_it(rig, FaultKind::kKill);
+    ASSERT_FALSE(rig.process.now());
+    EXPECT_EQ(heal(rig), 1U);
+    const env::ProcessId after = rig.process.id();
+    EXPECT_NE(after, before);
+    EXPECT_TRUE(rig.process.is_running());
+    // As if the healer had died after the start and before the journal knew.
+    ASSERT_TRUE(rig.journal().put_fault(fault));
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_EQ(rig.process.id(), after) << "a second process was started";
+}
+
+TEST(HealFaults, KeepsInTheJournalWhatCannotBeHealed) {
+    Rig rig;
+    break_it(rig, FaultKind::kKill);
+    rig.stack.hosts[0].processes[0].start = {"/bin/false"};
+    const auto healed = heal_faults(rig.stack, rig.journal(), ignore_progress, real(), within(10s));
+    ASSERT_FALSE(healed);
+    EXPECT_EQ(rig.unhealed(), 1U);
+    EXPECT_EQ(rig.count_events("fault.healed"), 0U);
+}
+
+TEST(LockDrills, LetsOnlyOneRun) {
+    Rig rig;
+    {
+        const auto first = lock_drills(rig.stack, real());
+        ASSERT_TRUE(first) << first.error().to_string();
+        const auto second = lock_drills(rig.stack, real());
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().code, ErrorCode::kLocked);
+        EXPECT_EQ(second.error().message, "a drill runs on stack 'test'");
+    }
+    EXPECT_TRUE(lock_drills(rig.stack, real()));
+}
+
+}  // namespace
+}  // namespace aeterna::stack::test

@@ -1,0 +1,47 @@
+// What cannot be read back is unknown, not lost and not passed.
+#include "stack/measurement.h"
+
+#include "rig.h"
+
+namespace aeterna::stack::test {
+namespace {
+
+engine::StoreScore score_with(int failing_reads, FakeDrillStore::Log& log) {
+    Rig rig;
+    aeterna::testing::FakeClock clock;
+    const env::Env env = with_clock(clock);
+    FakeCluster cluster("alpha", rig.process, rig.journal(), {});
+    EXPECT_EQ(cluster.write("", 7).outcome, engine::WriteOutcome::kOk);
+    auto store = std::make_unique<FakeDrillStore>(cluster, log, std::vector<std::string>{"node-1"});
+    store->failing_reads = failing_reads;
+    auto measurement =
+        Measurement::prepare(std::move(store), "q1-test", rig.directory.path(), env, clock.context());
+    EXPECT_TRUE(measurement) << measurement.error().to_string();
+    (*measurement)->mark_fault(clock.now(), clock.wall_now(), "node-1");
+    return (*measurement)->score(rig.journal(), clock.context(2min));
+}
+
+TEST(Measurement, ReadBackThatFailsMakesTheVerdictUnknown) {
+    FakeDrillStore::Log log;
+    const engine::StoreScore score = score_with(1'000'000, log);
+    EXPECT_FALSE(score.loss);
+    EXPECT_FALSE(score.met());
+    EXPECT_GT(log.read, 10) << "it has to be tried until the deadline";
+    ASSERT_FALSE(score.notes.empty());
+    EXPECT_EQ(score.notes.back(), "could not read back: nobody listens");
+    engine::Scorecard card;
+    card.stores = {score};
+    EXPECT_EQ(card.verdict(), engine::Verdict::kUnknown);
+    EXPECT_TRUE(to_json(card)["stores"]["alpha"]["lost"].is_null()) << "unknown must not look like none";
+}
+
+TEST(Measurement, ReadBackMayFailForAMoment) {
+    FakeDrillStore::Log log;
+    const engine::StoreScore score = score_with(3, log);
+    EXPECT_EQ(log.read, 4);
+    EXPECT_TRUE(score.loss);
+    EXPECT_EQ(score.primary, "node-1");
+}
+
+}  // namespace
+}  // namespace aeterna::stack::test
