@@ -3,8 +3,10 @@
 // beside one append-only file, has one shard per collection, knows neither filters nor named
 // vectors nor snapshots, and never makes a backup good. What it does keep is the behaviour that
 // detection and drills live on: envelopes, status codes, replica states, a silent peer that stays
-// Active until a write, recovery of a returning one, consensus lost with the majority. Source of
-// the interface: facts/qdrant.md §§1-5 (v1.18).
+// Active until a write, recovery of a returning one, consensus lost with the majority. Differences
+// to remember: a silent peer holds a write for 2 s here, for 9 to 10 s in a real 1.18.3; reads with
+// consistency=majority work here while a replica is Dead, there they are errors.
+// Source of the interface: facts/qdrant.md §§1-5 (v1.18).
 #pragma once
 
 #include <cstdint>

@@ -150,6 +150,9 @@ class Judge {
                 raise(Color::kYellow, fmt::format("{}: its consensus thread is {} {}", name,
                                                   info.consensus, info.consensus_error));
             }
+            // Only who sends knows: a follower keeps its failures from when it was a leader or a
+            // candidate.
+            if (info.role == "Follower") return;
             for (const auto& [uri, error] : info.send_failures) {
                 // Peers that we ask ourselves are judged by their own answers.
                 for (auto& [id, peer] : peers_) {

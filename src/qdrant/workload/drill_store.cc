@@ -75,8 +75,10 @@ class QdrantDrillStore final : public engine::DrillStore {
                                                  const env::Context& context) override {
         const std::string collection = drill_collection(drill_id);
         Error last = make_error(ErrorCode::kUnavailable, "no qdrant node to read from");
-        // What the majority of the replicas has; one replica alone where that cannot be had.
-        for (const char* consistency : {"majority", ""}) {
+        // What most replicas agree on; "majority" wants them all active (1.18.3), "quorum" more
+        // than half of them. One replica alone is still right: a replica that missed an
+        // acknowledged write is Dead, and not read.
+        for (const char* consistency : {"majority", "quorum", ""}) {
             for (std::size_t i = 0; i < nodes_.size(); ++i) {
                 const env::Context share = share_of(context, nodes_.size() - i + 1);
                 Result<std::vector<std::uint64_t>> ids =
@@ -122,15 +124,15 @@ class QdrantDrillStore final : public engine::DrillStore {
         return last;
     }
 
-    // The other nodes learn of a new collection a moment later, and its replicas start as Initializing. Nodes that
-    // do not answer are left out: a drill also runs with one of them away.
+    // The other nodes learn of a new collection a moment later, and its replicas start as
+    // Initializing. Nodes that do not answer are left out: a drill also runs with one of them away.
     Status wait_until_active(const std::string& collection, const env::Context& context) {
         while (env_.clock.remaining(context) > kPollPause) {
             std::vector<CollectionCluster> views;
             bool all_know_it = true;
             for (const NamedClient& node : nodes_) {
-                auto view = node.client.collection_cluster(
-                    collection, share_of(context, nodes_.size() + 1));
+                auto view = node.client.collection_cluster(collection,
+                                                           share_of(context, nodes_.size() + 1));
                 if (view) {
                     views.push_back(std::move(*view));
                 } else if (view.error().code == ErrorCode::kNotFound) {

@@ -112,6 +112,12 @@ TEST(ClusterStatus, Table) {
              }
          },
          Color::kYellow, "peer 999"},
+        {"a stranger that a follower could not reach when it was leader",
+         [](Seen& s, auto&) {
+             s.nodes["qdrant-2"].api.cluster->peers[999] = "http://10.9.9.9:6335";
+             s.nodes["qdrant-2"].api.cluster->send_failures["http://10.9.9.9:6335"] = "timeout";
+         },
+         Color::kGreen, ""},
         {"no collections at all",
          [](Seen& s, auto&) {
              for (auto& [n, node] : s.nodes) node.collections.views.clear();

@@ -88,6 +88,14 @@ TEST(Writer, GoesRoundTheNodesAndPastABadOne) {
     EXPECT_EQ(writer->write(6, fake.clock.context()).outcome, WriteOutcome::kFail);
 }
 
+TEST(CombineTries, OnceUnknownOnlyAnAcknowledgementSettlesIt) {
+    using enum WriteOutcome;
+    EXPECT_EQ(combine_tries(kUnknown, kFail), kUnknown);
+    EXPECT_EQ(combine_tries(kFail, kUnknown), kUnknown);
+    EXPECT_EQ(combine_tries(kFail, kFail), kFail);
+    EXPECT_EQ(combine_tries(kUnknown, kOk), kOk);
+}
+
 TEST(Writer, ASilentNodeLeavesTimeForTheOthers) {
     aeterna::testing::FakeEnv fake;
     fake.http.handler = [&](const env::HttpRequest& request) -> Result<env::HttpResponse> {
