@@ -35,6 +35,7 @@ class Judge {
         watcher_.start();
     }
 
+    void request_stop() { watcher_.request_stop(); }
     void end() { watcher_.stop(); }
 
     void judge_once() {
@@ -158,6 +159,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
         next = std::max(next + kJudgeEvery, env.clock.now());
         if (!env.clock.sleep_until(next, context.stop)) break;
     }
+    judge.request_stop();
     server->reset();
     judge.end();
     env.log.info("serve.stopped", {{"stack", open.stack.name}});

@@ -32,8 +32,12 @@ void Watcher::start() {
     }
 }
 
-void Watcher::stop() {
+void Watcher::request_stop() {
     for (const auto& thread : threads_) thread->request_stop();
+}
+
+void Watcher::stop() {
+    request_stop();
     for (const auto& thread : threads_) thread->join();
     threads_.clear();
 }

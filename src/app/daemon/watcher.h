@@ -25,6 +25,8 @@ class Watcher {
 
     // One thread per probe, until stop().
     void start();
+    // stop() without waiting: so that probes end while something else is being closed.
+    void request_stop();
     // Blocks until every probe has returned: at most a probe's own time-out, as a rule at once.
     void stop();
     // Every probe once, all at the same time, none for longer than `limit`. Not together with start().
