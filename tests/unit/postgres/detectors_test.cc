@@ -74,7 +74,9 @@ TEST(PrimaryDown, APlannedHandoverIsNoDeath) {
     cluster.fail("postgres-1", refused(), refused());
     cluster.nodes["postgres-1"].rest = rest_view(true, "stopped");
     cluster.dcs->failover = FailoverRequest{"postgres-1", "postgres-2", ""};
-    EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 4s), std::nullopt);
+    EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 2s), std::nullopt);
+    cluster.dcs = dcs_view("postgres-2");  // it has the key, but is in recovery still
+    EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 2s), std::nullopt);
     EXPECT_TRUE(watch.until_fires("primary_down", "postgres-1", 2s))
         << "one that takes too long is a loss";
 }

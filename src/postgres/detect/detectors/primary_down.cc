@@ -42,11 +42,14 @@ SecondVantage ask_others(const World& world, const NodeSettings& node,
     return second;
 }
 
-// A handover that somebody asked for stops the old primary for a moment: Patroni's failover key
-// tells.
-bool is_planned(const World& world, const NodeSettings& node) {
+// A handover on its way stops the old primary for a moment: Patroni's failover key tells, and after
+// it is cleared a living node that has the leader key already and is about to be promoted.
+bool is_handed_over(const World& world, const NodeSettings& node) {
     const DcsView* dcs = world.dcs();
-    return dcs && dcs->failover && dcs->failover->leader == node.member;
+    if (!dcs) return false;
+    if (dcs->failover && dcs->failover->leader == node.member) return true;
+    const std::string holder = world.key_holder();
+    return !holder.empty() && holder != node.name && world.of(holder).sql.answered();
 }
 
 }  // namespace
@@ -74,7 +77,7 @@ Verdict judge_primary(const World& world, const NodeSettings& node) {
     }
     verdict.condition = true;
     const bool long_silence = sql.answer != Answer::kRejected && world.lasted(sql) >= kSilence;
-    const bool proven = sql.refused_twice() && second.proves_death && !is_planned(world, node);
+    const bool proven = sql.refused_twice() && second.proves_death && !is_handed_over(world, node);
     verdict.strong = proven || long_silence;
     return verdict;
 }
