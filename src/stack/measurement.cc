@@ -57,9 +57,10 @@ void Measurement::start() { workload_->start(); }
 
 void Measurement::stop() { workload_->stop(); }
 
-void Measurement::mark_fault(MonoTime at, WallTime wall_at, std::string primary) {
+void Measurement::mark_fault(MonoTime at, MonoTime complete, WallTime wall_at, std::string primary) {
     faulted_ = !primary.empty();
     fault_at_ = at;
+    fault_complete_ = complete;
     fault_wall_ = wall_at;
     primary_ = std::move(primary);
 }
@@ -100,7 +101,7 @@ void Measurement::read_back(engine::StoreScore& score, const engine::LedgerConte
     while (true) {
         const auto present = store_->read_back(drill_id_, env_.clock.within(30s, context));
         if (present) {
-            score.loss = engine::compute_loss(ledger, *present, fault_at_);
+            score.loss = engine::compute_loss(ledger, *present, fault_complete_);
             break;
         }
         if (!env_.clock.sleep_for(1s, context.stop) || env_.clock.remaining(context) <= Duration::zero()) {

@@ -26,7 +26,9 @@ class Measurement {
     [[nodiscard]] std::optional<Error> ledger_error() const { return workload_->ledger_error(); }
 
     // The fault, once it was injected; without a primary the store was only watched.
-    void mark_fault(MonoTime at, WallTime wall_at, std::string primary);
+    // `at` is the instant before the first signal: outages count from it. Writes that were acknowledged until
+    // `complete`, when the fault had taken hold, count as acknowledged before it.
+    void mark_fault(MonoTime at, MonoTime complete, WallTime wall_at, std::string primary);
     void mark_redundant(MonoTime at);
     [[nodiscard]] bool is_faulted() const { return faulted_; }
     [[nodiscard]] MonoTime fault_at() const { return fault_at_; }
@@ -50,6 +52,7 @@ class Measurement {
     std::unique_ptr<engine::Workload> workload_;
     bool faulted_ = false;
     MonoTime fault_at_{};
+    MonoTime fault_complete_{};
     WallTime fault_wall_{};
     std::string primary_;
     std::optional<MonoTime> redundant_at_;

@@ -196,7 +196,8 @@ Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKin
     std::vector<Measurement*> hit;
     for (const auto& measurement : measurements) {
         if (!measurement->store().has_primary()) {
-            measurement->mark_fault(env_.clock.now(), env_.clock.wall_now(), "");
+            const MonoTime now = env_.clock.now();
+            measurement->mark_fault(now, now, env_.clock.wall_now(), "");
             continue;
         }
         AETERNA_ASSIGN(const auto target, measurement->store().fault_target(kind, env_.clock.within(5s, context)));
@@ -210,7 +211,7 @@ Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKin
         const MonoTime at = env_.clock.now();
         const WallTime wall_at = env_.clock.wall_now();
         AETERNA_TRY(injector.inject(faults[i], env_.clock.within(10s, context)));
-        hit[i]->mark_fault(at, wall_at, primary);
+        hit[i]->mark_fault(at, env_.clock.now(), wall_at, primary);
         AETERNA_TRY(journal_.append_event(
             {wall_at, faults[i].store, "fault.injected", primary, std::string(engine::fault_kind_name(kind))}));
     }

@@ -17,7 +17,7 @@ engine::StoreScore score_with(int failing_reads, FakeDrillStore::Log& log) {
     auto measurement =
         Measurement::prepare(std::move(store), "q1-test", rig.directory.path(), env, clock.context());
     EXPECT_TRUE(measurement) << measurement.error().to_string();
-    (*measurement)->mark_fault(clock.now(), clock.wall_now(), "node-1");
+    (*measurement)->mark_fault(clock.now(), clock.now(), clock.wall_now(), "node-1");
     return (*measurement)->score(rig.journal(), clock.context(2min));
 }
 
