@@ -2,7 +2,9 @@
 import atexit
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -35,6 +37,21 @@ def run(*arguments, timeout=300, env=None, prefix=()):
         environment["AETERNA_DR_STACK"] = env["AETERNA_DR_STACK"]
     return Done(subprocess.run([*prefix, str(PROGRAM), *map(str, arguments)], capture_output=True, text=True,
                                timeout=timeout, stdin=subprocess.DEVNULL, env=environment))
+
+
+def resettle(text, host):
+    """The stack file `text` with every address moved to `host`, each to a port of its own; the ports used."""
+    ports = {}
+
+    def move(match):
+        if match.group(0) not in ports:
+            listener = socket.socket()
+            listener.bind((host, 0))
+            listener.listen(64)
+            ports[match.group(0)] = listener
+        return f"{host}:{ports[match.group(0)].getsockname()[1]}"
+
+    return re.sub(r"127\.0\.\d+\.\d+:\d+", move, text), list(ports.values())
 
 
 def wait_until(what, condition, seconds):

@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -20,7 +19,7 @@ class DrillTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             status, output = os.path.join(directory, "lab.json"), os.path.join(directory, "observed.json")
             Path(status).write_text(json.dumps(lab.lab_status()))
-            observer = subprocess.Popen([sys.executable, OBSERVER, status, output], stdout=subprocess.PIPE, text=True)
+            observer = subprocess.Popen(["/usr/bin/python3", OBSERVER, status, output], stdout=subprocess.PIPE, text=True)
             self.addCleanup(observer.kill)
             self.assertEqual(observer.stdout.readline(), "observing\n")
             done = lab.cli("--json", "drill", "run", "q1", "--yes", timeout=900)

@@ -19,13 +19,15 @@ class ResumeTest(unittest.TestCase):
                        if execution["state"] == "running" and execution["store"] == store]
             if not running:
                 continue
-            shown = lab.cli("--json", "execution", "show", running[0]["id"]).json()
-            if any(record["step"] == step for record in shown["steps"]):
+            if any(record["step"] == step for record in self.show(lab, running[0]["id"])["steps"]):
                 command.send_signal(signal.SIGKILL)
                 command.wait()
                 return running[0]["id"]
         command.wait()
         return None
+
+    def show(self, lab, execution):
+        return lab.cli("--json", "execution", "show", execution).json()["execution"]
 
     def resume(self, lab, execution):
         # The dead program's lock is a lease; it ends by itself.
@@ -42,11 +44,11 @@ class ResumeTest(unittest.TestCase):
         self.assertIsNotNone(execution, "the switchover ended before it could be interrupted")
         done = self.resume(lab, execution)
         self.assertEqual(done.code, 0, done)
-        self.assertEqual(lab.cli("--json", "execution", "show", execution).json()["state"], "succeeded")
+        self.assertEqual(self.show(lab, execution)["state"], "succeeded")
         lab.await_healthy(120)
 
-    def test_redis_switchover_killed_while_it_waits_for_the_rejoin(self):
-        self.check("redis", "redis.await_rejoin")
+    def test_redis_switchover_killed_while_the_sentinels_learn_of_it(self):
+        self.check("redis", "redis.await_agreement")
 
     def test_postgres_switchover_killed_while_patroni_switches(self):
         self.check("postgres", "postgres.switchover")

@@ -52,7 +52,8 @@ class Judge {
         }
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
         policy_.react(book_.open(), round.status.stores);
-        publish(std::move(round));
+        // Until then /status answers 503 and `status` looks by itself.
+        if (watcher_.has_looked_everywhere()) publish(std::move(round));
     }
 
     [[nodiscard]] env::ServerResponse handle(const env::ServerRequest& request) {

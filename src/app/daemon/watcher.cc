@@ -102,6 +102,11 @@ std::vector<report::ProbeTiming> Watcher::timings() const {
     return timings;
 }
 
+bool Watcher::has_looked_everywhere() const {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(probes_.begin(), probes_.end(), [](const auto& probe) { return probe->last.has_value(); });
+}
+
 bool is_healthy(const engine::StackStatus& status) {
     const bool all_ok = std::all_of(status.stores.begin(), status.stores.end(), [](const auto& store) {
         return store.health == engine::Health::kOk;

@@ -1,7 +1,7 @@
 // Watcher: every store's monitor with its probes, and one judgement over all of them. `serve` runs it for good, one
 // thread per probe; `status` runs one round of it when no serve answers.
 //
-// Threads: start(), stop(), judge() and observe_once() belong to one thread; timings() may be called from any.
+// Threads: start(), stop(), judge() and observe_once() belong to one thread; the const ones may be called from any.
 #pragma once
 
 #include <memory>
@@ -40,6 +40,8 @@ class Watcher {
     };
     [[nodiscard]] Round judge();
     [[nodiscard]] std::vector<report::ProbeTiming> timings() const;
+    // Every probe has come back at least once: before that, "unknown" says more about us than about the stack.
+    [[nodiscard]] bool has_looked_everywhere() const;
 
   private:
     struct Probe {

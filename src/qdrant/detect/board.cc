@@ -8,6 +8,7 @@ Answer answer_of(const Error& error) {
         case ErrorCode::kAuthentication:
         case ErrorCode::kPermission: return Answer::kDenied;
         case ErrorCode::kConnectionRefused: return Answer::kRefused;
+        case ErrorCode::kConnectionLost: return Answer::kCut;
         case ErrorCode::kProtocol:
         case ErrorCode::kServer:
         case ErrorCode::kNotFound: return Answer::kWrong;
@@ -23,6 +24,7 @@ std::string_view answer_name(Answer answer) {
         case Answer::kDenied: return "unauthorised";
         case Answer::kWrong: return "wrong answer";
         case Answer::kRefused: return "refused";
+        case Answer::kCut:
         case Answer::kSilent: return "unreachable";
     }
     return "unknown";

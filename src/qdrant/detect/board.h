@@ -21,6 +21,7 @@ enum class Answer {
     kDenied,       // HTTP 401 or 403: it lives, but shows us nothing
     kWrong,        // something answers, but not as Qdrant does
     kRefused,      // its kernel says that nobody listens
+    kCut,          // its kernel ended the connection: dying, or just dead
     kSilent,       // nothing came back in time
 };
 [[nodiscard]] Answer answer_of(const Error& error);

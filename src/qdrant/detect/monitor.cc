@@ -49,10 +49,9 @@ std::vector<engine::Reach> QdrantMonitor::reach() {
     for (const NodeSettings& node : settings_->nodes) {
         const NodeSeen& known = seen.nodes.at(node.name);
         const Answer answer = present_answer(known, context);
-        // A refusal is an answer too: its kernel spoke.
-        reached.push_back({node.name + " API", node.host,
-                           is_alive(answer) || answer == Answer::kRefused,
-                           known.api.answer != Answer::kNever});
+        // A refusal and a cut connection are answers too: its kernel spoke.
+        const bool answered = is_alive(answer) || answer == Answer::kRefused || answer == Answer::kCut;
+        reached.push_back({node.name + " API", node.host, answered, known.api.answer != Answer::kNever});
     }
     return reached;
 }
