@@ -116,10 +116,15 @@ std::string format_duration(Duration duration) {
     if (size < 0.9995) return fmt::format("{:.0f} ms", seconds * 1e3);
     if (size < 59.95) return fmt::format("{:.1f} s", seconds);
     const auto whole = static_cast<long long>(std::llround(size));
-    const char* sign = seconds < 0 ? "-" : "";
-    if (whole < 3600) return fmt::format("{}{} min {} s", sign, whole / 60, whole % 60);
-    if (whole < 86400) return fmt::format("{}{} h {} min", sign, whole / 3600, whole % 3600 / 60);
-    return fmt::format("{}{} d {} h", sign, whole / 86400, whole % 86400 / 3600);
+    // The two largest units; the lesser one only when it says something.
+    const auto two = [sign = seconds < 0 ? "-" : ""](long long larger, const char* unit, long long lesser,
+                                                     const char* lesser_unit) {
+        if (lesser == 0) return fmt::format("{}{} {}", sign, larger, unit);
+        return fmt::format("{}{} {} {} {}", sign, larger, unit, lesser, lesser_unit);
+    };
+    if (whole < 3600) return two(whole / 60, "min", whole % 60, "s");
+    if (whole < 86400) return two(whole / 3600, "h", whole % 3600 / 60, "min");
+    return two(whole / 86400, "d", whole % 86400 / 3600, "h");
 }
 
 Result<Duration> parse_duration(std::string_view text) {

@@ -34,7 +34,7 @@ Result<Material> collect_material(const std::string& id, const std::string& stac
                                   const std::string& state_directory, engine::Journal& journal) {
     Material material;
     material.stack = stack;
-    material.journal_file = state_directory + "/journal.db";
+    material.journal_file = engine::journal_file(state_directory);
     AETERNA_ASSIGN(material.drill, journal.drill(id));
     if (material.drill) {
         material.ledger_directory = fmt::format("{}/drills/{}", state_directory, id);

@@ -1,11 +1,12 @@
-"""Planned switchovers under a ledger: nothing that was acknowledged is lost."""
+"""Planned switchovers under stock clients that write to every node: nothing that was acknowledged is lost."""
+import re
 import threading
 import time
 import unittest
 
 import psycopg2
 import redis
-from support import shared_lab
+from support import run, shared_lab
 
 
 def host_port(address):
@@ -13,12 +14,72 @@ def host_port(address):
     return host, int(port)
 
 
+class RedisRecords:
+    """One hash per run; written straight to every node."""
+
+    def __init__(self, lab):
+        status = lab.lab_status()
+        self.password = status["credentials"]["redis"]["password"]
+        self.nodes = [node for node in status["nodes"] if node["kind"] == "redis"]
+        self.key = f"switchover-test-{time.time()}"
+
+    def connect(self, name):
+        host, port = host_port(next(node for node in self.nodes if node["name"] == name)["address"])
+        return redis.Redis(host=host, port=port, password=self.password, socket_timeout=20, socket_connect_timeout=1)
+
+    def write(self, node, state, record):
+        client = state.setdefault("client", self.connect(node["name"]))
+        try:
+            return client.hset(self.key, record, 1) == 1
+        except redis.exceptions.RedisError:
+            return False
+
+    def present(self, primary):
+        return {key.decode() for key in self.connect(primary).hkeys(self.key)}
+
+
+class PostgresRecords:
+    """One table, made anew; written straight to every node."""
+
+    def __init__(self, lab):
+        status = lab.lab_status()
+        self.credentials = status["credentials"]["postgres"]
+        self.nodes = [node for node in status["nodes"] if node["kind"] == "postgres"]
+        with self.connect(lab.status()["stores"]["postgres"]["primary"]).cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS aeterna_dr.switchover_test")
+            cursor.execute("CREATE TABLE aeterna_dr.switchover_test(record text)")
+
+    def connect(self, name):
+        host, port = host_port(next(node for node in self.nodes if node["name"] == name)["address"])
+        connection = psycopg2.connect(host=host, port=port, user=self.credentials["user"], connect_timeout=2,
+                                      password=self.credentials["password"], dbname=self.credentials["database"])
+        connection.autocommit = True
+        return connection
+
+    def write(self, node, state, record):
+        try:
+            if "connection" not in state:
+                state["connection"] = self.connect(node["name"])
+            with state["connection"].cursor() as cursor:
+                cursor.execute("INSERT INTO aeterna_dr.switchover_test VALUES (%s)", (record,))
+            return True
+        except psycopg2.errors.ReadOnlySqlTransaction:
+            return False
+        except psycopg2.Error:
+            state.pop("connection", None)
+            return False
+
+    def present(self, primary):
+        with self.connect(primary).cursor() as cursor:
+            cursor.execute("SELECT record FROM aeterna_dr.switchover_test")
+            return {row[0] for row in cursor.fetchall()}
+
+
 class AllNodesWriter:
-    """Writes numbered records to every node of one store until stopped; remembers what was acknowledged."""
+    """Writes numbered records to every node until it is left; remembers what was acknowledged, and when."""
 
     def __init__(self, nodes, write):
         self.acknowledged = {}
-        self.times = []
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(node, write), daemon=True) for node in nodes]
 
@@ -32,7 +93,7 @@ class AllNodesWriter:
         time.sleep(2)
         self.stopping.set()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(30)
 
     def run(self, node, write):
         state = {}
@@ -41,89 +102,36 @@ class AllNodesWriter:
             number += 1
             record = f"{node['name']}-{number}"
             if write(node, state, record):
-                now = time.monotonic()
-                self.acknowledged[record] = now
-                self.times.append(now)
+                self.acknowledged[record] = time.monotonic()
 
     def longest_outage(self):
-        times = sorted(self.times)
+        times = sorted(self.acknowledged.values())
         return max(after - before for before, after in zip(times, times[1:]))
 
 
 class SwitchoverTest(unittest.TestCase):
+    def switch(self, lab, store, records, *options):
+        before = lab.status()["stores"][store]["primary"]
+        with AllNodesWriter(records.nodes, records.write) as writer:
+            done = lab.cli("switchover", store, *options, "--yes", timeout=200)
+        self.assertEqual(done.code, 0, done)
+        after = lab.status()["stores"][store]["primary"]
+        self.assertNotEqual(after, before)
+        print(f"     {store}: {before} to {after}, outage {writer.longest_outage():.3f} s", flush=True)
+        self.assertGreater(len(writer.acknowledged), 100)
+        self.assertEqual(sorted(set(writer.acknowledged) - records.present(after)), [])
+        return after
+
     def test_redis_switchover_loses_nothing(self):
         lab = shared_lab()
-        status = lab.lab_status()
-        password = status["credentials"]["redis"]["password"]
-        nodes = [node for node in status["nodes"] if node["kind"] == "redis"]
-        run = f"switchover-test-{time.time()}"
-
-        def connect(node):
-            host, port = host_port(node["address"])
-            return redis.Redis(host=host, port=port, password=password, socket_timeout=20, socket_connect_timeout=1)
-
-        def write(node, state, record):
-            client = state.setdefault("client", connect(node))
-            try:
-                return client.hset(run, record, 1) == 1
-            except redis.exceptions.RedisError:
-                return False
-
-        before = lab.status()["stores"]["redis"]["primary"]
-        with AllNodesWriter(nodes, write) as writer:
-            done = lab.cli("switchover", "redis", "--yes", timeout=120)
-        self.assertEqual(done.code, 0, done)
-        after = lab.status()["stores"]["redis"]["primary"]
-        self.assertNotEqual(after, before)
-        master = connect(next(node for node in nodes if node["name"] == after))
-        present = {key.decode() for key in master.hkeys(run)}
-        print(f"     redis: {before} → {after}, outage {writer.longest_outage():.3f} s", flush=True)
-        self.assertGreater(len(writer.acknowledged), 100)
-        self.assertEqual(sorted(set(writer.acknowledged) - present), [])
-        master.delete(run)
+        self.switch(lab, "redis", RedisRecords(lab))
 
     def test_postgres_switchover_loses_nothing_and_goes_to_the_candidate(self):
         lab = shared_lab()
-        status = lab.lab_status()
-        credentials = status["credentials"]["postgres"]
-        nodes = [node for node in status["nodes"] if node["kind"] == "postgres"]
-
-        def connect(node):
-            host, port = host_port(node["address"])
-            connection = psycopg2.connect(host=host, port=port, user=credentials["user"], connect_timeout=2,
-                                          password=credentials["password"], dbname=credentials["database"])
-            connection.autocommit = True
-            return connection
-
-        def write(node, state, record):
-            try:
-                if "connection" not in state:
-                    state["connection"] = connect(node)
-                with state["connection"].cursor() as cursor:
-                    cursor.execute("INSERT INTO aeterna_dr.switchover_test VALUES (%s)", (record,))
-                return True
-            except psycopg2.errors.ReadOnlySqlTransaction:
-                return False
-            except psycopg2.Error:
-                state.pop("connection", None)
-                return False
-
         before = lab.status()["stores"]["postgres"]["primary"]
-        primary = connect(next(node for node in nodes if node["name"] == before))
-        with primary.cursor() as cursor:
-            cursor.execute("DROP TABLE IF EXISTS aeterna_dr.switchover_test")
-            cursor.execute("CREATE TABLE aeterna_dr.switchover_test(record text)")
-        candidate = next(node["name"] for node in nodes if node["name"] != before)
-        with AllNodesWriter(nodes, write) as writer:
-            done = lab.cli("switchover", "postgres", "--candidate", candidate, "--yes", timeout=200)
-        self.assertEqual(done.code, 0, done)
-        self.assertEqual(lab.status()["stores"]["postgres"]["primary"], candidate)
-        with connect(next(node for node in nodes if node["name"] == candidate)).cursor() as cursor:
-            cursor.execute("SELECT record FROM aeterna_dr.switchover_test")
-            present = {row[0] for row in cursor.fetchall()}
-        print(f"     postgres: {before} → {candidate}, outage {writer.longest_outage():.3f} s", flush=True)
-        self.assertGreater(len(writer.acknowledged), 100)
-        self.assertEqual(sorted(set(writer.acknowledged) - present), [])
+        records = PostgresRecords(lab)
+        candidate = next(node["name"] for node in records.nodes if node["name"] != before)
+        self.assertEqual(self.switch(lab, "postgres", records, "--candidate", candidate), candidate)
 
     def test_without_approval_or_terminal_the_plan_is_shown_and_nothing_is_done(self):
         lab = shared_lab()
@@ -131,10 +139,8 @@ class SwitchoverTest(unittest.TestCase):
         with open(lab.stack) as file:
             text = file.read()
         without = lab.stack.replace("stack.yaml", "stack-without-approvals.yaml")
-        import re
         with open(without, "w") as file:
             file.write(re.sub(r"approvals: \[[^\]]*\]", "approvals: []", text))
-        from support import run
         done = run("--stack", without, "switchover", "redis", timeout=60)
         self.assertEqual(done.code, 7, done)
         self.assertEqual(lab.status()["stores"]["redis"]["primary"], before)

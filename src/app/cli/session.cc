@@ -41,7 +41,7 @@ std::string error_text(const Error& error) {
     return text;
 }
 
-std::string journal_path(const config::Stack& stack) { return stack.state_directory + "/journal.sqlite"; }
+std::string journal_path(const config::Stack& stack) { return engine::journal_file(stack.state_directory); }
 
 std::string serve_url(const config::Stack& stack) {
     if (!stack.serve_listen) return "";

@@ -99,6 +99,11 @@ class Journal {
 // with kConfiguration.
 [[nodiscard]] Result<std::unique_ptr<Journal>> open_sqlite_journal(const std::string& path);
 
+// The journal of a stack lies in its state directory.
+[[nodiscard]] inline std::string journal_file(const std::string& state_directory) {
+    return state_directory + "/journal.sqlite";
+}
+
 // "<prefix>-20261123T101500Z-3f2a".
 [[nodiscard]] std::string make_record_id(std::string_view prefix, WallTime now, std::uint64_t random);
 

@@ -97,8 +97,8 @@ TEST(FormatDuration, PicksTheUnitThatReadsBest) {
     const std::pair<Duration, const char*> cases[] = {
         {0ns, "0 us"}, {999us, "999 us"}, {999900ns, "1 ms"}, {1ms, "1 ms"}, {350ms, "350 ms"},
         {999ms, "999 ms"}, {999900us, "1.0 s"}, {1s, "1.0 s"}, {1234ms, "1.2 s"}, {59900ms, "59.9 s"},
-        {59960ms, "1 min 0 s"}, {250s, "4 min 10 s"}, {3599600ms, "1 h 0 min"}, {1h + 59s, "1 h 0 min"},
-        {6h + 5min, "6 h 5 min"}, {24h, "1 d 0 h"}, {170h, "7 d 2 h"}, {-1500ms, "-1.5 s"}, {-90s, "-1 min 30 s"},
+        {59960ms, "1 min"}, {250s, "4 min 10 s"}, {3599600ms, "1 h"}, {1h + 59s, "1 h"},
+        {6h + 5min, "6 h 5 min"}, {24h, "1 d"}, {170h, "7 d 2 h"}, {-1500ms, "-1.5 s"}, {-90s, "-1 min 30 s"},
     };
     for (const auto& [duration, text] : cases) EXPECT_EQ(format_duration(duration), text);
 }

@@ -60,11 +60,11 @@ TEST(ScorecardText, ShowsARealisticDrill) {
     const std::string text = scorecard_text(to_json(card), "lab", false);
     expect_narrow(text);
     EXPECT_EQ(text.rfind("PASS  drill q1: primary failover by kill\n", 0), 0U) << text;
-    EXPECT_EQ(row(text, "NO WRITES FOR", "postgres"), (Cells{"23.6 s", "25.3 s", "5 min 0 s", "3.1 s"}));
-    EXPECT_EQ(row(text, "NO WRITES FOR", "qdrant STAND-IN"), (Cells{"12 ms", "15 ms", "10 min 0 s", "no fault"}));
-    EXPECT_EQ(row(text, "NO WRITES FOR", "overall"), (Cells{"30.6 s", "15 min 0 s"}));
-    EXPECT_EQ(row(text, "WRITES LOST", "postgres"), (Cells{"5231", "0", "0", "0 s", "5 min 0 s", "met"}));
-    EXPECT_EQ(row(text, "WRITES LOST", "redis"), (Cells{"5231", "12", "4", "210 ms", "5 min 0 s", "met"}));
+    EXPECT_EQ(row(text, "NO WRITES FOR", "postgres"), (Cells{"23.6 s", "25.3 s", "5 min", "3.1 s"}));
+    EXPECT_EQ(row(text, "NO WRITES FOR", "qdrant STAND-IN"), (Cells{"12 ms", "15 ms", "10 min", "no fault"}));
+    EXPECT_EQ(row(text, "NO WRITES FOR", "overall"), (Cells{"30.6 s", "15 min"}));
+    EXPECT_EQ(row(text, "WRITES LOST", "postgres"), (Cells{"5231", "0", "0", "0 s", "5 min", "met"}));
+    EXPECT_EQ(row(text, "WRITES LOST", "redis"), (Cells{"5231", "12", "4", "210 ms", "5 min", "met"}));
     EXPECT_EQ(row(text, "SECONDS AFTER FAULT", "promoted"), (Cells{"23.40", "30.10"}));
     EXPECT_EQ(row(text, "SECONDS AFTER FAULT", "redundancy restored"), (Cells{"44.20", "44.20"}));
     for (const char* part : {"stack     lab\n", "run       q1-20261123T101459Z-3f2a\n", "2026-11-23T10:14:50.123Z",
@@ -91,9 +91,9 @@ TEST(ScorecardText, SaysUnknownWhereNothingWasMeasured) {
     const std::string text = scorecard_text(to_json(card), "lab", false);
     expect_narrow(text);
     EXPECT_EQ(text.rfind("UNKNOWN  drill", 0), 0U);
-    EXPECT_EQ(row(text, "NO WRITES FOR", "postgres"), (Cells{"unknown", "unknown", "5 min 0 s", "unknown"}));
+    EXPECT_EQ(row(text, "NO WRITES FOR", "postgres"), (Cells{"unknown", "unknown", "5 min", "unknown"}));
     EXPECT_EQ(row(text, "WRITES LOST", "postgres"),
-              (Cells{"unknown", "unknown", "unknown", "unknown", "5 min 0 s", "UNKNOWN"}));
+              (Cells{"unknown", "unknown", "unknown", "unknown", "5 min", "UNKNOWN"}));
     EXPECT_NE(text.find("who is primary now is unknown"), std::string::npos);
     EXPECT_NE(text.find("tried for two minutes"), std::string::npos) << "the end of a note must not be cut";
     EXPECT_NE(text.find("`aeterna-dr drill heal`"), std::string::npos);
