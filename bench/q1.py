@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""Measures drill Q1 again and again, beside an observer that shares no code with it.
+
+    bench/q1.py [--sync] [--fault kill|pause] [--runs N]
+
+Each run is appended with its commit to bench/results/q1.jsonl; a series that was interrupted is continued: runs of
+the same mode and fault that are there count. Prints the summary of the series. Needs the release build.
+"""
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "live"))
+from support import Lab  # noqa: E402
+
+RESULTS = ROOT / "bench" / "results" / "q1.jsonl"
+
+
+def records(mode, fault):
+    if not RESULTS.exists():
+        return []
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return [line for line in lines if line["mode"] == mode and line["fault"] == fault]
+
+
+def measure(lab, fault):
+    with tempfile.TemporaryDirectory() as directory:
+        status, output = os.path.join(directory, "lab.json"), os.path.join(directory, "observed.json")
+        Path(status).write_text(json.dumps(lab.lab_status()))
+        observer = subprocess.Popen(["/usr/bin/python3", ROOT / "tests" / "live" / "observer.py", status, output],
+                                    stdout=subprocess.PIPE, text=True)
+        observer.stdout.readline()
+        done = lab.cli("--json", "drill", "run", "q1", "--fault", fault, "--yes", timeout=1200)
+        observer.send_signal(signal.SIGTERM)
+        observer.wait(60)
+        observed = json.loads(Path(output).read_text())
+    if done.code not in (0, 4, 6):
+        raise SystemExit(f"the drill could not be measured: {done}")
+    return done, observed
+
+
+def append(mode, fault, done, observed):
+    card = done.json()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    keep = ("rto_seconds", "client_rto_seconds", "detect_seconds", "rpo_seconds", "acknowledged", "lost",
+            "lost_before_fault", "lost_after_fault", "unknown", "met", "server")
+    record = {"commit": commit.strip(), "at": card["started_at"], "mode": mode, "fault": fault, "seed": card["seed"],
+              "verdict": card["verdict"],
+              "stores": {name: {key: store[key] for key in keep} for name, store in card["stores"].items()},
+              "observed": {store: figures["outage_seconds"] for store, figures in observed.items()}}
+    with open(RESULTS, "a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def column(values):
+    values = [value for value in values if value is not None]
+    if not values:
+        return f"{'-':>20}"
+    return f"{statistics.median(values):9.2f} {max(values):9.2f} "
+
+
+def summarise(mode, fault):
+    runs = records(mode, fault)
+    print(f"{mode}, {fault}: n {len(runs)}, passed {sum(run['verdict'] == 'pass' for run in runs)}")
+    print(f"{'median, max':<12}{'RTO nodes':>20}{'RTO client':>20}{'detected':>20}{'lost':>20}{'|observer - RTO|':>20}")
+    for store in ("postgres", "redis"):
+        scores = [run["stores"][store] for run in runs]
+        differences = [abs(run["observed"][store] - run["stores"][store]["rto_seconds"]) for run in runs
+                       if run["observed"][store] is not None and run["stores"][store]["rto_seconds"] is not None]
+        print(f"{store:<12}" + "".join(column([score[key] for score in scores]) for key in
+                                       ("rto_seconds", "client_rto_seconds", "detect_seconds", "lost")) +
+              column(differences))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sync", action="store_true")
+    parser.add_argument("--fault", choices=("kill", "pause"), default="kill")
+    parser.add_argument("--runs", type=int, default=10)
+    options = parser.parse_args()
+    mode = "synchronous" if options.sync else "asynchronous"
+    missing = options.runs - len(records(mode, options.fault))
+    if missing > 0:
+        lab = Lab(*(["--sync"] if options.sync else []))
+        lab.up()
+        lab.await_healthy()
+        for number in range(missing):
+            append(mode, options.fault, *measure(lab, options.fault))
+            print(f"run {number + 1} of {missing} done", flush=True)
+            lab.await_healthy(300)
+        lab.remove()
+    summarise(mode, options.fault)
+
+
+main()
