@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "live"))
 from support import Lab  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "q1.jsonl"
+RESULTS.parent.mkdir(exist_ok=True)
 
 
 def records(mode, fault):

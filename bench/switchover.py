@@ -20,6 +20,7 @@ from support import Lab  # noqa: E402
 from test_switchover import AllNodesWriter, PostgresRecords, RedisRecords  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "switchover.jsonl"
+RESULTS.parent.mkdir(exist_ok=True)
 
 
 def main():

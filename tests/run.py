@@ -10,6 +10,7 @@ tests/allowed_skips.txt; with CI=true an unlisted one is a failure.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,14 +42,20 @@ class Tally:
 
 
 def run_unit(names, tally):
-    programs = sorted(p for p in PROGRAMS.glob("*_test") if os.access(p, os.X_OK))
+    # What is configured now, not what was ever built.
+    known = subprocess.run(["ctest", "--show-only=json-v1"], cwd=PROGRAMS.parent, capture_output=True, text=True)
+    programs = sorted(Path(test["command"][0]) for test in json.loads(known.stdout)["tests"])
     for program in programs:
         if names and not any(name in program.name for name in names):
             continue
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             begin = time.monotonic()
-            done = subprocess.run([program, f"--gtest_output=json:{report.name}"], capture_output=True, text=True,
-                                  stdin=subprocess.DEVNULL, timeout=600, cwd=ROOT)
+            try:
+                done = subprocess.run([program, f"--gtest_output=json:{report.name}"], capture_output=True, text=True,
+                                      stdin=subprocess.DEVNULL, timeout=600, cwd=ROOT)
+            except subprocess.TimeoutExpired:
+                tally.failed.append(f"{program.name} (did not end within 600 s)")
+                continue
             try:
                 result = json.loads(Path(report.name).read_text())
             except ValueError:
@@ -101,6 +108,11 @@ class LiveResult(unittest.TextTestResult):
         super().addError(test, err)
         self.tally.failed.append(test.id())
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.tally.failed.append(subtest.id())
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.tally.skipped.append((test.id(), reason))
@@ -113,10 +125,15 @@ def run_live(names, tally):
         if names and not any(name in file.name for name in names):
             continue
         suite = unittest.defaultTestLoader.loadTestsFromName(file.stem)
-        unittest.TextTestRunner(stream=sys.stdout, verbosity=0, resultclass=LiveResult).run(suite)
+        before = len(tally.failed)
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=0, resultclass=LiveResult).run(suite)
+        if not result.wasSuccessful() and len(tally.failed) == before:
+            tally.failed.append(file.name)
 
 
 def main():
+    # Ends through Python, so that labs are taken down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unit", action="store_true", help="only the unit tests")
     parser.add_argument("--live", action="store_true", help="only the live tests")

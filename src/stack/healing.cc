@@ -22,13 +22,19 @@ Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& jou
     AETERNA_ASSIGN(auto faults, journal.unhealed_faults());
     engine::FaultInjector injector(stack, journal, env);
     std::size_t healed = 0;
+    std::optional<Error> first_error;
     for (engine::FaultRecord& fault : faults) {
         progress(fmt::format("healing the {} of {} (drill {})", fault.kind, fault.store, fault.drill_id));
-        AETERNA_TRY(injector.heal(fault, context));
-        ++healed;
-        AETERNA_TRY(journal.append_event({env.clock.wall_now(), fault.store, "fault.healed",
-                                          find_string(fault.inverse, "primary").value_or(""), fault.kind}));
+        Status done = injector.heal(fault, context);
+        if (done) {
+            ++healed;
+            done = journal.append_event({env.clock.wall_now(), fault.store, "fault.healed",
+                                         find_string(fault.inverse, "primary").value_or(""), fault.kind});
+        }
+        // One that cannot be healed must not keep the others broken.
+        if (!done && !first_error) first_error = done.error();
     }
+    if (first_error) return *first_error;
     return healed;
 }
 

@@ -15,7 +15,7 @@ namespace aeterna::stack {
 // kLocked while a drill runs.
 [[nodiscard]] Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack, const env::Env& env);
 
-// The number of faults healed. Stops at the first that cannot be; the rest stays in the journal.
+// The number of faults healed. Tries all of them; the first error is returned and what it concerns stays in the journal.
 // The caller holds the drill lock.
 [[nodiscard]] Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& journal,
                                               const std::function<void(const std::string&)>& progress,

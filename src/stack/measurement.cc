@@ -123,7 +123,9 @@ void Measurement::add_phases(engine::StoreScore& score, const engine::LedgerCont
     if (!faulted_) return;
     add("injected", 0);
     const auto failure = engine::find_first_failure(ledger, fault_at_, primary_);
+    score.interrupted = failure.has_value();
     if (failure) add("first_failure", since_fault(*failure));
+    else score.notes.emplace_back("no write failed after the fault: it may have hit the wrong processes");
     if (const auto detected = detected_at(journal, score.store, fault_wall_)) {
         score.detect_seconds = to_seconds(*detected - fault_wall_);
         add("detected", *score.detect_seconds);

@@ -48,6 +48,7 @@ PrimaryFailoverDrill::PrimaryFailoverDrill(const config::Stack& stack, engine::J
 Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<engine::DrillStore>> stores,
                                                     const PrimaryFailoverOptions& options,
                                                     const env::Context& context) {
+    AETERNA_TRY(require_time(stores, options, context));
     AETERNA_TRY(require_healthy(context));
     engine::DrillRecord record;
     record.id = engine::make_record_id("q1", env_.clock.wall_now(), env_.random.next());
@@ -96,15 +97,16 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
         if (measurement->is_faulted()) card.injected_at = std::min(card.injected_at, measurement->fault_wall());
     }
     if (const Status waited = await_stable(measurements, context); !waited) return abort(waited.error());
-    if (const Status healed = heal(context); !healed) return abort(healed.error());
+    // Healing and scoring have time of their own: what was measured must not be lost to a late deadline.
+    if (const Status healed = heal({env_.clock.now() + 2min, {}, record.id}); !healed) return abort(healed.error());
     card.healed = true;
     await_redundancy(measurements, options.redundancy_wait, context);
     for (const auto& measurement : measurements) measurement->stop();
     if (const Status kept = check_ledgers(measurements); !kept) return abort(kept.error());
 
     progress_("reading everything back");
-    const env::Context score_context{env_.clock.now() + 2min, context.stop, record.id};
     for (const auto& measurement : measurements) {
+        const env::Context score_context{env_.clock.now() + 2min, {}, record.id};
         card.stores.push_back(measurement->score(journal_, score_context));
         measurement->clean_up(score_context);
     }
@@ -113,6 +115,16 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
     record.scorecard = to_json(card);
     AETERNA_TRY(journal_.put_drill(record));
     return card;
+}
+
+Status PrimaryFailoverDrill::require_time(const std::vector<std::unique_ptr<engine::DrillStore>>& stores,
+                                          const PrimaryFailoverOptions& options, const env::Context& context) {
+    Duration needed = options.warm_up + options.spread;
+    for (const auto& store : stores) needed = std::max(needed, options.warm_up + options.spread + store->objectives().rto);
+    if (env_.clock.remaining(context) >= needed) return {};
+    return make_error(ErrorCode::kGuardRefused,
+                      fmt::format("the deadline is too near: the drill may need {}", format_duration(needed)),
+                      "Give it more time, or leave --timeout out.");
 }
 
 Status PrimaryFailoverDrill::require_healthy(const env::Context& context) {
@@ -125,6 +137,9 @@ Status PrimaryFailoverDrill::require_healthy(const env::Context& context) {
     const MonoTime limit = env_.clock.now() + 60s;
     while (true) {
         const auto status = status_(env_.clock.within(5s, context));
+        if (context.stop.stop_requested()) {
+            return make_error(ErrorCode::kCancelled, "the drill was stopped before it began");
+        }
         if (!status) {
             return make_error(ErrorCode::kGuardRefused,
                               "serve does not answer, and a drill has no detectors of its own",
@@ -268,7 +283,7 @@ void PrimaryFailoverDrill::await_redundancy(Measurements& measurements, Duration
         }
     }
     for (std::size_t i = 0; i < measurements.size(); ++i) {
-        if (since[i]) measurements[i]->mark_redundant(*since[i]);
+        if (since[i] && env_.clock.now() - *since[i] >= 3s) measurements[i]->mark_redundant(*since[i]);
     }
 }
 

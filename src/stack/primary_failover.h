@@ -43,6 +43,9 @@ class PrimaryFailoverDrill {
 
   private:
     using Measurements = std::vector<std::unique_ptr<Measurement>>;
+    // A drill that is cut off in the middle has broken things and measured nothing.
+    Status require_time(const std::vector<std::unique_ptr<engine::DrillStore>>& stores,
+                        const PrimaryFailoverOptions& options, const env::Context& context);
     Status require_healthy(const env::Context& context);
     // What was prepared before a failure is in `measurements` too: it has to be cleaned up.
     Status prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores, const std::string& drill_id,

@@ -88,6 +88,8 @@ def processes_of(directory):
 
 
 class Lab:
+    broken = False
+
     def __init__(self, *options, prefix=()):
         self.base = tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp")
         os.chmod(self.base, 0o755)
@@ -105,10 +107,12 @@ class Lab:
         return run("lab", "down", "--dir", self.directory, timeout=120, prefix=self.prefix)
 
     def remove(self):
-        if os.path.isdir(self.base):
-            if os.path.isdir(self.directory):
-                self.down()
-            shutil.rmtree(self.base, ignore_errors=True)
+        if os.path.isdir(self.directory):
+            done = run("lab", "down", "--purge", "--dir", self.directory, timeout=120, prefix=self.prefix)
+            if done.code != 0:
+                print(f"left behind: {self.directory}: {done}")
+                return
+        shutil.rmtree(self.base, ignore_errors=True)
 
     @property
     def stack(self):
@@ -141,6 +145,12 @@ def shared_lab():
     global _shared
     if _shared is None:
         _shared = Lab()
-        _shared.up()
+        try:
+            _shared.up()
+        except BaseException:
+            _shared.broken = True
+            raise
+    if _shared.broken:
+        raise AssertionError("the shared lab did not come up")
     _shared.await_healthy()
     return _shared

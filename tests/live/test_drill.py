@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
@@ -62,24 +61,30 @@ class DrillTest(unittest.TestCase):
         succeeded = {execution["store"] for execution in executions if execution["state"] == "succeeded"}
         self.assertLessEqual({"postgres", "redis"}, succeeded)
 
-    def test_a_killed_drill_is_healed_by_drill_heal(self):
+    def states(self, lab):
+        """The process states (proc(5)) of all servers: T is stopped."""
+        found = set()
+        for node in lab.lab_status()["nodes"]:
+            try:
+                found.add(Path(f"/proc/{node['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0])
+            except OSError:
+                pass
+        return found
+
+    def test_a_killed_drill_is_healed(self):
         lab = shared_lab()
         drill = subprocess.Popen([PROGRAM, "--stack", lab.stack, "drill", "run", "q1", "--fault", "pause", "--yes"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(drill.kill)
-        for line in drill.stderr:
-            if line.startswith("injecting") or "injecting:" in line:
-                break
-        master = lab.status()["stores"]["redis"]["primary"]
-        time.sleep(1)  # the fault is journaled and on its way in; whichever half is done has to be healed
+        self.assertTrue(any("injecting:" in line for line in drill.stderr), "the drill ended before its fault")
+        wait_until("something stopped", lambda: "T" in self.states(lab), 10)
         drill.send_signal(signal.SIGKILL)
         drill.wait()
         drill.stderr.close()
+        # `serve` may be quicker than we are: then there is nothing left to heal, and it has to be healed all the same.
         done = lab.cli("drill", "heal", timeout=200)
-        self.assertIn(done.code, (0,), done)
-        states = {Path(f"/proc/{node['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0]
-                  for node in lab.lab_status()["nodes"] if node["pid"]}
-        self.assertNotIn("T", states, f"something is still stopped (the master was {master})")
+        self.assertIn(done.code, (0, 11), done)
+        wait_until("everything running again", lambda: "T" not in self.states(lab), 60)
         lab.await_healthy(240)
 
     def test_only_one_drill_at_a_time(self):

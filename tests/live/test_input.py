@@ -116,6 +116,7 @@ class BadInputTest(unittest.TestCase):
         finally:
             os.kill(pid, signal.SIGCONT)
         print(f"     status: {healthy:.2f} s healthy, {paused:.2f} s with {replica} paused", flush=True)
+        # Far from the bars (1 s and 3 s, measured in docs/measurements.md): this only catches a hang.
         self.assertLess(paused, 20)
         lab.await_healthy(60)
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "engine/runbook/execution_run.h"
+
 namespace aeterna::app {
 namespace {
 
@@ -123,7 +125,7 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes) 
         return make_error(ErrorCode::kNotFound, fmt::format("there is no execution '{}'", id),
                           "List them with 'aeterna-dr execution list'.");
     }
-    if (found->ended_at) {
+    if (!engine::is_resumable(*found)) {
         return make_error(ErrorCode::kUsage,
                           fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
                           "Start a new one.");

@@ -104,8 +104,16 @@ Result<engine::Scorecard> run_once(Session& session, const OpenStack& open, engi
     run.fault = options.fault == "pause" ? engine::FaultKind::kPause : engine::FaultKind::kKill;
     run.seed = seed;
     AETERNA_ASSIGN(auto card, drill.run(drill_stores(open), run, session.context(30min)));
-    AETERNA_TRY(write_post_mortem(card, open.stack, journal, session.env()));
+    if (const Status written = write_post_mortem(card, open.stack, journal, session.env()); !written) {
+        session.progress(fmt::format("the post-mortem could not be written: {}", written.error().to_string()));
+    }
     return card;
+}
+
+void show(Session& session, const std::string& stack, const std::vector<engine::Scorecard>& cards) {
+    const Json document = engine::to_json(cards);
+    if (session.options.json) session.print_json(document);
+    else session.print(report::scorecard_text(document, stack, session.color()));
 }
 
 Result<int> run_drill(Session& session, const DrillOptions& options) {
@@ -126,8 +134,13 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
     std::vector<engine::Scorecard> cards;
     for (std::uint64_t i = 0; i < options.repeat; ++i) {
         if (options.repeat > 1) session.progress(fmt::format("run {} of {}", i + 1, options.repeat));
-        AETERNA_ASSIGN(auto card, run_once(session, *open, *journal, options, first_seed + i));
-        cards.push_back(std::move(card));
+        auto card = run_once(session, *open, *journal, options, first_seed + i);
+        if (!card) {
+            // What was measured before is shown; the run that could not be measured decides the exit code.
+            if (!cards.empty()) show(session, open->stack.name, cards);
+            return wrap_error(card.error(), fmt::format("run {} of {} was not measured", i + 1, options.repeat));
+        }
+        cards.push_back(std::move(*card));
         if (options.repeat > 1 && !session.options.json) {
             const engine::Scorecard& last = cards.back();
             session.progress(fmt::format("{}: overall RTO {}", engine::verdict_name(last.verdict()),
@@ -136,9 +149,7 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
                                              : "unknown"));
         }
     }
-    const Json document = engine::to_json(cards);
-    if (session.options.json) session.print_json(document);
-    else session.print(report::scorecard_text(document, open->stack.name, session.color()));
+    show(session, open->stack.name, cards);
     return exit_code_of(cards);
 }
 

@@ -43,7 +43,7 @@ Result<engine::StackStatus> Look::ask_serve(const env::Context& context) const {
 }
 
 engine::StackStatus Look::probe(const env::Context& context) {
-    if (!watcher_) watcher_ = std::make_unique<Watcher>(open_, env_);
+    if (!watcher_) watcher_ = std::make_unique<Watcher>(open_, env_, engine::IsolationSettings{.rounds = 1});
     watcher_->observe_once(kProbeLimit, context);
     engine::StackStatus status = watcher_->judge().status;
     status.watcher = "direct";

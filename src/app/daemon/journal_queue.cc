@@ -35,11 +35,16 @@ void JournalQueue::put(const engine::StoreEvent& event) {
 }
 
 void JournalQueue::push(Work work) {
+    bool is_overflowing = false;
     {
         const std::lock_guard lock(mutex_);
-        if (work_.size() >= kMostWaiting) work_.pop_front();
+        if (work_.size() >= kMostWaiting) {
+            work_.pop_front();
+            is_overflowing = true;
+        }
         work_.push_back(std::move(work));
     }
+    if (is_overflowing) env_.log.error("journal.record_dropped");
     signal_->notify();
 }
 
@@ -54,6 +59,10 @@ void JournalQueue::drain() {
         }
         if (const Status status = work(journal_); !status) {
             env_.log.error("journal.write_failed", {{"error", status.error().to_string()}});
+            // In order and not lost: it is tried again with the next record, or in 5 s.
+            const std::lock_guard lock(mutex_);
+            work_.push_front(std::move(work));
+            return;
         }
     }
 }

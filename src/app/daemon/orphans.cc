@@ -15,7 +15,12 @@ void heal_once(const config::Stack& stack, engine::Journal& journal, const env::
     if (!faults || faults->empty()) return;
     // Taken only when there is something to heal: a drill must not find it held.
     const auto lock = stack::lock_drills(stack, env);
-    if (!lock) return;
+    if (!lock) {
+        if (lock.error().code != ErrorCode::kLocked) {
+            env.log.error("fault.heal_failed", {{"error", lock.error().to_string()}});
+        }
+        return;
+    }
     const auto healed = stack::heal_faults(
         stack, journal, [&](const std::string& line) { env.log.warning("fault.orphan", {{"what", line}}); }, env,
         {env.clock.now() + std::chrono::minutes(3), stop, "orphans"});

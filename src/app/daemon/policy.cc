@@ -60,7 +60,9 @@ void Policy::take_over() {
     }
     std::vector<const engine::ExecutionRecord*> unfinished;  // resumed once all is noted: they run at once
     for (const engine::ExecutionRecord& execution : *executions) {
-        const bool is_ours = execution.trigger.rfind(kTrigger, 0) == 0;
+        // One that our own shutdown cut off has handled nothing: its incident, if still open, begins anew.
+        const bool was_cancelled = execution.error && execution.error->code == ErrorCode::kCancelled;
+        const bool is_ours = execution.trigger.rfind(kTrigger, 0) == 0 && !was_cancelled;
         const bool has_slot = slots_.count(execution.store) != 0;
         if (is_ours) handled_.insert(execution.trigger.substr(kTrigger.size()));
         if (is_ours && has_slot && execution.ended_at) {
@@ -77,18 +79,55 @@ void Policy::take_over() {
                                                         {"trigger", execution.trigger}});
         if (is_ours && has_slot) unfinished.push_back(&execution);
     }
-    for (const engine::ExecutionRecord* execution : unfinished) resume(*execution);
+    const std::lock_guard lock(mutex_);
+    for (const engine::ExecutionRecord* execution : unfinished) pending_.push_back(*execution);
+}
+
+void Policy::resume_pending() {
+    std::vector<engine::ExecutionRecord> ready;
+    {
+        const std::lock_guard lock(mutex_);
+        std::set<std::string> taken;  // one per store at a time
+        const auto is_ready = [&](const engine::ExecutionRecord& execution) {
+            const Slot& slot = slots_[execution.store];
+            return !slot.busy && env_.clock.now() >= slot.retry_at && taken.insert(execution.store).second;
+        };
+        for (auto it = pending_.begin(); it != pending_.end();) {
+            if (!is_ready(*it)) {
+                ++it;
+                continue;
+            }
+            ready.push_back(std::move(*it));
+            it = pending_.erase(it);
+        }
+    }
+    for (const engine::ExecutionRecord& execution : ready) {
+        const config::StoreSection* section = open_.stack.find_store(execution.store);
+        if (section != nullptr && section->is_approved(execution.runbook)) {
+            resume(execution);
+        } else {
+            env_.log.warning("execution.awaits_approval", {{"execution", execution.id}, {"store", execution.store}});
+        }
+    }
 }
 
 void Policy::resume(const engine::ExecutionRecord& execution) {
     begin(execution, [this, execution](engine::Runner& runner, engine::Runbook& runbook,
                                        const engine::RunRequest& request, const env::Context& context) {
-        return runner.resume(execution, runbook, request, context);
+        auto resumed = runner.resume(execution, runbook, request, context);
+        const bool is_passing = !resumed && (resumed.error().code == ErrorCode::kLocked ||
+                                             resumed.error().code == ErrorCode::kUnavailable);
+        if (is_passing) {  // a dead serve's lock ends by itself, etcd comes back
+            const std::lock_guard lock(mutex_);
+            pending_.push_back(execution);
+        }
+        return resumed;
     });
 }
 
 void Policy::react(const std::vector<engine::IncidentSummary>& open_incidents,
                    const std::vector<engine::StoreStatus>& stores) {
+    resume_pending();
     for (const engine::IncidentSummary& incident : open_incidents) {
         const auto runbook = reaction_to(incident.detector);
         if (!runbook) continue;

@@ -59,6 +59,8 @@ class Policy {
     void finish(const std::string& store, const std::string& incident_id,
                 const Result<engine::ExecutionRecord>& result);
     void resume(const engine::ExecutionRecord& execution);
+    // Goes on with interrupted executions whose store's hands are free; what is locked by another waits.
+    void resume_pending();
     void note(const std::string& incident_id, const std::string& line);
 
     const OpenStack& open_;
@@ -69,6 +71,7 @@ class Policy {
     std::set<std::string> handled_;                          // incident ids
     std::map<std::string, std::vector<std::string>> notes_;  // by incident id
     std::map<std::string, Slot> slots_;                      // by store; never grows after the constructor
+    std::vector<engine::ExecutionRecord> pending_;           // found interrupted, not yet gone on with
 };
 
 // The node that an incident names as the dead primary: its subject, if that is a node; else nothing.

@@ -50,10 +50,12 @@ class Judge {
                           {{"store", event.store}, {"subject", event.subject}, {"detail", event.detail}});
             queue_.put(event);
         }
+        // Before everything was looked at once, nothing is over and nothing has begun; /status answers 503.
+        if (!watcher_.has_looked_everywhere()) return;
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
-        policy_.react(book_.open(), round.status.stores);
-        // Until then /status answers 503 and `status` looks by itself.
-        if (watcher_.has_looked_everywhere()) publish(std::move(round));
+        // Cut off or just woken up, we know too little to act.
+        if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores);
+        publish(std::move(round));
     }
 
     [[nodiscard]] env::ServerResponse handle(const env::ServerRequest& request) {

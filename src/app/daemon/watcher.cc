@@ -12,7 +12,8 @@ constexpr Duration kStagger = std::chrono::milliseconds(23);
 
 }  // namespace
 
-Watcher::Watcher(const OpenStack& open, const env::Env& env) : open_(open), env_(env) {
+Watcher::Watcher(const OpenStack& open, const env::Env& env, engine::IsolationSettings isolation)
+    : open_(open), env_(env), guard_(isolation) {
     for (const auto& store : open_.stores) {
         monitors_.push_back(store->make_monitor());
         for (engine::ProbeTask& task : monitors_.back()->probes()) {

@@ -18,7 +18,7 @@ namespace aeterna::app {
 class Watcher {
   public:
     // `open` and `env` must outlive it.
-    Watcher(const OpenStack& open, const env::Env& env);
+    Watcher(const OpenStack& open, const env::Env& env, engine::IsolationSettings isolation = {});
     ~Watcher();
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;

@@ -51,14 +51,14 @@ Result<std::unique_ptr<hosts::Executor>> executor_for(const config::Stack& stack
     return hosts::make_executor(*host, env);
 }
 
-// Every process of the nodes now, each once. Nodes that do not run are left out.
+// Every process of the nodes now, each once. A node that does not run is an error with `must_run`, else left out.
 Result<std::vector<env::ProcessId>> find_all(const config::Stack& stack, const std::vector<std::string>& nodes,
-                                             const env::Env& env, const env::Context& context) {
+                                             bool must_run, const env::Env& env, const env::Context& context) {
     std::vector<env::ProcessId> all;
     for (const std::string& node : nodes) {
         AETERNA_ASSIGN(const auto executor, executor_for(stack, node, env));
         const auto found = executor->find(node, context);
-        if (!found && found.error().code == ErrorCode::kNotFound) continue;
+        if (!found && found.error().code == ErrorCode::kNotFound && !must_run) continue;
         if (!found) return found.error();
         for (const env::ProcessId& id : found->processes) {
             if (std::find(all.begin(), all.end(), id) == all.end()) all.push_back(id);
@@ -75,11 +75,7 @@ FaultInjector::FaultInjector(const config::Stack& stack, Journal& journal, const
 Result<FaultRecord> FaultInjector::prepare(const std::string& drill_id, const std::string& store,
                                            FaultKind kind, const FaultTarget& target,
                                            const env::Context& context) {
-    AETERNA_ASSIGN(const auto processes, find_all(stack_, target.hit, env_, context));
-    if (processes.empty()) {
-        return make_error(ErrorCode::kNotFound, fmt::format("nothing of '{}' runs here", target.primary),
-                          "Check the pid files in the stack file's hosts.");
-    }
+    AETERNA_ASSIGN(const auto processes, find_all(stack_, target.hit, /*must_run=*/true, env_, context));
     FaultRecord fault;
     fault.id = make_record_id("fault", env_.clock.wall_now(), env_.random.next());
     fault.drill_id = drill_id;
@@ -105,7 +101,7 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     } else {
         AETERNA_TRY(executor->pause({hit.front(), processes}, context));
         while (env_.clock.remaining(context) > Duration::zero()) {
-            AETERNA_ASSIGN(const auto now_there, find_all(stack_, hit, env_, context));
+            AETERNA_ASSIGN(const auto now_there, find_all(stack_, hit, /*must_run=*/false, env_, context));
             std::vector<env::ProcessId> fresh;
             for (const env::ProcessId& id : now_there) {
                 if (std::find(processes.begin(), processes.end(), id) == processes.end()) fresh.push_back(id);
@@ -122,25 +118,37 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
 }
 
 Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {
-    if (fault.kind == "pause") {
-        std::vector<env::ProcessId> processes = processes_of(fault.inverse);
-        std::reverse(processes.begin(), processes.end());
-        for (const env::ProcessId& id : processes) {
-            // Gone is healed too: the start below brings the node back.
-            if (const Status resumed = env_.processes.signal(id, SIGCONT);
-                !resumed && resumed.error().code != ErrorCode::kNotFound) {
-                return wrap_error(resumed.error(), fmt::format("could not continue process {}", id.pid));
-            }
-        }
-    }
+    std::optional<Error> first_error;
+    const auto keep = [&](const Status& status, const std::string& what) {
+        if (!status && !first_error) first_error = wrap_error(status.error(), what);
+    };
+    if (fault.kind == "pause") keep(continue_stopped(fault, context), "could not continue what was stopped");
     for (const std::string& node : texts_of(fault.inverse, "start")) {
-        AETERNA_ASSIGN(const auto executor, executor_for(stack_, node, env_));
-        if (const Status started = executor->start(node, context); !started) {
-            return wrap_error(started.error(), fmt::format("could not start '{}'", node));
-        }
+        const auto executor = executor_for(stack_, node, env_);
+        keep(executor ? (*executor)->start(node, context) : Status(executor.error()),
+             fmt::format("could not start '{}'", node));
     }
+    if (first_error) return *first_error;
     fault.state = "healed";
     return journal_.put_fault(fault);
+}
+
+Status FaultInjector::continue_stopped(const FaultRecord& fault, const env::Context& context) {
+    std::optional<Error> first_error;
+    std::vector<env::ProcessId> processes = processes_of(fault.inverse);
+    // Also what was forked and stopped after the last entry in the journal, if its drill died just then.
+    const auto present = find_all(stack_, texts_of(fault.inverse, "hit"), /*must_run=*/false, env_, context);
+    if (present) processes.insert(processes.end(), present->begin(), present->end());
+    else first_error = present.error();
+    std::reverse(processes.begin(), processes.end());
+    for (const env::ProcessId& id : processes) {
+        const Status resumed = env_.processes.signal(id, SIGCONT);
+        // Gone is healed too: the start that follows brings the node back.
+        const bool is_fine = resumed || resumed.error().code == ErrorCode::kNotFound;
+        if (!is_fine && !first_error) first_error = resumed.error();
+    }
+    if (first_error) return *first_error;
+    return {};
 }
 
 }  // namespace aeterna::engine

@@ -28,6 +28,8 @@ class FaultInjector {
     Status heal(FaultRecord& fault, const env::Context& context);
 
   private:
+    Status continue_stopped(const FaultRecord& fault, const env::Context& context);
+
     const config::Stack& stack_;
     Journal& journal_;
     const env::Env& env_;

@@ -149,6 +149,8 @@ bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span) {
 
 std::optional<bool> StoreScore::met() const {
     if (!loss || loss->unexpected > 0 || loss->acknowledged == 0) return std::nullopt;
+    // A fault that nobody felt proves nothing.
+    if (faulted && !interrupted) return std::nullopt;
     // An outage that never ended is a miss, not an unknown.
     if (!rto_seconds || !client_rto_seconds) return false;
     return std::max(*rto_seconds, *client_rto_seconds) <= to_seconds(objectives.rto) &&

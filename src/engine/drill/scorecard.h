@@ -62,6 +62,7 @@ struct StoreScore {
     std::string store;
     std::string server = "real";
     bool faulted = false;
+    bool interrupted = true;  // some write failed after the fault; else the fault hit nothing that mattered
     WallTime injected_at{};   // this store's fault; every phase counts from here
     std::string primary;      // hit by the fault
     std::string new_primary;  // afterwards
