@@ -116,6 +116,7 @@ Result<UpResult> up(const UpOptions& given, const env::Env& env, const env::Cont
     AETERNA_ASSIGN(const auto lock, lock_lab(options.directory, env));
     UpResult result;
     AETERNA_ASSIGN(result.layout, load_or_choose_layout(options.directory, env, context));
+    AETERNA_TRY(Supervisor(result.layout, env).end_unrecorded(options.progress, context));
     const bool is_new = !result.layout.initialized && Supervisor(result.layout, env).processes().empty();
     AETERNA_TRY(settle_qdrant(result.layout, options.qdrant, is_new, env, result.notes));
     result.layout.synchronous = result.layout.synchronous || options.synchronous;

@@ -1,5 +1,6 @@
-// See place.h. Folders that root only reads belong to the servers' user; pid files, logs of spawned
-// servers and lab.json stay ours, because we signal and trust what they say.
+// See place.h. What the servers write belongs to their user, and root trusts nothing there: it
+// follows no links. Pid files, logs of spawned servers, secrets, programs and lab.json stay ours,
+// because we signal, run and trust what they say.
 #include "lab/place.h"
 
 #include <fmt/format.h>
@@ -15,6 +16,8 @@
 
 namespace aeterna::lab {
 namespace {
+
+constexpr std::size_t kProgramLimit = 1 << 30;
 
 // One file per lab of this user, named by its subnet: labs that are down keep theirs.
 std::string register_directory(const env::Env& env) {
@@ -36,6 +39,7 @@ Result<std::set<int>> taken_subnets(const std::string& directory, const env::Env
     return taken;
 }
 
+// Fails on a symbolic link: the servers' user may have put it there (change_mode follows none).
 Status make_folder(const std::string& path, int mode, const std::optional<env::Owner>& owner,
                    const env::Env& env) {
     AETERNA_TRY(env.files.make_directories(path, mode));
@@ -44,18 +48,46 @@ Status make_folder(const std::string& path, int mode, const std::optional<env::O
     return {};
 }
 
+Result<bool> can_execute(const env::User& user, const std::string& path, const env::Env& env,
+                         const env::Context& context) {
+    env::RunOptions options;
+    options.argv = {"/usr/bin/test", "-x", path};
+    options.user = user;
+    AETERNA_ASSIGN(const env::RunResult result, env.processes.run(options, context));
+    return result.exit_status == 0;
+}
+
 // Root's servers run as another user, who has to pass through every folder above.
 Status check_reachable(const Layout& layout, const env::User& user, const env::Env& env,
                        const env::Context& context) {
-    env::RunOptions options;
-    options.argv = {"/usr/bin/test", "-x", layout.path("data")};
-    options.user = user;
-    AETERNA_ASSIGN(const env::RunResult result, env.processes.run(options, context));
-    if (result.exit_status == 0) return {};
+    AETERNA_ASSIGN(const bool has_folder, can_execute(user, layout.path("data"), env, context));
+    if (!has_folder)
+        return make_error(ErrorCode::kConfiguration,
+                          fmt::format("user '{}' cannot reach '{}'", user.name, layout.directory),
+                          "As root the servers run as that user: give a --dir that it can reach, "
+                          "as the default one.");
+    const std::string program = layout.has_real_qdrant() ? layout.qdrant_program : own_copy(layout);
+    AETERNA_ASSIGN(const bool has_program, can_execute(user, program, env, context));
+    if (has_program) return {};
     return make_error(ErrorCode::kConfiguration,
-                      fmt::format("user '{}' cannot reach '{}'", user.name, layout.directory),
-                      "As root the servers run as that user: give a --dir that it can reach, as "
-                      "the default one.");
+                      fmt::format("user '{}' cannot execute '{}'", user.name, program),
+                      "As root the servers run as that user: put Qdrant (--qdrant, QDRANT_BIN) and "
+                      "the lab (--dir) where it may run programs.");
+}
+
+// Ourselves, with the group of the servers' user.
+std::optional<env::Owner> our_group(const std::optional<env::Owner>& owner, const env::Env& env) {
+    if (!owner) return std::nullopt;
+    return env::Owner{env.processes.effective_uid(), owner->gid};
+}
+
+// A running copy keeps its old file: the new one is renamed into place.
+Status copy_ourselves(const Layout& layout, const Programs& programs, const env::Env& env) {
+    AETERNA_TRY(make_folder(layout.path("bin"), 0755, std::nullopt, env));
+    AETERNA_ASSIGN(const std::string program, env.files.read(programs.self, kProgramLimit));
+    const auto present = env.files.read(own_copy(layout), kProgramLimit);
+    if (present && *present == program) return env.files.change_mode(own_copy(layout), 0755);
+    return env.files.write_durable(own_copy(layout), program, 0755);
 }
 
 Status make_folders(const Layout& layout, const std::optional<env::Owner>& owner,
@@ -65,7 +97,9 @@ Status make_folders(const Layout& layout, const std::optional<env::Owner>& owner
     // Patroni removes and renames its data directory.
     AETERNA_TRY(make_folder(layout.path("data"), 0755, owner, env));
     AETERNA_TRY(make_folder(layout.path("state"), 0700, std::nullopt, env));
-    AETERNA_TRY(make_folder(layout.path("secrets"), 0700, owner, env));
+    // The servers' user reads its secrets but plants nothing among them.
+    AETERNA_TRY(
+        make_folder(layout.path("secrets"), owner ? 0750 : 0700, our_group(owner, env), env));
     AETERNA_TRY(make_folder(layout.path("log/postgres"), 0755, owner, env));
     for (const Node& node : layout.nodes()) {
         if (node.kind == "serve") continue;
@@ -168,8 +202,9 @@ Result<Secrets> write_files(const Layout& layout, const Programs& programs, cons
     AETERNA_ASSIGN(const std::optional<env::User> user, find_server_user(env));
     const std::optional<env::Owner> owner = user ? std::optional(user->owner) : std::nullopt;
     AETERNA_TRY(make_folders(layout, owner, env));
+    if (user && !layout.has_real_qdrant()) AETERNA_TRY(copy_ourselves(layout, programs, env));
     if (user) AETERNA_TRY(check_reachable(layout, *user, env, context));
-    AETERNA_ASSIGN(Secrets secrets, Secrets::load_or_make(layout, env, owner));
+    AETERNA_ASSIGN(Secrets secrets, Secrets::load_or_make(layout, env, our_group(owner, env)));
     for (const Node& node : layout.nodes()) {
         const std::string text = config_text(layout, secrets, programs, node);
         const std::string file = config_file(layout, node);

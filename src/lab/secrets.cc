@@ -20,15 +20,19 @@ constexpr const char* kNames[] = {"postgres_superuser",
 }  // namespace
 
 Result<Secrets> Secrets::load_or_make(const Layout& layout, const env::Env& env,
-                                      const std::optional<env::Owner>& owner) {
+                                      const std::optional<env::Owner>& group) {
     std::map<std::string, Secret> values;
+    const int mode = group ? 0640 : 0600;
     for (const char* name : kNames) {
         const std::string file = layout.secret_file(name);
         if (!env.files.exists(file)) {
             const std::string made =
                 fmt::format("{:016x}{:016x}", env.random.next(), env.random.next());
-            AETERNA_TRY(env.files.write_durable(file, made, 0600));
-            if (owner) AETERNA_TRY(env.files.change_owner(file, *owner));
+            AETERNA_TRY(env.files.write_durable(file, made, mode));
+        }
+        if (group) {
+            AETERNA_TRY(env.files.change_owner(file, *group));
+            AETERNA_TRY(env.files.change_mode(file, mode));
         }
         AETERNA_ASSIGN(const std::string text, env.files.read(file, 4096));
         values.emplace(name, Secret(std::string(trim(text))));

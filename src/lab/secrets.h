@@ -1,4 +1,5 @@
-// The lab's passwords: random, made once, one file each in DIR/secrets (0600).
+// The lab's passwords: random, made once, one file each in DIR/secrets (0600; 0640 where root lets
+// the servers' group read them).
 #pragma once
 
 #include <map>
@@ -12,10 +13,10 @@ namespace aeterna::lab {
 
 class Secrets {
   public:
-    // Reads the files; makes those that are missing. Their owner is `owner` when given (root hands
-    // them to the servers' user).
+    // Reads the files; makes those that are missing. With `group` they become that owner's, readable
+    // for its group: root's with the group of the servers' user.
     [[nodiscard]] static Result<Secrets> load_or_make(const Layout& layout, const env::Env& env,
-                                                      const std::optional<env::Owner>& owner);
+                                                      const std::optional<env::Owner>& group);
     // Of fixed values, for tests.
     explicit Secrets(std::map<std::string, Secret> values) : values_(std::move(values)) {}
 

@@ -47,9 +47,11 @@ Argv etcd_argv(const Layout& layout, const Programs& programs, const Node& node)
             "stderr"};
 }
 
-Argv qdrant_argv(const Layout& layout, const Programs& programs, const Node& node) {
+Argv qdrant_argv(const Layout& layout, const Programs& programs, const Node& node,
+                 bool is_other_user) {
     if (!layout.has_real_qdrant())
-        return {programs.self, "lab", "stand-in", "--config", config_file(layout, node)};
+        return {is_other_user ? own_copy(layout) : programs.self, "lab", "stand-in", "--config",
+                config_file(layout, node)};
     Argv argv{layout.qdrant_program, "--uri", url(layout.endpoint("qdrant_peer", node.host)),
               "--disable-telemetry"};
     // A node that has joined once finds its peers in its storage and does not use the address
@@ -92,13 +94,14 @@ Argv prometheus_argv(const Layout& layout, const Programs& programs, const Node&
             "--log.level=warn"};
 }
 
-Argv argv_of(const Layout& layout, const Programs& programs, const Node& node) {
+Argv argv_of(const Layout& layout, const Programs& programs, const Node& node,
+             bool is_other_user) {
     const std::string file = config_file(layout, node);
     if (node.kind == "etcd") return etcd_argv(layout, programs, node);
     if (node.kind == "patroni") return {programs.python, programs.patroni, file};
     if (node.kind == "redis") return {programs.redis_server, file};
     if (node.kind == "sentinel") return {programs.redis_sentinel, file};
-    if (node.kind == "qdrant") return qdrant_argv(layout, programs, node);
+    if (node.kind == "qdrant") return qdrant_argv(layout, programs, node, is_other_user);
     if (node.kind == "exporter")
         return {programs.exporter, "--web.listen-address=" + node.address.to_string(),
                 "--log.level=warn"};
@@ -117,11 +120,13 @@ std::string config_file(const Layout& layout, const Node& node) {
     return layout.path(fmt::format("etc/{}/{}.{}", node.name, node.kind, extension));
 }
 
+std::string own_copy(const Layout& layout) { return layout.path("bin/aeterna-dr"); }
+
 env::SpawnOptions server_command(const Layout& layout, const Secrets& secrets,
                                  const Programs& programs, const Node& node,
                                  const std::optional<env::User>& server_user) {
     env::SpawnOptions options;
-    options.argv = argv_of(layout, programs, node);
+    options.argv = argv_of(layout, programs, node, server_user.has_value());
     options.log_path = layout.log_file(node.name);
     options.environment[kMarkerVariable] = layout.directory;
     if (node.kind == "serve") {

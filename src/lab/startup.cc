@@ -39,6 +39,8 @@ Status Startup::start(const std::string& node, const env::Context& context) {
         return make_error(ErrorCode::kNotFound, fmt::format("no node '{}' in this lab", node));
     AETERNA_ASSIGN(const bool is_new, supervisor_.start(*found, secrets_, programs_, context));
     if (is_new) ++started_;
+    const std::lock_guard guard(mutex_);
+    seen_running_.insert(node);
     return {};
 }
 
@@ -52,8 +54,9 @@ std::optional<Error> Startup::find_dead(const std::vector<std::string>& kinds) c
     for (const Node& node : layout_.nodes()) {
         const bool is_meant = std::find(kinds.begin(), kinds.end(), node.kind) != kinds.end();
         if (!is_meant || supervisor_.running(node)) continue;
-        // Not started yet is not dead: a pid file is written when it starts.
-        if (!env_.files.exists(layout_.pid_file(node.name))) continue;
+        // Not started yet is not dead. Its pid file says nothing: it outlives a reboot.
+        const std::lock_guard guard(mutex_);
+        if (!seen_running_.contains(node.name)) continue;
         return make_error(ErrorCode::kUnavailable,
                           fmt::format("{} died after its start; its last lines:\n{}", node.name,
                                       supervisor_.last_words(node)),

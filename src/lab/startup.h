@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "lab/lab.h"
@@ -54,6 +56,8 @@ class Startup {
     Supervisor supervisor_;
     MonoTime begin_;
     std::atomic<int> started_{0};
+    mutable std::mutex mutex_;
+    std::set<std::string> seen_running_;  // names of nodes; guarded by mutex_
 };
 
 }  // namespace aeterna::lab

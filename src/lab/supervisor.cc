@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <set>
+#include <map>
 
 #include "base/strings.h"
 #include "lab/server_commands.h"
@@ -60,6 +60,27 @@ bool belongs_to_lab(const env::ProcessInfo& process, const std::vector<std::stri
            process.working_directory.starts_with(directory + "/data/");
 }
 
+std::vector<env::ProcessInfo> find_unrecorded(std::vector<env::ProcessInfo> of_lab,
+                                              const std::vector<env::ProcessInfo>& all,
+                                              const std::set<int>& recorded) {
+    std::map<int, int> parents;
+    for (const env::ProcessInfo& process : all) parents[process.id.pid] = process.parent_pid;
+    const auto has_recorded_ancestor = [&](int pid) {
+        // Bounded, because pids that were used again could make a circle.
+        for (std::size_t step = 0; step <= parents.size() && pid > 1; ++step) {
+            if (recorded.contains(pid)) return true;
+            const auto parent = parents.find(pid);
+            pid = parent == parents.end() ? 0 : parent->second;
+        }
+        return false;
+    };
+    std::erase_if(of_lab, [&](const env::ProcessInfo& process) {
+        return process.command == "postgres" || recorded.contains(process.id.pid) ||
+               has_recorded_ancestor(process.parent_pid);
+    });
+    return of_lab;
+}
+
 Supervisor::Supervisor(const Layout& layout, const env::Env& env) : layout_(layout), env_(env) {}
 
 std::optional<env::ProcessId> Supervisor::running(const Node& node) const {
@@ -79,13 +100,18 @@ std::optional<env::ProcessId> Supervisor::running(const Node& node) const {
     return id;
 }
 
-Result<bool> Supervisor::start(const Node& node, const Secrets& secrets, const Programs& programs,
-                               const env::Context& context) {
+Result<std::unique_ptr<env::FileLock>> Supervisor::lock_start(const Node& node,
+                                                              const env::Context& context) const {
     auto lock = env_.files.lock(layout_.path("run/" + node.name + ".lock"));
     while (!lock && lock.error().code == ErrorCode::kLocked &&
            env_.clock.remaining(context) > kPoll && env_.clock.sleep_for(kPoll, context.stop))
         lock = env_.files.lock(layout_.path("run/" + node.name + ".lock"));
-    if (!lock) return lock.error();
+    return lock;
+}
+
+Result<bool> Supervisor::start(const Node& node, const Secrets& secrets, const Programs& programs,
+                               const env::Context& context) {
+    AETERNA_ASSIGN(const auto lock, lock_start(node, context));
     if (running(node)) return false;
     std::vector<env::Endpoint> endpoints = layout_.listens(node);
     // Patroni's PostgreSQL may be there already, left by a Patroni that was killed.
@@ -200,6 +226,38 @@ Status Supervisor::stop_all(const Progress& progress, const env::Context& contex
     // to take over.
     for (const Node& node : nodes_of({"etcd"})) stop(node.name, {node});
     return sweep(context);
+}
+
+Status Supervisor::end_unrecorded(const Progress& progress, const env::Context& context) {
+    // A process whose start is under way has no pid file yet.
+    std::vector<std::unique_ptr<env::FileLock>> locks;
+    std::set<int> recorded;
+    for (const Node& node : layout_.nodes()) {
+        if (node.is_spawned) {
+            auto lock = lock_start(node, context);
+            if (lock)
+                locks.push_back(std::move(*lock));
+            else if (lock.error().code != ErrorCode::kNotFound)  // not found: no folder yet
+                return lock.error();
+        }
+        if (const auto id = running(node)) recorded.insert(id->pid);
+    }
+    const auto left = find_unrecorded(processes(), env_.processes.list(), recorded);
+    if (left.empty()) return {};
+    std::vector<std::string> names;
+    for (const env::ProcessInfo& process : left)
+        names.push_back(fmt::format("{} ({})", process.command, process.id.pid));
+    progress("ending what an interrupted start left: " + join(names, ", "));
+    const env::Context bounded = env_.clock.within(kStopTime, context);
+    for (const int signal : {SIGCONT, SIGTERM})
+        for (const env::ProcessInfo& process : left)
+            (void)env_.processes.signal(process.id, signal);
+    for (const env::ProcessInfo& process : left) {
+        if (env_.processes.wait_gone(process.id, bounded)) continue;
+        (void)env_.processes.signal(process.id, SIGKILL);
+        (void)env_.processes.wait_gone(process.id, env_.clock.within(kStopTime, context));
+    }
+    return {};
 }
 
 Status Supervisor::sweep(const env::Context& context) {

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,13 @@ using Progress = std::function<void(const std::string&)>;
                                   const std::vector<std::string>& environment,
                                   const std::string& directory);
 
+// Those of the lab's processes `of_lab` that are neither `recorded` nor below a recorded one in
+// `all`. PostgreSQL's are never among them: it is Patroni's, it goes through moments without a pid
+// file, and a Patroni that starts finds it.
+[[nodiscard]] std::vector<env::ProcessInfo> find_unrecorded(
+    std::vector<env::ProcessInfo> of_lab, const std::vector<env::ProcessInfo>& all,
+    const std::set<int>& recorded);
+
 class Supervisor {
   public:
     Supervisor(const Layout& layout, const env::Env& env);
@@ -42,6 +51,9 @@ class Supervisor {
     // whole context.
     [[nodiscard]] Result<bool> start(const Node& node, const Secrets& secrets,
                                      const Programs& programs, const env::Context& context);
+    // Ends the processes of the lab that no pid file names, as `lab up` leaves one when it is
+    // killed between a start and the pid file; they would keep their node's address.
+    Status end_unrecorded(const Progress& progress, const env::Context& context);
     // The server's own last lines, for an error's message; empty when it wrote nothing.
     [[nodiscard]] std::string last_words(const Node& node) const;
     // Ends every process of the lab; kPartial names those that are left.
@@ -49,6 +61,9 @@ class Supervisor {
     [[nodiscard]] std::vector<env::ProcessInfo> processes() const;
 
   private:
+    // One start of a node at a time, over all processes.
+    [[nodiscard]] Result<std::unique_ptr<env::FileLock>> lock_start(
+        const Node& node, const env::Context& context) const;
     void stop_group(const std::vector<Node>& nodes, const env::Context& context);
     [[nodiscard]] std::vector<Node> nodes_of(const std::vector<std::string>& kinds) const;
     [[nodiscard]] std::string leader(const env::Context& context) const;

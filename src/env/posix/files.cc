@@ -62,6 +62,18 @@ Result<std::string> read_descriptor(int descriptor, const std::string& path, std
     }
 }
 
+// Never waits for a writer of a pipe that somebody put in the file's place. Files of /proc and /sys are
+// regular ones.
+Result<Descriptor> open_regular(const std::string& path) {
+    Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (!file.is_open()) return file_error(errno, quoted("read", path));
+    struct stat info {};
+    if (::fstat(file.get(), &info) != 0) return file_error(errno, quoted("read", path));
+    if (!S_ISREG(info.st_mode))
+        return make_error(ErrorCode::kIo, fmt::format("'{}' is no regular file", path));
+    return file;
+}
+
 Status sync_directory(const std::string& path) {
     const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory.is_open() || ::fsync(directory.get()) != 0) {
@@ -95,14 +107,12 @@ class PosixFileLock final : public FileLock {
 class PosixFiles final : public Files {
   public:
     Result<std::string> read(const std::string& path, std::size_t limit_bytes) override {
-        const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!file.is_open()) return file_error(errno, quoted("read", path));
+        AETERNA_ASSIGN(const Descriptor file, open_regular(path));
         return read_descriptor(file.get(), path, limit_bytes);
     }
 
     Result<std::string> read_tail(const std::string& path, std::size_t limit_bytes) override {
-        const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!file.is_open()) return file_error(errno, quoted("read", path));
+        AETERNA_ASSIGN(const Descriptor file, open_regular(path));
         const off_t size = ::lseek(file.get(), 0, SEEK_END);
         const off_t start = std::max<off_t>(0, size - static_cast<off_t>(limit_bytes));
         if (size < 0) return file_error(errno, quoted("read", path));
@@ -199,7 +209,14 @@ class PosixFiles final : public Files {
     }
 
     Status change_mode(const std::string& path, int mode) override {
-        if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+        // As change_owner, never through a link: fchmodat(2) has no AT_SYMLINK_NOFOLLOW.
+        const Descriptor file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        struct stat info {};
+        if (!file.is_open() || ::fstat(file.get(), &info) != 0)
+            return file_error(errno, quoted("change mode of", path));
+        if (S_ISLNK(info.st_mode)) return file_error(ELOOP, quoted("change mode of", path));
+        const std::string handle = fmt::format("/proc/self/fd/{}", file.get());
+        if (::chmod(handle.c_str(), static_cast<mode_t>(mode)) == 0) return {};
         return file_error(errno, quoted("change mode of", path));
     }
 

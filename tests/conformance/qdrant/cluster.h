@@ -1,6 +1,6 @@
 // Three Qdrant nodes as processes of their own: stand-ins (this very program, started again with
 // --stand-in) or real servers ($QDRANT_BIN, else `qdrant` in PATH). Each on an address of its own,
-// data in a temporary directory.
+// ports and key of this run only, data in a temporary directory.
 #pragma once
 
 #include <memory>
@@ -54,6 +54,7 @@ class Cluster {
 
     std::string directory_;
     std::string program_;  // the real server's; empty for stand-ins
+    int port_ = 0;         // of the API; gRPC has the next, the peers the one after
     SettingsPointer settings_;
     std::vector<std::optional<env::ProcessId>> processes_;
 };

@@ -115,6 +115,17 @@ TEST(ServerCommands, ServersRunAsTheGivenUserAndServeAsOneself) {
     }
 }
 
+TEST(ServerCommands, AnotherUsersStandInIsTheCopyInTheLab) {
+    const Layout layout = test_layout();
+    const auto program = [&](const char* name, const std::optional<env::User>& user) {
+        return server_command(layout, test_secrets(), test_programs(), *layout.find(name), user)
+            .argv.front();
+    };
+    EXPECT_EQ(program("qdrant-1", env::User{}), "/var/tmp/t/lab/bin/aeterna-dr");
+    EXPECT_EQ(program("qdrant-1", std::nullopt), "/opt/aeterna-dr");
+    EXPECT_EQ(program("serve", env::User{}), "/opt/aeterna-dr");
+}
+
 TEST(ServerCommands, RealQdrantNodesJoinTheFirstWithTelemetryOff) {
     Layout layout = test_layout();
     layout.qdrant_program = "/usr/local/bin/qdrant";

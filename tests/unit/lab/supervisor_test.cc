@@ -50,6 +50,26 @@ INSTANTIATE_TEST_SUITE_P(
              {},
              false}));
 
+TEST(Unrecorded, IsWhatNoPidFileLeadsTo) {
+    const auto process = [](int pid, int parent, const char* command) {
+        env::ProcessInfo info;
+        info.id.pid = pid;
+        info.parent_pid = parent;
+        info.command = command;
+        return info;
+    };
+    // 20 is recorded; its child 21 is not the lab's by any mark, the child's child 22 is.
+    const std::vector<env::ProcessInfo> of_lab = {
+        process(10, 1, "etcd"),     process(20, 1, "patroni"),  process(22, 21, "pg_basebackup"),
+        process(30, 1, "postgres"), process(40, 10, "python3"), process(60, 50, "redis-server")};
+    std::vector<env::ProcessInfo> all = of_lab;
+    all.push_back(process(21, 20, "sh"));
+    all.push_back(process(50, 60, "circle"));
+    std::vector<int> left;
+    for (const auto& found : find_unrecorded(of_lab, all, {20})) left.push_back(found.id.pid);
+    EXPECT_EQ(left, (std::vector<int>{10, 40, 60}));
+}
+
 TEST(PidFile, ReadsPidAndStart) {
     const auto id = parse_pid_file("4711\n123456\n");
     ASSERT_TRUE(id);
