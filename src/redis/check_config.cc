@@ -139,11 +139,13 @@ std::vector<ConfigFinding> check_config(Cluster& cluster, const env::Context& co
 std::string least_privilege_text(const RedisSettings& settings) {
     const std::string user = settings.user.empty() ? "aeterna-dr" : settings.user;
     const std::string sentinel_user = settings.sentinel_user.empty() ? "aeterna-dr" : settings.sentinel_user;
-    return "# On every Redis server (users.acl or redis.conf); watch, confirm and drill:\n"
-           "user " + user + " on >PASSWORD resetchannels ~aeterna-dr:* +ping +info +role +client|setname"
-           " +acl|whoami +acl|dryrun +config|get +scan +set +unlink\n"
-           "# The same user, to switch over (pause, demote, prefer a candidate):\n"
-           "user " + user + " +client|pause +client|unpause +replicaof +config|set +config|rewrite\n"
+    // In a file, each user may have one line only: Redis 7 refuses to start with a second one.
+    const std::string watch = "user " + user + " on >PASSWORD resetchannels ~aeterna-dr:* +ping +info +role"
+                              " +client|setname +acl|whoami +acl|dryrun +config|get +scan +set +unlink";
+    return "# On every Redis server (users.acl or redis.conf), ONE of these two lines, never both for one user.\n"
+           "# Either to watch, confirm and drill only:\n" +
+           watch + "\n# Or to do that and to switch over (pause, demote, prefer a candidate):\n" + watch +
+           " +client|pause +client|unpause +replicaof +config|set +config|rewrite\n"
            "# On every Sentinel:\n"
            "user " + sentinel_user + " on >PASSWORD allchannels +ping +info +psubscribe +client|setname"
            " +sentinel|master +sentinel|replicas +sentinel|get-master-addr-by-name +sentinel|ckquorum"

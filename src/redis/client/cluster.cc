@@ -39,7 +39,11 @@ Result<Reply> Cluster::ask(const RedisNode& node, const Command& command, const 
 
 Result<Reply> Cluster::order(const RedisNode& node, const Command& command, const env::Context& context) {
     // PING needs a right of its own; any reply proves that the connection lives.
-    AETERNA_TRY(converse(node, {{"PING"}}, context));
+    if (const auto alive = converse(node, {{"PING"}}, context); !alive) {
+        Error error = alive.error();
+        error.effect = Effect::kNone;  // the order itself was not sent
+        return error;
+    }
     const env::Context narrow = env_.clock.within(kCallTimeout, context);
     AETERNA_ASSIGN(Connection * connection, connect(node, narrow));
     return connection->call(command, narrow);

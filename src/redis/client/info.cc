@@ -38,6 +38,8 @@ ReplicaLine parse_replica_line(std::string_view text) {
 }
 
 void read_replication(const InfoFields& fields, NodeInfo& info) {
+    info.replid = field(fields, "master_replid");
+    info.replid2 = field(fields, "master_replid2");
     info.master_offset = number(fields, "master_repl_offset");
     for (std::size_t i = 0; i < 1000; ++i) {
         const auto found = fields.find("slave" + std::to_string(i));

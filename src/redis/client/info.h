@@ -32,6 +32,8 @@ struct NodeInfo {
     std::int64_t uptime_seconds = 0;
     bool is_master = false;
     bool is_loading = false;
+    std::string replid;   // the history that this node writes (master_replid)
+    std::string replid2;  // the history that it wrote or followed before it became master (master_replid2)
     std::int64_t master_offset = 0;   // master_repl_offset: what this node has in its stream
     std::vector<ReplicaLine> replicas;
     std::optional<env::Endpoint> follows;  // a replica's master

@@ -57,7 +57,10 @@ void Board::post_node(const std::string& node, NodeObservation observation) {
 
 void Board::post_sentinel(const std::string& sentinel, SentinelObservation observation) {
     const std::lock_guard lock(mutex_);
-    keep(sentinels_, sentinel, std::move(observation));
+    SentinelRecord& record = keep(sentinels_, sentinel, std::move(observation));
+    const SentinelObservation& latest = *record.latest;
+    if (!latest.error && latest.began > record.odown_at && !latest.opinion.master.has_flag("o_down"))
+        record.odown.reset();
 }
 
 void Board::post_event(HeardEvent heard) {
@@ -65,7 +68,10 @@ void Board::post_event(HeardEvent heard) {
     const SentinelEvent& event = heard.event;
     if (!event.master_name.empty() && event.master_name != settings_->master_name) return;
     SentinelRecord& record = sentinels_[heard.sentinel];
-    if (event.name == "+odown" && event.kind == "master") record.odown = event.address;
+    if (event.name == "+odown" && event.kind == "master") {
+        record.odown = event.address;
+        record.odown_at = heard.at;
+    }
     if (event.name == "-odown" || event.name == "+switch-master") record.odown.reset();
     if (!filter_.is_news(heard) || events_.size() >= kEventsKept) return;
     events_.push_back({heard.wall, "redis", event_kind(event.name), event_subject(event, *settings_),

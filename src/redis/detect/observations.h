@@ -28,6 +28,7 @@ struct NodeObservation {
 
 struct SentinelObservation {
     MonoTime at{};
+    MonoTime began{};  // before the question was sent
     std::optional<Error> error;
     SentinelOpinion opinion;
 };
@@ -52,8 +53,10 @@ struct NodeRecord : Record<NodeObservation> {
 };
 
 struct SentinelRecord : Record<SentinelObservation> {
-    // From the event stream: the master that this Sentinel announced +odown for, not yet taken back.
+    // From the event stream: the master that this Sentinel announced +odown for, not yet taken back, neither by an
+    // event (which may be missed) nor by a later opinion without o_down.
     std::optional<env::Endpoint> odown;
+    MonoTime odown_at{};
 };
 
 struct Snapshot {

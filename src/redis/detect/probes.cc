@@ -114,9 +114,10 @@ std::vector<engine::ProbeTask> make_probes(SettingsPointer settings, Board& boar
         auto vantage = std::make_shared<Vantage>(target, env);
         tasks.push_back({sentinel.name + " RESP", kSentinelPeriod, kTimeout,
                          [vantage, &board, &env, settings](const env::Context& context) {
-                             board.post_sentinel(
-                                 vantage->name(),
-                                 timed(observe_sentinel(*vantage, settings->master_name, context), env));
+                             const MonoTime began = env.clock.now();
+                             auto seen = timed(observe_sentinel(*vantage, settings->master_name, context), env);
+                             seen.began = began;
+                             board.post_sentinel(vantage->name(), std::move(seen));
                          }});
         auto listener = std::make_shared<Vantage>(target, env);
         tasks.push_back({sentinel.name + " events", kListenPeriod, kListenTimeout,

@@ -47,14 +47,26 @@ class SentinelQuorum final : public Detector {
 
     std::vector<Finding> judge(const Snapshot& snapshot) override {
         Opinion opinion;
+        std::vector<std::string> absent;
         std::size_t answering = 0;
+        std::size_t young = 0;
         for (const auto& entry : snapshot.sentinels) {
+            const ContactState contact = contact_of_sentinel(snapshot, entry.first);
+            const bool is_silent = contact.contact == Contact::kSilent;
+            if (is_silent || contact.contact == Contact::kRefused) absent.push_back(contact.reason);
+            if (is_silent && contact.silent_for < 5s) ++young;
             const SentinelOpinion* said = fresh_opinion(snapshot, entry.first);
             if (!said) continue;
             ++answering;
             if (!said->has_quorum) opinion.reasons.push_back(entry.first + " CKQUORUM: " + said->quorum_text);
         }
-        if (answering > 0) {
+        // One that answers, but not to us, may still vote.
+        const std::size_t spare = snapshot.settings->sentinels.size() - snapshot.settings->majority();
+        if (absent.size() > spare) {
+            opinion.is_suspect = absent.size() - young <= spare && opinion.reasons.empty();
+            opinion.reasons.insert(opinion.reasons.end(), absent.begin(), absent.end());
+        }
+        if (answering > 0 || !opinion.reasons.empty()) {
             opinion.condition = !opinion.reasons.empty();
             opinion.summary = *opinion.condition ? "the Sentinels cannot authorise a failover"
                                                  : "the Sentinels can authorise a failover";

@@ -23,7 +23,7 @@ class AwaitCatchUp final : public RedisStep {
         const RedisNode* master = node_of(step.facts, kOldMaster);
         if (!master) return CheckOutcome::kReady;
         // A resumed run may find the promotion done; then there is nothing to wait for.
-        if (find_promoted(*cluster_, *master, step.context)) return CheckOutcome::kAlreadyDone;
+        if (find_promoted(*cluster_, step.facts, step.context)) return CheckOutcome::kAlreadyDone;
         AETERNA_ASSIGN(const bool is_equal, is_caught_up(*cluster_, *master, candidate_, step.context));
         return is_equal ? CheckOutcome::kAlreadyDone : CheckOutcome::kReady;
     }

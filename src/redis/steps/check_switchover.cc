@@ -1,4 +1,5 @@
-// redis.check_switchover: refuses a switchover that could not end well. Read-only. Remembers who is master.
+// redis.check_switchover: refuses a switchover that could not end well. Read-only. Remembers who is master, and what
+// proves later that a node was promoted from it: the connected replicas, the replication id, the config-epoch.
 #include "redis/steps/explain_stuck.h"
 #include "redis/steps/support.h"
 
@@ -28,9 +29,13 @@ class CheckSwitchover final : public RedisStep {
         AETERNA_ASSIGN(const RedisNode* master, find_master(answers, step.context));
         for (const SentinelAnswer& answer : answers)
             if (answer.opinion) AETERNA_TRY(check_sentinel(answer, *master));
-        AETERNA_TRY(check_nodes(*master, step.context));
+        AETERNA_ASSIGN(const std::vector<std::string> replicas, connected_replicas(*master, step.context));
         AETERNA_TRY(check_candidate(*master, answers));
+        AETERNA_ASSIGN(const NodeInfo info, cluster_->info(*master, step.context));
         step.facts[kOldMaster] = master->name;
+        step.facts[kReplicas] = replicas;
+        step.facts[kOldReplid] = info.replid;
+        step.facts[kOldEpoch] = highest_epoch(answers);
         return CheckOutcome::kReady;
     }
 
@@ -72,18 +77,36 @@ class CheckSwitchover final : public RedisStep {
         return {};
     }
 
-    Status check_nodes(const RedisNode& master, const env::Context& context) {
-        bool has_replica = false;
+    // A node that is away could come back during the switch and be taken for the promoted one, or be chosen.
+    Result<std::vector<std::string>> connected_replicas(const RedisNode& master, const env::Context& context) {
+        std::vector<std::string> replicas;
         for (const NodeAnswer& answer : cluster_->roles(context)) {
-            if (answer.node->name == master.name || !answer.role) continue;
-            if (answer.role->is_master())
-                return refused("'" + answer.node->name + "' also says it is master", "Repair that first.");
-            has_replica = has_replica || answer.role->is_connected_replica();
-            if (answer.node->name == candidate_ && !answer.role->is_connected_replica())
-                return refused("the candidate '" + candidate_ + "' has no replication link", "Choose another one.");
+            const std::string& name = answer.node->name;
+            if (name == master.name) continue;
+            if (!answer.role)
+                return refused("'" + name + "' does not answer: " + answer.error->to_string(),
+                               "A planned switchover needs every node; bring it back first.");
+            if (answer.role->is_master()) return refused("'" + name + "' also says it is master", "Repair that first.");
+            if (is_replica_of(*answer.role, master, settings())) {
+                replicas.push_back(name);
+                continue;
+            }
+            if (name == candidate_)
+                return refused("the candidate '" + name + "' has no replication link", "Choose another one.");
+            AETERNA_ASSIGN(const NodeInfo info, cluster_->info(*answer.node, context));
+            if (info.replica_priority != 0)
+                return refused("'" + name + "' has no replication link, but Sentinel may choose it",
+                               "Repair its replication, or set its replica-priority to 0.");
         }
-        if (has_replica) return {};
+        if (!replicas.empty()) return replicas;
         return refused("no replica is connected to '" + master.name + "'", "Bring a replica back first.");
+    }
+
+    static std::int64_t highest_epoch(const std::vector<SentinelAnswer>& answers) {
+        std::int64_t epoch = 0;
+        for (const SentinelAnswer& answer : answers)
+            if (answer.opinion) epoch = std::max(epoch, answer.opinion->master.config_epoch);
+        return epoch;
     }
 
     // In the eyes of every Sentinel, since any of them may be told to act.

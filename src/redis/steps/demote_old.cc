@@ -1,5 +1,6 @@
 // redis.demote_old: REPLICAOF the new master on the old one, then CLIENT UNPAUSE: writes that waited fail with READONLY,
-// none is acknowledged and lost. Needs the promoted node. Repeatable; no undo.
+// none is acknowledged and lost. Needs the promoted node, still master, and an old master that has not become master
+// again meanwhile; else it refuses and sends nothing. Repeatable; no undo.
 #include "redis/steps/support.h"
 
 namespace aeterna::redis {
@@ -22,7 +23,7 @@ class DemoteOld final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const RedisNode* promoted = node_of(step.facts, kNewMaster);
         if (!old || !promoted) return make_error(ErrorCode::kInternal, "the old or the new master is not known");
-        return demote(*cluster_, *old, *promoted, step.context);
+        return demote(*cluster_, *old, *promoted, step.facts, step.context);
     }
 
     Status verify(engine::StepContext& step) override {

@@ -44,17 +44,27 @@ class PauseWrites final : public RedisStep {
         AETERNA_ASSIGN(const bool is_settled, poll(cluster_->env(), step.context, 100ms, [&]() -> Result<bool> {
             for (const SentinelAnswer& answer : cluster_->opinions(step.context))
                 if (answer.opinion && answer.opinion->master.has_flag("failover_in_progress") &&
-                    !find_promoted(*cluster_, *old, step.context))
+                    !find_promoted(*cluster_, step.facts, step.context))
                     return false;
             return true;
         }));
-        if (const RedisNode* promoted = find_promoted(*cluster_, *old, step.context))
-            return demote(*cluster_, *old, *promoted, step.context);
+        if (const RedisNode* promoted = find_promoted(*cluster_, step.facts, step.context))
+            return demote(*cluster_, *old, *promoted, step.facts, step.context);
         if (!is_settled)
             return make_error(ErrorCode::kUnavailable,
                               "a failover is still in progress, so the pause is left to run out on '" + old->name + "'");
+        if (node_of(step.facts, kNewMaster)) AETERNA_TRY(check_still_named(*old, step.context));
         AETERNA_TRY(cluster_->order(*old, {"CLIENT", "UNPAUSE"}, step.context));
         return {};
+    }
+
+  private:
+    // A promotion was seen that cannot be seen now: only the Sentinels' word makes the old master the only writer.
+    Status check_still_named(const RedisNode& old, const env::Context& context) {
+        const auto master = cluster_->majority_master(context);
+        if (master && *master == old.address) return {};
+        return make_error(ErrorCode::kUnavailable, "a replica was promoted, so the pause is left to run out on '" +
+                                                       old.name + "'");
     }
 };
 

@@ -1,8 +1,9 @@
 // redis.promote: SENTINEL FAILOVER on one Sentinel, then waits until a replica says that it is master.
 //
 // Needs: writes paused. A resumed run cannot know how much of the pause is left, so it is renewed and the offsets are
-// compared again right before. Changes the master. No undo: the way back is another switchover. An unknown outcome is
-// settled by ROLE; INPROG means that an earlier attempt of ours is on its way. Sentinel closes all clients of the node
+// compared again right before. Changes the master. No undo: the way back is another switchover. A failover that was
+// ordered stays armed for failover-timeout, so the pause is renewed until a replica is master, or until the Sentinel has
+// given up, which is a failure. An unknown outcome is settled by ROLE; INPROG means that an earlier attempt of ours is on its way. Sentinel closes all clients of the node
 // that it promotes, which the cluster's kept connections survive.
 #include <algorithm>
 
@@ -14,9 +15,11 @@ namespace {
 using engine::CheckOutcome;
 
 constexpr Duration kCatchUp = 2s;
-constexpr Duration kPromotion = 8s;  // with kCatchUp well below kPause
+constexpr Duration kPromotion = 60s;
+constexpr Duration kRenewal = 5s;  // with kCatchUp and a silent server or two well below kPause
+constexpr Duration kLook = 1s;
 constexpr Duration kInterval = 5ms;
-constexpr engine::StepSpec kSpec{"redis.promote", "let Sentinel promote the replica", engine::Risk::kDisruptive, 12s,
+constexpr engine::StepSpec kSpec{"redis.promote", "let Sentinel promote the replica", engine::Risk::kDisruptive, 70s,
                                  false};
 
 class Promote final : public RedisStep {
@@ -30,7 +33,7 @@ class Promote final : public RedisStep {
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (!old || !is_promoted(*old, step)) return CheckOutcome::kReady;
+        if (!old || !is_promotion_seen(step)) return CheckOutcome::kReady;
         return CheckOutcome::kAlreadyDone;
     }
 
@@ -43,63 +46,91 @@ class Promote final : public RedisStep {
             return is_caught_up(*cluster_, *old, candidate_, step.context);
         }));
         if (!is_equal) return make_error(ErrorCode::kUnavailable, "the replicas fell behind '" + old->name + "'");
-        AETERNA_TRY(order_failover(step));
-        if (await_promotion(*old, step)) return {};
-        return make_error(ErrorCode::kTimeout, "no replica became master within " + format_duration(kPromotion), "",
-                          Effect::kUnknown);
+        AETERNA_ASSIGN(const RedisNode* acting, order_failover(step));
+        return await_promotion(*old, *acting, step);
     }
 
     Status verify(engine::StepContext& step) override {
-        const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (old && is_promoted(*old, step)) return {};
+        if (is_promotion_seen(step)) return {};
         return make_error(ErrorCode::kTimeout, "no replica says that it is master",
                           "SENTINEL MASTER " + settings().master_name + " shows how far the failover is.");
     }
 
   private:
-    bool is_promoted(const RedisNode& old, engine::StepContext& step) {
-        const RedisNode* known = node_of(step.facts, kNewMaster);
-        if (known) {
-            const auto role = cluster_->role(*known, step.context);
-            if (role && role->is_master()) return true;
-        }
-        const RedisNode* promoted = find_promoted(*cluster_, old, step.context);
+    bool is_promotion_seen(engine::StepContext& step) {
+        const RedisNode* promoted = find_promoted(*cluster_, step.facts, step.context);
         if (promoted) step.facts[kNewMaster] = promoted->name;
         return promoted != nullptr;
     }
 
     // The first Sentinel that takes it. After an unknown outcome no other one is asked: ROLE will tell.
-    Status order_failover(engine::StepContext& step) {
-        std::vector<RedisNode> order = settings().sentinels;
+    Result<const RedisNode*> order_failover(engine::StepContext& step) {
+        std::vector<const RedisNode*> order;
+        for (const RedisNode& sentinel : settings().sentinels) order.push_back(&sentinel);
         const std::string first = find_string(step.facts, kActingSentinel).value_or("");
         std::stable_partition(order.begin(), order.end(),
-                              [&](const RedisNode& sentinel) { return sentinel.name == first; });
+                              [&](const RedisNode* sentinel) { return sentinel->name == first; });
         Error last = make_error(ErrorCode::kUnavailable, "no Sentinel answers");
-        for (const RedisNode& sentinel : order) {
+        for (const RedisNode* sentinel : order) {
             const auto reply =
-                cluster_->order(sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, step.context);
-            if (reply || reply.error().effect == Effect::kUnknown) return {};
+                cluster_->order(*sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, step.context);
+            const bool is_taken = reply || reply.error().effect == Effect::kUnknown ||
+                                  reply.error().to_string().find("INPROG") != std::string::npos;
+            if (is_taken) {
+                step.facts[kActingSentinel] = sentinel->name;
+                return sentinel;
+            }
             last = reply.error();
-            if (last.to_string().find("INPROG") != std::string::npos) return {};
         }
         return last;
     }
 
-    bool await_promotion(const RedisNode& old, engine::StepContext& step) {
+    Status await_promotion(const RedisNode& old, const RedisNode& acting, engine::StepContext& step) {
+        const env::Context bounded = clock().within(kPromotion, step.context);
         std::vector<const RedisNode*> watched;
         for (const RedisNode& node : settings().nodes)
             if (node.name != old.name) watched.push_back(&node);
-        const env::Context soon = clock().within(kPromotion, step.context);
-        const auto promoted = poll(cluster_->env(), soon, kInterval, [&]() -> Result<bool> {
-            std::erase_if(watched, [&](const RedisNode* node) {
-                const auto role = cluster_->role(*node, soon);
-                if (role && role->is_master()) step.facts[kNewMaster] = node->name;
-                // A silent node must not slow the watch on the others.
-                return !role && role.error().code == ErrorCode::kTimeout;
-            });
-            return step.facts.contains(kNewMaster);
+        MonoTime next_look = clock().now() + kLook;
+        MonoTime next_renewal = clock().now() + kRenewal;
+        int idle_looks = 0;
+        const auto promoted = poll(cluster_->env(), bounded, kInterval, [&]() -> Result<bool> {
+            if (watch(watched, step, bounded)) return true;
+            if (clock().now() >= next_renewal) {
+                static_cast<void>(pause_writes(*cluster_, old, bounded));
+                next_renewal = clock().now() + kRenewal;
+            }
+            if (clock().now() < next_look) return false;
+            if (is_promotion_seen(step)) return true;
+            // Twice: an order without a reply may take effect between the two.
+            idle_looks = has_given_up(acting, old, bounded) ? idle_looks + 1 : 0;
+            next_look = clock().now() + kLook;
+            if (idle_looks < 2) return false;
+            return make_error(ErrorCode::kUnavailable, acting.name + " gave the failover up: no replica became master");
         });
-        return promoted && *promoted;
+        if (promoted && *promoted) return {};
+        if (!promoted && promoted.error().code == ErrorCode::kUnavailable) return promoted.error();
+        return make_error(ErrorCode::kTimeout,
+                          (promoted ? "no replica became master within " + format_duration(kPromotion)
+                                    : promoted.error().to_string()) +
+                              "; " + acting.name + " may still promote one, and the pause on '" + old.name +
+                              "' ends within " + format_duration(kPause),
+                          "", Effect::kUnknown);
+    }
+
+    // True when one of them is the promoted node. A silent one must not slow the watch on the others.
+    bool watch(std::vector<const RedisNode*>& nodes, engine::StepContext& step, const env::Context& context) {
+        std::erase_if(nodes, [&](const RedisNode* node) {
+            const auto role = cluster_->role(*node, context);
+            if (role && role->is_master() && is_promoted(*cluster_, *node, step.facts, context))
+                step.facts[kNewMaster] = node->name;
+            return !role && role.error().code == ErrorCode::kTimeout;
+        });
+        return step.facts.contains(kNewMaster);
+    }
+
+    bool has_given_up(const RedisNode& acting, const RedisNode& old, const env::Context& context) {
+        const auto opinion = cluster_->opinion(acting, context);
+        return opinion && !opinion->master.has_flag("failover_in_progress") && opinion->current_address == old.address;
     }
 
     std::string candidate_;

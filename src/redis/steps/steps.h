@@ -16,7 +16,12 @@ using StepPointer = std::unique_ptr<engine::Step>;
 // Facts: names of nodes.
 inline constexpr const char* kOldMaster = "redis.old_master";
 inline constexpr const char* kNewMaster = "redis.new_master";
-// The Sentinel that redis.choose_moment picked to act; may be missing.
+// What redis.check_switchover saw, as the proof of a later promotion: the names of the connected replicas, the old
+// master's master_replid, and the highest config-epoch of the Sentinels.
+inline constexpr const char* kReplicas = "redis.replicas";
+inline constexpr const char* kOldReplid = "redis.old_replid";
+inline constexpr const char* kOldEpoch = "redis.old_epoch";
+// The Sentinel that redis.choose_moment picked to act, later the one that was told to; may be missing.
 inline constexpr const char* kActingSentinel = "choose_moment.sentinel";
 
 // Failover. `old_primary` may be empty: then it is who the Sentinels name.

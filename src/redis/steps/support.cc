@@ -1,7 +1,75 @@
 // Shared parts of the steps.
 #include "redis/steps/support.h"
 
+#include <algorithm>
+
 namespace aeterna::redis {
+namespace {
+
+// Clients wait while the Sentinels are asked, so a silent one is not waited for.
+constexpr Duration kBriefCall = std::chrono::milliseconds(100);
+
+std::vector<SentinelOpinion> brief_opinions(Cluster& cluster, const env::Context& context) {
+    std::vector<SentinelOpinion> opinions;
+    for (const RedisNode& sentinel : cluster.settings().sentinels) {
+        const env::Context brief = cluster.env().clock.within(kBriefCall, context);
+        if (auto opinion = cluster.opinion(sentinel, brief)) opinions.push_back(std::move(*opinion));
+    }
+    return opinions;
+}
+
+bool has_majority(const std::vector<SentinelOpinion>& opinions, const RedisNode& node, const RedisSettings& settings) {
+    const auto names = std::count_if(opinions.begin(), opinions.end(), [&](const SentinelOpinion& opinion) {
+        return opinion.current_address == node.address;
+    });
+    return static_cast<std::size_t>(names) >= settings.majority();
+}
+
+bool is_named(Cluster& cluster, const RedisNode& node, const Json& facts, const env::Context& context) {
+    const std::string acting = find_string(facts, kActingSentinel).value_or("");
+    std::size_t votes = 0;
+    for (const SentinelAnswer& answer : cluster.opinions(context)) {
+        if (!answer.opinion || answer.opinion->current_address != node.address) continue;
+        if (answer.sentinel == acting) return true;
+        ++votes;
+    }
+    return votes >= cluster.settings().majority();
+}
+
+// That the Sentinels have made the old master the master once more: most of those that answer name it in an epoch
+// that began after the switchover.
+bool is_back(const std::vector<SentinelOpinion>& opinions, const RedisNode& old_master, const Json& facts) {
+    const Json* epoch = find_member(facts, kOldEpoch);
+    if (!epoch || !epoch->is_number_integer()) return false;
+    const auto newer = std::count_if(opinions.begin(), opinions.end(), [&](const SentinelOpinion& opinion) {
+        return opinion.current_address == old_master.address &&
+               opinion.master.config_epoch > epoch->get<std::int64_t>();
+    });
+    return static_cast<std::size_t>(newer) * 2 > opinions.size();
+}
+
+Error guard_refused(std::string message) {
+    return make_error(ErrorCode::kGuardRefused, std::move(message), "Look whom the Sentinels name, then start anew.");
+}
+
+// A resumed run may come long after the promotion, so what was true then is asked again.
+Status guard_demotion(Cluster& cluster, const RedisNode& old_master, const RedisNode& new_master, const Json& facts,
+                      const env::Context& context) {
+    AETERNA_ASSIGN(const Role role, cluster.role(new_master, context));
+    if (!role.is_master()) return guard_refused("'" + new_master.name + "' is no longer master");
+    AETERNA_ASSIGN(const NodeInfo old, cluster.info(old_master, context));
+    const auto opinions = brief_opinions(cluster, context);
+    if (is_back(opinions, old_master, facts))
+        return guard_refused("the Sentinels have made '" + old_master.name + "' master again");
+    // A master that still writes its history of before the switch has never been anything else since.
+    const bool is_untouched = old.is_master && !old.replid.empty() && old.replid == find_string(facts, kOldReplid);
+    const bool follows_already = !old.is_master && old.follows == new_master.address;
+    if (is_untouched || follows_already || has_majority(opinions, new_master, cluster.settings())) return {};
+    return guard_refused("'" + old_master.name + "' is not as the switch left it, and no majority of the Sentinels names '" +
+                         new_master.name + "'");
+}
+
+}  // namespace
 
 const RedisNode* RedisStep::node_of(const Json& facts, const char* key) const {
     const auto name = find_string(facts, key);
@@ -19,13 +87,29 @@ Result<bool> poll(const env::Env& env, const env::Context& context, Duration int
     }
 }
 
-const RedisNode* find_promoted(Cluster& cluster, const RedisNode& old_master, const env::Context& context) {
-    for (const RedisNode& node : cluster.settings().nodes) {
-        if (node.name == old_master.name) continue;
-        const auto role = cluster.role(node, context);
-        if (role && role->is_master()) return &node;
-    }
+bool is_heir(const NodeInfo& master, const Json& facts) {
+    const auto old_replid = find_string(facts, kOldReplid);
+    return master.is_master && old_replid && !old_replid->empty() && master.replid2 == *old_replid;
+}
+
+bool is_promoted(Cluster& cluster, const RedisNode& node, const Json& facts, const env::Context& context) {
+    const Json* replicas = find_member(facts, kReplicas);
+    if (!replicas || std::find(replicas->begin(), replicas->end(), Json(node.name)) == replicas->end()) return false;
+    const auto role = cluster.role(node, context);
+    if (!role || !role->is_master()) return false;
+    const auto info = cluster.info(node, context);
+    return (info && is_heir(*info, facts)) || is_named(cluster, node, facts, context);
+}
+
+const RedisNode* find_promoted(Cluster& cluster, const Json& facts, const env::Context& context) {
+    for (const RedisNode& node : cluster.settings().nodes)
+        if (is_promoted(cluster, node, facts, context)) return &node;
     return nullptr;
+}
+
+bool is_replica_of(const Role& role, const RedisNode& master, const RedisSettings& settings) {
+    const RedisNode* followed = settings.node_at(role.follows);
+    return role.is_connected_replica() && (!followed || followed->name == master.name);
 }
 
 Result<bool> is_caught_up(Cluster& cluster, const RedisNode& master, const std::string& candidate,
@@ -35,12 +119,18 @@ Result<bool> is_caught_up(Cluster& cluster, const RedisNode& master, const std::
         return make_error(ErrorCode::kGuardRefused, "'" + master.name + "' is no longer the master");
     std::size_t caught_up = 0;
     for (const RedisNode& node : cluster.settings().nodes) {
-        if (node.name == master.name || (!candidate.empty() && node.name != candidate)) continue;
+        if (node.name == master.name) continue;
+        const bool is_wanted = candidate.empty() || node.name == candidate;
         const auto role = cluster.role(node, context);
         // A replica that is away cannot be chosen, so it need not be waited for.
-        if (!role || !role->is_connected_replica()) continue;
-        if (role->offset < leader.offset) return false;
-        ++caught_up;
+        if (!role) continue;
+        if (is_replica_of(*role, master, cluster.settings()) && role->offset >= leader.offset) {
+            if (is_wanted) ++caught_up;
+            continue;
+        }
+        const auto info = cluster.info(node, context);
+        const bool is_promotable = !info || info->is_master || info->replica_priority != 0;
+        if (is_promotable || node.name == candidate) return false;
     }
     return caught_up > 0;
 }
@@ -51,8 +141,9 @@ Status pause_writes(Cluster& cluster, const RedisNode& master, const env::Contex
     return {};
 }
 
-Status demote(Cluster& cluster, const RedisNode& old_master, const RedisNode& new_master,
+Status demote(Cluster& cluster, const RedisNode& old_master, const RedisNode& new_master, const Json& facts,
               const env::Context& context) {
+    AETERNA_TRY(guard_demotion(cluster, old_master, new_master, facts, context));
     AETERNA_TRY(cluster.order(
         old_master, {"REPLICAOF", new_master.address.host, std::to_string(new_master.address.port)}, context));
     AETERNA_TRY(cluster.order(old_master, {"CLIENT", "UNPAUSE"}, context));

@@ -37,18 +37,27 @@ class RedisStep : public engine::Step {
 [[nodiscard]] Result<bool> poll(const env::Env& env, const env::Context& context, Duration interval,
                                 const std::function<Result<bool>()>& done);
 
-// A node other than `old_master` that says it is master; nullptr when there is none.
-[[nodiscard]] const RedisNode* find_promoted(Cluster& cluster, const RedisNode& old_master,
-                                             const env::Context& context);
+// That `master` comes from the old master's history: a replica that is promoted keeps its former master_replid as
+// master_replid2 (redis 7.0 src/replication.c, shiftReplicationId); a restart or a strange master breaks that. Pure.
+[[nodiscard]] bool is_heir(const NodeInfo& master, const Json& facts);
+// True when `node` followed the old master before the switch, says now that it is master, and is its heir or, where
+// that cannot be seen, is named by the acting Sentinel or a majority. A stale former master that came back is neither.
+[[nodiscard]] bool is_promoted(Cluster& cluster, const RedisNode& node, const Json& facts, const env::Context& context);
+// The node for which is_promoted holds; nullptr when there is none.
+[[nodiscard]] const RedisNode* find_promoted(Cluster& cluster, const Json& facts, const env::Context& context);
 
-// True when the candidate (or, without one, every replica that Sentinel may choose) has all that the master has.
+// That the role says: connected to `master` (its address, or one that the stack file does not know).
+[[nodiscard]] bool is_replica_of(const Role& role, const RedisNode& master, const RedisSettings& settings);
+// True when every answering replica that Sentinel may choose (whoever is the candidate: Sentinel may choose otherwise)
+// is connected and has all that the master has, the candidate among them.
 [[nodiscard]] Result<bool> is_caught_up(Cluster& cluster, const RedisNode& master, const std::string& candidate,
                                         const env::Context& context);
 
 [[nodiscard]] Status pause_writes(Cluster& cluster, const RedisNode& master, const env::Context& context);
 // REPLICAOF first, CLIENT UNPAUSE after: paused writes then fail with READONLY instead of being accepted and lost.
+// kGuardRefused, and nothing is sent, when the new master is master no longer or the old one has become it again.
 [[nodiscard]] Status demote(Cluster& cluster, const RedisNode& old_master, const RedisNode& new_master,
-                            const env::Context& context);
+                            const Json& facts, const env::Context& context);
 
 // Priorities that make Sentinel choose `candidate` (lowest non-zero wins): only those that change. Pure.
 [[nodiscard]] std::map<std::string, std::int64_t> preferring_priorities(

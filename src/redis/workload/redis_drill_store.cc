@@ -74,13 +74,18 @@ class RedisDrillStore final : public engine::DrillStore {
     }
 
   private:
-    // Calls `take` with each batch of keys. Reads only from a node that says it is master.
+    Status check_master(const RedisNode& node, const env::Context& context) {
+        AETERNA_ASSIGN(const Role role, cluster_.role(node, context));
+        if (role.is_master()) return {};
+        return make_error(ErrorCode::kUnavailable,
+                          "the Sentinels name '" + node.name + "' as master, but it is a replica");
+    }
+
+    // Calls `take` with each batch of keys. Reads only from a node that says it is master, before and after: one that
+    // was demoted meanwhile may have given the keys of a history that is thrown away.
     template <class Take>
     Status scan(const RedisNode& master, const std::string& drill_id, const env::Context& context, Take take) {
-        AETERNA_ASSIGN(const Role role, cluster_.role(master, context));
-        if (!role.is_master())
-            return make_error(ErrorCode::kUnavailable,
-                              "the Sentinels name '" + master.name + "' as master, but it is a replica");
+        AETERNA_TRY(check_master(master, context));
         std::string cursor = "0";
         do {
             AETERNA_ASSIGN(const Reply reply, cluster_.ask(master, {"SCAN", cursor, "MATCH", match_pattern(drill_id),
@@ -92,7 +97,7 @@ class RedisDrillStore final : public engine::DrillStore {
             for (const Reply& key : reply.elements[1].elements) keys.push_back(key.text);
             AETERNA_TRY(take(keys));
         } while (cursor != "0" && env_.clock.now() < context.deadline && !context.stop.stop_requested());
-        if (cursor == "0") return {};
+        if (cursor == "0") return check_master(master, context);
         return make_error(ErrorCode::kDeadline, "the scan of '" + master.name + "' did not end in time");
     }
 

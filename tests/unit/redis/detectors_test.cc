@@ -205,6 +205,43 @@ TEST(SentinelQuorum, FiresWhenCkquorumFails) {
     EXPECT_NE(world.last().reasons.front().find("NOQUORUM"), std::string::npos);
 }
 
+TEST(SentinelQuorum, FiresWhenTooFewAnswer) {
+    const auto absent = [](ErrorCode code) {
+        SentinelObservation seen;
+        seen.error = make_error(code, "away");
+        return seen;
+    };
+    World refused;
+    auto detector = make_sentinel_quorum();
+    ASSERT_EQ(refused.run(*detector, "m", 1s), FindingState::kClear);
+    for (int n = 1; n <= 3; ++n) refused.sentinel(n, absent(ErrorCode::kConnectionRefused));
+    EXPECT_EQ(refused.run(*detector, "m", 2s), FindingState::kSuspect);
+    EXPECT_EQ(refused.run(*detector, "m", 2s), FindingState::kFiring);
+    EXPECT_EQ(refused.last().reasons.size(), 3U);
+
+    World silent;
+    detector = make_sentinel_quorum();
+    silent.run(*detector, "m", 1s);
+    for (int n = 2; n <= 3; ++n) silent.sentinel(n, absent(ErrorCode::kTimeout));
+    EXPECT_EQ(silent.run(*detector, "m", 4500ms), FindingState::kSuspect);
+    EXPECT_EQ(silent.run(*detector, "m", 4s), FindingState::kFiring);
+
+    World isolated;
+    detector = make_sentinel_quorum();
+    isolated.run(*detector, "m", 1s);
+    for (int n = 1; n <= 3; ++n) isolated.sentinel(n, absent(ErrorCode::kTimeout));
+    isolated.snapshot().isolated = true;
+    EXPECT_EQ(isolated.run(*detector, "m", 20s), FindingState::kUnknown);
+
+    for (const ErrorCode code : {ErrorCode::kTimeout, ErrorCode::kAuthentication}) {
+        World world;
+        detector = make_sentinel_quorum();
+        world.sentinel(1, absent(code));
+        if (code == ErrorCode::kAuthentication) world.sentinel(2, absent(code));
+        EXPECT_EQ(world.run(*detector, "m", 20s), FindingState::kClear) << "a majority may still vote";
+    }
+}
+
 TEST(SentinelsDisagree, ToleratesASpreadingSwitch) {
     World world;
     auto detector = make_sentinels_disagree();

@@ -98,5 +98,32 @@ TEST(Board, KeepsOdownUntilItIsTakenBackAndIgnoresOtherMasters) {
     EXPECT_EQ(events[1].subject, "redis-2");
 }
 
+TEST(Board, ALaterOpinionWithoutOdownTakesItBack) {
+    SentinelOpinion down = opinion_on(1);
+    down.master.flags.insert("o_down");
+    const std::tuple<Duration, SentinelOpinion, bool> table[] = {
+        {900ms, opinion_on(1), true},  // asked before the event
+        {1100ms, opinion_on(1), false},
+        {1100ms, opinion_on(2), false},
+        {1100ms, down, true},
+    };
+    for (const auto& [began, opinion, is_kept] : table) {
+        Board board(make_settings());
+        board.post_event(heard("sentinel-1", 1s, "+odown", "master m 10.0.0.1 6379 #quorum 2/2"));
+        SentinelObservation seen = sentinel_seen(opinion);
+        seen.began = MonoTime(began);
+        seen.at = MonoTime(1200ms);
+        board.post_sentinel("sentinel-1", seen);
+        EXPECT_EQ(board.snapshot().sentinels.at("sentinel-1").odown.has_value(), is_kept);
+    }
+    Board board(make_settings());
+    board.post_event(heard("sentinel-1", 1s, "+odown", "master m 10.0.0.1 6379 #quorum 2/2"));
+    SentinelObservation failed;
+    failed.error = make_error(ErrorCode::kTimeout, "silent");
+    failed.began = failed.at = MonoTime(2s);
+    board.post_sentinel("sentinel-1", failed);
+    EXPECT_TRUE(board.snapshot().sentinels.at("sentinel-1").odown) << "silence takes nothing back";
+}
+
 }  // namespace
 }  // namespace aeterna::redis
