@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -43,6 +44,18 @@ TEST_F(FilesTest, ReadsWithinItsLimitOnly) {
     EXPECT_EQ(files_.read_tail(path, 3).value(), "end");
     EXPECT_EQ(files_.read_tail(path, 5000).value().size(), 1003U);
     EXPECT_EQ(files_.read(directory_.file("none")).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(FilesTest, NeitherWaitsForAPipeNorFollowsALinkWithRights) {
+    const std::string pipe = directory_.file("pipe");
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_FALSE(files_.read(pipe)) << "reading a pipe without a writer would wait for ever";
+    EXPECT_FALSE(files_.read(directory_.path()));
+    const std::string target = directory_.file("target"), link = directory_.file("link");
+    ASSERT_TRUE(files_.write_durable(target, "secret", 0600));
+    ASSERT_EQ(::symlink(target.c_str(), link.c_str()), 0);
+    EXPECT_FALSE(files_.change_mode(link, 0644));
+    EXPECT_EQ(mode_of(target), 0600);
 }
 
 TEST_F(FilesTest, AppendsAfterWhatIsThere) {

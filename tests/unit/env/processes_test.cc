@@ -41,6 +41,12 @@ TEST(ProcessTable, ACommandMayHoldSpacesAndParentheses) {
     }
 }
 
+TEST(ProcessTable, AZombieWhoseThreadsStillRunIsNotGone) {
+    // Field 20 is the number of threads: the others hold the sockets until they have ended.
+    EXPECT_EQ(parse_stat("42 (x) Z 7 1 2 0 -1 4 0 0 0 0 0 0 0 0 20 0 3 0 98765 0 0")->state, 'R');
+    EXPECT_EQ(parse_stat("42 (x) Z 7 1 2 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0")->state, 'Z');
+}
+
 TEST_F(ProcessesTest, RunGivesStatusOutputAndErrors) {
     RunOptions options;
     options.argv = {"sh", "-c", "cat; echo $WORD; echo oops >&2; exit 3"};
