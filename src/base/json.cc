@@ -6,8 +6,34 @@
 #include <limits>
 
 namespace aeterna {
+namespace {
+
+// Json's copies, comparisons and dumps recurse: a stranger's nesting must not decide on our stack.
+constexpr int kDepthLimit = 64;
+
+bool is_too_deep(std::string_view text) {
+    int depth = 0;
+    bool in_string = false;
+    bool is_escaped = false;
+    for (const char c : text) {
+        if (in_string) {
+            in_string = is_escaped || c != '"';
+            is_escaped = !is_escaped && c == '\\';
+            continue;
+        }
+        if (c == '"') in_string = true;
+        if (c == ']' || c == '}') --depth;
+        if ((c == '[' || c == '{') && ++depth > kDepthLimit) return true;
+    }
+    return false;
+}
+
+}  // namespace
 
 Result<Json> parse_json(std::string_view text, std::string_view what) {
+    if (is_too_deep(text)) {
+        return make_error(ErrorCode::kProtocol, fmt::format("{} sent JSON nested too deep", what));
+    }
     Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (value.is_discarded()) {
         return make_error(ErrorCode::kProtocol, fmt::format("{} sent what is not JSON", what));

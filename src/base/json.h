@@ -14,7 +14,7 @@ namespace aeterna {
 
 using Json = nlohmann::json;
 
-// kProtocol when `text` is not one JSON document; `what` names the source in the message.
+// kProtocol when `text` is not one JSON document or is nested deeper than 64; `what` names the source in the message.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, std::string_view what);
 
 // One line, invalid UTF-8 replaced instead of thrown.

@@ -263,14 +263,28 @@ std::vector<engine::ConfigFinding> check_config(const Settings& settings, const 
 std::string least_privilege(const Settings& settings) {
     const std::string user = settings.user.empty() ? "aeterna_dr" : settings.user;
     const std::string database = settings.database.empty() ? "postgres" : settings.database;
-    return fmt::format(R"(-- On the primary, as a superuser, connected to the database '{1}'.
+    const std::string etcd_user =
+        settings.etcd && !settings.etcd->user.empty() ? settings.etcd->user : "aeterna-dr";
+    return fmt::format(
+        R"(-- On the primary, as a superuser, connected to the database '{1}'.
 -- pg_monitor shows WAL receivers and settings; the schema holds the heartbeat and the drills' rows.
 CREATE ROLE "{0}" LOGIN PASSWORD '...';   -- then put it into the password_file
 GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";
 CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION "{0}";
+
+# In etcd, where it asks for users: Patroni's keys to read, the key of our own actor lock to write.
+etcdctl role add "{2}"
+etcdctl role grant-permission "{2}" --prefix read '{3}'
+etcdctl role grant-permission "{2}" --prefix readwrite '/aeterna-dr/{4}/'
+etcdctl user add "{2}"   # asks for the password; then put it into etcd's password_file
+etcdctl user grant-role "{2}" "{2}"
+
+# Patroni's REST interface: reading needs no user. patroni_user ({5}) and patroni_password_file are
+# those of restapi.authentication in patroni.yml: POST /switchover and /failover ask for them.
 )",
-                       user, database);
+        user, database, etcd_user, settings.key_prefix, settings.stack_name,
+        settings.patroni_user.empty() ? "not set here" : "here '" + settings.patroni_user + "'");
 }
 
 }  // namespace aeterna::postgres

@@ -24,8 +24,15 @@ SELECT pg_is_in_recovery(),
        (SELECT system_identifier FROM pg_control_system()),
        (SELECT status FROM pg_stat_wal_receiver LIMIT 1))";
 
+// A commit that waits for a synchronous standby outlives our time-out and keeps its locks: each
+// later beat would leave one more backend behind it. So none begins while the watcher's last one
+// waits, and none queues for the row for long. Both end with the statement: a pooler's session
+// stays clean.
 constexpr const char* kBeat = R"(
-INSERT INTO aeterna_dr.heartbeat AS h (watcher, beats, at) VALUES ($1, 1, clock_timestamp())
+INSERT INTO aeterna_dr.heartbeat AS h (watcher, beats, at)
+SELECT $1::text, 1, clock_timestamp()
+WHERE set_config('lock_timeout', '500ms', true) <> ''
+  AND pg_try_advisory_xact_lock(hashtext('aeterna_dr.heartbeat'), hashtext($1::text || ' ' || $2::text))
 ON CONFLICT (watcher) DO UPDATE SET beats = h.beats + 1, at = clock_timestamp())";
 
 constexpr const char* kMakeHeartbeat = R"(
@@ -46,6 +53,23 @@ bool is_missing_relation(const Error& error) {
 bool was_made_meanwhile(const Error& error) {
     const std::string state = sqlstate_of(error);
     return state == "23505" || state == "42P06" || state == "42P07";
+}
+
+Error still_waiting() {
+    return make_error(ErrorCode::kUnavailable, "an earlier heartbeat is still waiting",
+                      "Check that the synchronous standbys replicate.");
+}
+
+Status to_heartbeat_status(Status outcome) {
+    const bool timed_out_at_lock = !outcome && sqlstate_of(outcome.error()) == "55P03";
+    return timed_out_at_lock ? still_waiting() : std::move(outcome);
+}
+
+Status write_beat(env::SqlConnection& connection, const std::string& watcher,
+                  const std::string& owner, const env::Context& context) {
+    AETERNA_ASSIGN(env::SqlRows written, connection.query(kBeat, {watcher, owner}, context));
+    if (written.affected == 0) return still_waiting();
+    return {};
 }
 
 }  // namespace
@@ -74,20 +98,23 @@ Status make_relation(env::SqlConnection& connection, const std::string& create_t
     if (schema.first() == "t") statements.emplace_back("CREATE SCHEMA IF NOT EXISTS aeterna_dr");
     statements.push_back(create_table);
     for (const std::string& statement : statements) {
-        auto made = connection.query(statement, {}, context);
+        // Behind one that waits for a synchronous standby it would wait for ever.
+        auto made = connection.query(
+            "DO $make$ BEGIN SET LOCAL lock_timeout = '500ms'; " + statement + "; END $make$", {},
+            context);
         if (!made && !was_made_meanwhile(made.error())) return std::move(made).error();
     }
     return {};
 }
 
-Status beat(env::SqlConnection& connection, const std::string& watcher,
+Status beat(env::SqlConnection& connection, const std::string& watcher, const std::string& owner,
             const env::Context& context) {
-    auto written = connection.query(kBeat, {watcher}, context);
-    if (written) return {};
-    if (!is_missing_relation(written.error())) return std::move(written).error();
-    AETERNA_TRY(make_relation(connection, kMakeHeartbeat, context));
-    AETERNA_TRY(connection.query(kBeat, {watcher}, context));
-    return {};
+    Status written = write_beat(connection, watcher, owner, context);
+    if (!written && is_missing_relation(written.error())) {
+        AETERNA_TRY(to_heartbeat_status(make_relation(connection, kMakeHeartbeat, context)));
+        written = write_beat(connection, watcher, owner, context);
+    }
+    return to_heartbeat_status(std::move(written));
 }
 
 Result<Answerer> who_answers(env::SqlConnection& connection, const env::Context& context) {

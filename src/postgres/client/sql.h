@@ -23,13 +23,14 @@ struct SqlView {
 [[nodiscard]] Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context);
 
 // Runs a CREATE TABLE IF NOT EXISTS inside our schema, which is made first when it is missing;
-// somebody else doing the same at the same time is no error.
+// somebody else doing the same at the same time is no error. Waits at most 500 ms for a lock.
 Status make_relation(env::SqlConnection& connection, const std::string& create_table,
                      const env::Context& context);
 
 // Writes this watcher's row of aeterna_dr.heartbeat; makes schema and table when they are missing.
-// kReadOnly on a replica. `watcher` tells several writers apart.
-Status beat(env::SqlConnection& connection, const std::string& watcher,
+// kReadOnly on a replica; kUnavailable while an earlier beat of the row still waits in its commit.
+// `watcher` names the row, `owner` the process: only one beat of both is under way on the server.
+Status beat(env::SqlConnection& connection, const std::string& watcher, const std::string& owner,
             const env::Context& context);
 
 // Which server answers at the other end of a proxy: "10.0.0.1:5432"; and whether it is in recovery.

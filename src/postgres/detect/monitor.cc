@@ -8,10 +8,13 @@ namespace aeterna::postgres {
 
 namespace {
 
-engine::Reach reach_of(std::string vantage, const std::string& host, const Look& look) {
+// A vantage that has not answered lately has not answered: its probe may hang.
+engine::Reach reach_of(std::string vantage, const std::string& host, const Look& look,
+                       const Rhythm& rhythm, MonoTime now) {
     const bool tried = look.repeats > 0;
-    return {std::move(vantage), host,
-            tried && look.answer != Answer::kSilent && look.answer != Answer::kNever, tried};
+    const bool spoke = look.answer != Answer::kSilent && look.answer != Answer::kNever;
+    const bool is_fresh = now - look.at <= rhythm.stale_after();
+    return {std::move(vantage), host, tried && spoke && is_fresh, tried};
 }
 
 }  // namespace
@@ -36,20 +39,25 @@ engine::Judgement PostgresMonitor::judge(const engine::JudgeContext& context) {
 
 std::vector<engine::Reach> PostgresMonitor::reach() {
     const Snapshot seen = board_.snapshot();
+    const MonoTime now = env_.clock.now();
     std::vector<engine::Reach> all;
     for (const NodeSettings& node : settings_.nodes) {
         const auto found = seen.nodes.find(node.name);
         if (found == seen.nodes.end()) continue;
-        all.push_back(reach_of(node.agent + " REST", node.host, found->second.rest));
-        all.push_back(reach_of(node.name + " SQL", node.host, found->second.sql));
+        const NodeObservations& of = found->second;
+        all.push_back(reach_of(node.agent + " REST", node.host, of.rest, kRestRhythm, now));
+        all.push_back(reach_of(node.name + " SQL", node.host, of.sql, kSqlRhythm, now));
     }
     if (seen.etcd_health.value) {
+        const bool is_fresh = now - seen.etcd_health.at <= kEtcdHealthRhythm.stale_after();
         for (std::size_t i = 0; i < seen.etcd_health.value->size(); ++i) {
             const auto& member = (*seen.etcd_health.value)[i];
-            all.push_back({etcd_node_name(i), "", member.answered, true});
+            all.push_back({etcd_node_name(i), "", member.answered && is_fresh, true});
         }
     }
-    if (settings_.client) all.push_back(reach_of("client path", "", seen.client));
+    if (settings_.client) {
+        all.push_back(reach_of("client path", "", seen.client, kClientRhythm, now));
+    }
     return all;
 }
 

@@ -17,6 +17,7 @@ struct Wiring {
     const Settings& settings;
     const env::Env& env;
     Board& board;
+    std::string owner;  // of heartbeats: tells this process from other watchers
 };
 
 ProbeTask rest_probe(Wiring wiring, const NodeSettings& node) {
@@ -87,10 +88,11 @@ ProbeTask sql_probe(Wiring wiring, const NodeSettings& node) {
 // connection.
 ProbeTask heartbeat_probe(Wiring wiring, const NodeSettings& node) {
     auto kept = std::make_shared<std::unique_ptr<env::SqlConnection>>();
-    const auto write = [](env::SqlConnection& sql, const env::Context& context) -> Result<bool> {
+    const auto write = [owner = wiring.owner](env::SqlConnection& sql,
+                                              const env::Context& context) -> Result<bool> {
         AETERNA_ASSIGN(Answerer answerer, who_answers(sql, context));
         if (answerer.in_recovery) return false;
-        AETERNA_TRY(beat(sql, "direct", context));
+        AETERNA_TRY(beat(sql, "direct", owner, context));
         return true;
     };
     return {node.name + " heartbeat", kHeartbeatRhythm.period, kHeartbeatRhythm.timeout,
@@ -141,7 +143,7 @@ Result<ClientView> use_client_path(Wiring wiring, bool heartbeat, const env::Con
     AETERNA_ASSIGN(Answerer answerer, who_answers(**session, context));
     ClientView view{node_at(wiring.settings, answerer.address), answerer.in_recovery, false};
     if (heartbeat && !view.in_recovery) {
-        AETERNA_TRY(beat(**session, "client", context));
+        AETERNA_TRY(beat(**session, "client", wiring.owner, context));
         view.wrote = true;
     }
     return view;
@@ -225,7 +227,7 @@ ExporterView merge_exporter_samples(const std::vector<services::PrometheusSample
 
 std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env, Board& board,
                                    bool heartbeat) {
-    const Wiring wiring{settings, env, board};
+    const Wiring wiring{settings, env, board, fmt::format("{:016x}", env.random.next())};
     std::vector<ProbeTask> tasks;
     for (const NodeSettings& node : settings.nodes) {
         tasks.push_back(rest_probe(wiring, node));

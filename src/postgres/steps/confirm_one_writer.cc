@@ -66,7 +66,7 @@ class ConfirmOneWriter final : public engine::Step {
             AETERNA_ASSIGN(Answerer other, who_answers(*session, bounded));
             *answerer = other.address;
         }
-        return beat(*session, "confirm", bounded);
+        return beat(*session, "confirm", "", bounded);
     }
 
     // Until exactly one accepts.

@@ -36,6 +36,7 @@ struct NodeApi {
     Answer answer = Answer::kNever;
     std::string detail;  // the error, one line
     std::optional<ClusterInfo> cluster;
+    MonoTime started{};  // `at` is the look's end
 };
 
 // What one node says of one collection.
@@ -53,6 +54,7 @@ struct NodeCollections {
     // /readyz. For people only: it is checked lazily, so that the first answers of a sound node may be 503.
     std::optional<bool> is_ready;
     std::string error;  // why it could not be told; the views are then the last known ones
+    MonoTime started{};  // of the newest look
 };
 
 struct NodeSeen {
@@ -68,6 +70,7 @@ struct MetricSeen {
     MonoTime at{};
     std::optional<std::string> status;
     std::string error;
+    MonoTime started{};
 };
 
 struct Seen {

@@ -17,7 +17,10 @@ std::vector<engine::Finding> Detectors::update(const Seen& seen, const Verdict& 
                                                const engine::JudgeContext& context) {
     findings_.clear();
     if (context.stalled) {
-        for (auto& [key, memory] : memory_) memory.hysteresis.restart(context.now);
+        for (auto& [key, memory] : memory_) {
+            memory.hysteresis.restart(context.now);
+            memory.spoken.restart(context.now);
+        }
     }
     for (const auto& [name, node] : seen.nodes) judge_node(name, node, verdict, context);
     judge_cluster(seen, verdict, context);
@@ -26,12 +29,20 @@ std::vector<engine::Finding> Detectors::update(const Seen& seen, const Verdict& 
 }
 
 void Detectors::judge(const Kind& kind, Evidence evidence, const engine::JudgeContext& context) {
-    const auto [place, is_new] = memory_.try_emplace({std::string(kind.name), evidence.subject},
-                                                     Memory{engine::Hysteresis(kind.settings)});
+    const engine::HysteresisSettings patient{std::max(kind.settings.fire_after, kSilence),
+                                             kind.settings.clear_after};
+    const auto [place, is_new] =
+        memory_.try_emplace({std::string(kind.name), evidence.subject},
+                            Memory{engine::Hysteresis(patient), engine::Hysteresis(kind.settings)});
     Memory& memory = place->second;
+    const std::optional<bool> spoken =
+        evidence.condition && evidence.is_silence ? std::optional(false) : evidence.condition;
+    const bool is_proven =
+        memory.spoken.update(spoken, context.now) == engine::FindingState::kFiring;
     const engine::FindingState state =
-        evidence.is_strong ? memory.hysteresis.update_strong(evidence.condition, context.now)
-                           : memory.hysteresis.update(evidence.condition, context.now);
+        evidence.is_strong || is_proven
+            ? memory.hysteresis.update_strong(evidence.condition, context.now)
+            : memory.hysteresis.update(evidence.condition, context.now);
     if (is_new || state != memory.state) memory.since = context.wall_now;
     memory.state = state;
     if (evidence.reasons.size() > kReasonLimit) evidence.reasons.resize(kReasonLimit);
@@ -63,6 +74,7 @@ void Detectors::judge_node(const std::string& name, const NodeSeen& node, const 
           std::move(unavailable), context);
 
     Evidence down{name, std::nullopt, answer == Answer::kRefused, name + " does not answer", {}};
+    down.is_silence = answer == Answer::kSilent;
     if (is_known) down.condition = !is_alive(answer);
     if (down.condition.value_or(false)) down.reasons = {reason};
     judge(
@@ -107,6 +119,7 @@ void Detectors::judge_cluster(const Seen& seen, const Verdict& verdict,
     Evidence red{
         std::string(kClusterSubject), std::nullopt, false, "the cluster status is Red", {}};
     if (verdict.color) red.condition = *verdict.color == Color::kRed;
+    red.is_silence = verdict.is_red_by_silence;
     if (red.condition.value_or(false)) red.reasons = verdict.reasons;
     judge({"qdrant.cluster_red", Severity::kCritical, {1s, 3s}}, std::move(red), context);
 

@@ -2,8 +2,8 @@
 // monitor.
 //
 //   qdrant.api_unavailable    per node: its API answers 503 (the seed's signal)
-//   qdrant.cluster_red        the cluster status is Red (the seed's signal)
-//   qdrant.node_down          per node: refused (at once) or silent
+//   qdrant.cluster_red        the cluster status is Red (the seed's signal); by silence after 5 s
+//   qdrant.node_down          per node: refused (at once) or silent (5 s)
 //   qdrant.replica_dead       per node: it holds replicas that are Dead
 //   qdrant.consensus_stopped  per node: its consensus thread ended; the cluster: nobody knows a
 //   leader qdrant.metric_mismatch    Prometheus says another status than we compute, for more than
@@ -20,6 +20,8 @@
 namespace aeterna::qdrant {
 
 inline constexpr std::string_view kClusterSubject = "qdrant";
+// Silence must last this long: one round that timed out may be our own machine's load.
+inline constexpr Duration kSilence = 5s;
 
 class Detectors {
   public:
@@ -34,7 +36,8 @@ class Detectors {
         engine::HysteresisSettings settings;
     };
     struct Memory {
-        engine::Hysteresis hysteresis;
+        engine::Hysteresis hysteresis;  // of the condition, silence included
+        engine::Hysteresis spoken;      // of the condition as servers or kernels told it
         engine::FindingState state = engine::FindingState::kClear;
         WallTime since{};
     };
@@ -44,6 +47,7 @@ class Detectors {
         bool is_strong = false;
         std::string summary;
         std::vector<std::string> reasons;
+        bool is_silence = false;  // the condition rests on silence alone
     };
     void judge(const Kind& kind, Evidence evidence, const engine::JudgeContext& context);
     void judge_node(const std::string& name, const NodeSeen& node, const Verdict& verdict,

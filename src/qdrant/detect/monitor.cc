@@ -57,7 +57,9 @@ std::vector<engine::Reach> QdrantMonitor::reach() {
 }
 
 engine::Judgement QdrantMonitor::judge(const engine::JudgeContext& context) {
-    const Seen seen = board_.snapshot();
+    Seen seen = board_.snapshot();
+    if (context.stalled) trusted_since_ = context.now;
+    forget_before(trusted_since_, seen);
     const Verdict verdict = cluster_status(seen, urls_, context);
     engine::Judgement judgement;
     engine::StoreStatus& status = judgement.status;

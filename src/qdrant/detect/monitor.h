@@ -33,6 +33,7 @@ class QdrantMonitor final : public engine::Monitor {
     std::set<std::string> down_;
     std::set<std::string> dead_replicas_;
     std::optional<Color> last_color_;
+    MonoTime trusted_since_{};  // the end of our own last stall
 };
 
 }  // namespace aeterna::qdrant

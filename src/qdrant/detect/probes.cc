@@ -21,6 +21,7 @@ void post_api(Board& board, const std::string& node, NodeApi api, std::optional<
 void probe_api(const Client& client, const std::string& node, Board& board, const env::Env& env,
                const env::Context& context) {
     NodeApi api;
+    api.started = env.clock.now();
     const auto fail = [&](const Error& error) {
         api.answer = answer_of(error);
         api.detail = error.to_string();
@@ -50,6 +51,7 @@ class CollectionsProbe {
 
     void run(const env::Context& context) {
         NodeCollections fresh;
+        fresh.started = env_.clock.now();
         std::vector<std::string> names;
         if (Result<std::vector<std::string>> listed = client_.collections(context)) {
             names = std::move(*listed);
@@ -112,8 +114,9 @@ class CollectionsProbe {
 void probe_metric(const Settings& settings, Board& board, const env::Env& env,
                   const env::Context& context) {
     services::Prometheus prometheus(settings.prometheus_url, env);
-    const auto samples = prometheus.query("aeterna_qdrant_cluster_status", context);
     MetricSeen metric;
+    metric.started = env.clock.now();
+    const auto samples = prometheus.query("aeterna_qdrant_cluster_status", context);
     if (!samples) metric.error = samples.error().to_string();
     for (std::size_t i = 0; samples && i < samples->size(); ++i) {
         const auto& labels = (*samples)[i].labels;

@@ -43,7 +43,8 @@ class Judge {
             std::count_if(verdict_.answers.begin(), verdict_.answers.end(),
                           [answer](const auto& entry) { return entry.second == answer; }));
     }
-    void raise(Color color, std::string reason) {
+    void raise(Color color, std::string reason, bool is_by_silence = false) {
+        is_red_proven_ = is_red_proven_ || (color == Color::kRed && !is_by_silence);
         if (!color_ || *color_ < color) color_ = color;
         reasons_.emplace_back(color, std::move(reason));
     }
@@ -68,13 +69,17 @@ class Judge {
             raise(Color::kYellow,
                   fmt::format("{} is {}: {}", name, answer_name(answer), detail_of(name)));
         }
+        const std::size_t peers = std::max(total, peers_total());
+        const bool is_by_silence = (serving + count(Answer::kSilent)) * 2 > peers;
         if (serving == 0) {
-            raise(Color::kRed, count(Answer::kUnavailable) > 0
-                                   ? "the API answers 503 Service Unavailable"
-                                   : "no node serves");
-        } else if (is_clustered() && serving * 2 <= std::max(total, peers_total())) {
-            raise(Color::kRed, fmt::format("only {} of {} peers serve: no majority", serving,
-                                           std::max(total, peers_total())));
+            raise(Color::kRed,
+                  count(Answer::kUnavailable) > 0 ? "the API answers 503 Service Unavailable"
+                                                  : "no node serves",
+                  is_by_silence);
+        } else if (is_clustered() && serving * 2 <= peers) {
+            raise(Color::kRed,
+                  fmt::format("only {} of {} peers serve: no majority", serving, peers),
+                  is_by_silence);
         }
         return true;
     }
@@ -209,19 +214,33 @@ class Judge {
                context_.now - node.collections.at <= kCollectionsFresh;
     }
 
+    [[nodiscard]] bool is_silent(const std::string& node) const {
+        const auto answer = verdict_.answers.find(node);
+        return answer != verdict_.answers.end() && answer->second == Answer::kSilent;
+    }
+
     void judge_shards() {
-        std::map<std::pair<std::string, std::uint64_t>, std::pair<int, std::string>> shards;
+        struct Shard {
+            int serving = 0;
+            std::string why;
+            bool has_silent_replica = false;  // readable, if its node only answered
+        };
+        std::map<std::pair<std::string, std::uint64_t>, Shard> shards;
         for (const ReplicaSeen& replica : verdict_.replicas) {
-            auto& [serving, why] = shards[{replica.collection, replica.shard}];
+            auto& [serving, why, has_silent_replica] = shards[{replica.collection, replica.shard}];
             serving += replica.is_serving ? 1 : 0;
             if (replica.is_serving) continue;
+            has_silent_replica =
+                has_silent_replica || (is_readable_state(replica.state) && is_silent(replica.node));
             why += fmt::format("{}{} on {}", why.empty() ? "" : ", ", replica.state, replica.node);
         }
         for (const auto& [shard, found] : shards) {
-            const auto& [serving, why] = found;
+            const auto& [serving, why, has_silent_replica] = found;
             if (serving == 0) {
-                raise(Color::kRed, fmt::format("shard {} of '{}' has no readable replica: {}",
-                                               shard.second, shard.first, why));
+                raise(Color::kRed,
+                      fmt::format("shard {} of '{}' has no readable replica: {}", shard.second,
+                                  shard.first, why),
+                      has_silent_replica);
             } else if (!why.empty()) {
                 raise(Color::kYellow, fmt::format("shard {} of '{}' has lost redundancy: {}",
                                                   shard.second, shard.first, why));
@@ -250,6 +269,7 @@ class Judge {
 
     void finish() {
         verdict_.color = color_.value_or(Color::kGreen);
+        verdict_.is_red_by_silence = verdict_.color == Color::kRed && !is_red_proven_;
         // The worst first: lists are cut at the end.
         std::stable_sort(reasons_.begin(), reasons_.end(), [](const auto& left, const auto& right) {
             return left.first > right.first;
@@ -270,6 +290,7 @@ class Judge {
     Verdict verdict_;
     std::map<std::uint64_t, Peer> peers_;
     std::optional<Color> color_;
+    bool is_red_proven_ = false;
     std::vector<std::pair<Color, std::string>> reasons_;
 };
 
@@ -293,6 +314,14 @@ Answer present_answer(const NodeSeen& node, const engine::JudgeContext& context)
                                                                  : node.api.answer;
     }
     return context.stalled ? Answer::kNever : Answer::kSilent;
+}
+
+void forget_before(MonoTime trusted_since, Seen& seen) {
+    for (auto& [name, node] : seen.nodes) {
+        if (node.api.started < trusted_since) node.api = {};
+        if (node.collections.started < trusted_since) node.collections = {};
+    }
+    if (seen.metric && seen.metric->started < trusted_since) seen.metric.reset();
 }
 
 Verdict cluster_status(const Seen& seen, const std::map<std::string, std::string>& node_urls,

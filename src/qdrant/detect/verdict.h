@@ -40,6 +40,8 @@ struct ReplicaSeen {
 struct Verdict {
     std::optional<Color> color;
     std::vector<std::string> reasons;
+    // Red only as long as silence counts as death: with the silent nodes it would not be.
+    bool is_red_by_silence = false;
     // What each configured node is now, age considered.
     std::map<std::string, Answer> answers;
     std::vector<ReplicaSeen> replicas;
@@ -53,5 +55,9 @@ struct Verdict {
 // The node's answer, silence when it is old; kNever when it is old because this process itself
 // stood still.
 [[nodiscard]] Answer present_answer(const NodeSeen& node, const engine::JudgeContext& context);
+
+// Turns looks begun before `trusted_since` into none: this process stood still during them, so that
+// they tell nothing about the servers.
+void forget_before(MonoTime trusted_since, Seen& seen);
 
 }  // namespace aeterna::qdrant

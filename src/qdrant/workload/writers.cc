@@ -60,8 +60,10 @@ WriteOutcome classify_write(const Status& outcome) {
     if (outcome) return WriteOutcome::kOk;
     const Error& error = outcome.error();
     switch (error.code) {
+        // Refused, yet perhaps not without effect: a reused connection may die after the request
+        // went out, and the refusal is then that of its repetition.
         case ErrorCode::kConnectionRefused:
-        case ErrorCode::kUnreachable: return WriteOutcome::kFail;
+        case ErrorCode::kUnreachable:
         case ErrorCode::kAuthentication:
         case ErrorCode::kPermission:
         case ErrorCode::kNotFound:

@@ -21,6 +21,26 @@ TEST(ParseJson, RefusesWhatIsNotOneDocument) {
     }
 }
 
+TEST(ParseJson, RefusesWhatIsNestedTooDeep) {
+    const auto nested = [](std::size_t depth) {
+        return std::string(depth, '[') + std::string(depth, ']');
+    };
+    EXPECT_TRUE(parse_json(nested(64), "qdrant"));
+    EXPECT_TRUE(parse_json("[" + nested(63) + "," + nested(63) + "]", "qdrant"))
+        << "depth, not number";
+    for (const std::string& text : {nested(65), nested(100'000), std::string(100'000, '['),
+                                    "{\"\\\"\":" + nested(64) + "}"}) {
+        const auto parsed = parse_json(text, "qdrant");
+        ASSERT_FALSE(parsed) << text.size();
+        EXPECT_EQ(parsed.error().code, ErrorCode::kProtocol);
+        EXPECT_EQ(parsed.error().message, "qdrant sent JSON nested too deep");
+    }
+    const std::string braces(1000, '{');
+    for (const std::string& text : {braces, "\\\"" + braces, braces + "\\\\"}) {
+        EXPECT_TRUE(parse_json("\"" + text + "\"", "qdrant")) << "a string's braces nest nothing";
+    }
+}
+
 TEST(FindMember, IsNothingForMissingNullAndNonObjects) {
     const Json object = document(R"({"a": 1, "none": null, "list": [1]})");
     ASSERT_NE(find_member(object, "a"), nullptr);

@@ -216,14 +216,24 @@ TEST(ExporterDown, ZeroFiresAndNoSampleIsUnknown) {
         Cluster cluster;
         Watch watch(cluster);
         cluster.exporter = item.view;
-        watch.run(3s);
+        watch.run(7s);
         EXPECT_EQ(watch.state("exporter_down", "postgres-1"), item.expected) << item.what;
     }
     Cluster cluster;
     Watch watch(cluster);
     cluster.exporter = refused();
-    watch.run(3s);
+    watch.run(7s);
     EXPECT_EQ(watch.state("exporter_down", "postgres-1"), FindingState::kUnknown);
+}
+
+TEST(ExporterDown, TheSampleFromBeforeAStartIsNoFault) {
+    Cluster cluster;
+    Watch watch(cluster);
+    cluster.exporter = ExporterView{{{"10.0.0.1:9187", 1, 0}}};
+    EXPECT_EQ(watch.until_fires("exporter_down", "postgres-1", 5500ms), std::nullopt);
+    cluster.exporter = ExporterView{{{"10.0.0.1:9187", 1, 1}}};
+    watch.run(1s);
+    EXPECT_EQ(watch.state("exporter_down", "postgres-1"), FindingState::kClear);
 }
 
 TEST(Replica, DownLaggingAndOnAnotherTimeline) {
@@ -332,7 +342,26 @@ TEST(HungPostmaster, AcceptsButNeverAnswersWhileTheAgentSaysRunning) {
     cluster.nodes["postgres-2"].connect = silence();
     cluster.nodes["postgres-2"].accepts = false;
     watch.run(10s);
-    EXPECT_EQ(watch.state("hung_postmaster", "postgres-2"), FindingState::kClear);
+    EXPECT_EQ(watch.state("hung_postmaster", "postgres-2"), FindingState::kUnknown)
+        << "it may be the host or the network";
+}
+
+TEST(HungPostmaster, AFullAcceptQueueDoesNotClearIt) {
+    Cluster cluster;
+    Watch watch(cluster);
+    auto& node = cluster.nodes["postgres-1"];
+    node.connect = silence();
+    ASSERT_TRUE(watch.until_fires("hung_postmaster", "postgres-1", 10s));
+    node.accepts = false;
+    watch.run(20s);
+    EXPECT_EQ(watch.state("hung_postmaster", "postgres-1"), FindingState::kFiring);
+    node.rest = silence();
+    watch.run(20s);
+    EXPECT_EQ(watch.state("hung_postmaster", "postgres-1"), FindingState::kFiring);
+    node.connect = ConnectView{true};
+    node.accepts = true;
+    watch.run(3s);
+    EXPECT_EQ(watch.state("hung_postmaster", "postgres-1"), FindingState::kClear);
 }
 
 TEST(Events, AFailoverIsToldOnceAndInOrder) {

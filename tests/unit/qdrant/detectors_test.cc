@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "seen_builder.h"
 
 namespace aeterna::qdrant::testing {
@@ -64,7 +66,7 @@ TEST(Detectors, AHealthyClusterIsClearFromTheFirstLook) {
         << "no prometheus: unknown";
 }
 
-TEST(Detectors, ARefusedNodeIsDownAtOnceASilentOneAfterTwoSeconds) {
+TEST(Detectors, ARefusedNodeIsDownAtOnceASilentOneAfterFiveSeconds) {
     Timeline refused, silent;
     refused.pass(2s, kHealthy);
     refused.pass(500ms, [](Seen& s) { fail_node(s, 2, Answer::kRefused); });
@@ -73,9 +75,9 @@ TEST(Detectors, ARefusedNodeIsDownAtOnceASilentOneAfterTwoSeconds) {
               engine::Severity::kDegraded);
     const auto silence = [](Seen& s) { fail_node(s, 2, Answer::kSilent); };
     silent.pass(2s, kHealthy);
-    silent.pass(1500ms, silence);
-    EXPECT_NE(silent.state("qdrant.node_down", "qdrant-2"), FindingState::kFiring) << "a blink";
-    silent.pass(1s, silence);
+    silent.pass(5s, silence);
+    EXPECT_EQ(silent.state("qdrant.node_down", "qdrant-2"), FindingState::kSuspect) << "a blink";
+    silent.pass(500ms, silence);
     EXPECT_EQ(silent.state("qdrant.node_down", "qdrant-2"), FindingState::kFiring);
     silent.pass(2s, kHealthy);
     EXPECT_TRUE(silent.firing().empty());
@@ -98,6 +100,52 @@ TEST(Detectors, A503EverywhereIsCriticalAndRed) {
     EXPECT_EQ(line.state("qdrant.cluster_red", "qdrant"), FindingState::kFiring);
     EXPECT_EQ(line.finding("qdrant.api_unavailable", "qdrant-1").severity,
               engine::Severity::kCritical);
+}
+
+TEST(Detectors, RedWaitsForSilenceButNotForWhatWasSaid) {
+    struct Case {
+        const char* name;
+        std::array<Answer, 3> answers;
+        Duration fires_after;
+    };
+    using enum Answer;
+    const Case cases[] = {
+        {"all silent", {kSilent, kSilent, kSilent}, 5s},
+        {"two silent", {kServing, kSilent, kSilent}, 5s},
+        {"one refused, one silent", {kServing, kRefused, kSilent}, 5s},
+        {"two refused, one silent", {kRefused, kRefused, kSilent}, 1s},
+        {"all refuse", {kRefused, kRefused, kRefused}, 1s},
+        {"two say 503, one is silent", {kUnavailable, kUnavailable, kSilent}, 1s},
+    };
+    for (const Case& item : cases) {
+        const auto broken = [&item](Seen& s) {
+            for (int n = 1; n <= 3; ++n) {
+                const Answer answer = item.answers[static_cast<std::size_t>(n - 1)];
+                if (answer != kServing) fail_node(s, n, answer);
+            }
+        };
+        Timeline line;
+        line.pass(2s, kHealthy);
+        line.pass(item.fires_after, broken);
+        EXPECT_EQ(line.state("qdrant.cluster_red", "qdrant"), FindingState::kSuspect) << item.name;
+        line.pass(500ms, broken);
+        EXPECT_EQ(line.state("qdrant.cluster_red", "qdrant"), FindingState::kFiring) << item.name;
+        line.pass(4s, kHealthy);
+        EXPECT_TRUE(line.firing().empty()) << item.name;
+    }
+}
+
+TEST(Detectors, AShardWhoseReplicaIsSilentWaitsToo) {
+    const auto silent = [](Seen& s) {
+        set_replica(s, 1, "Dead");
+        set_replica(s, 2, "Dead");
+        fail_node(s, 3, Answer::kSilent);
+    };
+    Timeline line;
+    line.pass(5s, silent);
+    EXPECT_EQ(line.state("qdrant.cluster_red", "qdrant"), FindingState::kSuspect);
+    line.pass(500ms, silent);
+    EXPECT_EQ(line.state("qdrant.cluster_red", "qdrant"), FindingState::kFiring);
 }
 
 TEST(Detectors, IsolationFiresNothing) {

@@ -162,6 +162,28 @@ TEST(Monitor, TellsWhatChangedOnce) {
     EXPECT_EQ(std::count(back.begin(), back.end(), "status.changed qdrant"), 1);
 }
 
+TEST(Monitor, AfterOurOwnStallOldLooksCountForNothingUntilRenewed) {
+    aeterna::testing::FakeEnv fake;
+    fake.http.handler = [](const env::HttpRequest& request) { return serve(request.url, 1); };
+    QdrantMonitor monitor(three_nodes(), fake.env);
+    run_all(monitor, fake);
+    const MonoTime before = fake.clock.now();
+    fake.clock.advance(30s);
+    EXPECT_EQ(monitor.judge({fake.clock.now(), fake.clock.wall_now(), false, true})
+                  .status.extra.at("cluster_status"),
+              Json(nullptr));
+    fake.clock.advance(100ms);
+    // What was asked before the stall and timed out in it.
+    monitor.board().post([&](Seen& seen) {
+        for (auto& [name, node] : seen.nodes) {
+            node.api = {fake.clock.now(), Answer::kSilent, "no answer", std::nullopt, before};
+        }
+    });
+    EXPECT_EQ(judge(monitor, fake).status.extra.at("cluster_status"), Json(nullptr));
+    run_all(monitor, fake);
+    EXPECT_EQ(judge(monitor, fake).status.extra.at("cluster_status"), "Green");
+}
+
 TEST(Monitor, ReadsItsOwnMetricBack) {
     aeterna::testing::FakeEnv fake;
     fake.http.handler = [](const env::HttpRequest& request) -> Result<env::HttpResponse> {

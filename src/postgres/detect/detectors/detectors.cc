@@ -1,6 +1,6 @@
 // The table. How long each condition must hold says why it may: a planned switchover leaves the
-// cluster without leader key or writer for up to 3 s, Prometheus' samples are old already, proven
-// things do not wait.
+// cluster without leader key or writer for up to 3 s, Prometheus' last sample may be from before a
+// start and is renewed within two scrapes, proven things do not wait.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -21,7 +21,7 @@ constexpr DetectorSpec kSpecs[] = {
     {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr,
      judge_etcd_quorum, has_etcd},
     {"postgres.exporter_down", "the exporter is not scraped, or it cannot ask PostgreSQL",
-     Severity::kDegraded, 0s, 2s, judge_exporter, nullptr, has_exporter},
+     Severity::kDegraded, 6s, 2s, judge_exporter, nullptr, has_exporter},
     {"postgres.heartbeat_failed", "the primary answers but accepts no heartbeat row",
      Severity::kCritical, 3s, 2s, nullptr, judge_heartbeat, nullptr},
     {"postgres.hung_postmaster", "the postmaster accepts connections but never answers",

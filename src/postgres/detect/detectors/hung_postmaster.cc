@@ -1,6 +1,7 @@
 // postgres.hung_postmaster: the kernel accepts connections for it, but no new session ever answers,
 // while Patroni still says "running" over the connection that it has open. Patroni does not act on
-// this (patroni issue 1371).
+// this (patroni issue 1371). A long hang fills the accept queue, and TCP falls silent too: while
+// SQL is silent nothing is known but never clear, so that what has fired goes on.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -12,16 +13,17 @@ Verdict judge_hung_postmaster(const World& world, const NodeSettings& node) {
         return Verdict::unknown({describe_look(world, node.name + " connect", connect)});
     }
     const bool accepts = connect.value && connect.value->tcp_accepted;
-    if (connect.answer != Answer::kSilent || !accepts) return Verdict::clear();
-    if (!rest.value) return Verdict::clear({describe_look(world, node.agent + " REST", rest)});
+    if (connect.answer != Answer::kSilent) return Verdict::clear();
+    std::vector<std::string> reasons = {
+        describe_look(world, node.name + " connect", connect),
+        rest.value ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
+                   : describe_look(world, node.agent + " REST", rest)};
+    if (!accepts || !rest.value || !rest.value->is_running())
+        return Verdict::unknown(std::move(reasons));
     Verdict verdict;
-    verdict.condition = rest.value->is_running();
-    verdict.reasons = {describe_look(world, node.name + " connect", connect),
-                       node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"};
-    if (*verdict.condition) {
-        verdict.summary =
-            "the postmaster of '" + node.name + "' accepts connections but never answers";
-    }
+    verdict.condition = true;
+    verdict.summary = "the postmaster of '" + node.name + "' accepts connections but never answers";
+    verdict.reasons = std::move(reasons);
     return verdict;
 }
 

@@ -57,6 +57,8 @@ bool is_handed_over(const World& world, const NodeSettings& node) {
 Verdict judge_primary(const World& world, const NodeSettings& node) {
     if (world.primary) return Verdict::clear({"SQL: '" + *world.primary + "' is not in recovery"});
     if (world.writers.size() > 1) return Verdict::clear({"more than one node is not in recovery"});
+    // Nobody is known to have been the primary: that is no news of its health.
+    if (world.reference.empty()) return Verdict::unknown({"no primary has been seen yet"});
     if (world.reference != node.name) return Verdict::clear();
     const auto& sql = world.of(node.name).sql;
     if (sql.answer == Answer::kNever)
