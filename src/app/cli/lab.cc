@@ -42,16 +42,22 @@ Result<int> run_up(Session& session, const LabOptions& options) {
     return 0;
 }
 
+// What is true of the directory once everything is down.
+std::string down_text(bool was_there, const LabOptions& options) {
+    const std::string& directory = options.up.directory;
+    if (!was_there) return fmt::format("There is no lab in {}; nothing of one runs.", directory);
+    if (options.purge) return fmt::format("Nothing of the lab runs; {} is removed.", directory);
+    return fmt::format("Nothing of the lab runs; its data is kept in {} ('lab up' starts it again).", directory);
+}
+
 Result<int> run_down(Session& session, const LabOptions& options) {
+    const bool was_there = session.env().files.exists(options.up.directory);
     AETERNA_TRY(lab::down(options.up.directory, options.purge, options.up.progress, session.env(),
                           session.context(kDownTime)));
     if (session.options.json)
         session.print_json({{"dir", options.up.directory}, {"purged", options.purge}});
     else
-        session.print(
-            options.purge
-                ? "Nothing of the lab runs; its directory is removed."
-                : "Nothing of the lab runs; its data is kept ('lab up' starts it again).");
+        session.print(down_text(was_there, options));
     return 0;
 }
 
