@@ -3,6 +3,8 @@
 // the process of one Qdrant stand-in.
 #include "lab/lab.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
