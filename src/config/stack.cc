@@ -59,11 +59,13 @@ EtcdSettings read_etcd(Section section, env::Files& files) {
     return etcd;
 }
 
-Host read_host(Section& section, std::set<std::string>& hosts, std::set<std::string>& nodes) {
+Host read_host(Section& section, const std::string& state_directory, std::set<std::string>& hosts,
+               std::set<std::string>& nodes) {
     Host host;
     host.name = section.required_text("name");
     host.site = section.text("site", "");
     host.executor = section.word("executor", "none", {"local", "none"});
+    host.fence_directory = section.path("fence_directory", state_directory + "/fences");
     if (!host.name.empty() && !hosts.insert(host.name).second) {
         section.fail("name", fmt::format("duplicate host '{}'", host.name));
     }
@@ -73,6 +75,7 @@ Host read_host(Section& section, std::set<std::string>& hosts, std::set<std::str
         if (!entry.has("pid_file")) entry.fail("pid_file", "missing key 'pid_file'");
         process.pid_file = entry.path("pid_file", "");
         process.start = entry.texts("start");
+        process.honours_fence = entry.word("fence", "none", {"none", "marker"}) == "marker";
         if (!process.node.empty() && !nodes.insert(process.node).second) {
             entry.fail("node", fmt::format("node '{}' is listed twice; a node lives on one host", process.node));
         }
@@ -111,7 +114,9 @@ Stack read_stack(Section& root, env::Files& files) {
     if (root.has("serve")) stack.serve_listen = root.section("serve").required_endpoint("listen");
     if (root.has("lab")) stack.lab_directory = root.section("lab").required_text("directory");
     std::set<std::string> hosts, nodes;
-    for (Section& section : root.list("hosts")) stack.hosts.push_back(read_host(section, hosts, nodes));
+    for (Section& section : root.list("hosts")) {
+        stack.hosts.push_back(read_host(section, stack.state_directory, hosts, nodes));
+    }
     stack.stores = read_stores(root, stack.objectives);
     return stack;
 }

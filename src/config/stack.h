@@ -21,12 +21,15 @@ struct HostProcess {
     std::string node;                    // "patroni-1"
     std::string pid_file;                // first line = pid
     std::vector<std::string> start;      // argv that starts it and returns; run without a shell
+    // True when whatever may start it honours the fence markers (docs/stack-file.md): only then can it be fenced.
+    bool honours_fence = false;
 };
 
 struct Host {
     std::string name;      // "host-1"
     std::string site;      // availability zone
     std::string executor;  // "local" | "none" (ssh, kubernetes: later)
+    std::string fence_directory;  // on the host: FENCE_DIRECTORY/NODE/HOLDER keeps NODE from being started
     std::vector<HostProcess> processes;
 };
 

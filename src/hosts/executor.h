@@ -7,6 +7,7 @@
 
 #include "config/stack.h"
 #include "env/env.h"
+#include "hosts/fence_marker.h"
 
 namespace aeterna::hosts {
 
@@ -15,6 +16,22 @@ namespace aeterna::hosts {
 struct NodeProcesses {
     std::string node;
     std::vector<env::ProcessId> processes;  // parents before children
+};
+
+// What the kernel of its host says of a node's processes: the strongest word on life and death.
+struct Vitals {
+    std::size_t alive = 0;    // every process that is there, the next two included
+    std::size_t stopped = 0;  // state T: SIGSTOP, a debugger, a frozen cgroup shows as D
+    std::size_t blocked = 0;  // state D: waits in the kernel; SIGKILL does not take yet
+    [[nodiscard]] bool is_gone() const { return alive == 0; }
+    [[nodiscard]] bool is_all_stopped() const { return alive > 0 && stopped == alive; }
+};
+
+// Nodes that together are one server (an agent and what it starts), the agent first, and why.
+struct FenceOrder {
+    std::vector<std::string> nodes;
+    std::string holder;  // see FenceMarker
+    std::string reason;
 };
 
 class Executor {
@@ -27,8 +44,31 @@ class Executor {
     // SIGSTOP / SIGCONT to all.
     virtual Status pause(const NodeProcesses& target, const env::Context& context) = 0;
     virtual Status resume(const NodeProcesses& target, const env::Context& context) = 0;
-    // Runs the node's configured start command; success when it is running already.
+    // Runs the node's configured start command; success when it is running already. kGuardRefused while the node is
+    // fenced by anybody.
     virtual Status start(const std::string& node, const env::Context& context) = 0;
+
+    // Of the node's processes, orphans of a dead postmaster included.
+    [[nodiscard]] virtual Result<Vitals> vitals(const std::string& node, const env::Context& context) = 0;
+    // Makes sure that the nodes cannot act until they are unfenced: first a durable marker per node keeps whatever
+    // starts them from doing so, then all their processes get SIGKILL, again until none is left. Success means
+    // confirmed. kConfiguration: a node's starters do not honour markers; nothing was done. Any other error is no
+    // fence: the markers stay, something may live (effect kPartial), for example blocked in the kernel.
+    virtual Status fence(const FenceOrder& order, const env::Context& context) = 0;
+    // Removes that holder's markers; missing ones are success. Starts nothing.
+    virtual Status unfence(const std::vector<std::string>& nodes, const std::string& holder,
+                           const env::Context& context) = 0;
+    // Every marker on this host.
+    [[nodiscard]] virtual Result<std::vector<FenceMarker>> fences(const env::Context& context) = 0;
+    // The directory that the node's pid file names (postmaster.pid does). kNotFound when it names none.
+    [[nodiscard]] virtual Result<std::string> data_directory(const std::string& node, const env::Context& context) = 0;
+    // True when a hardware watchdog of the host is armed: it resets the host when its keeper dies.
+    [[nodiscard]] virtual Result<bool> is_watchdog_armed(const env::Context& context) = 0;
+    // Files of the host, for salvage. Sorted names; errors as in env/files.h.
+    [[nodiscard]] virtual Result<std::vector<std::string>> list_files(const std::string& directory,
+                                                                      const env::Context& context) = 0;
+    [[nodiscard]] virtual Result<std::string> read_file(const std::string& path, std::size_t limit_bytes,
+                                                        const env::Context& context) = 0;
 };
 
 // kConfiguration when the host's executor cannot act.

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "hosts/executor.h"
+#include "hosts/local_fence.h"
 #include "hosts/pid_file.h"
 #include "hosts/process_tree.h"
 
@@ -84,6 +85,7 @@ class LocalExecutor final : public Executor {
 
     Status start(const std::string& node, const env::Context& context) override {
         AETERNA_ASSIGN(const config::HostProcess* configured, configured_process(node));
+        AETERNA_TRY(require_unfenced(env_.files, host_.fence_directory, node));
         const auto running = read_root(*configured);
         if (running) return {};
         if (running.error().code != ErrorCode::kNotFound) return running.error();
@@ -100,6 +102,52 @@ class LocalExecutor final : public Executor {
         return make_error(ErrorCode::kIo,
                           fmt::format("start of '{}' {}: {}", node, how, last_line(result.errors)),
                           "Run its start command by hand and look at its log.", Effect::kUnknown);
+    }
+
+    Result<Vitals> vitals(const std::string& node, const env::Context& context) override {
+        AETERNA_TRY(configured_process(node));
+        return LocalFence(host_, env_, *this).vitals(node, context);
+    }
+    Status fence(const FenceOrder& order, const env::Context& context) override {
+        return LocalFence(host_, env_, *this).fence(order, context);
+    }
+    Status unfence(const std::vector<std::string>& nodes, const std::string& holder,
+                   const env::Context&) override {
+        for (const std::string& node : nodes) {
+            AETERNA_TRY(remove_marker(env_.files, host_.fence_directory, node, holder));
+        }
+        return {};
+    }
+    Result<std::vector<FenceMarker>> fences(const env::Context&) override {
+        return all_markers(env_.files, host_.fence_directory);
+    }
+
+    Result<std::string> data_directory(const std::string& node, const env::Context&) override {
+        AETERNA_ASSIGN(const config::HostProcess* configured, configured_process(node));
+        AETERNA_ASSIGN(const std::string text, env_.files.read(configured->pid_file, 4096));
+        const auto file = parse_pid_file(text);
+        if (file && !file->data_directory.empty()) return env_.files.canonical(file->data_directory);
+        return make_error(ErrorCode::kNotFound,
+                          fmt::format("'{}' names no data directory", configured->pid_file));
+    }
+
+    // Documentation/ABI/testing/sysfs-class-watchdog of Linux: state is "active" or "inactive".
+    Result<bool> is_watchdog_armed(const env::Context&) override {
+        const std::string directory = "/sys/class/watchdog";
+        const auto devices = env_.files.list(directory);
+        for (const std::string& device : devices.value_or(std::vector<std::string>{})) {
+            const auto state = env_.files.read(directory + "/" + device + "/state", 64);
+            if (state && trim(*state) == "active") return true;
+        }
+        return false;
+    }
+
+    Result<std::vector<std::string>> list_files(const std::string& directory, const env::Context&) override {
+        return env_.files.list(directory);
+    }
+    Result<std::string> read_file(const std::string& path, std::size_t limit_bytes,
+                                  const env::Context&) override {
+        return env_.files.read(path, limit_bytes);
     }
 
   private:

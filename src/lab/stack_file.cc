@@ -30,7 +30,7 @@ std::string host_section(const Layout& layout, const Programs& programs, const s
              {programs.self, std::string("lab"), std::string("up"), std::string("--dir"),
               layout.directory, std::string("--only"), starts})
             argv.push_back(quoted(word));
-        text += fmt::format("      - node: {}\n        pid_file: {}\n        start: [{}]\n",
+        text += fmt::format("      - node: {}\n        pid_file: {}\n        start: [{}]\n        fence: marker\n",
                             node.name, quoted(layout.pid_file_of(node)), join(argv, ", "));
     }
     return text;

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "base/strings.h"
+#include "hosts/fence_marker.h"
 #include "lab/server_commands.h"
 
 namespace aeterna::lab {
@@ -112,6 +113,7 @@ Result<std::unique_ptr<env::FileLock>> Supervisor::lock_start(const Node& node,
 Result<bool> Supervisor::start(const Node& node, const Secrets& secrets, const Programs& programs,
                                const env::Context& context) {
     AETERNA_ASSIGN(const auto lock, lock_start(node, context));
+    AETERNA_TRY(require_unfenced(node));
     if (running(node)) return false;
     std::vector<env::Endpoint> endpoints = layout_.listens(node);
     // Patroni's PostgreSQL may be there already, left by a Patroni that was killed.
@@ -128,7 +130,20 @@ Result<bool> Supervisor::start(const Node& node, const Secrets& secrets, const P
                    env_.processes.spawn(server_command(layout_, secrets, programs, node, user)));
     AETERNA_TRY(env_.files.write_durable(layout_.pid_file(node.name),
                                          fmt::format("{}\n{}\n", id.pid, id.start_ticks), 0644));
+    // A fence that began between the first look and the pid file has not seen this process.
+    if (Status still_free = require_unfenced(node); !still_free) {
+        AETERNA_TRY(env_.processes.signal(id, SIGKILL));
+        return std::move(still_free).error();
+    }
     return true;
+}
+
+// PostgreSQL is started by its Patroni: a fence of either keeps Patroni down.
+Status Supervisor::require_unfenced(const Node& node) const {
+    const std::string directory = layout_.path("state/fences");
+    AETERNA_TRY(hosts::require_unfenced(env_.files, directory, node.name));
+    if (node.kind != "patroni") return {};
+    return hosts::require_unfenced(env_.files, directory, fmt::format("postgres-{}", node.host));
 }
 
 std::string Supervisor::last_words(const Node& node) const {

@@ -48,7 +48,7 @@ class Supervisor {
     [[nodiscard]] std::optional<env::ProcessId> running(const Node& node) const;
     // Starts the node when it does not run; true when it was started now. kAlreadyExists when
     // something else listens on its address, kLocked when another aeterna-dr is starting it for the
-    // whole context.
+    // whole context, kGuardRefused when it is fenced.
     [[nodiscard]] Result<bool> start(const Node& node, const Secrets& secrets,
                                      const Programs& programs, const env::Context& context);
     // Ends the processes of the lab that no pid file names, as `lab up` leaves one when it is
@@ -64,6 +64,8 @@ class Supervisor {
     // One start of a node at a time, over all processes.
     [[nodiscard]] Result<std::unique_ptr<env::FileLock>> lock_start(
         const Node& node, const env::Context& context) const;
+    // kGuardRefused while the node, or what it starts, is fenced.
+    [[nodiscard]] Status require_unfenced(const Node& node) const;
     void stop_group(const std::vector<Node>& nodes, const env::Context& context);
     [[nodiscard]] std::vector<Node> nodes_of(const std::vector<std::string>& kinds) const;
     [[nodiscard]] std::string leader(const env::Context& context) const;

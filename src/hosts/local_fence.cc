@@ -1,0 +1,119 @@
+#include "hosts/local_fence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "hosts/pid_file.h"
+#include "hosts/process_tree.h"
+
+namespace aeterna::hosts {
+namespace {
+
+// A killed process is gone in milliseconds; one that is not is blocked in the kernel, and waiting
+// longer would only delay the answer "no fence".
+constexpr Duration kConfirmTime = std::chrono::seconds(3);
+// A start that passed its marker check just before ours was written shows up within this time.
+constexpr Duration kLateStart = std::chrono::milliseconds(20);
+
+}  // namespace
+
+const config::HostProcess* LocalFence::configured(const std::string& node) const {
+    const auto found = std::find_if(host_.processes.begin(), host_.processes.end(),
+                                    [&](const auto& process) { return process.node == node; });
+    return found == host_.processes.end() ? nullptr : &*found;
+}
+
+Status LocalFence::check_order(const FenceOrder& order) const {
+    for (const std::string& node : order.nodes) {
+        const config::HostProcess* process = configured(node);
+        if (process == nullptr) {
+            return make_error(ErrorCode::kConfiguration,
+                              fmt::format("'{}' is not configured on host '{}'", node, host_.name));
+        }
+        if (!process->honours_fence) {
+            return make_error(
+                ErrorCode::kConfiguration,
+                fmt::format("'{}' cannot be fenced: nothing keeps it from being started again", node),
+                "Make its starter honour the markers, then say 'fence: marker' (docs/stack-file.md).");
+        }
+    }
+    return {};
+}
+
+// Backends outlive a killed postmaster for a moment. They stand in its data directory, are called
+// as it was, and run as the owner of its pid file.
+std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
+    std::vector<env::ProcessId> orphans;
+    const config::HostProcess* process = configured(node);
+    const auto text = env_.files.read(process->pid_file, 4096);
+    const auto owner = env_.files.owner(process->pid_file);
+    const auto file = text ? parse_pid_file(*text) : std::nullopt;
+    if (!file || file->data_directory.empty() || !owner) return orphans;
+    const std::string directory = env_.files.canonical(file->data_directory);
+    for (const env::ProcessInfo& info : env_.processes.list()) {
+        const bool is_backend = info.command == "postgres" && info.uid == owner->uid &&
+                                info.working_directory == directory && info.state != 'Z';
+        if (is_backend) orphans.push_back(info.id);
+    }
+    return orphans;
+}
+
+Result<std::vector<env::ProcessId>> LocalFence::processes_of(const std::string& node,
+                                                             const env::Context& context) {
+    auto found = executor_.find(node, context);
+    if (!found && found.error().code != ErrorCode::kNotFound) return found.error();
+    std::vector<env::ProcessId> processes;
+    if (found) processes = std::move(found->processes);
+    for (const env::ProcessId& id : orphans_of(node)) {
+        if (std::find(processes.begin(), processes.end(), id) == processes.end()) {
+            processes.push_back(id);
+        }
+    }
+    return processes;
+}
+
+Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& context) {
+    AETERNA_ASSIGN(const auto processes, processes_of(node, context));
+    Vitals vitals;
+    for (const env::ProcessId& id : processes) {
+        const auto info = env_.processes.inspect(id.pid);
+        if (!info || info->id != id) continue;
+        ++vitals.alive;
+        if (info->state == 'T' || info->state == 't') ++vitals.stopped;
+        if (info->state == 'D') ++vitals.blocked;
+    }
+    return vitals;
+}
+
+Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
+    AETERNA_TRY(check_order(order));
+    for (const std::string& node : order.nodes) {
+        AETERNA_TRY(put_marker(env_.files, host_.fence_directory,
+                               {node, order.holder, order.reason, env_.clock.wall_now()}));
+    }
+    const env::Context bounded = env_.clock.within(kConfirmTime, context);
+    bool was_empty = false;
+    while (true) {
+        std::size_t found = 0;
+        for (const std::string& node : order.nodes) {
+            AETERNA_ASSIGN(auto processes, processes_of(node, bounded));
+            found += processes.size();
+            if (processes.empty()) continue;
+            AETERNA_TRY(executor_.kill({node, std::move(processes)}, bounded));
+        }
+        if (found == 0 && was_empty) return {};
+        was_empty = found == 0;
+        const bool is_over = env_.clock.now() + kLateStart >= bounded.deadline ||
+                             !env_.clock.sleep_for(kLateStart, bounded.stop);
+        if (is_over) break;
+    }
+    return make_error(ErrorCode::kPartial,
+                      fmt::format("it could not be confirmed that nothing of {} is left",
+                                  join(order.nodes, " and ")),
+                      "Something starts it again in spite of the marker; find out what.",
+                      Effect::kPartial);
+}
+
+}  // namespace aeterna::hosts

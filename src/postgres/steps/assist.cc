@@ -1,0 +1,144 @@
+#include "postgres/steps/assist.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace aeterna::postgres {
+
+namespace {
+
+// Looks further apart than this leave a gap in which the node may have answered.
+constexpr Duration kLargestGap = 3s;
+// Crash recovery replays this much a second on ordinary disks; a deliberately low guess would only make us wait
+// shorter for a recovery that loses nothing.
+constexpr double kRecoveryBytesPerSecond = 64.0 * (1 << 20);
+
+}  // namespace
+
+Result<std::unique_ptr<hosts::Executor>> executor_of(const Settings& settings, const std::string& node,
+                                                     const env::Env& env) {
+    const config::Host* host = settings.host_of(node);
+    if (!host) {
+        return make_error(ErrorCode::kConfiguration,
+                          fmt::format("the stack file names no host that runs '{}'", node));
+    }
+    return hosts::make_executor(*host, env);
+}
+
+LossEvidence LossWatch::gather(const World& world, const env::Context& context) {
+    follow_silence(world);
+    follow_starts(world);
+    last_gather_ = world.now;
+    LossEvidence evidence;
+    if (silent_since_) {
+        evidence.silent_for = std::max(world.now - *silent_since_, watched_silence(world.now));
+    }
+    evidence.failed_starts = failed_starts_;
+    if (starting_since_) evidence.starting_for = world.now - *starting_since_;
+    std::int64_t furthest = 0, redo = 0;
+    for (const auto& [name, of] : world.seen.nodes) {
+        if (!of.sql.value || !of.sql.value->in_recovery) continue;
+        furthest = std::max(furthest, of.sql.value->received.value_or(0));
+        redo = std::max(redo, of.sql.value->redo_lsn);
+    }
+    evidence.predicted_recovery_seconds =
+        static_cast<double>(std::max<std::int64_t>(0, furthest - redo)) / kRecoveryBytesPerSecond;
+    ask_host(evidence, context);
+    return evidence;
+}
+
+void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) const {
+    const auto executor = executor_of(parts_.settings, old_.name, parts_.env);
+    if (!executor) {
+        evidence.cannot_fence = executor.error().to_string();
+        return;
+    }
+    const config::Host* host = parts_.settings.host_of(old_.name);
+    for (const std::string& node : fence_group(old_)) {
+        const auto process = std::find_if(host->processes.begin(), host->processes.end(),
+                                          [&](const auto& candidate) { return candidate.node == node; });
+        if (process != host->processes.end() && process->honours_fence) continue;
+        evidence.cannot_fence = fmt::format("'{}' cannot be fenced on host '{}': its starter honours no markers",
+                                            node, host->name);
+    }
+    const auto agent = (*executor)->vitals(old_.agent, context);
+    const auto server = (*executor)->vitals(old_.name, context);
+    evidence.host_answered = agent.has_value() && server.has_value();
+    if (agent) evidence.agent = *agent;
+    if (server) evidence.server = *server;
+    evidence.watchdog_armed = (*executor)->is_watchdog_armed(context).value_or(false);
+}
+
+void LossWatch::follow_silence(const World& world) {
+    const auto& sql = world.of(old_.name).sql;
+    const bool has_gap = last_gather_ && world.now - *last_gather_ > kLargestGap;
+    if (sql.answer != Answer::kSilent || has_gap) silent_since_.reset();
+    if (sql.answer == Answer::kSilent && !silent_since_) silent_since_ = sql.started;
+}
+
+// What serve has seen counts too, if it is fresh and serve itself did not sleep meanwhile.
+Duration LossWatch::watched_silence(MonoTime now) const {
+    if (!parts_.watched) return Duration::zero();
+    const Snapshot seen = parts_.watched->snapshot();
+    const auto found = seen.nodes.find(old_.name);
+    if (found == seen.nodes.end()) return Duration::zero();
+    const auto& sql = found->second.sql;
+    const bool is_fresh = now - sql.at <= kSqlRhythm.stale_after();
+    if (sql.answer != Answer::kSilent || !is_fresh) return Duration::zero();
+    return now - std::max(sql.since, seen.trusted_since);
+}
+
+void LossWatch::follow_starts(const World& world) {
+    const auto& rest = world.of(old_.name).rest;
+    const std::string state = rest.value ? rest.value->state : "";
+    const bool is_starting = state == "starting" || state == "restarting";
+    if (is_starting && !starting_since_) starting_since_ = world.now;
+    if (!is_starting) starting_since_.reset();
+    const bool has_failed = !state.empty() && !is_starting && !rest.value->is_running();
+    const bool was_starting = last_state_ == "starting" || last_state_ == "restarting";
+    // A start that fails at once shows only as "start failed".
+    if (has_failed && state != last_state_ && (was_starting || state == "start failed")) ++failed_starts_;
+    if (!state.empty()) last_state_ = state;
+}
+
+bool is_assist(const Json& facts, const char* word) { return find_string(facts, "assist") == word; }
+
+void settle_assist(engine::StepContext& step, const char* word, const std::vector<std::string>& reasons) {
+    step.facts["assist"] = word;
+    step.facts["assist_reasons"] = reasons;
+}
+
+void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons) {
+    settle_assist(step, "refused", reasons);
+    step.progress("assist refused: " + join(reasons, "; "));
+}
+
+std::vector<std::string> fenced_nodes(const Json& facts) {
+    std::vector<std::string> nodes;
+    const Json* list = find_member(facts, "fenced");
+    if (!list || !list->is_array()) return nodes;
+    for (const Json& node : *list) {
+        if (node.is_string()) nodes.push_back(node.get<std::string>());
+    }
+    return nodes;
+}
+
+std::vector<std::string> fence_group(const NodeSettings& node) { return {node.agent, node.name}; }
+
+Status lift_fence(const StepParts& parts, engine::StepContext& step) {
+    const std::vector<std::string> nodes = fenced_nodes(step.facts);
+    if (nodes.empty()) return {};
+    AETERNA_ASSIGN(const auto executor, executor_of(parts.settings, nodes.front(), parts.env));
+    AETERNA_TRY(executor->unfence(nodes, step.context.run_id, step.context));
+    step.facts.erase("fenced");
+    const Status started = executor->start(nodes.front(), step.context);
+    step.progress(started ? fmt::format("'{}' is unfenced and was started", nodes.front())
+                          : fmt::format("'{}' is unfenced, but not started: {}", nodes.front(),
+                                        started.error().to_string()));
+    return {};
+}
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,53 @@
+// What the assisted steps share: the host's word on a node, how long it has been silent, and the execution's facts.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/runbook/step.h"
+#include "postgres/steps/live.h"
+#include "postgres/steps/loss.h"
+#include "postgres/steps/steps.h"
+
+namespace aeterna::postgres {
+
+// The executor of the host that runs `node`; kConfiguration when none can act there.
+[[nodiscard]] Result<std::unique_ptr<hosts::Executor>> executor_of(const Settings& settings, const std::string& node,
+                                                                   const env::Env& env);
+
+// Collects a LossEvidence look by look.
+class LossWatch {
+  public:
+    LossWatch(const StepParts& parts, const NodeSettings& old) : parts_(parts), old_(old) {}
+    // After each look at `world`.
+    [[nodiscard]] LossEvidence gather(const World& world, const env::Context& context);
+
+  private:
+    void ask_host(LossEvidence& evidence, const env::Context& context) const;
+    void follow_silence(const World& world);
+    void follow_starts(const World& world);
+    [[nodiscard]] Duration watched_silence(MonoTime now) const;
+
+    const StepParts& parts_;
+    const NodeSettings& old_;
+    std::optional<MonoTime> silent_since_;
+    std::optional<MonoTime> last_gather_;
+    std::optional<MonoTime> starting_since_;
+    std::string last_state_;
+    int failed_starts_ = 0;
+};
+
+// Facts "assist" and "assist_reasons".
+[[nodiscard]] bool is_assist(const Json& facts, const char* word);
+void settle_assist(engine::StepContext& step, const char* word, const std::vector<std::string>& reasons);
+// Refused: says so once and lets the runbook go on as without assist.
+void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons);
+// The nodes that this execution holds fenced.
+[[nodiscard]] std::vector<std::string> fenced_nodes(const Json& facts);
+// Agent before server: what must die together.
+[[nodiscard]] std::vector<std::string> fence_group(const NodeSettings& node);
+// Lifts this execution's fence, then lets the old node be started again; a start that others hinder is told, not an
+// error. Idempotent.
+Status lift_fence(const StepParts& parts, engine::StepContext& step);
+
+}  // namespace aeterna::postgres

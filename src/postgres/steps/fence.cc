@@ -1,0 +1,84 @@
+// postgres.fence
+// Does: kills the agent and the server of the lost primary through their host and keeps them from being started, then
+// looks from here: both ports must refuse. Needs: prove_loss has proven it in this execution. Changes: those processes.
+// Undo: lifts the fence and starts the node again. A fence that cannot be confirmed is none: its markers stay until
+// somebody leads again, nothing is released, and Patroni's own time is waited for. Unknown outcome: repeating it is safe.
+#include <fmt/core.h>
+
+#include "base/strings.h"
+#include "postgres/steps/assist.h"
+
+namespace aeterna::postgres {
+
+constexpr engine::StepSpec kFenceSpec{"postgres.fence", "make sure that the lost primary cannot accept writes",
+                                      engine::Risk::kDisruptive, 20s, true};
+
+namespace {
+
+constexpr Duration kFenceTime = 5s;
+
+class Fence final : public engine::Step {
+  public:
+    explicit Fence(StepParts parts)
+        : parts_(std::move(parts)), live_(parts_.settings, parts_.env, Live::Scope::kNodes) {}
+
+    const engine::StepSpec& spec() const override { return kFenceSpec; }
+
+    std::string describe() const override {
+        if (parts_.assist != "act") return "nothing: assist does not act";
+        return "fence the lost primary: kill its agent and its server, keep both from being started";
+    }
+
+    Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        const bool is_due = is_assist(step.facts, "proven") && !step.facts.contains("fence.confirmed");
+        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
+        if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
+        AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old->name, parts_.env));
+        const std::vector<std::string> nodes = fence_group(*old);
+        step.facts["fenced"] = nodes;
+        const hosts::FenceOrder order{nodes, step.context.run_id,
+                                      "primary lost, failover of postgres under way"};
+        const Status fenced = executor->fence(order, parts_.env.clock.within(kFenceTime, step.context));
+        if (!fenced) {
+            if (fenced.error().effect == Effect::kNone) step.facts.erase("fenced");
+            refuse_assist(step, {"the fence was not confirmed: " + fenced.error().to_string()});
+            return {};
+        }
+        return confirm_from_here(step, *old);
+    }
+
+    Status verify(engine::StepContext&) override { return {}; }
+
+    Status undo(engine::StepContext& step) override { return lift_fence(parts_, step); }
+
+  private:
+    // The second vantage: what the process table says must show on the network.
+    Status confirm_from_here(engine::StepContext& step, const NodeSettings& old) {
+        const World world = live_.look(step.context, old.name);
+        const NodeObservations& of = world.of(old.name);
+        const bool refuses = of.sql.answer == Answer::kRefused && of.rest.answer == Answer::kRefused;
+        if (!refuses) {
+            refuse_assist(step, {"the fence does not show from here",
+                                 describe_look(world, old.name + " SQL", of.sql),
+                                 describe_look(world, old.agent + " REST", of.rest)});
+            return {};
+        }
+        step.facts["fence.confirmed"] = true;
+        step.progress(fmt::format("{} are fenced: nothing of them runs, both ports refuse",
+                                  join(fence_group(old), " and ")));
+        return {};
+    }
+
+    StepParts parts_;
+    Live live_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Step> make_fence(StepParts parts) { return std::make_unique<Fence>(std::move(parts)); }
+
+}  // namespace aeterna::postgres

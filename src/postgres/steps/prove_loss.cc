@@ -1,0 +1,136 @@
+// postgres.prove_loss
+// Does: looks from several vantages (SQL, REST, etcd, the host's process table, the replicas' WAL receivers) until it
+// is proven that the primary is lost, or that acting would be wrong. Needs: etcd, an executor that can fence. Changes:
+// nothing. Undo: none. A refusal is no failure: it is noted, and the runbook waits for Patroni as it does without
+// assist.
+#include <fmt/core.h>
+
+#include "base/strings.h"
+#include "postgres/steps/assist.h"
+
+namespace aeterna::postgres {
+
+constexpr engine::StepSpec kProveLossSpec{"postgres.prove_loss",
+                                          "prove from several vantages that the primary is lost, or refuse to act",
+                                          engine::Risk::kReadOnly, 6min, false};
+
+namespace {
+
+constexpr Duration kLookEvery = 100ms;
+
+class ProveLoss final : public engine::Step {
+  public:
+    explicit ProveLoss(StepParts parts)
+        : parts_(std::move(parts)), live_(parts_.settings, parts_.env, Live::Scope::kNodes) {}
+
+    const engine::StepSpec& spec() const override { return kProveLossSpec; }
+
+    std::string describe() const override {
+        if (parts_.assist == "off") return "nothing: assist is off, Patroni is waited for";
+        return "prove that " + (parts_.old_primary.empty() ? "the primary" : "'" + parts_.old_primary + "'") +
+               " is lost: its processes, its ports, its replicas and etcd must agree";
+    }
+
+    Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        if (parts_.assist == "off" && !step.facts.contains("assist")) step.facts["assist"] = "off";
+        const bool is_open = !step.facts.contains("assist");
+        return is_open ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const NodeSettings* old = nullptr;
+        std::optional<LossWatch> watch;
+        std::optional<MonoTime> until;
+        std::string told;
+        while (true) {
+            const World world = live_.look(step.context, parts_.old_primary);
+            if (!old) {
+                old = find_old(world);
+                if (!old) return refuse_unknown(step);
+                step.facts["old_primary"] = old->name;
+                watch.emplace(parts_, *old);
+            }
+            const LossEvidence evidence = watch->gather(world, step.context);
+            const LossVerdict verdict = judge_loss(world, *old, evidence);
+            if (verdict.kind != LossKind::kWait) return settle(step, world, *old, verdict);
+            const std::string why = join(verdict.reasons, "; ");
+            if (told.empty()) step.progress("not proven yet: " + why);
+            told = why;
+            if (!until) until = world.now + time_of(world.config(), *world.dcs());
+            if (world.now >= *until) return give_up(step, verdict.reasons);
+            if (!parts_.env.clock.sleep_for(kLookEvery, step.context.stop))
+                return ended(parts_.env, step.context, "proving the loss of '" + old->name + "'");
+        }
+    }
+
+    Status verify(engine::StepContext&) override { return {}; }
+
+  private:
+    const NodeSettings* find_old(const World& world) const {
+        if (const NodeSettings* node = parts_.settings.find(parts_.old_primary)) return node;
+        return parts_.settings.find(world.primary.value_or(world.reference));
+    }
+
+    static Status refuse_unknown(engine::StepContext& step) {
+        refuse_assist(step, {"nobody knows which node was the primary"});
+        return {};
+    }
+
+    static Status give_up(engine::StepContext& step, std::vector<std::string> reasons) {
+        reasons.insert(reasons.begin(), "it could not be proven in time");
+        refuse_assist(step, reasons);
+        return {};
+    }
+
+    // As long as Patroni itself may take: the lease, or its tries to start the server in place.
+    static Duration time_of(const PatroniConfig& config, const DcsView&) {
+        return std::chrono::seconds(std::min<std::int64_t>(300, config.primary_start_timeout + config.ttl));
+    }
+
+    Status settle(engine::StepContext& step, const World& world, const NodeSettings& old,
+                  const LossVerdict& verdict) const {
+        if (verdict.kind == LossKind::kRefused) {
+            refuse_assist(step, verdict.reasons);
+            return {};
+        }
+        if (verdict.kind == LossKind::kNotNeeded) {
+            settle_assist(step, "not_needed", verdict.reasons);
+            return {};
+        }
+        const LeaderKey& leader = *world.dcs()->leader;
+        step.facts["prove_loss"] = Json{{"member", leader.member},
+                                        {"lease", leader.lease},
+                                        {"remaining_seconds", leader.remaining_seconds.value_or(leader.granted_seconds)},
+                                        {"received", received_positions(world, old)}};
+        const bool may_act = parts_.assist == "act";
+        settle_assist(step, may_act ? "proven" : "proposed", verdict.reasons);
+        step.progress(fmt::format("'{}' is lost: {}", old.name, join(verdict.reasons, "; ")));
+        if (!may_act) {
+            step.progress(fmt::format("proposal: fence {} and release its lease (run 'aeterna-dr failover postgres'); "
+                                      "Patroni does so by itself in {} s",
+                                      join(fence_group(old), " and "), leader.remaining_seconds.value_or(0)));
+        }
+        return {};
+    }
+
+    // How far each replica had come: what only the old primary has begins at the successor's position.
+    static Json received_positions(const World& world, const NodeSettings& old) {
+        Json positions = Json::object();
+        for (const auto& [name, of] : world.seen.nodes) {
+            if (name == old.name || !of.sql.value || !of.sql.value->in_recovery) continue;
+            positions[name] = std::max(of.sql.value->received, of.sql.value->lsn).value_or(0);
+        }
+        return positions;
+    }
+
+    StepParts parts_;
+    Live live_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Step> make_prove_loss(StepParts parts) {
+    return std::make_unique<ProveLoss>(std::move(parts));
+}
+
+}  // namespace aeterna::postgres

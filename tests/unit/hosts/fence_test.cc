@@ -1,0 +1,149 @@
+// Fences on real processes: what is fenced is dead and stays dead until it is unfenced.
+#include <signal.h>
+
+#include "hosts/executor.h"
+#include "unit/env/real_env.h"
+
+namespace aeterna::hosts {
+namespace {
+
+using env::testing::Directory;
+using env::testing::eventually;
+using env::testing::real;
+using env::testing::within;
+
+class FenceTest : public ::testing::Test {
+  protected:
+    FenceTest() {
+        host_.name = "host-1";
+        host_.executor = "local";
+        host_.fence_directory = directory_.file("fences");
+        host_.processes = {{"agent-1", directory_.file("agent"), {"touch", started()}, true},
+                           {"server-1", directory_.file("server"), {"touch", started()}, true}};
+    }
+    ~FenceTest() override {
+        for (const env::ProcessId& id : spawned_) (void)real().processes.signal(id, SIGKILL);
+    }
+
+    std::string started() { return directory_.file("started"); }
+    env::ProcessId spawn(const std::vector<std::string>& argv, const std::string& pid_file) {
+        env::SpawnOptions options;
+        options.argv = argv;
+        options.working_directory = directory_.file("");
+        const auto id = real().processes.spawn(options);
+        EXPECT_TRUE(id) << id.error().to_string();
+        spawned_.push_back(*id);
+        if (!pid_file.empty()) write(pid_file, std::to_string(id->pid) + "\n");
+        return *id;
+    }
+    void write(const std::string& name, const std::string& text) {
+        ASSERT_TRUE(real().files.write_durable(directory_.file(name), text));
+    }
+    std::unique_ptr<Executor> executor() { return std::move(*make_executor(host_, real())); }
+    Status fence(const std::string& holder = "exec-1") {
+        return executor()->fence({{"agent-1", "server-1"}, holder, "test"}, within(10s));
+    }
+
+    Directory directory_;
+    config::Host host_;
+    std::vector<env::ProcessId> spawned_;
+};
+
+TEST_F(FenceTest, KillsAgentAndServerAndKeepsThemDown) {
+    const auto agent = spawn({"sleep", "1000"}, "agent");
+    const auto server = spawn({"sleep", "1001"}, "server");
+    ASSERT_TRUE(fence());
+    EXPECT_FALSE(real().processes.is_alive(agent));
+    EXPECT_FALSE(real().processes.is_alive(server));
+    for (const char* node : {"agent-1", "server-1"}) {
+        EXPECT_EQ(executor()->start(node, within(5s)).error().code, ErrorCode::kGuardRefused);
+        EXPECT_TRUE(executor()->vitals(node, within(5s))->is_gone());
+    }
+    EXPECT_FALSE(real().files.exists(started()));
+    const auto fences = executor()->fences(within(5s));
+    ASSERT_TRUE(fences);
+    ASSERT_EQ(fences->size(), 2U);
+    EXPECT_EQ(fences->front().holder, "exec-1");
+    EXPECT_EQ(fences->front().reason, "test");
+    EXPECT_TRUE(fence()) << "a fence may be repeated";
+}
+
+TEST_F(FenceTest, EachHolderLiftsItsOwn) {
+    ASSERT_TRUE(fence("exec-1"));
+    ASSERT_TRUE(fence("q1-7"));
+    const std::vector<std::string> nodes = {"agent-1", "server-1"};
+    ASSERT_TRUE(executor()->unfence(nodes, "exec-1", within(5s)));
+    const auto refused = executor()->start("agent-1", within(5s));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("q1-7"), std::string::npos);
+    ASSERT_TRUE(executor()->unfence(nodes, "q1-7", within(5s)));
+    ASSERT_TRUE(executor()->start("agent-1", within(5s)));
+    EXPECT_TRUE(real().files.exists(started()));
+    EXPECT_TRUE(executor()->unfence(nodes, "q1-7", within(5s))) << "lifted twice is lifted";
+    EXPECT_TRUE(executor()->fences(within(5s))->empty());
+}
+
+TEST_F(FenceTest, WhoseStarterKnowsNoMarkersCannotBeFenced) {
+    host_.processes[1].honours_fence = false;
+    const auto agent = spawn({"sleep", "1000"}, "agent");
+    EXPECT_EQ(fence().error().code, ErrorCode::kConfiguration);
+    EXPECT_TRUE(real().processes.is_alive(agent)) << "refused before anything was touched";
+    EXPECT_TRUE(executor()->fences(within(5s))->empty());
+}
+
+TEST_F(FenceTest, StoppedProcessesAreSeenAsStoppedAndDie) {
+    const auto server = spawn({"sleep", "1000"}, "server");
+    ASSERT_TRUE(real().processes.signal(server, SIGSTOP));
+    EXPECT_TRUE(eventually([&] { return executor()->vitals("server-1", within(5s))->is_all_stopped(); }));
+    ASSERT_TRUE(fence());
+    EXPECT_FALSE(real().processes.is_alive(server));
+}
+
+// The postmaster is gone, its pid file names the directory, a backend still works there.
+TEST_F(FenceTest, BackendsThatOutliveThePostmasterDieToo) {
+    const std::string program = directory_.file("postgres");
+    env::RunOptions copy;
+    copy.argv = {"cp", "/bin/sleep", program};
+    ASSERT_TRUE(real().processes.run(copy, within(5s)));
+    const auto backend = spawn({program, "1000"}, "");
+    const auto stranger = spawn({"sleep", "1000"}, "");
+    const std::string directory = real().files.canonical(directory_.file(""));
+    write("server", "2147483000\n" + directory + "\n1700000000\n");
+    EXPECT_EQ(executor()->vitals("server-1", within(5s))->alive, 1U);
+    EXPECT_EQ(*executor()->data_directory("server-1", within(5s)), directory);
+    ASSERT_TRUE(fence());
+    EXPECT_FALSE(real().processes.is_alive(backend));
+    EXPECT_TRUE(real().processes.is_alive(stranger)) << "only working there is no guilt";
+}
+
+TEST_F(FenceTest, WhatIsStartedAgainInSpiteOfTheMarkerIsNoFence) {
+    const std::string loop = "while :; do sleep 1000 & echo $! > server.new; mv server.new server; wait; done";
+    spawn({"sh", "-c", loop}, "");
+    ASSERT_TRUE(eventually([&] { return real().files.exists(directory_.file("server")); }));
+    const Status fenced = fence();
+    ASSERT_FALSE(fenced);
+    EXPECT_EQ(fenced.error().code, ErrorCode::kPartial);
+    EXPECT_EQ(executor()->fences(within(5s))->size(), 2U) << "the markers stay";
+    ASSERT_TRUE(real().processes.signal(spawned_.back(), SIGKILL));
+    EXPECT_TRUE(fence()) << "now nothing is in the way";
+}
+
+TEST_F(FenceTest, NamesCannotLeaveTheDirectory) {
+    EXPECT_EQ(fence("../../etc/passwd").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(remove_marker(real().files, host_.fence_directory, "..", "x").error().code, ErrorCode::kUsage);
+}
+
+// A marker that a power loss made unreadable still keeps the node down; a half-written one does not.
+TEST_F(FenceTest, UnreadableMarkersHoldHalfWrittenOnesDoNot) {
+    ASSERT_TRUE(real().files.make_directories(host_.fence_directory + "/agent-1"));
+    ASSERT_TRUE(real().files.write_durable(host_.fence_directory + "/agent-1/exec-9.tmp-1-0", "{"));
+    EXPECT_TRUE(require_unfenced(real().files, host_.fence_directory, "agent-1"));
+    ASSERT_TRUE(real().files.write_durable(host_.fence_directory + "/agent-1/exec-9", ""));
+    EXPECT_EQ(require_unfenced(real().files, host_.fence_directory, "agent-1").error().code,
+              ErrorCode::kGuardRefused);
+    ASSERT_TRUE(remove_marker(real().files, host_.fence_directory, "agent-1", "exec-9"));
+    EXPECT_TRUE(real().files.list(host_.fence_directory + "/agent-1")->empty());
+}
+
+}  // namespace
+}  // namespace aeterna::hosts
