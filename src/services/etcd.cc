@@ -109,6 +109,24 @@ Result<std::optional<EtcdKeyValue>> read_present(const Json& transaction) {
     return std::optional<EtcdKeyValue>(std::move(pairs.front()));
 }
 
+// A condition on a key that does not exist is false for its value and, being 0 there, for the others.
+Json comparisons(const std::vector<EtcdCondition>& conditions) {
+    Json all = Json::array();
+    const auto add = [&](const std::string& key, const char* target, const char* field, const std::string& expected) {
+        all.push_back({{"key", base64_encode(key)}, {"target", target}, {"result", "EQUAL"}, {field, expected}});
+    };
+    for (const EtcdCondition& condition : conditions) {
+        if (condition.value) add(condition.key, "VALUE", "value", base64_encode(*condition.value));
+        if (condition.mod_revision) add(condition.key, "MOD", "mod_revision", std::to_string(*condition.mod_revision));
+        if (condition.lease) add(condition.key, "LEASE", "lease", std::to_string(*condition.lease));
+    }
+    return all;
+}
+
+Json removal(const std::string& key) {
+    return {{"request_delete_range", {{"key", base64_encode(key)}}}};
+}
+
 Json transaction(Json compare, Json success, const std::string& key) {
     return {{"compare", Json::array({std::move(compare)})},
             {"success", Json::array({std::move(success)})},
@@ -287,15 +305,18 @@ Result<Etcd::CreateResult> Etcd::create(const std::string& key, const std::strin
 }
 
 Result<bool> Etcd::remove_if_lease(const std::string& key, std::int64_t lease, const env::Context& context) {
-    const Json body = transaction({{"key", base64_encode(key)},
-                                   {"target", "LEASE"},
-                                   {"result", "EQUAL"},
-                                   {"lease", std::to_string(lease)}},
-                                  {{"request_delete_range", {{"key", base64_encode(key)}}}}, key);
+    const Json body = transaction(comparisons({{key, std::nullopt, std::nullopt, lease}})[0], removal(key), key);
     AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
     if (find_boolean(answer, "succeeded").value_or(false)) return true;
     AETERNA_ASSIGN(const auto present, read_present(answer));
     return !present.has_value();
+}
+
+Result<bool> Etcd::remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
+                             const env::Context& context) {
+    const Json body{{"compare", comparisons(conditions)}, {"success", Json::array({removal(key)})}};
+    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
+    return find_boolean(answer, "succeeded").value_or(false);
 }
 
 EtcdMemberHealth Etcd::ask_health(const std::string& endpoint, const env::Context& context) {

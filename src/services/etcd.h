@@ -35,6 +35,14 @@ struct EtcdLease {
     std::int64_t granted_ttl_seconds = 0;
 };
 
+// What must be true of a key; members that are set are compared, all of them.
+struct EtcdCondition {
+    std::string key;
+    std::optional<std::string> value;
+    std::optional<std::int64_t> mod_revision;
+    std::optional<std::int64_t> lease;
+};
+
 class Etcd {
   public:
     Etcd(config::EtcdSettings settings, const env::Env& env);
@@ -57,6 +65,9 @@ class Etcd {
     // Deletes the key when its lease is `lease`; false when it was another's.
     [[nodiscard]] Result<bool> remove_if_lease(const std::string& key, std::int64_t lease,
                                                const env::Context& context);
+    // Deletes the key, in one transaction, if all conditions hold; false when one does not. Repeating it is harmless.
+    [[nodiscard]] Result<bool> remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
+                                         const env::Context& context);
     // Every endpoint's own opinion; each asked with its own time-out.
     [[nodiscard]] std::vector<EtcdMemberHealth> health(Duration timeout, const env::Context& context);
     [[nodiscard]] const std::vector<std::string>& endpoints() const { return settings_.endpoints; }

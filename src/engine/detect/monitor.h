@@ -19,6 +19,8 @@ struct ProbeTask {
     Duration period{};    // from start to start; a late run is followed at once, not piled up
     Duration timeout{};   // the context's deadline per run
     std::function<void(const env::Context&)> run;
+    // From start to start after this run, where what was just seen asks for another look soon; empty: the period.
+    std::function<Duration()> next = {};
 };
 
 // Whether a vantage has answered lately: the isolation guard's food.

@@ -70,6 +70,7 @@ class EtcdHold final : public ActorLockHold {
         }
     }
 
+    [[nodiscard]] std::optional<std::int64_t> lease() const override { return lease_; }
     [[nodiscard]] bool is_held() const override {
         const std::lock_guard guard(mutex_);
         // The monotonic clock stands still while the machine is suspended; the lease does not.
@@ -121,7 +122,7 @@ class EtcdActorLock final : public ActorLock {
         const auto ttl_seconds = std::chrono::duration_cast<std::chrono::seconds>(kLeaseTtl).count();
         Result<std::int64_t> lease = etcd.grant_lease(ttl_seconds, call);
         if (!lease) return unavailable(lease.error());
-        const std::string key = fmt::format("/aeterna-dr/{}/actor", stack_);
+        const std::string key = actor_key(stack_);
         const std::string value = dump_json(describe_actor(intent, fmt::format("{:x}", *lease), env_));
         Result<services::Etcd::CreateResult> made = etcd.create(key, value, *lease, call);
         if (made && made->created) {
@@ -193,6 +194,8 @@ class FileActorLock final : public ActorLock {
 };
 
 }  // namespace
+
+std::string actor_key(const std::string& stack_name) { return fmt::format("/aeterna-dr/{}/actor", stack_name); }
 
 std::unique_ptr<ActorLock> make_actor_lock(const config::Stack& stack, const env::Env& env) {
     if (stack.etcd) return std::make_unique<EtcdActorLock>(*stack.etcd, stack.name, env);

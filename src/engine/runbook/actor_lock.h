@@ -2,7 +2,9 @@
 // lock file in the state directory. The lock carries the intent, so that a second one knows what the first had begun.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/stack.h"
@@ -16,6 +18,9 @@ class ActorLockHold {
     virtual ~ActorLockHold() = default;
     // False once the lease could not be renewed: acting must stop.
     [[nodiscard]] virtual bool is_held() const = 0;
+    // The etcd lease under which actor_key() is held: a transaction that compares it does nothing once the lock is
+    // lost. Nothing for a lock file.
+    [[nodiscard]] virtual std::optional<std::int64_t> lease() const { return std::nullopt; }
 };
 
 class ActorLock {
@@ -26,7 +31,9 @@ class ActorLock {
                                                                          const env::Context& context) = 0;
 };
 
-// The etcd key is /aeterna-dr/<stack name>/actor.
+// The etcd key of the lock: /aeterna-dr/<stack name>/actor.
+[[nodiscard]] std::string actor_key(const std::string& stack_name);
+
 [[nodiscard]] std::unique_ptr<ActorLock> make_actor_lock(const config::Stack& stack, const env::Env& env);
 
 }  // namespace aeterna::engine

@@ -334,7 +334,7 @@ StepContext ExecutionRun::context_for(std::size_t index, env::Context context) {
     context.run_id = record_.id;
     return {std::move(context), record_.facts, [this, index](const std::string& line) {
                 static_cast<void>(note(index, "progress", "note", line));
-            }};
+            }, parts_.hold.lease()};
 }
 
 }  // namespace aeterna::engine

@@ -9,6 +9,7 @@ class Share final : public ActorLockHold {
   public:
     explicit Share(std::shared_ptr<ActorLockHold> hold) : hold_(std::move(hold)) {}
     [[nodiscard]] bool is_held() const override { return hold_->is_held(); }
+    [[nodiscard]] std::optional<std::int64_t> lease() const override { return hold_->lease(); }
 
   private:
     std::shared_ptr<ActorLockHold> hold_;

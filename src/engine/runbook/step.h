@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,7 @@ struct StepContext {
     env::Context context;
     Json& facts;
     std::function<void(const std::string&)> progress;  // one line for people; also journaled
+    std::optional<std::int64_t> actor_lease{};         // ActorLockHold::lease(); nothing while planning
 };
 
 enum class CheckOutcome {

@@ -106,6 +106,34 @@ TEST_F(EtcdTest, CreatesOnceReadsAndRemovesByLease) {
     EXPECT_TRUE(etcd.remove_if_lease("/t/lock", *lease, within(5s)).value()) << "our own repeated request";
 }
 
+// One condition that does not hold, on whatever key, keeps the key.
+TEST_F(EtcdTest, RemovesOnlyIfEveryConditionHolds) {
+    Etcd etcd = client();
+    const auto lease = etcd.grant_lease(60, within(5s));
+    const auto other = etcd.grant_lease(60, within(5s));
+    ASSERT_TRUE(lease && other);
+    ASSERT_TRUE(etcd.create("/t/leader", "node-1", *lease, within(5s)));
+    ASSERT_TRUE(etcd.create("/t/actor", "me", *other, within(5s)));
+    const auto leader = etcd.get("/t/leader", within(5s)).value().value();
+    const EtcdCondition actor{"/t/actor", std::nullopt, std::nullopt, *other};
+    const EtcdCondition right{"/t/leader", "node-1", leader.mod_revision, *lease};
+    std::vector<EtcdCondition> wrong(3, right);
+    wrong[0].value = "node-2";
+    wrong[1].mod_revision = leader.mod_revision + 1;
+    wrong[2].lease = *other;
+    for (const EtcdCondition& condition : wrong) {
+        EXPECT_FALSE(etcd.remove_if("/t/leader", {condition, actor}, within(5s)).value());
+    }
+    const EtcdCondition lost{"/t/actor", std::nullopt, std::nullopt, *lease};
+    EXPECT_FALSE(etcd.remove_if("/t/leader", {right, lost}, within(5s)).value()) << "another one acts";
+    const EtcdCondition absent{"/t/none", std::nullopt, std::nullopt, *other};
+    EXPECT_FALSE(etcd.remove_if("/t/leader", {right, absent}, within(5s)).value());
+    ASSERT_TRUE(etcd.get("/t/leader", within(5s)).value().has_value());
+    EXPECT_TRUE(etcd.remove_if("/t/leader", {right, actor}, within(5s)).value());
+    EXPECT_FALSE(etcd.get("/t/leader", within(5s)).value().has_value());
+    EXPECT_FALSE(etcd.remove_if("/t/leader", {right, actor}, within(5s)).value()) << "it is another key by now";
+}
+
 TEST_F(EtcdTest, LeasesLiveAndEnd) {
     Etcd etcd = client();
     const auto lease = etcd.grant_lease(60, within(5s));
