@@ -18,11 +18,13 @@ class PostgresStore final : public engine::Store {
     const std::string& name() const override { return name_; }
     const config::Objectives& objectives() const override { return settings_.objectives; }
     std::unique_ptr<engine::Monitor> make_monitor() override {
-        return std::make_unique<PostgresMonitor>(settings_, env_);
+        auto monitor = std::make_unique<PostgresMonitor>(settings_, env_);
+        watched_ = monitor->share_board();
+        return monitor;
     }
     std::vector<engine::RunbookInfo> runbooks() const override { return runbook_infos(); }
     Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters) override {
-        return postgres::make_runbook(name, parameters, settings_, env_);
+        return postgres::make_runbook(name, parameters, settings_, env_, watched_);
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return postgres::make_drill_store(settings_, env_);
@@ -35,6 +37,7 @@ class PostgresStore final : public engine::Store {
   private:
     Settings settings_;
     const env::Env& env_;
+    std::shared_ptr<const Board> watched_;  // of the last monitor made
     std::string name_ = "postgres";
 };
 

@@ -55,6 +55,15 @@ std::string key_prefix(std::string name_space, const std::string& scope) {
 
 }  // namespace
 
+const config::Host* Settings::host_of(const std::string& node) const {
+    for (const config::Host& host : hosts) {
+        for (const config::HostProcess& process : host.processes) {
+            if (process.node == node) return &host;
+        }
+    }
+    return nullptr;
+}
+
 const NodeSettings* Settings::find(const std::string& node) const {
     for (const NodeSettings& candidate : nodes) {
         if (candidate.name == node) return &candidate;
@@ -108,6 +117,8 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.etcd = stack.etcd;
     settings.prometheus_url = without_final_slash(stack.prometheus_url);
     settings.nodes = read_nodes(section, stack);
+    settings.hosts = stack.hosts;
+    settings.state_directory = stack.state_directory;
     return settings;
 }
 

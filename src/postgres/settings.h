@@ -42,7 +42,11 @@ struct Settings {
     std::optional<config::EtcdSettings> etcd;
     std::string prometheus_url;
     std::vector<NodeSettings> nodes;
+    std::vector<config::Host> hosts;  // of the stack file, for fencing and starting
+    std::string state_directory;
 
+    // The host of a node or an agent; nullptr when the stack file names none.
+    [[nodiscard]] const config::Host* host_of(const std::string& node) const;
     [[nodiscard]] const NodeSettings* find(const std::string& node) const;
     [[nodiscard]] const NodeSettings* find_member(const std::string& member) const;
     // The node's name for a member's name; the member's own name when it is not in the stack file.

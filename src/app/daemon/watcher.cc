@@ -49,7 +49,8 @@ void Watcher::repeat(Probe& probe, Duration delay, const std::stop_token& stop) 
     while (!stop.stop_requested()) {
         const MonoTime begun = env_.clock.now();
         run_once(probe, probe.task.timeout, {begun + probe.task.timeout, stop, probe.task.name});
-        if (!env_.clock.sleep_until(begun + period, stop)) return;
+        const Duration next = probe.task.next ? std::min(period, probe.task.next()) : period;
+        if (!env_.clock.sleep_until(begun + next, stop)) return;
     }
 }
 

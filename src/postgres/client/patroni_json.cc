@@ -128,6 +128,8 @@ Result<PatroniConfig> parse_patroni_config(std::string_view text) {
         find_boolean(document, "synchronous_mode_strict").value_or(false);
     config.failsafe_mode = find_boolean(document, "failsafe_mode").value_or(false);
     config.paused = find_boolean(document, "pause").value_or(false);
+    const Json* standby = find_member(document, "standby_cluster");
+    config.is_standby_cluster = standby && standby->is_object() && !standby->empty();
     if (const Json* postgresql = find_member(document, "postgresql")) {
         config.use_pg_rewind = find_boolean(*postgresql, "use_pg_rewind").value_or(false);
         const Json* parameters = find_member(*postgresql, "parameters");

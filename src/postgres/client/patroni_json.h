@@ -81,6 +81,7 @@ struct PatroniConfig {
     bool failsafe_mode = false;
     bool paused = false;
     bool use_pg_rewind = false;
+    bool is_standby_cluster = false;  // it follows another cluster: nobody in it takes writes
     Json parameters = Json::object();  // postgresql.parameters
 };
 

@@ -22,7 +22,10 @@ SELECT pg_is_in_recovery(),
                           (SELECT timeline_id FROM pg_control_checkpoint()))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
        (SELECT system_identifier FROM pg_control_system()),
-       (SELECT status FROM pg_stat_wal_receiver LIMIT 1))";
+       (SELECT status FROM pg_stat_wal_receiver LIMIT 1),
+       (SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time)
+          FROM pg_stat_wal_receiver LIMIT 1),
+       (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint()))";
 
 // A commit that waits for a synchronous standby outlives our time-out and keeps its locks: each
 // later beat would leave one more backend behind it. So none begins while the watcher's last one
@@ -85,6 +88,8 @@ Result<SqlView> observe(env::SqlConnection& connection, const env::Context& cont
     view.timeline = integer_at(rows, 3);
     view.system_identifier = rows.first(4).value_or("");
     view.receiver_status = rows.first(5).value_or("");
+    if (const auto silent = rows.first(6)) view.receiver_silent_seconds = to_number(*silent);
+    view.redo_lsn = integer_at(rows, 7).value_or(0);
     return view;
 }
 

@@ -18,6 +18,9 @@ struct SqlView {
     std::string system_identifier;
     std::string
         receiver_status;  // "streaming" | "" (no WAL receiver, or hidden for want of pg_monitor)
+    // Since the WAL receiver last heard anything of its primary, seconds; nothing without one.
+    std::optional<double> receiver_silent_seconds;
+    std::int64_t redo_lsn = 0;  // bytes: where recovery of this node's last checkpoint would begin
 };
 
 [[nodiscard]] Result<SqlView> observe(env::SqlConnection& connection, const env::Context& context);

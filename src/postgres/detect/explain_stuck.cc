@@ -78,8 +78,9 @@ void explain_lease(const World& world, Lines& lines) {
     }
 }
 
-// Why one node cannot take over; empty when it can.
-std::string hindrance_of(const World& world, const NodeSettings& node) {
+}  // namespace
+
+std::string takeover_hindrance(const World& world, const NodeSettings& node) {
     const NodeObservations& of = world.of(node.name);
     const DcsView* dcs = world.dcs();
     if (of.rest.answer != Answer::kNever && !of.rest.value) {
@@ -104,6 +105,8 @@ std::string hindrance_of(const World& world, const NodeSettings& node) {
     return "";
 }
 
+namespace {
+
 void explain_candidates(const World& world, Lines& lines) {
     const DcsView* dcs = world.dcs();
     if (dcs && dcs->config.synchronous_mode && dcs->sync && dcs->sync->standbys.empty()) {
@@ -119,7 +122,7 @@ void explain_candidates(const World& world, Lines& lines) {
     for (const NodeSettings& node : world.settings->nodes) {
         if (node.name == world.reference) continue;
         ++candidates;
-        const std::string hindrance = hindrance_of(world, node);
+        const std::string hindrance = takeover_hindrance(world, node);
         if (!hindrance.empty()) hindrances.push_back("'" + node.name + "': " + hindrance);
     }
     if (candidates > 0 && hindrances.size() == candidates) {
@@ -158,7 +161,7 @@ std::string propose_next_step(const World& world) {
         return "resume the cluster (patronictl resume), then run failover again";
     const NodeSettings* best = nullptr;
     for (const NodeSettings& node : world.settings->nodes) {
-        if (node.name == world.reference || !hindrance_of(world, node).empty()) continue;
+        if (node.name == world.reference || !takeover_hindrance(world, node).empty()) continue;
         if (!best || candidate_lag(world, node.name) < candidate_lag(world, best->name))
             best = &node;
     }

@@ -12,6 +12,9 @@ namespace aeterna::postgres {
 // What a person should do next about it, as one proposal.
 [[nodiscard]] std::string propose_next_step(const World& world);
 
+// Why Patroni would not let this node take over (tag, lag, no synchronous standby …); empty: nothing hinders.
+[[nodiscard]] std::string takeover_hindrance(const World& world, const NodeSettings& node);
+
 // How far a node is behind the furthest one that is known, by the members' own keys and REST;
 // nothing when its position is not known.
 [[nodiscard]] std::optional<std::int64_t> candidate_lag(const World& world,

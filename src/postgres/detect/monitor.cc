@@ -20,16 +20,22 @@ engine::Reach reach_of(std::string vantage, const std::string& host, const Look&
 }  // namespace
 
 PostgresMonitor::PostgresMonitor(const Settings& settings, const env::Env& env)
-    : settings_(settings), env_(env), board_(settings), detectors_(settings) {}
+    : settings_(settings),
+      env_(env),
+      board_(std::make_shared<Board>(settings)),
+      detectors_(settings) {}
 
 std::vector<engine::ProbeTask> PostgresMonitor::probes() {
-    return make_probes(settings_, env_, board_, settings_.heartbeat_approved);
+    return make_probes(settings_, env_, *board_, settings_.heartbeat_approved);
 }
 
 engine::Judgement PostgresMonitor::judge(const engine::JudgeContext& context) {
-    if (context.stalled) valid_from_ = context.now;
+    if (context.stalled) {
+        valid_from_ = context.now;
+        board_->post([&](Snapshot& seen) { seen.trusted_since = context.now; });
+    }
     const World world =
-        make_world(settings_, board_.snapshot(), context, valid_from_, changes_.last_primary());
+        make_world(settings_, board_->snapshot(), context, valid_from_, changes_.last_primary());
     engine::Judgement judgement;
     judgement.findings = detectors_.judge(world);
     judgement.events = changes_.compare(world, judgement.findings);
@@ -38,7 +44,7 @@ engine::Judgement PostgresMonitor::judge(const engine::JudgeContext& context) {
 }
 
 std::vector<engine::Reach> PostgresMonitor::reach() {
-    const Snapshot seen = board_.snapshot();
+    const Snapshot seen = board_->snapshot();
     const MonoTime now = env_.clock.now();
     std::vector<engine::Reach> all;
     for (const NodeSettings& node : settings_.nodes) {

@@ -1,6 +1,8 @@
 // PostgresMonitor: probes, board, detectors and events of one cluster behind engine::Monitor.
 #pragma once
 
+#include <memory>
+
 #include "engine/detect/monitor.h"
 #include "postgres/detect/board.h"
 #include "postgres/detect/detector.h"
@@ -16,12 +18,14 @@ class PostgresMonitor final : public engine::Monitor {
     [[nodiscard]] engine::Judgement judge(const engine::JudgeContext& context) override;
     [[nodiscard]] std::vector<engine::Reach> reach() override;
 
-    [[nodiscard]] Board& board() { return board_; }
+    [[nodiscard]] Board& board() { return *board_; }
+    // What was seen, for the steps of this process: they know then how long a silence has lasted.
+    [[nodiscard]] std::shared_ptr<const Board> share_board() const { return board_; }
 
   private:
     const Settings& settings_;
     const env::Env& env_;
-    Board board_;
+    std::shared_ptr<Board> board_;
     Detectors detectors_;
     Changes changes_;
     MonoTime valid_from_{};

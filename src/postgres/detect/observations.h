@@ -85,6 +85,7 @@ struct Snapshot {
     Observation<std::vector<services::EtcdMemberHealth>> etcd_health;
     Observation<ExporterView> exporter;
     Observation<ClientView> client;
+    MonoTime trusted_since{};  // the watching process had stalled until then
 };
 
 // How often each vantage is asked and how long it may take: also what "stale" means.

@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <atomic>
+
 #include "postgres/client/patroni.h"
 
 namespace aeterna::postgres {
@@ -20,17 +22,41 @@ struct Wiring {
     std::string owner;  // of heartbeats: tells this process from other watchers
 };
 
+// A refused connection is confirmed by a second one at once: what is decided after a death should
+// not wait for a period. Only for a while: a server that stays away is asked as seldom as before.
+class Hurry {
+  public:
+    void note(bool is_refused) { refusals_ = is_refused ? refusals_ + 1 : 0; }
+    [[nodiscard]] Duration next(const Rhythm& rhythm) const {
+        const bool is_news = refusals_ > 0 && refusals_ < kQuickLooks;
+        return is_news ? kQuickPeriod : rhythm.period;
+    }
+
+  private:
+    static constexpr int kQuickLooks = 20;
+    static constexpr Duration kQuickPeriod = 100ms;
+    std::atomic<int> refusals_{0};
+};
+
+template <class T>
+bool is_refused(const Result<T>& outcome) {
+    return !outcome && answer_of(outcome.error()) == Answer::kRefused;
+}
+
 ProbeTask rest_probe(Wiring wiring, const NodeSettings& node) {
     auto patroni = std::make_shared<Patroni>(wiring.settings, wiring.env);
+    auto hurry = std::make_shared<Hurry>();
     return {node.agent + " REST", kRestRhythm.period, kRestRhythm.timeout,
-            [wiring, node, patroni](const env::Context& context) {
+            [wiring, node, patroni, hurry](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = patroni->node(node, context);
                 const MonoTime at = wiring.env.clock.now();
+                hurry->note(is_refused(outcome));
                 wiring.board.post([&](Snapshot& seen) {
                     fold(seen.nodes[node.name].rest, std::move(outcome), started, at);
                 });
-            }};
+            },
+            [hurry] { return hurry->next(kRestRhythm); }};
 }
 
 ProbeTask cluster_probe(Wiring wiring, const NodeSettings& node) {
@@ -73,15 +99,18 @@ auto over_kept_connection(Wiring wiring, const env::Endpoint& address, Connectio
 
 ProbeTask sql_probe(Wiring wiring, const NodeSettings& node) {
     auto kept = std::make_shared<std::unique_ptr<env::SqlConnection>>();
+    auto hurry = std::make_shared<Hurry>();
     return {node.name + " SQL", kSqlRhythm.period, kSqlRhythm.timeout,
-            [wiring, node, kept](const env::Context& context) {
+            [wiring, node, kept, hurry](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = over_kept_connection(
                     wiring, node.address, kept, context,
                     [&](env::SqlConnection& sql) { return observe(sql, context); });
+                hurry->note(is_refused(outcome));
                 post_sql(wiring.board, node.name, std::move(outcome), started,
                          wiring.env.clock.now());
-            }};
+            },
+            [hurry] { return hurry->next(kSqlRhythm); }};
 }
 
 // A write that waits for a synchronous standby must not make the node look dead: its own

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "postgres/detect/explain_stuck.h"
+#include "postgres/steps/assist.h"
 #include "postgres/steps/live.h"
 #include "postgres/steps/steps.h"
 
@@ -34,6 +35,10 @@ class AwaitPromotion final : public engine::Step {
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        if (find_boolean(step.facts, "restart_agent.done").value_or(false)) {
+            remember(step, old_primary(step.facts));
+            return engine::CheckOutcome::kAlreadyDone;
+        }
         const World world = live_.look(step.context, old_primary(step.facts));
         const std::string old =
             world.primary && old_primary(step.facts).empty() ? *world.primary : world.reference;
@@ -75,7 +80,12 @@ class AwaitPromotion final : public engine::Step {
             if (why != told)
                 step.progress(why.empty() ? "no new primary yet" : "no new primary yet: " + why);
             told = why;
-            if (world.now >= *until) return propose(world, why);
+            if (world.now >= *until) {
+                // Nobody else can lead, so the old primary may have to: a fence would only keep it from that.
+                if (const Status lifted = lift_fence(parts_, step); !lifted)
+                    step.progress("the fence stays: " + lifted.error().to_string());
+                return propose(world, why);
+            }
             if (!live_.pause(step.context))
                 return ended(parts_.env, step.context, "waiting for a promotion");
         }

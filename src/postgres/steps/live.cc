@@ -5,13 +5,15 @@
 
 namespace aeterna::postgres {
 
-Live::Live(const Settings& settings, const env::Env& env)
+Live::Live(const Settings& settings, const env::Env& env, Scope scope)
     : settings_(settings), env_(env), board_(settings) {
     for (engine::ProbeTask& task : make_probes(settings, env, board_, /*heartbeat=*/false)) {
         // Prometheus is seconds behind and Patroni's member list is in etcd: neither helps to act.
         const bool helps =
             task.name != "prometheus" && task.name.find(" cluster") == std::string::npos;
-        if (helps) tasks_.push_back(std::move(task));
+        const bool is_beside = task.name == "client path" || task.name == "etcd members" ||
+                               task.name.find(" connect") != std::string::npos;
+        if (helps && !(is_beside && scope == Scope::kNodes)) tasks_.push_back(std::move(task));
     }
 }
 

@@ -11,8 +11,12 @@ namespace aeterna::postgres {
 
 class Live {
   public:
+    enum class Scope {
+        kAll,
+        kNodes,  // servers, agents and etcd's keys only: what a proxy or a dead etcd member delays is left out
+    };
     // Never writes, whatever is approved. `settings` and `env` must outlive it.
-    Live(const Settings& settings, const env::Env& env);
+    Live(const Settings& settings, const env::Env& env, Scope scope = Scope::kAll);
 
     // One round, at most ~2 s and never beyond the context. `last_primary`: who took writes before,
     // if known.

@@ -1,15 +1,18 @@
 // The table of steps and the runbooks made of them.
 #include "postgres/steps/steps.h"
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
 
 namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 5> kSpecs{&kAwaitPromotionSpec, &kAwaitRejoinSpec,
-                                                        &kCheckSwitchoverSpec,
-                                                        &kConfirmOneWriterSpec, &kSwitchoverSpec};
+constexpr std::array<const engine::StepSpec*, 11> kSpecs{
+    &kAwaitPromotionSpec, &kAwaitRejoinSpec,  &kCheckSwitchoverSpec, &kConfirmOneWriterSpec,
+    &kFenceSpec,          &kProveLossSpec,    &kReleaseLeaseSpec,    &kRestartAgentSpec,
+    &kSalvageSpec,        &kSwitchoverSpec,   &kUnfenceSpec};
 
 // Accepts a node's or a member's name; kUsage when neither knows it.
 Result<std::string> node_parameter(const Json& parameters, const std::string& key,
@@ -28,21 +31,34 @@ Result<std::string> node_parameter(const Json& parameters, const std::string& ke
                       "Name one of: " + known + ".");
 }
 
-Status check_keys(const Json& parameters, const std::string& allowed) {
+Status check_keys(const Json& parameters, std::initializer_list<std::string_view> allowed) {
     if (!parameters.is_object())
         return make_error(ErrorCode::kUsage, "parameters must be an object");
     for (const auto& item : parameters.items()) {
-        if (item.key() != allowed)
+        if (std::find(allowed.begin(), allowed.end(), item.key()) == allowed.end())
             return make_error(ErrorCode::kUsage, "unknown parameter '" + item.key() + "'");
     }
     return {};
 }
 
+Result<std::string> assist_parameter(const Json& parameters) {
+    const std::string word = find_string(parameters, "assist").value_or("off");
+    if (word == "off" || word == "propose" || word == "act") return word;
+    return make_error(ErrorCode::kUsage, "'" + word + "' is no word for assist",
+                      "Say off, propose or act.");
+}
+
 engine::Runbook failover(const StepParts& parts) {
     engine::Runbook runbook{
         "failover", "postgres", "get a primary back after the old one was lost", "failover", {}};
+    runbook.steps.push_back(make_restart_agent(parts));
+    runbook.steps.push_back(make_prove_loss(parts));
+    runbook.steps.push_back(make_fence(parts));
+    runbook.steps.push_back(make_release_lease(parts));
     runbook.steps.push_back(make_await_promotion(parts));
     runbook.steps.push_back(make_confirm_one_writer(parts));
+    runbook.steps.push_back(make_salvage(parts));
+    runbook.steps.push_back(make_unfence(parts));
     runbook.steps.push_back(make_await_rejoin(parts));
     return runbook;
 }
@@ -63,21 +79,23 @@ std::span<const engine::StepSpec* const> step_specs() { return kSpecs; }
 
 std::vector<engine::RunbookInfo> runbook_infos() {
     return {{"failover",
-             "wait for Patroni to promote, explain what hinders it, confirm one writer, watch the "
-             "rejoin"},
+             "get a primary back: by assist where it may act, else by waiting for Patroni; explain "
+             "what hinders it, confirm one writer, watch the rejoin"},
             {"switchover", "move the primary to a chosen replica through Patroni, losing nothing"}};
 }
 
 Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters,
-                                     const Settings& settings, const env::Env& env) {
-    StepParts parts{settings, env, "", ""};
+                                     const Settings& settings, const env::Env& env,
+                                     std::shared_ptr<const Board> watched) {
+    StepParts parts{settings, env, "", "", "off", std::move(watched)};
     if (name == "failover") {
-        AETERNA_TRY(check_keys(parameters, "old_primary"));
+        AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
+        AETERNA_ASSIGN(parts.assist, assist_parameter(parameters));
         AETERNA_ASSIGN(parts.old_primary, node_parameter(parameters, "old_primary", settings));
         return failover(parts);
     }
     if (name == "switchover") {
-        AETERNA_TRY(check_keys(parameters, "candidate"));
+        AETERNA_TRY(check_keys(parameters, {"candidate"}));
         AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "candidate", settings));
         return switchover(parts);
     }

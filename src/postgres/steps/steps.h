@@ -1,11 +1,15 @@
 // PostgreSQL's steps and runbooks. One step, one file, one spec; the table below is what documents
 // and plans list.
 //
-// failover:   await_promotion → confirm_one_writer → await_rejoin
+// failover:   restart_agent → prove_loss → fence → release_lease → await_promotion → confirm_one_writer →
+//             salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act", where they
+//             are refused or where Patroni was faster
 // switchover: check_switchover → switchover → confirm_one_writer → await_rejoin
 //
 // Facts that the steps share: "old_primary" (node name), "new_primary" (node name), "candidate"
-// (node name).
+// (node name); "assist" (off, refused, not_needed, proposed, proven, acted), "assist_reasons" (lines),
+// "assist_acted_at" (time of the release), "lease_remaining_seconds" (what the release saved), "fenced" (nodes that
+// this execution holds down now), "salvaged" (what only the old primary had).
 #pragma once
 
 #include <memory>
@@ -14,6 +18,7 @@
 
 #include "engine/runbook/step.h"
 #include "engine/store.h"
+#include "postgres/detect/board.h"
 #include "postgres/settings.h"
 
 namespace aeterna::postgres {
@@ -24,13 +29,21 @@ struct StepParts {
     const env::Env& env;
     std::string candidate;    // node name; empty: choose
     std::string old_primary;  // node name; empty: ask the cluster
+    std::string assist = "off";                  // off | propose | act
+    std::shared_ptr<const Board> watched = {};   // what serve has been seeing; nothing on the command line
 };
 
 [[nodiscard]] std::unique_ptr<engine::Step> make_await_promotion(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_await_rejoin(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_check_switchover(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_confirm_one_writer(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_fence(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_prove_loss(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_release_lease(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_restart_agent(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_salvage(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_switchover(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_unfence(StepParts parts);
 
 // Sorted by name.
 [[nodiscard]] std::span<const engine::StepSpec* const> step_specs();
@@ -38,13 +51,20 @@ struct StepParts {
 [[nodiscard]] std::vector<engine::RunbookInfo> runbook_infos();
 // kNotFound: no such runbook. kUsage: unknown or wrong parameters, an unknown node.
 [[nodiscard]] Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters,
-                                                   const Settings& settings, const env::Env& env);
+                                                   const Settings& settings, const env::Env& env,
+                                                   std::shared_ptr<const Board> watched = {});
 
 // The specs, each defined in its step's file.
 extern const engine::StepSpec kAwaitPromotionSpec;
 extern const engine::StepSpec kAwaitRejoinSpec;
 extern const engine::StepSpec kCheckSwitchoverSpec;
 extern const engine::StepSpec kConfirmOneWriterSpec;
+extern const engine::StepSpec kFenceSpec;
+extern const engine::StepSpec kProveLossSpec;
+extern const engine::StepSpec kReleaseLeaseSpec;
+extern const engine::StepSpec kRestartAgentSpec;
+extern const engine::StepSpec kSalvageSpec;
 extern const engine::StepSpec kSwitchoverSpec;
+extern const engine::StepSpec kUnfenceSpec;
 
 }  // namespace aeterna::postgres
