@@ -20,6 +20,7 @@ struct Reaction {
 };
 
 constexpr std::array kReactions = {
+    Reaction{"postgres.agent_down", "failover"},
     Reaction{"postgres.no_leader", "failover"},
     Reaction{"postgres.primary_down", "failover"},
     Reaction{"redis.master_down", "failover"},

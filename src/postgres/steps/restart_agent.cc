@@ -64,7 +64,8 @@ class RestartAgent final : public engine::Step {
   private:
     // The primary whose agent alone is dead; nullptr when there is none.
     const NodeSettings* orphan(const World& world, const env::Context& context) const {
-        if (!world.primary) return nullptr;
+        // Who paused the cluster may have stopped the agent on purpose.
+        if (!world.primary || world.config().paused) return nullptr;
         const NodeSettings* node = parts_.settings.find(*world.primary);
         if (!node || world.of(node->name).rest.answer != Answer::kRefused) return nullptr;
         const auto executor = executor_of(parts_.settings, node->agent, parts_.env);

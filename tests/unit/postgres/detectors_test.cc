@@ -67,6 +67,38 @@ TEST(PrimaryDown, KilledServerBesideALivingAgentFiresToo) {
     EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 10s), 1s);
 }
 
+TEST(AgentDown, ADeadAgentBesideALivingPrimaryFires) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    cluster.nodes["postgres-1"].rest = refused();
+    cluster.nodes["postgres-2"].rest = refused();
+    EXPECT_EQ(watch.until_fires("agent_down", "postgres-1", 10s), 3s) << "two refusals, then 2 s";
+    EXPECT_EQ(watch.state("agent_down", "postgres-2"), FindingState::kClear) << "a replica's lease is nobody's";
+    EXPECT_THAT(watch.finding("agent_down", "postgres-1").reasons, Contains(HasSubstr("lease ends in 25 s")));
+    EXPECT_NE(watch.state("primary_down", "postgres-1"), FindingState::kFiring) << "it takes writes";
+    cluster.nodes["postgres-1"].rest = rest_view(true);
+    watch.run(3s);
+    EXPECT_EQ(watch.state("agent_down", "postgres-1"), FindingState::kClear);
+}
+
+TEST(AgentDown, SilenceOrAPausedClusterSaysNothing) {
+    Cluster silent;
+    Watch first(silent);
+    first.run(5s);
+    silent.nodes["postgres-1"].rest = silence();
+    first.run(20s);
+    EXPECT_EQ(first.state("agent_down", "postgres-1"), FindingState::kUnknown);
+
+    Cluster paused;
+    Watch second(paused);
+    paused.dcs->config.paused = true;
+    second.run(5s);
+    paused.nodes["postgres-1"].rest = refused();
+    second.run(20s);
+    EXPECT_EQ(second.state("agent_down", "postgres-1"), FindingState::kClear);
+}
+
 TEST(PrimaryDown, APlannedHandoverIsNoDeath) {
     Cluster cluster;
     Watch watch(cluster);

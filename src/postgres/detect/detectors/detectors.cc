@@ -16,6 +16,8 @@ bool has_exporter(const Settings& settings) {
 }
 
 constexpr DetectorSpec kSpecs[] = {
+    {"postgres.agent_down", "the primary's agent is dead, nobody renews its lease",
+     Severity::kCritical, 2s, 1s, judge_agent, nullptr, nullptr},
     {"postgres.client_path_down", "applications' own address accepts no writes",
      Severity::kCritical, 2s, 2s, nullptr, judge_client_path, has_client},
     {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr,

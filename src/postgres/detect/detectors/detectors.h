@@ -14,6 +14,7 @@ namespace aeterna::postgres {
 // A stall of this length alone, without any refused connection, never counts as death.
 inline constexpr Duration kSilence = std::chrono::seconds(5);
 
+[[nodiscard]] Verdict judge_agent(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_client_path(const World& world);
 [[nodiscard]] Verdict judge_etcd_quorum(const World& world);
 [[nodiscard]] Verdict judge_exporter(const World& world, const NodeSettings& node);

@@ -1,0 +1,30 @@
+// postgres.agent_down: the primary takes writes, but its agent is dead: nobody renews the lease. When it ends, Patroni
+// promotes another node and both take writes, until somebody stops the old one. Two refused connections prove it; an
+// agent that is silent may only be slow. In a paused cluster somebody may have stopped it on purpose.
+#include <fmt/core.h>
+
+#include "postgres/detect/detectors/detectors.h"
+
+namespace aeterna::postgres {
+
+Verdict judge_agent(const World& world, const NodeSettings& node) {
+    if (world.primary != node.name) return Verdict::clear({"it is not the primary"});
+    const auto& rest = world.of(node.name).rest;
+    if (rest.value) return Verdict::clear({node.agent + " REST: it answers"});
+    if (rest.answer == Answer::kNever || !rest.refused_twice()) {
+        return Verdict::unknown({describe_look(world, node.agent + " REST", rest)});
+    }
+    if (world.config().paused) return Verdict::clear({"etcd keys: the cluster is paused"});
+    Verdict verdict;
+    verdict.condition = true;
+    verdict.summary = "the agent of the primary '" + node.name + "' is dead: nobody renews its lease";
+    verdict.reasons = {describe_look(world, node.agent + " REST", rest), node.name + " SQL: it accepts writes"};
+    const DcsView* dcs = world.dcs();
+    if (dcs && dcs->leader && world.key_holder() == node.name) {
+        verdict.reasons.push_back(fmt::format("etcd: its lease ends in {} s, then another node is promoted beside it",
+                                              dcs->leader->remaining_seconds.value_or(0)));
+    }
+    return verdict;
+}
+
+}  // namespace aeterna::postgres
