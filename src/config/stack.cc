@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kStackFolder = "/etc/aeterna-dr";
 constexpr std::size_t kStackFileLimitBytes = 1 << 20;
+constexpr Duration kLongestCooldown = std::chrono::hours(24);
 
 bool is_name(const std::string& text) {
     const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
@@ -84,6 +85,16 @@ Host read_host(Section& section, const std::string& state_directory, std::set<st
     return host;
 }
 
+// YAML reads a bare `off` as false elsewhere; here every value is the text that stands there.
+void read_assist(Section& section, StoreSection& store) {
+    const std::string word = section.word("assist", "off", {"off", "propose", "act"});
+    store.assist = assist_from_name(word).value_or(Assist::kOff);
+    store.assist_cooldown = section.duration("assist_cooldown", store.assist_cooldown);
+    if (store.assist_cooldown < Duration::zero() || store.assist_cooldown > kLongestCooldown) {
+        section.fail("assist_cooldown", "'assist_cooldown' must be between 0s and 24h");
+    }
+}
+
 std::vector<StoreSection> read_stores(Section& root, const Objectives& overall) {
     std::vector<StoreSection> stores;
     for (auto& [name, section] : root.children("stores")) {
@@ -91,6 +102,7 @@ std::vector<StoreSection> read_stores(Section& root, const Objectives& overall) 
         const Objectives objectives = read_objectives(section, overall, true);
         std::vector<std::string> approvals = section.texts("approvals");
         stores.push_back(StoreSection{name, objectives, std::move(approvals), section});
+        read_assist(section, stores.back());
     }
     if (stores.empty()) root.fail("stores", "'stores' must name at least one store");
     return stores;
@@ -123,6 +135,22 @@ Stack read_stack(Section& root, env::Files& files) {
 
 }  // namespace
 
+std::string_view assist_name(Assist assist) {
+    switch (assist) {
+        case Assist::kOff: return "off";
+        case Assist::kPropose: return "propose";
+        case Assist::kAct: return "act";
+    }
+    return "off";
+}
+
+std::optional<Assist> assist_from_name(std::string_view name) {
+    for (const Assist assist : {Assist::kOff, Assist::kPropose, Assist::kAct}) {
+        if (assist_name(assist) == name) return assist;
+    }
+    return std::nullopt;
+}
+
 bool StoreSection::is_approved(const std::string& action) const {
     return std::find(approvals.begin(), approvals.end(), action) != approvals.end();
 }
@@ -132,6 +160,12 @@ const StoreSection* Stack::find_store(const std::string& store) const {
         if (section.name == store) return &section;
     }
     return nullptr;
+}
+
+Assist Stack::strongest_assist() const {
+    Assist strongest = Assist::kOff;
+    for (const StoreSection& section : stores) strongest = std::max(strongest, section.assist);
+    return strongest;
 }
 
 const Host* Stack::host_of(const std::string& node) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/section.h"
@@ -33,12 +34,21 @@ struct Host {
     std::vector<HostProcess> processes;
 };
 
+// How far a failover of ours may go when the primary is proven dead: wait for Patroni or Sentinel alone, say what it
+// would do, or fence the dead primary and end the wait.
+enum class Assist { kOff, kPropose, kAct };
+[[nodiscard]] std::string_view assist_name(Assist assist);  // off propose act
+[[nodiscard]] std::optional<Assist> assist_from_name(std::string_view name);
+
 struct StoreSection {
     std::string name;  // "postgres"
     Objectives objectives;
     // Words of actions that need no question: "heartbeat", "failover", "switchover", "drill" …
     std::vector<std::string> approvals;
     Section settings;  // the same section, for the store's own keys
+    Assist assist = Assist::kOff;  // kAct is the standing approval of the assisted steps, too
+    // How long after an assisted failover the same failure of the same node is only proposed for.
+    Duration assist_cooldown = std::chrono::minutes(10);
     [[nodiscard]] bool is_approved(const std::string& action) const;
 };
 
@@ -63,6 +73,8 @@ struct Stack {
 
     [[nodiscard]] const StoreSection* find_store(const std::string& name) const;
     [[nodiscard]] const Host* host_of(const std::string& node) const;
+    // The word that goes furthest among the stores: does anything act by itself?
+    [[nodiscard]] Assist strongest_assist() const;
 };
 
 // Loads and checks the common part. A wrong file gives kConfiguration with "file:line: what"; a missing one says

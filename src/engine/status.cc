@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array kStoreMembers = {"health",  "primary",         "nodes",
                                       "capture", "rpo_now_seconds", "rto_forecast_seconds",
-                                      "reasons"};
+                                      "reasons", "assist",          "paused"};
 
 Json to_json(const StoreStatus& store) {
     Json document = Json::object();
@@ -24,6 +24,8 @@ Json to_json(const StoreStatus& store) {
     document["rpo_now_seconds"] = json_or_null(store.rpo_now_seconds);
     document["rto_forecast_seconds"] = json_or_null(store.rto_forecast_seconds);
     document["reasons"] = store.reasons;
+    document["assist"] = store.assist;
+    document["paused"] = store.paused;
     return document;
 }
 
@@ -130,10 +132,32 @@ Result<StoreStatus> store_from_json(const std::string& name, const Json& documen
     store.rpo_now_seconds = reader.number("rpo_now_seconds");
     store.rto_forecast_seconds = reader.number("rto_forecast_seconds");
     store.reasons = reader.texts("reasons");
+    store.assist = reader.text_or_empty("assist");
+    store.paused = find_boolean(document, "paused").value_or(false);
     if (reader.error()) return *reader.error();
     for (const auto& [key, value] : document.items()) store.extra[key] = value;
     for (const char* key : kStoreMembers) store.extra.erase(key);
     return store;
+}
+
+Json to_json(const MaintenanceStatus& window) {
+    return Json{{"id", window.id},
+                {"store", window.store.empty() ? Json(nullptr) : Json(window.store)},
+                {"reason", window.reason},
+                {"until", format_time(window.until)}};
+}
+
+Result<MaintenanceStatus> maintenance_from_json(const Json& document) {
+    Reader reader(document, "a maintenance window");
+    MaintenanceStatus window;
+    window.id = reader.text("id");
+    window.store = reader.text_or_empty("store");
+    window.reason = reader.text_or_empty("reason");
+    const std::optional<WallTime> until = reader.time("until");
+    if (!until) reader.fail("'until' is missing");
+    window.until = until.value_or(WallTime{});
+    if (reader.error()) return *reader.error();
+    return window;
 }
 
 Result<IncidentSummary> incident_from_json(const Json& document) {
@@ -204,8 +228,10 @@ Json to_json(const IncidentSummary& incident) {
 Json to_json(const StackStatus& status) {
     Json document = Json::object();
     document["healthy"] = status.healthy;
-    document["assist"] = "off";  // assisted failover is not built yet: the member is part of the contract
+    document["assist"] = status.assist;
     document["paused"] = status.paused;
+    document["maintenance"] = Json::array();
+    for (const MaintenanceStatus& window : status.maintenance) document["maintenance"].push_back(to_json(window));
     document["isolated"] = status.isolated;
     document["watcher"] = status.watcher;
     document["at"] = format_time(status.at);
@@ -221,7 +247,12 @@ Result<StackStatus> stack_status_from_json(const Json& document) {
     StackStatus status;
     status.stack = find_string(document, "stack").value_or("");
     status.healthy = reader.boolean("healthy");
+    status.assist = reader.text_or_empty("assist");
     status.paused = reader.boolean("paused");
+    for (const Json& item : reader.array("maintenance")) {
+        AETERNA_ASSIGN(MaintenanceStatus window, maintenance_from_json(item));
+        status.maintenance.push_back(std::move(window));
+    }
     status.isolated = reader.boolean("isolated");
     status.watcher = reader.text("watcher");
     const std::optional<WallTime> at = reader.time("at");

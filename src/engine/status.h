@@ -54,6 +54,8 @@ struct StoreStatus {
     std::optional<double> rpo_now_seconds;
     std::optional<double> rto_forecast_seconds;
     std::vector<std::string> reasons;
+    std::string assist = "off";  // off propose act
+    bool paused = false;         // a maintenance window holds: policy begins nothing
     std::map<std::string, Json> extra;  // store-specific members of the JSON: "cluster_status", "timeline"
 };
 
@@ -70,10 +72,20 @@ struct IncidentSummary {
     std::optional<WallTime> closed_at;
 };
 
+// A maintenance window that holds now.
+struct MaintenanceStatus {
+    std::string id;
+    std::string store;  // empty = every store
+    std::string reason;
+    WallTime until{};
+};
+
 struct StackStatus {
     std::string stack;
     bool healthy = false;
-    bool paused = false;   // maintenance
+    std::string assist = "off";  // the word that goes furthest among the stores
+    bool paused = false;   // a maintenance window holds, for one store at least
+    std::vector<MaintenanceStatus> maintenance;
     bool isolated = false; // we see nothing at all: judgements are suspended
     std::string watcher;   // "serve" when it answered, "direct" when this command probed by itself
     WallTime at{};

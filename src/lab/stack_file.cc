@@ -42,6 +42,8 @@ std::string postgres_section(const Layout& layout) {
     objectives: {{rto: 5m, rpo: 5m}}
     # Actions that need no question. A stack of your own starts with an empty list.
     approvals: [heartbeat, failover, switchover, drill]
+    # A primary that is proven dead is fenced and its lease ended, without a question. Your own stack starts with off.
+    assist: act
     scope: {}
     namespace: /service
     user: {}                    # not a superuser: pg_monitor, its own schema, CREATE in its database
@@ -65,7 +67,7 @@ std::string postgres_section(const Layout& layout) {
 std::string redis_section(const Layout& layout) {
     std::string text = fmt::format(
         "  redis:\n    objectives: {{rto: 2m, rpo: 5m}}\n    approvals: [failover, switchover, "
-        "drill]\n"
+        "drill]\n    assist: act\n"
         "    master_name: {}\n    password_file: {}\n",
         kMasterName, quoted(layout.secret_file("redis")));
     for (const auto& [key, kind] :

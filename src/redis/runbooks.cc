@@ -21,7 +21,7 @@ Status check_keys(const Json& parameters, const std::string& allowed) {
     if (parameters.is_null()) return {};
     if (!parameters.is_object()) return make_error(ErrorCode::kUsage, "the parameters are no JSON object");
     for (const auto& item : parameters.items())
-        if (item.key() != allowed)
+        if (item.key() != allowed && !(allowed == "old_primary" && item.key() == "assist"))
             return make_error(ErrorCode::kUsage, "unknown parameter '" + item.key() + "'",
                               "This runbook knows '" + allowed + "'.");
     return {};

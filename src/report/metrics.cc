@@ -60,6 +60,25 @@ void add_store_health(std::string& out, const engine::StackStatus& status) {
     }
 }
 
+void add_orders(std::string& out, const engine::StackStatus& status) {
+    Family maintenance(out, "aeterna_maintenance", "1 while a maintenance window holds for the store");
+    for (const engine::StoreStatus& store : status.stores) {
+        maintenance.sample({{"store", store.store}}, store.paused);
+    }
+    Family assist(out, "aeterna_assist", "1 for the word that the store's failovers go by, 0 for the others");
+    for (const engine::StoreStatus& store : status.stores) {
+        for (const char* word : {"off", "propose", "act"}) {
+            assist.sample({{"store", store.store}, {"assist", word}}, store.assist == word);
+        }
+    }
+    Family fenced(out, "aeterna_node_fenced", "1 while the node is held down by a fence");
+    for (const engine::StoreStatus& store : status.stores) {
+        for (const engine::NodeStatus& node : store.nodes) {
+            fenced.sample({{"store", store.store}, {"node", node.name}}, node.fenced);
+        }
+    }
+}
+
 void add_nodes(std::string& out, const engine::StackStatus& status) {
     Family up(out, "aeterna_node_up", "1 when the node answers, 0 when it does not");
     for (const engine::StoreStatus& store : status.stores) {
@@ -128,6 +147,7 @@ std::string render_metrics(const MetricsInput& input) {
     Family(out, "aeterna_healthy", "1 when every store is ok").sample({}, input.status.healthy);
     add_store_health(out, input.status);
     add_nodes(out, input.status);
+    add_orders(out, input.status);
     for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, store);
     add_numbers(out, input.status);
     add_incidents(out, input);

@@ -19,14 +19,22 @@ const std::vector<StackOption>& stack_options() {
         {"hosts[].name", "text", "required", "A machine"},
         {"hosts[].site", "text", "none", "Its availability zone"},
         {"hosts[].executor", "local | none", "none", "How we may act on it"},
+        {"hosts[].fence_directory", "path", "state_directory/fences", "On the host: what holds its nodes down"},
         {"hosts[].processes[].node", "text", "required", "The node that this process is"},
         {"hosts[].processes[].pid_file", "path", "required", "Its first line is the process id"},
         {"hosts[].processes[].start", "list of words", "none", "Starts it and returns; run without a shell"},
+        {"hosts[].processes[].fence", "none | marker", "none",
+         "marker: whatever may start it, first looks into fence_directory/NODE; only then can it be fenced"},
         {"lab.directory", "path", "none", "Written by 'lab up' only"},
         {"stores.*.objectives.rto", "duration", "the stack's", "Longest outage of this store"},
         {"stores.*.objectives.rpo", "duration", "the stack's", "Longest stretch of lost writes of this store"},
         {"stores.*.approvals", "list of words", "none",
          "Actions that need no question: heartbeat, failover, switchover, drill"},
+        {"stores.*.assist", "off | propose | act", "off",
+         "With a primary that is proven dead: only wait for Patroni or Sentinel, name the steps that would end the wait, "
+         "or fence it and take them; act is the standing approval of these steps"},
+        {"stores.*.assist_cooldown", "duration", "10m",
+         "After an assisted failover the same failure of the same node is only proposed for; a worse one never waits"},
         {"stores.postgres.scope", "text", "required", "Patroni's scope"},
         {"stores.postgres.namespace", "text", "/service", "Patroni's namespace"},
         {"stores.postgres.user", "text", "aeterna_dr", "Role that we log in as"},
@@ -91,6 +99,7 @@ stores:
   postgres:
     objectives: {rto: 5m, rpo: 5m}
     approvals: []                                 # actions that need no question, such as [heartbeat, failover]
+    assist: off                                   # off | propose | act: fence a dead primary, do not wait for its lease
     scope: main                                   # Patroni's scope
     user: aeterna_dr                              # its rights: aeterna-dr config check
     password_file: /etc/aeterna-dr/postgres.password

@@ -211,6 +211,31 @@ void add_incidents(std::vector<Row>& rows, const engine::StackStatus& status) {
     }
 }
 
+// "assist act", or with its stores where not all that it concerns say the same; nothing while it is off everywhere.
+std::string assist_text(const engine::StackStatus& status) {
+    if (status.assist.empty() || status.assist == "off") return "";
+    std::vector<std::string> names;
+    bool is_same = true;
+    for (const StoreStatus& store : status.stores) {
+        if (store.assist == status.assist) names.push_back(store.store);
+        else if (store.primary) is_same = false;
+    }
+    return is_same ? "assist " + status.assist : fmt::format("assist {}: {}", status.assist, join(names, ", "));
+}
+
+// "maintenance of redis until 2026-…Z: new disks (maint-…)".
+void add_maintenance(std::vector<Row>& rows, const engine::StackStatus& status) {
+    for (const engine::MaintenanceStatus& window : status.maintenance) {
+        StyledLine line;
+        const std::string time = format_time(window.until);
+        line.add(fmt::format("maintenance of {} until {} {}Z{}: nothing is begun by itself",
+                             window.store.empty() ? "every store" : window.store, time.substr(0, 10),
+                             time.substr(11, 8), window.reason.empty() ? "" : " (" + window.reason + ")"),
+                 Style::kWarning);
+        rows.push_back({line, Weight::kStore});
+    }
+}
+
 StyledLine title_line(const StatusView& view, std::size_t width) {
     const engine::StackStatus& status = view.status;
     const bool down = std::any_of(status.stores.begin(), status.stores.end(), [](const StoreStatus& store) {
@@ -222,6 +247,8 @@ StyledLine title_line(const StatusView& view, std::size_t width) {
     else if (status.healthy) line.add("healthy", Style::kGood);
     else line.add(down ? "DOWN" : "NOT HEALTHY", down ? Style::kBad : Style::kWarning);
     if (status.paused) line.add("  maintenance", Style::kWarning);
+    const std::string assist = assist_text(status);
+    if (!assist.empty()) line.add("  " + assist, Style::kDim);
     const std::string time = format_time(status.at);
     const std::string right = fmt::format("{} {}Z  watcher: {}", time.substr(0, 10), time.substr(11, 8),
                                           status.watcher.empty() ? "-" : status.watcher);
@@ -242,6 +269,7 @@ std::vector<Row> build(const StatusView& view, const RenderOptions& options, Det
         line.add("nothing answers at all: this machine is cut off, so nothing is judged", Style::kBad);
         rows.push_back({line, Weight::kTitle});
     }
+    add_maintenance(rows, view.status);
     const Columns columns = measure(view.status);
     StyledLine head;
     head.add("  " + pad("NODE", columns.name) + "  " + pad("ROLE", columns.role) + "  " +

@@ -48,6 +48,17 @@ TEST(Metrics, UnknownNodesAreAbsentAndDeadOnesZero) {
     EXPECT_TRUE(has(text, "aeterna_node_up{store=\"redis\",node=\"redis-3\",kind=\"redis\"} 1"));
 }
 
+TEST(Metrics, MaintenanceAssistAndFences) {
+    const std::string text = render_metrics(input(app::samples::in_maintenance()));
+    EXPECT_TRUE(has(text, "aeterna_maintenance{store=\"postgres\"} 0"));
+    EXPECT_TRUE(has(text, "aeterna_maintenance{store=\"redis\"} 1"));
+    EXPECT_TRUE(has(text, "aeterna_assist{store=\"redis\",assist=\"act\"} 1"));
+    EXPECT_TRUE(has(text, "aeterna_assist{store=\"redis\",assist=\"off\"} 0"));
+    EXPECT_TRUE(has(text, "aeterna_assist{store=\"qdrant\",assist=\"off\"} 1"));
+    EXPECT_TRUE(has(text, "aeterna_node_fenced{store=\"redis\",node=\"redis-3\"} 1"));
+    EXPECT_TRUE(has(text, "aeterna_node_fenced{store=\"redis\",node=\"redis-1\"} 0"));
+}
+
 TEST(Metrics, LabelsAreEscaped) {
     MetricsInput metrics = input(app::samples::healthy());
     metrics.version = "a\"b\\c\nd";

@@ -23,12 +23,23 @@ TEST(RenderStatus, Golden) {
     expect_golden("status-down-80x24.txt", render(samples::redis_master_down(), 80, 24));
     expect_golden("status-down-wide.txt", render(samples::redis_master_down(), 160));
     expect_golden("status-down-color.txt", render(samples::redis_master_down(), 80, 0, true));
+    expect_golden("status-maintenance-80.txt", render(samples::in_maintenance(), 80));
     expect_golden("status-isolated-80.txt", render(samples::isolated(), 80));
+}
+
+TEST(RenderStatus, NamesTheStoresThatAnAssistIsFor) {
+    StatusView view = samples::healthy();
+    EXPECT_EQ(render(view, 80).find("assist"), std::string::npos) << "off everywhere is not worth a word";
+    view.status.assist = view.status.stores[0].assist = "act";
+    EXPECT_NE(render(view, 80).find("healthy  assist act: postgres "), std::string::npos) << render(view, 80);
+    view.status.stores[1].assist = "act";
+    EXPECT_NE(render(view, 80).find("healthy  assist act  "), std::string::npos) << "qdrant has no primary";
 }
 
 // Whatever the window: no line is wider, no frame is higher, and the worst news stays.
 TEST(RenderStatus, FitsEveryWindow) {
-    for (const StatusView& view : {samples::healthy(), samples::redis_master_down(), samples::isolated()}) {
+    for (const StatusView& view : {samples::healthy(), samples::redis_master_down(), samples::in_maintenance(),
+                                    samples::isolated()}) {
         for (std::size_t width = 1; width <= 120; width += 7) {
             for (std::size_t height = 1; height <= 50; ++height) {
                 const auto lines = render_status(view, {width, height, false});

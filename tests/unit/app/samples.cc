@@ -106,6 +106,17 @@ StatusView redis_master_down() {
     return view;
 }
 
+StatusView in_maintenance() {
+    StatusView view = healthy();
+    view.status.assist = "act";
+    view.status.paused = true;
+    for (const std::size_t store : {0, 1}) view.status.stores[store].assist = "act";
+    view.status.stores[1].paused = true;
+    view.status.stores[1].nodes[2].fenced = true;
+    view.status.maintenance = {{"maint-20261123T100000Z-05b3", "redis", "new disks", view.status.at + std::chrono::hours(2)}};
+    return view;
+}
+
 StatusView isolated() {
     StatusView view = healthy();
     view.status.healthy = false;

@@ -11,6 +11,7 @@ namespace aeterna::app::samples {
 StatusView healthy();
 StatusView redis_master_down();
 StatusView isolated();
+StatusView in_maintenance();
 
 // Compares with tests/golden/NAME; with AETERNA_UPDATE_GOLDEN in the environment, writes it.
 void expect_golden(const std::string& name, const std::string& text);

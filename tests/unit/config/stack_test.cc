@@ -100,6 +100,21 @@ TEST(Stack, Defaults) {
     EXPECT_FALSE(stack->serve_listen);
 }
 
+TEST(Stack, AssistIsOffUnlessTheStoreSaysOtherwise) {
+    testing::FakeFiles files;
+    const auto stack = load(files, "name: s\nstores:\n  a: {}\n  b: {assist: off}\n  c: {assist: propose}\n"
+                                   "  d: {assist: act, assist_cooldown: 3m}\n");
+    ASSERT_TRUE(stack) << stack.error().to_string();
+    EXPECT_EQ(stack->stores[0].assist, Assist::kOff);
+    EXPECT_EQ(stack->stores[0].assist_cooldown, std::chrono::minutes(10));
+    EXPECT_EQ(stack->stores[1].assist, Assist::kOff);
+    EXPECT_EQ(stack->stores[2].assist, Assist::kPropose);
+    EXPECT_EQ(stack->stores[3].assist, Assist::kAct);
+    EXPECT_EQ(stack->stores[3].assist_cooldown, std::chrono::minutes(3));
+    EXPECT_EQ(stack->strongest_assist(), Assist::kAct);
+    EXPECT_FALSE(assist_from_name("on"));
+}
+
 TEST(Stack, RefusesWhatCannotBe) {
     const std::string good = "name: s\nstores: {redis: {}}\n";
     const std::vector<std::pair<std::string, std::string>> cases = {
@@ -110,6 +125,12 @@ TEST(Stack, RefusesWhatCannotBe) {
         {"name: s\nstores: {redis: {objectives: {rto: 5m}}}\n", "missing key 'rpo' in objectives"},
         {"name: s\nstores: {redis: {objectives: {rto: 0s, rpo: 1m}}}\n", "'rto' must be more than zero"},
         {"name: s\nstores: {redis: {approvals: drill}}\n", "'approvals' must be a list"},
+        {"name: s\nstores:\n  redis:\n    assist: yes\n", ":4: 'assist' must be one of off, propose, act, not 'yes'"},
+        {"name: s\nstores: {redis: {assist: Act}}\n", "'assist' must be one of off, propose, act"},
+        {"name: s\nstores: {redis: {assist: [act]}}\n", "'assist' must be a plain value"},
+        {"name: s\nstores: {redis: {assist_cooldown: 25h}}\n", "'assist_cooldown' must be between 0s and 24h"},
+        {"name: s\nstores: {redis: {assist_cooldown: 10}}\n", "'assist_cooldown'"},
+        {good + "assist: act\n", ":3: unknown key 'assist'"},
         {good + "hosts: [{name: a}, {name: a}]\n", ":3: duplicate host 'a'"},
         {good + "hosts:\n - {name: a, processes: [{node: n, pid_file: p}]}\n"
                 " - {name: b, processes: [{node: n, pid_file: p}]}\n",

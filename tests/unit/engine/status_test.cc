@@ -9,6 +9,10 @@ namespace {
 StackStatus sample() {
     StackStatus status;
     status.healthy = true;
+    status.assist = "act";
+    status.paused = true;
+    status.maintenance = {{"maint-1", "", "new disks", from_unix_us(1'772'366'400'000'000)},
+                          {"maint-2", "qdrant", "", from_unix_us(1'772'362'800'000'000)}};
     status.watcher = "serve";
     status.at = from_unix_us(1'772'359'200'123'000);
     StoreStatus store;
@@ -16,6 +20,8 @@ StackStatus sample() {
     store.health = Health::kDegraded;
     store.nodes.push_back({"qdrant-1", "qdrant", "peer", "running", std::nullopt, false, "stand-in", "a", "slow"});
     store.nodes.push_back({"qdrant-2", "qdrant", "peer", "running", 42, true, "real", "b", ""});
+    store.assist = "propose";
+    store.paused = true;
     store.reasons = {"qdrant-3 REST: no answer"};
     store.extra["cluster_status"] = "Yellow";
     store.extra["health"] = "a store must not overwrite the contract";
@@ -27,7 +33,7 @@ StackStatus sample() {
 
 TEST(Status, HasEveryMemberOfTheContract) {
     const Json document = to_json(sample());
-    for (const char* key : {"healthy", "assist", "paused", "isolated", "watcher", "stores", "incidents"}) {
+    for (const char* key : {"healthy", "assist", "paused", "isolated", "watcher", "stores", "incidents", "maintenance"}) {
         EXPECT_TRUE(document.contains(key)) << key;
     }
     const Json& store = document["stores"]["qdrant"];
@@ -38,6 +44,10 @@ TEST(Status, HasEveryMemberOfTheContract) {
         EXPECT_TRUE(store[key].is_null()) << key;
     }
     EXPECT_EQ(store["capture"], "none");
+    EXPECT_EQ(document["assist"], "act");
+    EXPECT_EQ(store["assist"], "propose");
+    EXPECT_EQ(store["paused"], true);
+    EXPECT_TRUE(document["maintenance"][0]["store"].is_null()) << "every store";
     const Json& node = store["nodes"][0];
     for (const char* key : {"name", "kind", "role", "state", "lag_bytes", "fenced", "server", "site", "note"}) {
         EXPECT_TRUE(node.contains(key)) << key;
@@ -57,7 +67,8 @@ TEST(Status, SurvivesTheWayThroughJson) {
 
 TEST(Status, RefusesWrongDocuments) {
     const std::vector<std::string> broken = {"/healthy", "/at", "/stores/qdrant/health", "/stores/qdrant/nodes",
-                                             "/stores/qdrant/nodes/0/name", "/incidents/0/opened_at", "/incidents"};
+                                             "/stores/qdrant/nodes/0/name", "/incidents/0/opened_at", "/incidents",
+                                             "/maintenance", "/maintenance/0/until"};
     for (const std::string& path : broken) {
         Json document = to_json(sample());
         document[Json::json_pointer(path)] = 17;

@@ -72,6 +72,16 @@ TEST_F(StackFile, ApprovesEverythingThatALabIsFor) {
     EXPECT_THAT(stores.section("qdrant").texts("approvals"), ::testing::ElementsAre("drill"));
 }
 
+TEST_F(StackFile, LetsTheFailoversOfALabAct) {
+    testing::FakeFiles files;
+    files.content["/var/tmp/t/lab/stack.yaml"] = stack_file(test_layout(), test_programs());
+    const auto stack = config::load_stack("/var/tmp/t/lab/stack.yaml", files);
+    ASSERT_TRUE(stack) << stack.error().to_string();
+    EXPECT_EQ(stack->find_store("postgres")->assist, config::Assist::kAct);
+    EXPECT_EQ(stack->find_store("redis")->assist, config::Assist::kAct);
+    EXPECT_EQ(stack->find_store("qdrant")->assist, config::Assist::kOff) << "it has no primary";
+}
+
 TEST_F(StackFile, DescribesTheStores) {
     config::Section stores = root().section("stores");
     config::Section postgres = stores.section("postgres");
