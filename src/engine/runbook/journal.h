@@ -68,6 +68,18 @@ struct DrillRecord {
     Json scorecard;  // the contract's JSON once finished
 };
 
+// A time in which policy begins nothing. It ends by itself at `until`, or earlier by a person's hand.
+struct MaintenanceRecord {
+    std::string id;
+    std::string store;  // empty = every store
+    std::string reason;
+    WallTime started_at{};
+    WallTime until{};
+    std::optional<WallTime> ended_at;
+    [[nodiscard]] bool holds(WallTime now) const { return !ended_at && now < until; }
+    [[nodiscard]] bool is_about(const std::string& a_store) const { return store.empty() || store == a_store; }
+};
+
 class Journal {
   public:
     virtual ~Journal() = default;
@@ -93,6 +105,10 @@ class Journal {
     virtual Status put_drill(const DrillRecord& drill) = 0;
     [[nodiscard]] virtual Result<std::optional<DrillRecord>> drill(const std::string& id) = 0;
     [[nodiscard]] virtual Result<std::vector<DrillRecord>> drills(std::size_t limit) = 0;
+
+    virtual Status put_maintenance(const MaintenanceRecord& window) = 0;
+    // Newest first; only those that held at `since` or later.
+    [[nodiscard]] virtual Result<std::vector<MaintenanceRecord>> maintenance(WallTime since) = 0;
 };
 
 // Creates the file (0600) and its directory (0700) when missing. A journal written by a newer version is refused

@@ -53,6 +53,13 @@ CREATE INDEX drills_started ON drills (started_at);
 PRAGMA user_version = 1;
 )sql";
 
+// Added without a new schema number: what does not know the table, does not miss it.
+constexpr const char* kMaintenanceTable = R"sql(
+CREATE TABLE IF NOT EXISTS maintenance (
+    id TEXT PRIMARY KEY, store TEXT NOT NULL, reason TEXT NOT NULL, started_at INTEGER NOT NULL,
+    until INTEGER NOT NULL, ended_at INTEGER);
+)sql";
+
 constexpr const char* kExecutionById =
     "SELECT id, runbook, store, parameters, trigger, state, started_at, ended_at, next_step, facts, summary, error"
     " FROM executions WHERE id = ?";
@@ -134,6 +141,10 @@ Result<FaultRecord> read_fault(const Statement& row) {
     FaultRecord fault{row.text(0), row.text(1), row.text(2), row.text(3), row.text(4), Json(), row.time(6)};
     AETERNA_ASSIGN(fault.inverse, parse_json(row.text(5), "the journal's inverse"));
     return fault;
+}
+
+Result<MaintenanceRecord> read_maintenance(const Statement& row) {
+    return MaintenanceRecord{row.text(0), row.text(1), row.text(2), row.time(3), row.time(4), row.optional_time(5)};
 }
 
 // All rows through `read`.
@@ -271,6 +282,22 @@ class SqliteJournal final : public Journal {
         return read_all(statement.bind(as_limit(limit)), read_drill);
     }
 
+    Status put_maintenance(const MaintenanceRecord& m) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_,
+                            connection_->prepare("INSERT OR REPLACE INTO maintenance VALUES (?, ?, ?, ?, ?, ?)"));
+        statement.bind(m.id).bind(m.store).bind(m.reason).bind(m.started_at).bind(m.until).bind(m.ended_at);
+        return statement.run();
+    }
+
+    Result<std::vector<MaintenanceRecord>> maintenance(WallTime since) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_,
+                            connection_->prepare("SELECT * FROM maintenance WHERE COALESCE(ended_at, until) >= ?"
+                                                 " ORDER BY started_at DESC, id DESC"));
+        return read_all(statement.bind(since), read_maintenance);
+    }
+
   private:
     std::mutex mutex_;
     std::unique_ptr<Connection> connection_;
@@ -328,6 +355,7 @@ Result<std::unique_ptr<Journal>> open_sqlite_journal(const std::string& path) {
     AETERNA_TRY(create_private_file(path));
     AETERNA_ASSIGN(std::unique_ptr<Connection> connection, Connection::open(path));
     AETERNA_TRY(create_schema(*connection));
+    AETERNA_TRY(connection->execute(kMaintenanceTable));
     return std::unique_ptr<Journal>(std::make_unique<SqliteJournal>(std::move(connection)));
 }
 

@@ -149,6 +149,46 @@ TEST(Journal, IsSharedByManyConnectionsAndThreads) {
     EXPECT_EQ(temp.reopen()->steps("exec-1").value().size(), static_cast<std::size_t>(kThreads * kEach));
 }
 
+TEST(Journal, KeepsMaintenanceWindowsUntilTheyAreOver) {
+    TempJournal temp;
+    const MaintenanceRecord all{"maint-1", "", "new disks", kNow, kNow + 2h, std::nullopt};
+    MaintenanceRecord redis{"maint-2", "redis", "", kNow + 1s, kNow + 1h, std::nullopt};
+    ASSERT_TRUE(temp.journal->put_maintenance(all));
+    ASSERT_TRUE(temp.journal->put_maintenance(redis));
+    auto windows = temp.reopen()->maintenance(kNow + 5s).value();
+    ASSERT_EQ(windows.size(), 2U);
+    EXPECT_EQ(windows[0].id, "maint-2");
+    EXPECT_EQ(windows[1].reason, "new disks");
+    EXPECT_EQ(windows[1].until, kNow + 2h);
+    EXPECT_TRUE(windows[1].is_about("postgres"));
+    EXPECT_FALSE(windows[0].is_about("postgres"));
+    EXPECT_TRUE(windows[0].holds(kNow + 1h - 1us));
+    EXPECT_FALSE(windows[0].holds(kNow + 1h)) << "it ends by itself";
+
+    redis.ended_at = kNow + 10s;
+    ASSERT_TRUE(temp.journal->put_maintenance(redis));
+    windows = temp.journal->maintenance(kNow + 11s).value();
+    ASSERT_EQ(windows.size(), 1U);
+    EXPECT_EQ(windows[0].id, "maint-1");
+    EXPECT_FALSE(temp.journal->maintenance(kNow + 9s).value()[0].holds(kNow + 9s)) << "ended by hand";
+    EXPECT_TRUE(temp.journal->maintenance(kNow + 3h).value().empty());
+}
+
+// A journal of the version before maintenance windows: the table is added, the schema's number stays.
+TEST(Journal, AddsMaintenanceWindowsToAnOlderFile) {
+    TempJournal temp;
+    ASSERT_TRUE(temp.journal->put_execution(sample_execution("exec-1", kNow)));
+    temp.journal.reset();
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open(temp.path.c_str(), &raw), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(raw, "DROP TABLE maintenance", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(raw);
+    temp.journal = temp.reopen();
+    ASSERT_NE(temp.journal, nullptr);
+    EXPECT_TRUE(temp.journal->put_maintenance({"maint-1", "", "", kNow, kNow + 1h, std::nullopt}));
+    EXPECT_TRUE(temp.journal->execution("exec-1").value());
+}
+
 TEST(Journal, SeesWhatAnotherConnectionWroteAtOnce) {
     TempJournal temp;
     const std::unique_ptr<Journal> other = temp.reopen();

@@ -97,6 +97,8 @@ class MortalJournal final : public Journal {
     Status put_drill(const DrillRecord& d) override { return real_.put_drill(d); }
     Result<std::optional<DrillRecord>> drill(const std::string& id) override { return real_.drill(id); }
     Result<std::vector<DrillRecord>> drills(std::size_t n) override { return real_.drills(n); }
+    Status put_maintenance(const MaintenanceRecord& m) override { return real_.put_maintenance(m); }
+    Result<std::vector<MaintenanceRecord>> maintenance(WallTime t) override { return real_.maintenance(t); }
 
     bool kills = true;  // false: writes fail, but the process lives on
     int writes = 0;
