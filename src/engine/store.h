@@ -38,6 +38,9 @@ class Store {
     // name, kUsage for bad parameters. No I/O.
     [[nodiscard]] virtual Result<Runbook> make_runbook(const std::string& name, const Json& parameters) = 0;
     [[nodiscard]] virtual std::unique_ptr<DrillStore> make_drill_store() = 0;
+    // The servers of this store that take writes, each as the nodes that are fenced together: an agent before what it
+    // starts ({"patroni-1", "postgres-1"}).
+    [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }
     // Asks the live servers; one finding per thing looked at.
     [[nodiscard]] virtual std::vector<ConfigFinding> check_config(const env::Context& context) = 0;
     // SQL, ACL lines and the like that create the roles with just the rights that we need, as text for people.

@@ -29,6 +29,15 @@ class PostgresStore final : public engine::Store {
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return postgres::make_drill_store(settings_, env_);
     }
+    std::vector<std::vector<std::string>> fence_groups() const override {
+        std::vector<std::vector<std::string>> groups;
+        for (const NodeSettings& node : settings_.nodes) {
+            groups.emplace_back();
+            if (!node.agent.empty()) groups.back().push_back(node.agent);
+            groups.back().push_back(node.name);
+        }
+        return groups;
+    }
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
         return postgres::check_config(settings_, env_, context);
     }

@@ -25,6 +25,11 @@ class QdrantStore final : public engine::Store {
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return qdrant::make_drill_store(settings_, env_);
     }
+    std::vector<std::vector<std::string>> fence_groups() const override {
+        std::vector<std::vector<std::string>> groups;
+        for (const auto& node : settings_->nodes) groups.push_back({node.name});
+        return groups;
+    }
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
         return qdrant::check_config(*settings_, env_, context);
     }

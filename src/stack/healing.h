@@ -15,7 +15,10 @@ namespace aeterna::stack {
 // kLocked while a drill runs.
 [[nodiscard]] Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack, const env::Env& env);
 
-// The number of faults healed. Tries all of them; the first error is returned and what it concerns stays in the journal.
+// Whether the process that began this drill still lives. A killed one leaves its record as "running".
+[[nodiscard]] bool is_drill_alive(const engine::DrillRecord& drill, const env::Env& env);
+
+// The number of faults healed; then drills that died are journaled as aborted. Tries all of them; the first error is returned and what it concerns stays in the journal.
 // The caller holds the drill lock.
 [[nodiscard]] Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& journal,
                                               const std::function<void(const std::string&)>& progress,

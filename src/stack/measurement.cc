@@ -135,6 +135,8 @@ void Measurement::add_phases(engine::StoreScore& score, const engine::LedgerCont
     if (const auto promoted = promoted_at(journal, score.store, fault_wall_, env_.clock.wall_now())) {
         add("promoted", to_seconds(*promoted - fault_wall_));
     }
+    add_assist(score, journal);
+    if (score.assist && score.assist->acted_at_seconds) add("assisted", *score.assist->acted_at_seconds);
     if (failure) {
         if (const auto success = engine::find_first_success(ledger, *failure)) {
             add("first_success", since_fault(*success));
@@ -150,6 +152,17 @@ void Measurement::add_phases(engine::StoreScore& score, const engine::LedgerCont
     const auto target = store_->fault_target(
         engine::FaultKind::kKill, env::Context{env_.clock.now() + 5s, {}, drill_id_});
     if (target) score.new_primary = target->primary;
+}
+
+// Of the failover that `serve` ran for this store after the fault. The first word counts: what followed it came too late.
+void Measurement::add_assist(engine::StoreScore& score, engine::Journal& journal) const {
+    const auto executions = journal.executions(100);
+    if (!executions) return;
+    for (auto execution = executions->rbegin(); execution != executions->rend(); ++execution) {
+        if (execution->store != score.store || execution->started_at < fault_wall_) continue;
+        score.assist = engine::assist_score(execution->facts, fault_wall_);
+        if (score.assist) return;
+    }
 }
 
 void Measurement::clean_up(const env::Context& context) {

@@ -44,6 +44,7 @@ class Measurement {
     Measurement(std::unique_ptr<engine::DrillStore> store, std::string drill_id, const env::Env& env);
     void read_back(engine::StoreScore& score, const engine::LedgerContent& ledger, const env::Context& context);
     void add_phases(engine::StoreScore& score, const engine::LedgerContent& ledger, engine::Journal& journal);
+    void add_assist(engine::StoreScore& score, engine::Journal& journal) const;
 
     std::unique_ptr<engine::DrillStore> store_;
     std::string drill_id_;

@@ -20,13 +20,22 @@ double unit_interval(std::uint64_t seed) {
 }
 
 std::string list_faults(const std::vector<engine::FaultRecord>& faults) {
-    std::vector<std::string> names;
-    for (const engine::FaultRecord& fault : faults) {
-        names.push_back(find_string(fault.inverse, "primary").value_or(fault.store));
-    }
     std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : " and ") + name;
+    for (const engine::FaultRecord& fault : faults) {
+        text += (text.empty() ? "" : " and ") + find_string(fault.inverse, "primary").value_or(fault.store);
+    }
     return text;
+}
+
+Json parameters_of(const PrimaryFailoverOptions& options, config::Assist assist, const env::Env& env) {
+    Json parameters{{"fault", engine::fault_kind_name(options.fault)},
+                    {"seed", options.seed},
+                    {"assist", config::assist_name(assist)},
+                    {"assist_by", options.assist ? "drill" : "stack"}};
+    if (const auto own = env.processes.inspect(env.processes.own_pid())) {
+        parameters["process"] = {{"pid", own->id.pid}, {"start", own->id.start_ticks}};
+    }
+    return parameters;
 }
 
 bool is_store_redundant(const engine::StackStatus& status, const std::string& store) {
@@ -55,12 +64,14 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
     record.drill = "q1";
     record.state = "running";
     record.started_at = env_.clock.wall_now();
-    record.parameters = {{"fault", engine::fault_kind_name(options.fault)}, {"seed", options.seed}};
+    const config::Assist assist = options.assist.value_or(stack_.strongest_assist());
+    record.parameters = parameters_of(options, assist, env_);
     AETERNA_TRY(journal_.put_drill(record));
     engine::Scorecard card;
     card.drill_id = record.id;
     card.seed = options.seed;
     card.fault = engine::fault_kind_name(options.fault);
+    card.assist = config::assist_name(assist);
     card.started_at = record.started_at;
     card.objectives = stack_.objectives;
 

@@ -24,6 +24,8 @@ struct PrimaryFailoverOptions {
     // depends on the phase within it.
     Duration spread = std::chrono::seconds(10);
     Duration redundancy_wait = std::chrono::minutes(5);
+    // What serve's failovers may do meanwhile; nothing = what the stack file says of each store.
+    std::optional<config::Assist> assist;
 };
 
 class PrimaryFailoverDrill {

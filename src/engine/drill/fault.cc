@@ -67,6 +67,19 @@ Result<std::vector<env::ProcessId>> find_all(const config::Stack& stack, const s
     return all;
 }
 
+// The nodes whose starters honour a marker; the others can only be killed, and may be back before heal.
+std::vector<std::string> holdable(const config::Stack& stack, const std::vector<std::string>& nodes) {
+    std::vector<std::string> held;
+    for (const std::string& node : nodes) {
+        const config::Host* host = stack.host_of(node);
+        if (host == nullptr) continue;
+        for (const config::HostProcess& process : host->processes) {
+            if (process.node == node && process.honours_fence) held.push_back(node);
+        }
+    }
+    return held;
+}
+
 }  // namespace
 
 FaultInjector::FaultInjector(const config::Stack& stack, Journal& journal, const env::Env& env)
@@ -87,8 +100,34 @@ Result<FaultRecord> FaultInjector::prepare(const std::string& drill_id, const st
                      {"hit", target.hit},
                      {"start", target.start},
                      {"processes", to_json(processes)}};
+    if (kind == FaultKind::kKill) {
+        fault.inverse["held"] = holdable(stack_, target.hit);
+        fault.inverse["holder"] = drill_id;
+    }
     AETERNA_TRY(journal_.put_fault(fault));
+    AETERNA_TRY(hold(fault));
     return fault;
+}
+
+// Before the kill and not with it: what a drill measures begins with the signal.
+Status FaultInjector::hold(const FaultRecord& fault) {
+    const std::string holder = find_string(fault.inverse, "holder").value_or("");
+    for (const std::string& node : texts_of(fault.inverse, "held")) {
+        const config::Host* host = stack_.host_of(node);
+        if (host == nullptr) continue;
+        AETERNA_TRY(hosts::put_marker(env_.files, host->fence_directory,
+                                      {node, holder, "killed by the drill, until it heals", env_.clock.wall_now()}));
+    }
+    return {};
+}
+
+Status FaultInjector::release(const FaultRecord& fault, const env::Context& context) {
+    const std::string holder = find_string(fault.inverse, "holder").value_or("");
+    for (const std::string& node : texts_of(fault.inverse, "held")) {
+        AETERNA_ASSIGN(const auto executor, executor_for(stack_, node, env_));
+        AETERNA_TRY(executor->unfence({node}, holder, context));
+    }
+    return {};
 }
 
 Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
@@ -122,6 +161,7 @@ Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {
     const auto keep = [&](const Status& status, const std::string& what) {
         if (!status && !first_error) first_error = wrap_error(status.error(), what);
     };
+    keep(release(fault, context), "could not lift the drill's hold");
     if (fault.kind == "pause") keep(continue_stopped(fault, context), "could not continue what was stopped");
     for (const std::string& node : texts_of(fault.inverse, "start")) {
         const auto executor = executor_for(stack_, node, env_);

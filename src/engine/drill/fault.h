@@ -16,18 +16,22 @@ class FaultInjector {
   public:
     FaultInjector(const config::Stack& stack, Journal& journal, const env::Env& env);
 
-    // Finds the processes of `target` and journals the inverse. Nothing is signalled yet.
+    // Finds the processes of `target` and journals the inverse. What is to be killed is then marked as held by the
+    // drill, so that nobody starts it before heal. Nothing is signalled yet.
     [[nodiscard]] Result<FaultRecord> prepare(const std::string& drill_id, const std::string& store,
                                               FaultKind kind, const FaultTarget& target,
                                               const env::Context& context);
     // Signals them. For a pause the processes are looked up again until no new one has appeared: a backend forked
     // in between would go on answering.
     Status inject(FaultRecord& fault, const env::Context& context);
-    // Continues what was stopped and starts what is not running, then journals "healed". kPartial when a node could
+    // Lifts the drill's hold, continues what was stopped and starts what is not running, then journals "healed". kPartial when a node could
     // not be started; the fault then stays unhealed in the journal.
     Status heal(FaultRecord& fault, const env::Context& context);
 
   private:
+    // Those of the nodes that a marker keeps from being started, by host.
+    [[nodiscard]] Status hold(const FaultRecord& fault);
+    Status release(const FaultRecord& fault, const env::Context& context);
     Status continue_stopped(const FaultRecord& fault, const env::Context& context);
 
     const config::Stack& stack_;

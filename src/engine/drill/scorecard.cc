@@ -44,6 +44,7 @@ Json score_to_json(const StoreScore& score) {
                  {"injected_at", format_time(score.injected_at)},
                  {"primary", score.primary},
                  {"new_primary", score.new_primary},
+                 {"assist", score.assist ? to_json(*score.assist) : Json(nullptr)},
                  {"missed_slots", score.missed_slots},
                  {"notes", score.notes}};
     if (score.loss) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "engine/drill/assist_score.h"
 #include "engine/drill/ledger.h"
 
 namespace aeterna::engine {
@@ -53,7 +54,7 @@ struct Loss {
 [[nodiscard]] bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span);
 
 struct Phase {
-    std::string name;  // injected first_failure detected promoted first_success stable redundancy_restored
+    std::string name;  // injected first_failure detected assisted promoted first_success stable redundancy_restored
     std::string store;
     double at_seconds = 0;  // after the injection
 };
@@ -71,6 +72,7 @@ struct StoreScore {
     std::optional<double> client_rto_seconds;
     std::optional<double> detect_seconds;
     std::optional<Loss> loss;  // nothing when it could not be read back
+    std::optional<AssistScore> assist;  // nothing when no failover of ours ran, or none that knows the assist
     std::vector<Phase> phases;
     std::uint64_t missed_slots = 0;
     std::vector<std::string> notes;  // what could not be measured, and why

@@ -1,4 +1,5 @@
 set(AETERNA_ENGINE_DRILL_SOURCES
+    drill/assist_score.cc
     drill/fault.cc
     drill/ledger.cc
     drill/scorecard.cc

@@ -43,7 +43,8 @@ struct Column {
 };
 
 struct Columns {
-    Column rto, client_rto, detect, rpo;
+    Column rto, client_rto, detect, rpo, saved;
+    std::map<std::string, std::size_t> assists;  // by outcome
     std::uint64_t lost_total = 0, lost_max = 0, unknown_total = 0, acknowledged = 0;
 };
 
@@ -76,6 +77,8 @@ Json summarise_stores(const std::vector<Scorecard>& repeats) {
             columns.rto.add(score.rto_seconds);
             columns.client_rto.add(score.client_rto_seconds);
             if (score.faulted) columns.detect.add(score.detect_seconds);
+            if (score.assist) ++columns.assists[score.assist->outcome];
+            if (score.assist && score.assist->outcome == "acted") columns.saved.add(score.assist->saved_seconds);
             if (!score.loss) continue;
             columns.rpo.add(score.loss->rpo_seconds);
             columns.lost_total += score.loss->lost.size();
@@ -90,6 +93,8 @@ Json summarise_stores(const std::vector<Scorecard>& repeats) {
                       {"client_rto_seconds", columns.client_rto.to_json()},
                       {"detect_seconds", columns.detect.to_json()},
                       {"rpo_seconds", columns.rpo.to_json()},
+                      {"assists", columns.assists},
+                      {"saved_seconds", columns.saved.to_json()},
                       {"acknowledged", columns.acknowledged},
                       {"unknown", columns.unknown_total},
                       {"lost", {{"total", columns.lost_total}, {"max", columns.lost_max}}}};

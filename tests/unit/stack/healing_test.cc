@@ -2,6 +2,7 @@
 #include "stack/healing.h"
 
 #include "engine/drill/fault.h"
+#include "hosts/executor.h"
 #include "rig.h"
 
 namespace aeterna::stack::test {
@@ -58,6 +59,45 @@ TEST(HealFaults, StartsWhatWasKilledOnlyOnce) {
     EXPECT_EQ(rig.process.id(), after) << "a second process was started";
 }
 
+// Whoever rejoins the node must not bring it back before the drill has measured.
+TEST(HealFaults, AKilledNodeStaysDownUntilThen) {
+    Rig rig;
+    const auto executor = hosts::make_executor(rig.stack.hosts[0], real());
+    ASSERT_TRUE(executor);
+    break_it(rig, FaultKind::kKill);
+    const auto fences = (*executor)->fences(within(1s)).value();
+    ASSERT_EQ(fences.size(), 1U);
+    EXPECT_EQ(fences[0].node, "node-1");
+    EXPECT_EQ(fences[0].holder, "q1-test");
+    const Status start = (*executor)->start("node-1", within(5s));
+    ASSERT_FALSE(start);
+    EXPECT_EQ(start.error().code, ErrorCode::kGuardRefused);
+    EXPECT_FALSE(rig.process.now());
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_TRUE(rig.process.is_running());
+    EXPECT_TRUE((*executor)->fences(within(1s)).value().empty());
+}
+
+TEST(HealFaults, WhatCannotBeHeldIsKilledAllTheSame) {
+    Rig rig;
+    rig.stack.hosts[0].processes[0].honours_fence = false;
+    break_it(rig, FaultKind::kKill);
+    EXPECT_FALSE(rig.process.now());
+    EXPECT_TRUE(hosts::make_executor(rig.stack.hosts[0], real()).value()->fences(within(1s)).value().empty());
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_TRUE(rig.process.is_running());
+}
+
+TEST(HealFaults, AHoldWithoutAKillIsLiftedToo) {
+    Rig rig;
+    engine::FaultInjector injector(rig.stack, rig.journal(), real());
+    ASSERT_TRUE(injector.prepare("q1-test", "alpha", FaultKind::kKill, {"node-1", {"node-1"}, {"node-1"}}, within(5s)));
+    const env::ProcessId before = rig.process.id();
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_EQ(rig.process.id(), before);
+    EXPECT_TRUE(hosts::make_executor(rig.stack.hosts[0], real()).value()->fences(within(1s)).value().empty());
+}
+
 TEST(HealFaults, KeepsInTheJournalWhatCannotBeHealed) {
     Rig rig;
     break_it(rig, FaultKind::kKill);
@@ -66,6 +106,21 @@ TEST(HealFaults, KeepsInTheJournalWhatCannotBeHealed) {
     ASSERT_FALSE(healed);
     EXPECT_EQ(rig.unhealed(), 1U);
     EXPECT_EQ(rig.count_events("fault.healed"), 0U);
+}
+
+TEST(HealFaults, ADrillThatDiedIsOver) {
+    Rig rig;
+    engine::DrillRecord dead{"q1-dead", "q1", "running", {}, {}, {{"process", {{"pid", 1}, {"start", 1}}}}, Json()};
+    engine::DrillRecord alive = dead;
+    alive.id = "q1-alive";
+    const env::ProcessId own = real().processes.inspect(real().processes.own_pid())->id;
+    alive.parameters = {{"process", {{"pid", own.pid}, {"start", own.start_ticks}}}};
+    ASSERT_TRUE(rig.journal().put_drill(dead));
+    ASSERT_TRUE(rig.journal().put_drill(alive));
+    EXPECT_EQ(heal(rig), 0U);
+    EXPECT_EQ(rig.journal().drill("q1-dead").value()->state, "aborted");
+    EXPECT_TRUE(rig.journal().drill("q1-dead").value()->ended_at);
+    EXPECT_EQ(rig.journal().drill("q1-alive").value()->state, "running");
 }
 
 TEST(LockDrills, LetsOnlyOneRun) {

@@ -43,5 +43,38 @@ TEST(Measurement, ReadBackMayFailForAMoment) {
     EXPECT_EQ(score.primary, "node-1");
 }
 
+TEST(Measurement, TakesTheAssistFromTheFailoverAfterTheFault) {
+    Rig rig;
+    aeterna::testing::FakeClock clock;
+    const env::Env env = with_clock(clock);
+    FakeCluster cluster("alpha", rig.process, rig.journal(), {});
+    FakeDrillStore::Log log;
+    auto store = std::make_unique<FakeDrillStore>(cluster, log, std::vector<std::string>{"node-1"});
+    auto measurement = Measurement::prepare(std::move(store), "q1-test", rig.directory.path(), env, clock.context());
+    ASSERT_TRUE(measurement) << measurement.error().to_string();
+    const WallTime fault = clock.wall_now();
+    (*measurement)->mark_fault(clock.now(), clock.now(), fault, "node-1");
+    const auto execution = [&](const char* id, const char* of, Duration after, const char* outcome) {
+        engine::ExecutionRecord record;
+        record.id = id;
+        record.store = of;
+        record.started_at = fault + std::chrono::duration_cast<WallTime::duration>(after);
+        record.facts = {{"assist", outcome}, {"assist_acted_at", format_time(record.started_at + 300ms)}};
+        EXPECT_TRUE(rig.journal().put_execution(record));
+    };
+    execution("exec-1", "alpha", -5s, "off");
+    execution("exec-2", "beta", 1s, "off");
+    execution("exec-3", "alpha", 2s, "acted");
+    execution("exec-4", "alpha", 20s, "not_needed");
+    const engine::StoreScore score = (*measurement)->score(rig.journal(), clock.context(2min));
+    ASSERT_TRUE(score.assist);
+    EXPECT_EQ(score.assist->outcome, "acted");
+    EXPECT_EQ(score.assist->acted_at_seconds, 2.3);
+    const auto phase = std::find_if(score.phases.begin(), score.phases.end(),
+                                    [](const engine::Phase& one) { return one.name == "assisted"; });
+    ASSERT_NE(phase, score.phases.end());
+    EXPECT_EQ(phase->at_seconds, 2.3);
+}
+
 }  // namespace
 }  // namespace aeterna::stack::test

@@ -118,6 +118,10 @@ TEST_F(PrimaryFailover, KillIsMeasuredHealedAndJournaled) {
     EXPECT_TRUE(record->ended_at);
     EXPECT_EQ(record->scorecard["stores"]["alpha"]["lost"], 5);
     EXPECT_EQ(record->parameters["seed"], 7);
+    EXPECT_EQ(record->parameters["assist"], "off");
+    EXPECT_EQ(record->parameters["assist_by"], "stack");
+    EXPECT_EQ(record->parameters["process"]["pid"], real().processes.own_pid());
+    EXPECT_TRUE(is_drill_alive(*record, real()));
     EXPECT_TRUE(real().files.exists(rig.directory.file("drills/" + card->drill_id + "/alpha.ledger")));
     EXPECT_EQ(log.cleaned, 1);
 }
@@ -145,6 +149,37 @@ TEST_F(PrimaryFailover, PauseThatIsStoppedHalfwayIsHealed) {
     EXPECT_EQ(drills[0].state, "aborted");
     EXPECT_TRUE(drills[0].ended_at);
     EXPECT_EQ(log.cleaned, 1) << "its table would stay for ever";
+}
+
+// The word is in the record before anything is broken: serve reads it there.
+TEST_F(PrimaryFailover, AWordForTheAssistIsRecordedFirst) {
+    std::stop_source stop;
+    Stores stores;
+    FakeCluster& cluster = add_store(stores, "alpha", {100ms, 1h, 0, false}, {"node-1"});
+    Json recorded;
+    cluster.on_silence = [&] {
+        recorded = rig.journal().drills(1).value().at(0).parameters;
+        stop.request_stop();
+    };
+    PrimaryFailoverOptions options = quick(FaultKind::kKill);
+    options.assist = config::Assist::kAct;
+    const auto card = run(std::move(stores), options, real(), within(2min, stop.get_token()));
+    ASSERT_FALSE(card);
+    EXPECT_EQ(recorded["assist"], "act");
+    EXPECT_EQ(recorded["assist_by"], "drill");
+}
+
+TEST(IsDrillAlive, OnlyWhileItsProcessIs) {
+    engine::DrillRecord drill;
+    EXPECT_FALSE(is_drill_alive(drill, real())) << "of a version that did not say";
+    const auto own = real().processes.inspect(real().processes.own_pid());
+    ASSERT_TRUE(own);
+    drill.parameters["process"] = {{"pid", own->id.pid}, {"start", own->id.start_ticks}};
+    EXPECT_TRUE(is_drill_alive(drill, real()));
+    drill.parameters["process"]["start"] = own->id.start_ticks + 1;
+    EXPECT_FALSE(is_drill_alive(drill, real())) << "another one with its pid";
+    drill.parameters["process"] = "none";
+    EXPECT_FALSE(is_drill_alive(drill, real()));
 }
 
 TEST_F(PrimaryFailover, UnknownNodeBreaksNothingAnywhere) {

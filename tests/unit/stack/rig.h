@@ -64,7 +64,12 @@ class NodeProcess {
     }
     [[nodiscard]] config::HostProcess configuration() const {
         const std::string script = fmt::format("sleep 120 </dev/null >/dev/null 2>&1 & echo $! > '{}'", pid_file_);
-        return {node_, pid_file_, {"/bin/sh", "-c", script}};
+        config::HostProcess configured;
+        configured.node = node_;
+        configured.pid_file = pid_file_;
+        configured.start = {"/bin/sh", "-c", script};
+        configured.honours_fence = true;  // our executor is all that starts it
+        return configured;
     }
 
   private:
@@ -239,7 +244,11 @@ class Rig {
         stack.name = "test";
         stack.state_directory = directory.path();
         stack.objectives = {1min, 1min};
-        stack.hosts = {{"host-1", "site-a", "local", {process.configuration()}}};
+        stack.hosts.resize(1);
+        stack.hosts[0].name = "host-1";
+        stack.hosts[0].executor = "local";
+        stack.hosts[0].fence_directory = directory.file("fences");
+        stack.hosts[0].processes = {process.configuration()};
     }
     [[nodiscard]] engine::Journal& journal() { return *journal_; }
     [[nodiscard]] std::size_t unhealed() { return journal_->unhealed_faults().value().size(); }
