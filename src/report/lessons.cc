@@ -5,12 +5,15 @@
 #include <map>
 
 #include "base/time.h"
+#include "report/assist_text.h"
 #include "report/post_mortem.h"
 
 namespace aeterna::report {
 namespace {
 
 using Phases = std::map<std::string, double>;
+
+constexpr double kWorthATalk = 2;  // seconds
 
 Phases phases_of(const Json& scorecard, const std::string& store) {
     Phases phases;
@@ -34,8 +37,8 @@ struct WaitCause {
 WaitCause wait_cause(const std::string& store, const std::string& fault) {
     if (store == "postgres" && fault == "kill") {
         return {"Patroni's leader lease (ttl) had to expire: nobody could know that the holder was dead",
-                "Let a proven and fenced death end the lease early, or lower Patroni's ttl (20 s is the least since "
-                "3.2) after checking that the network is calm enough for it."};
+                "Let a proven and fenced death end the lease early (assist: act), or lower Patroni's ttl (20 s is the "
+                "least since 3.2) after checking that the network is calm enough for it."};
     }
     if (store == "postgres") {
         return {"the paused primary held Patroni's leader lease (ttl) until it expired",
@@ -43,8 +46,8 @@ WaitCause wait_cause(const std::string& store, const std::string& fault) {
     }
     if (store == "redis") {
         return {"Sentinel's down-after-milliseconds had to pass before it calls the master down",
-                "Lower down-after-milliseconds (5 to 10 s is common), or let a proven and fenced death force the "
-                "failover."};
+                "Let a proven and fenced death force the failover (assist: act), or lower down-after-milliseconds (5 "
+                "to 10 s is common)."};
     }
     return {"the store waited before it acted", "Find out which time-out it waited for."};
 }
@@ -55,12 +58,37 @@ void add_wait(std::vector<Lesson>& lessons, const std::string& store, const std:
     const auto detected = phases.find("detected");
     if (promoted == phases.end() || detected == phases.end() || rto <= 0) return;
     const double wait = promoted->second - detected->second;
-    if (wait < 2) return;
+    if (wait < kWorthATalk) return;
     const WaitCause cause = wait_cause(store, fault);
     lessons.push_back({fmt::format("{}: {} of the {} without writes passed between our detection ({} after the fault) "
                                    "and the promotion: {}.",
                                    store, duration(wait), duration(rto), duration(detected->second), cause.cause),
                        fmt::format("{}: {}", store, cause.action)});
+}
+
+// What the assist changed about the wait. True when that says all there is to say about it: no shorter ttl helps where
+// nobody waited for it, and none where a refusal has to be understood first.
+bool add_assist(std::vector<Lesson>& lessons, const std::string& store, const Json& score, const Phases& phases) {
+    const Json* assist = find_member(score, "assist");
+    if (assist == nullptr) return false;
+    const std::string outcome = find_string(*assist, "outcome").value_or("");
+    for (const std::string& line : assist_lines(*assist, "the fault")) {
+        const bool is_refusal = line.rfind("the assist refused", 0) == 0;
+        const bool is_fence = line.rfind("still held", 0) == 0;
+        lessons.push_back({fmt::format("{}: {}.", store, line),
+                           is_refusal ? fmt::format("{}: remove the reason of the refusal, or accept the wait.", store)
+                           : is_fence ? fmt::format("{}: lift the fence: `aeterna-dr unfence`.", store)
+                                      : std::string()});
+    }
+    if (outcome != "acted") return outcome == "refused" || outcome == "not_needed";
+    const auto acted_at = find_number(*assist, "acted_at_seconds");
+    const auto promoted = phases.find("promoted");
+    if (acted_at && promoted != phases.end() && promoted->second - *acted_at >= kWorthATalk) {
+        lessons.push_back({fmt::format("{}: after the assist had acted, the promotion took {} more.", store,
+                                       duration(promoted->second - *acted_at)),
+                           fmt::format("{}: find out what the candidate waited for; its log says so.", store)});
+    }
+    return true;
 }
 
 void add_client(std::vector<Lesson>& lessons, const std::string& store, double rto, double client_rto) {
@@ -108,7 +136,8 @@ std::vector<Lesson> lessons_of(const Json& scorecard) {
     for (const auto& [store, score] : stores->items()) {
         const Phases phases = phases_of(scorecard, store);
         const auto rto = find_number(score, "rto_seconds"), client = find_number(score, "client_rto_seconds");
-        if (rto) add_wait(lessons, store, fault, phases, *rto);
+        const bool is_explained = add_assist(lessons, store, score, phases);
+        if (rto && !is_explained) add_wait(lessons, store, fault, phases, *rto);
         if (rto && client) add_client(lessons, store, *rto, *client);
         add_loss(lessons, store, score);
         if (find_boolean(score, "faulted").value_or(false) && !find_number(score, "detect_seconds")) {

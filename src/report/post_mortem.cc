@@ -6,6 +6,8 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "engine/drill/assist_score.h"
+#include "report/assist_text.h"
 
 namespace aeterna::report {
 namespace {
@@ -128,12 +130,22 @@ std::string root_cause_section(const Material& material) {
     return text + "\n";
 }
 
+// Counted from the store's fault, or from the incident.
+std::vector<std::string> assist_of(const Material& material, const engine::ExecutionRecord& execution) {
+    WallTime from = material.subject ? material.subject->opened_at : execution.started_at;
+    if (material.drill) from = injected_at(material, execution.store, execution.started_at);
+    const auto score = engine::assist_score(execution.facts, from);
+    if (!score) return {};
+    return assist_lines(engine::to_json(*score), material.drill ? "the fault" : "the incident was opened");
+}
+
 std::string resolution_section(const Material& material) {
     std::string text = "## Resolution\n\n";
     if (material.executions.empty()) text += "No runbook was executed by Aeterna DR.\n";
     for (const auto& [execution, steps] : material.executions) {
         text += fmt::format("- `{}`: runbook {} {}, {}: {}\n", execution.id, execution.store, execution.runbook,
                             execution_state_name(execution.state), one_line(execution.summary));
+        for (const std::string& line : assist_of(material, execution)) text += fmt::format("  - {}\n", line);
         for (const engine::StepRecord& step : steps) {
             if (step.outcome != "done" && step.outcome != "skipped") continue;
             if (step.phase != "verify" && step.phase != "check" && step.phase != "undo") continue;
@@ -218,8 +230,10 @@ std::string post_mortem_markdown(const Material& material) {
     if (material.drill) {
         const Json& card = material.drill->scorecard;
         text += fmt::format("# Post-mortem: drill {} on {}\n\n", material.drill->id, material.stack);
-        text += fmt::format("Verdict: **{}**. Began {}, fault {}.\n\n", find_string(card, "verdict").value_or("unknown"),
-                            format_time(material.drill->started_at), find_string(card, "fault").value_or("unknown"));
+        text += fmt::format("Verdict: **{}**. Began {}, fault {}, assist {}.\n\n",
+                            find_string(card, "verdict").value_or("unknown"), format_time(material.drill->started_at),
+                            find_string(card, "fault").value_or("unknown"),
+                            find_string(card, "assist").value_or("unknown"));
         text += figures(card) + lost_writes(card) + "\n";
     } else if (material.subject) {
         text += fmt::format("# Post-mortem: incident {} on {}\n\n", material.subject->id, material.stack);

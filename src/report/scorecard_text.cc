@@ -10,6 +10,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "report/assist_text.h"
 
 namespace aeterna::report {
 namespace {
@@ -133,6 +134,9 @@ std::vector<std::string> remarks_of(const Json& store, const std::string& fault)
         remarks.push_back(fmt::format("{} of {}; {}", fault, *primary,
                                       now.empty() ? "who is primary now is unknown" : now + " is primary now"));
     }
+    if (const Json* assist = find_member(store, "assist")) {
+        for (const std::string& line : assist_lines(*assist, "the fault")) remarks.push_back(line);
+    }
     if (number("lost") > 0) {
         remarks.push_back(fmt::format("of {} lost writes {} were acknowledged before the fault, {} after it",
                                       number("lost"), number("lost_before_fault"), number("lost_after_fault")));
@@ -227,7 +231,7 @@ std::string phases_text(const Json& card) {
 
 constexpr std::pair<std::string_view, std::string_view> kFigures[] = {
     {"rto_seconds", "nodes"}, {"client_rto_seconds", "clients"}, {"detect_seconds", "detected"},
-    {"rpo_seconds", "loss over"},
+    {"rpo_seconds", "loss over"}, {"saved_seconds", "wait saved"},
 };
 
 std::string summary_text(const Json& card) {
@@ -248,6 +252,11 @@ std::string summary_text(const Json& card) {
             if (find_integer(column, "n").value_or(0) + find_integer(column, "censored").value_or(0) == 0) continue;
             text += fmt::format(kRow, first, word, count(column, "n"), seconds(column, "median"),
                                 seconds(column, "max"), count(column, "censored"));
+            first.assign(kNameWidth, ' ');
+        }
+        for (const auto& [outcome, runs] : members(store, "assists").items()) {
+            if (outcome == "off" || !runs.is_number_unsigned()) continue;
+            text += fmt::format("{}{:<12}{} in {} runs\n", first, "assist", outcome, runs.get<std::uint64_t>());
             first.assign(kNameWidth, ' ');
         }
         const Json& lost = members(store, "lost");

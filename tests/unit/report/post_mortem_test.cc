@@ -72,7 +72,7 @@ TEST(PostMortem, OfADrillHasTheFiveSectionsAndItsFigures) {
     const std::string text = post_mortem_markdown(material);
     EXPECT_EQ(headings(text), kSections);
     EXPECT_EQ(text.rfind("# Post-mortem: drill q1-20261123T101459Z-3f2a on lab\n", 0), 0U);
-    expect_contains(text, "Verdict: **pass**. Began 2026-11-23T10:14:50.123Z, fault kill.");
+    expect_contains(text, "Verdict: **pass**. Began 2026-11-23T10:14:50.123Z, fault kill, assist off.");
     expect_contains(text, "| postgres | 23.60 s | 25.30 s | 300.00 s | 3.10 s | 0.00 s | 5231 | 0 | 0 | yes |");
     expect_contains(text, "| qdrant (stand-in) | 0.01 s |");
     expect_contains(text, "\nLost writes of redis (2): 1, 2\n");
@@ -203,6 +203,71 @@ engine::StoreScore undetected(engine::StoreScore score) {
     return score;
 }
 
+engine::StoreScore assisted(engine::StoreScore score, const Json& facts) {
+    score.assist = engine::assist_score(facts, injected());
+    return score;
+}
+
+const Json kActed = {{"assist", "acted"},
+                     {"assist_acted_at", "2026-11-23T10:15:01.023Z"},  // 0.9 s after the fault
+                     {"lease_remaining_seconds", 23.1},
+                     {"salvaged",
+                      {{"directory", "/state/salvage/exec-1"}, {"files", 2}, {"bytes", 16777300}, {"lost_writes", 3},
+                       {"summary", "WAL of timeline 1 after 0/3000060"}}}};
+
+TEST(PostMortem, SaysWhatTheAssistDidAndSaved) {
+    Material material = drill_material(drill_card({assisted(faulted_store("postgres", 0.5, 1.4, 1.6, 3.2), kActed)}));
+    engine::ExecutionRecord execution;
+    execution.id = "exec-1";
+    execution.runbook = "failover";
+    execution.store = "postgres";
+    execution.trigger = "incident:inc-1";
+    execution.state = engine::ExecutionState::kSucceeded;
+    execution.started_at = injected() + 600ms;
+    execution.facts = kActed;
+    material.executions = {{execution, {}}};
+    const std::string text = post_mortem_markdown(material);
+    expect_contains(text, "  - the assist acted 900 ms after the fault: 23.1 s of the leader's lease were left, which "
+                          "nobody had to wait for\n");
+    expect_contains(text, "  - salvaged what only the old primary had: 2 files, 16777300 bytes, in "
+                          "/state/salvage/exec-1 (WAL of timeline 1 after 0/3000060); 3 writes are only there\n");
+    EXPECT_EQ(text.find("lower Patroni's ttl"), std::string::npos) << "nobody waited for it";
+}
+
+TEST(LessonsOf, TheAssistTakesThePlaceOfTheWait) {
+    struct Row {
+        const char* title;
+        Json facts;
+        double promoted;
+        std::vector<std::string> texts;
+        std::vector<std::string> actions;
+    };
+    const Row rows[] = {
+        {"acted", {{"assist", "acted"}, {"down_after_remaining_seconds", 29.2}}, 1.2,
+         {"the assist acted: 29.2 s of Sentinel's down-after were left"}, {""}},
+        {"acted, slow promotion", {{"assist", "acted"}, {"assist_acted_at", "2026-11-23T10:15:01.123Z"}}, 6,
+         {"the assist acted 1.0 s after the fault.", "after the assist had acted, the promotion took 5.0 s more"},
+         {"", "find out what the candidate waited for"}},
+        {"refused", {{"assist", "refused"}, {"assist_reasons", {"the cluster is paused", "no quorum"}}}, 30,
+         {"the assist refused: the cluster is paused; no quorum."}, {"remove the reason of the refusal"}},
+        {"not needed", {{"assist", "not_needed"}}, 1.2, {"the assist was not needed"}, {""}},
+        {"still fenced", {{"assist", "acted"}, {"fenced", {"redis-1"}}}, 1.2,
+         {"the assist acted.", "still held fenced by it: redis-1."}, {"", "aeterna-dr unfence"}},
+        {"off", {{"assist", "off"}}, 30, {"down-after-milliseconds had to pass"}, {"(assist: act), or lower down-after"}},
+    };
+    for (const Row& row : rows) {
+        SCOPED_TRACE(row.title);
+        const auto score = assisted(faulted_store("redis", 0.5, row.promoted, row.promoted + 0.1, row.promoted + 0.2), row.facts);
+        const std::vector<Lesson> lessons = lessons_of(to_json(drill_card({score})));
+        ASSERT_EQ(lessons.size(), row.texts.size()) << (lessons.empty() ? "" : lessons[0].text);
+        for (std::size_t i = 0; i < lessons.size(); ++i) {
+            expect_contains(lessons[i].text, row.texts[i]);
+            if (row.actions[i].empty()) EXPECT_EQ(lessons[i].action, "");
+            else expect_contains(lessons[i].action, row.actions[i]);
+        }
+    }
+}
+
 TEST(LessonsOf, NameTheLongestWaitAndWhatToDo) {
     const LessonCase cases[] = {
         {"nothing stood out", faulted_store("postgres", 1, 2, 2.1, 2.2), "kill", {}, {}},
@@ -214,7 +279,7 @@ TEST(LessonsOf, NameTheLongestWaitAndWhatToDo) {
         {"postgres pause", faulted_store("postgres", 3, 23, 23.5, 23.6), "pause",
          {"the paused primary held Patroni's leader lease"}, {"arm a watchdog"}},
         {"redis kill", faulted_store("redis", 2, 30, 30.4, 30.5), "kill", {"down-after-milliseconds had to pass"},
-         {"Lower down-after-milliseconds"}},
+         {"lower down-after-milliseconds"}},
         {"another store", faulted_store("mongodb", 2, 30, 30.4, 30.5), "kill", {"the store waited before it acted"},
          {"which time-out"}},
         {"slow clients", faulted_store("postgres", 1, 2, 2.5, 8.5), "kill",

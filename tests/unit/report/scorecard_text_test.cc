@@ -133,6 +133,28 @@ TEST(ScorecardText, StaysNarrowForExtremeFigures) {
     }
 }
 
+TEST(ScorecardText, SaysWhatTheAssistDid) {
+    auto score = faulted_store("postgres", 0.5, 1.4, 1.6, 3.2);
+    score.assist = engine::assist_score({{"assist", "acted"},
+                                         {"assist_acted_at", "2026-11-23T10:15:01.023Z"},
+                                         {"lease_remaining_seconds", 23.1}},
+                                        test::injected());
+    auto refused = faulted_store("redis", 0.5, 30.1, 30.4, 30.6);
+    refused.assist = engine::assist_score({{"assist", "refused"}, {"assist_reasons", {"no quorum"}}}, test::injected());
+    auto card = drill_card({score, refused});
+    card.assist = "act";
+    const std::string one = scorecard_text(to_json(card), "lab", false);
+    expect_narrow(one);
+    EXPECT_NE(one.find("seed      42, assist act\n"), std::string::npos) << one;
+    EXPECT_NE(one.find("the assist acted 900 ms after the fault"), std::string::npos) << one;
+    EXPECT_NE(one.find("the assist refused: no quorum\n"), std::string::npos) << one;
+    const std::string all = scorecard_text(engine::to_json(std::vector<engine::Scorecard>(3, card)), "lab", false);
+    expect_narrow(all);
+    EXPECT_EQ(row(all, "ALL RUNS", "                wait saved"), (Cells{"3", "23.1 s", "23.1 s", "0"})) << all;
+    EXPECT_NE(all.find("assist      acted in 3 runs\n"), std::string::npos) << all;
+    EXPECT_NE(all.find("assist      refused in 3 runs\n"), std::string::npos) << all;
+}
+
 TEST(ScorecardText, SummarisesRepeats) {
     std::vector<engine::Scorecard> cards;
     for (int i = 0; i < 60; ++i) {
