@@ -4,7 +4,9 @@
 
 #include <utility>
 
+#include "app/daemon/orders.h"
 #include "engine/runbook/execution_run.h"
+#include "stack/fencing.h"
 
 namespace aeterna::app {
 namespace {
@@ -37,17 +39,28 @@ engine::RunRequest run_request(const Session& session, const Json& parameters) {
     return request;
 }
 
-Status ask(const Session& session, const OpenStack& open, const engine::Runbook& runbook,
-           const std::vector<std::string>& plan, bool yes) {
+// An assist that acts is approved by the stack file's `assist: act` alone, not by an approval of the waiting.
+bool has_standing_approval(const OpenStack& open, const engine::Runbook& runbook, const Json& parameters) {
+    if (runbook.approval.empty()) return true;
     const config::StoreSection* section = open.stack.find_store(runbook.store);
-    const bool standing =
-        runbook.approval.empty() || (section != nullptr && section->is_approved(runbook.approval));
+    if (section == nullptr) return false;
+    const bool is_assisted = find_string(parameters, "assist") == "act";
+    if (runbook.approval == "failover" && section->assist == config::Assist::kAct) return true;
+    return !is_assisted && section->is_approved(runbook.approval);
+}
+
+Status ask(const Session& session, const OpenStack& open, const engine::Runbook& runbook, const Json& parameters,
+           const std::vector<std::string>& plan, bool yes) {
+    const bool standing = has_standing_approval(open, runbook, parameters);
     return session.approve(fmt::format("{} {}", runbook.name, runbook.store), plan, standing, yes);
 }
 
 // The store's runbook; a store without such a runbook is a wrong command line.
 Result<engine::Runbook> build(const OpenStack& open, const std::string& store_name, const std::string& name,
-                              const Json& parameters) {
+                              const Json& parameters, const env::Env& env) {
+    if (name == "fence" || name == "unfence") {
+        return stack::make_fencing_runbook(name, store_name, parameters, open.stack, env);
+    }
     AETERNA_ASSIGN(engine::Store * store, open.find(store_name));
     auto runbook = store->make_runbook(name, parameters);
     if (runbook || runbook.error().code != ErrorCode::kNotFound) return runbook;
@@ -95,9 +108,25 @@ std::string execution_text(const engine::ExecutionRecord& execution) {
     return text + "\n  execution " + execution.id;
 }
 
+Status check_maintenance(const Session& session, engine::Journal& journal, const std::string& store, bool despite) {
+    const WallTime now = session.env().clock.wall_now();
+    AETERNA_ASSIGN(const auto windows, journal.maintenance(now));
+    for (const engine::MaintenanceRecord& window : windows) {
+        if (!window.holds(now) || (!store.empty() && !window.is_about(store))) continue;
+        if (despite) {
+            session.progress("note: " + describe(window));
+            continue;
+        }
+        return make_error(ErrorCode::kGuardRefused, describe(window),
+                          "Add --during-maintenance to act all the same, or end it with 'aeterna-dr maintenance off'.");
+    }
+    return {};
+}
+
 Result<int> act(Session& session, const ActRequest& request) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
-    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, request.store, request.runbook, request.parameters));
+    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, request.store, request.runbook, request.parameters,
+                                                 session.env()));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
@@ -111,13 +140,14 @@ Result<int> act(Session& session, const ActRequest& request) {
         }
         return 0;
     }
-    AETERNA_TRY(ask(session, *open, runbook, plan, request.yes));
+    AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
+    AETERNA_TRY(ask(session, *open, runbook, request.parameters, plan, request.yes));
     AETERNA_ASSIGN(const auto execution, runner.run(runbook, run_request(session, request.parameters),
                                                     session.context(kBudget + std::chrono::minutes(1))));
     return report(session, *journal, execution);
 }
 
-Result<int> resume_execution(Session& session, const std::string& id, bool yes) {
+Result<int> resume_execution(Session& session, const std::string& id, bool yes, bool during_maintenance) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_ASSIGN(auto found, journal->execution(id));
@@ -130,10 +160,12 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes) 
                           fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
                           "Start a new one.");
     }
-    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found->store, found->runbook, found->parameters));
+    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found->store, found->runbook, found->parameters,
+                                                 session.env()));
     std::vector<std::string> plan;
     for (std::size_t i = found->next_step; i < runbook.steps.size(); ++i) plan.push_back(runbook.steps[i]->describe());
-    AETERNA_TRY(ask(session, *open, runbook, plan, yes));
+    AETERNA_TRY(check_maintenance(session, *journal, found->store, during_maintenance));
+    AETERNA_TRY(ask(session, *open, runbook, found->parameters, plan, yes));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     engine::RunRequest request = run_request(session, found->parameters);

@@ -16,13 +16,19 @@ struct ActRequest {
     Json parameters = Json::object();
     bool dry_run = false;
     bool yes = false;
+    bool during_maintenance = false;
 };
+
+// kGuardRefused while a maintenance window holds for the store, unless `despite`: then it is said and gone on.
+// An empty store means any.
+Status check_maintenance(const Session& session, engine::Journal& journal, const std::string& store, bool despite);
 
 // Plan, approval, run. The exit code is that of the execution.
 [[nodiscard]] Result<int> act(Session& session, const ActRequest& request);
 
 // Continues a journaled execution; the plan of what is left is approved like a new one.
-[[nodiscard]] Result<int> resume_execution(Session& session, const std::string& id, bool yes);
+[[nodiscard]] Result<int> resume_execution(Session& session, const std::string& id, bool yes,
+                                           bool during_maintenance);
 
 [[nodiscard]] Json execution_to_json(const engine::ExecutionRecord& execution,
                                      const std::vector<engine::StepRecord>& steps);

@@ -13,12 +13,15 @@ void add_config_command(CLI::App& app, Session& session);
 void add_drill_command(CLI::App& app, Session& session);
 void add_execution_command(CLI::App& app, Session& session);
 void add_failover_command(CLI::App& app, Session& session);
+void add_fence_command(CLI::App& app, Session& session);
 void add_incident_command(CLI::App& app, Session& session);
 void add_lab_command(CLI::App& app, Session& session);
+void add_maintenance_command(CLI::App& app, Session& session);
 void add_postmortem_command(CLI::App& app, Session& session);
 void add_runbook_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_status_command(CLI::App& app, Session& session);
 void add_switchover_command(CLI::App& app, Session& session);
+void add_unfence_command(CLI::App& app, Session& session);
 
 }  // namespace aeterna::app

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "app/cli/check_assist.h"
 #include "app/cli/commands.h"
 #include "app/cli/config_text.h"
 #include "app/cli/session.h"
@@ -59,8 +60,9 @@ std::vector<StoreFindings> check_all(const OpenStack& open, const env::Env& env,
     for (std::size_t i = 0; i < open.stores.size(); ++i) {
         engine::Store* store = open.stores[i].get();
         StoreFindings* mine = &all[i + 1];
-        threads.push_back(env.threads.start("check", [store, mine, &context](const std::stop_token&) {
+        threads.push_back(env.threads.start("check", [store, mine, &open, &context](const std::stop_token&) {
             *mine = {store->name(), store->check_config(context), store->least_privilege()};
+            for (ConfigFinding& finding : check_assist(open.stack, *store)) mine->findings.push_back(std::move(finding));
         }));
     }
     for (const auto& thread : threads) thread->join();

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "app/cli/act.h"
 #include "app/cli/commands.h"
 #include "app/cli/session.h"
 #include "engine/drill/scorecard.h"
@@ -18,6 +19,8 @@ namespace {
 struct DrillOptions {
     std::string drill;
     std::string fault = "kill";
+    std::string assist;  // empty: what the stack file says of each store
+    bool during_maintenance = false;
     std::optional<std::uint64_t> seed;
     std::uint64_t repeat = 1;
     std::string id;
@@ -65,11 +68,16 @@ std::vector<std::unique_ptr<engine::DrillStore>> drill_stores(const OpenStack& o
     return stores;
 }
 
-bool has_standing_approval(const OpenStack& open) {
-    for (const config::StoreSection& section : open.stack.stores) {
-        if (!section.is_approved("drill")) return false;
+// A drill that lets the assist act where the stack file does not, was not approved there.
+bool has_standing_approval(const OpenStack& open, const DrillOptions& options) {
+    for (const auto& store : open.stores) {
+        const config::StoreSection* section = open.stack.find_store(store->name());
+        if (section == nullptr || !section->is_approved("drill")) return false;
+        const auto drill = store->make_drill_store();
+        const bool is_hit = drill && drill->has_primary();
+        if (is_hit && options.assist == "act" && section->assist != config::Assist::kAct) return false;
     }
-    return !open.stack.stores.empty();
+    return !open.stores.empty();
 }
 
 std::vector<std::string> plan_of(const OpenStack& open, const DrillOptions& options) {
@@ -81,6 +89,11 @@ std::vector<std::string> plan_of(const OpenStack& open, const DrillOptions& opti
         if (!store->has_primary()) continue;
         plan.push_back(fmt::format("{} the primary of {} at a random instant",
                                    options.fault == "kill" ? "kill -9" : "SIGSTOP", store->name()));
+    }
+    if (options.assist == "act") {
+        plan.emplace_back("let serve fence what is proven dead and end the wait, whatever the stack file says");
+    } else if (!options.assist.empty()) {
+        plan.push_back(fmt::format("have serve's failovers go by 'assist: {}' meanwhile", options.assist));
     }
     plan.emplace_back("wait until writes are steady again, then start or continue what was broken");
     plan.emplace_back("read everything back, compute RTO and RPO, write the post-mortem");
@@ -103,6 +116,7 @@ Result<engine::Scorecard> run_once(Session& session, const OpenStack& open, engi
     stack::PrimaryFailoverOptions run;
     run.fault = options.fault == "pause" ? engine::FaultKind::kPause : engine::FaultKind::kKill;
     run.seed = seed;
+    if (!options.assist.empty()) run.assist = config::assist_from_name(options.assist);
     AETERNA_ASSIGN(auto card, drill.run(drill_stores(open), run, session.context(30min)));
     if (const Status written = write_post_mortem(card, open.stack, journal, session.env()); !written) {
         session.progress(fmt::format("the post-mortem could not be written: {}", written.error().to_string()));
@@ -127,9 +141,10 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
                           "A drill reads its detections from `aeterna-dr serve`.");
     }
     AETERNA_TRY(session.approve(fmt::format("run drill q1 ({})", options.fault), plan_of(*open, options),
-                                has_standing_approval(*open), options.yes));
+                                has_standing_approval(*open, options), options.yes));
     AETERNA_ASSIGN(const auto lock, stack::lock_drills(open->stack, session.env()));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_TRY(check_maintenance(session, *journal, "", options.during_maintenance));
     const std::uint64_t first_seed = options.seed.value_or(session.env().random.next() % 1'000'000);
     std::vector<engine::Scorecard> cards;
     for (std::uint64_t i = 0; i < options.repeat; ++i) {
@@ -224,10 +239,13 @@ void add_drill_command(CLI::App& app, Session& session) {
     run->add_option("--fault", options->fault, "kill | pause")
         ->check(CLI::IsMember({"kill", "pause"}))
         ->capture_default_str();
+    run->add_option("--assist", options->assist, "off | propose | act: serve's failovers go by it (default: stack file)")
+        ->check(CLI::IsMember({"off", "propose", "act"}));
     run->add_option("--seed", options->seed, "Fixes the injection instant (default: random, recorded)");
     run->add_option("--repeat", options->repeat, "Runs in a row, each with the next seed")
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10000}));
     run->add_flag("--yes", options->yes, "Do not ask");
+    run->add_flag("--during-maintenance", options->during_maintenance, "Although a window holds");
     run->callback([&session, options] { session.run([&session, options] { return run_drill(session, *options); }); });
 
     drill->add_subcommand("heal", "Undo what an interrupted drill left broken")->callback([&session] {

@@ -12,6 +12,7 @@ namespace {
 struct ExecutionOptions {
     std::string id;
     bool yes = false;
+    bool during_maintenance = false;
     std::size_t limit = 50;
 };
 
@@ -77,8 +78,9 @@ void add_execution_command(CLI::App& app, Session& session) {
     CLI::App* resume = command->add_subcommand("resume", "Go on with one that was interrupted");
     resume->add_option("ID", options->id)->required();
     resume->add_flag("--yes", options->yes, "Do not ask");
+    resume->add_flag("--during-maintenance", options->during_maintenance, "Act although a window holds");
     resume->callback([&session, options] {
-        session.run([&session, options] { return resume_execution(session, options->id, options->yes); });
+        session.run([&session, options] { return resume_execution(session, options->id, options->yes, options->during_maintenance); });
     });
 }
 

@@ -42,11 +42,22 @@ Result<engine::StackStatus> Look::ask_serve(const env::Context& context) const {
     return status;
 }
 
+Orders Look::orders() const {
+    const std::string file = journal_path(open_.stack);
+    if (!env_.files.exists(file)) return {};  // a look creates nothing
+    const auto journal = engine::open_sqlite_journal(file);
+    if (!journal) return {};
+    Orders orders = read_orders(**journal, env_).value_or(Orders{});
+    orders.fences = read_fences(open_.stack, **journal, env_);
+    return orders;
+}
+
 engine::StackStatus Look::probe(const env::Context& context) {
     if (!watcher_) watcher_ = std::make_unique<Watcher>(open_, env_, engine::IsolationSettings{.rounds = 1});
     watcher_->observe_once(kProbeLimit, context);
     engine::StackStatus status = watcher_->judge().status;
     status.watcher = "direct";
+    annotate(status, open_.stack, orders());
     status.healthy = is_healthy(status);
     return status;
 }

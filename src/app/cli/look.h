@@ -5,6 +5,7 @@
 
 #include "app/cli/render_status.h"
 #include "app/cli/session.h"
+#include "app/daemon/orders.h"
 #include "app/daemon/watcher.h"
 
 namespace aeterna::app {
@@ -18,6 +19,8 @@ class Look {
   private:
     [[nodiscard]] Result<engine::StackStatus> ask_serve(const env::Context& context) const;
     [[nodiscard]] engine::StackStatus probe(const env::Context& context);
+    // None while the journal cannot be read.
+    [[nodiscard]] Orders orders() const;
 
     const OpenStack& open_;
     const env::Env& env_;

@@ -15,6 +15,7 @@ void add_switchover_command(CLI::App& app, Session& session) {
     command->add_option("--candidate", *candidate, "The node that becomes primary");
     command->add_flag("--dry-run", request->dry_run, "Show the plan, change nothing");
     command->add_flag("--yes", request->yes, "Do not ask");
+    command->add_flag("--during-maintenance", request->during_maintenance, "Act although a window holds");
     command->callback([&session, request, candidate] {
         session.run([&session, request, candidate] {
             if (!candidate->empty()) request->parameters["candidate"] = *candidate;

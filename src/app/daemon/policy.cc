@@ -10,7 +10,6 @@ namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 constexpr Duration kBudget = std::chrono::minutes(15);
-constexpr std::size_t kLookBack = 200;
 constexpr std::string_view kTrigger = "incident:";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
@@ -18,7 +17,22 @@ std::string outcome_line(const engine::ExecutionRecord& execution) {
                        engine::execution_state_name(execution.state), execution.summary);
 }
 
+// Only two named nodes are certainly two outages.
+bool is_same_outage(const std::string& left, const std::string& right) {
+    return left.empty() || right.empty() || left == right;
+}
+
+Error not_now(const std::string& refusal) {
+    return make_error(ErrorCode::kGuardRefused, "not acted: " + refusal,
+                      "It is begun when the window ends, if the incident is open then.");
+}
+
 }  // namespace
+
+std::string lost_node(const engine::ExecutionRecord& execution) {
+    const auto by_parameter = find_string(execution.parameters, "old_primary");
+    return by_parameter.value_or(find_string(execution.facts, "old_primary").value_or(""));
+}
 
 Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status) {
     Json parameters = Json::object();
@@ -36,160 +50,142 @@ Policy::Policy(const OpenStack& open, engine::Journal& journal, engine::ActorLoc
 
 Policy::~Policy() {
     for (auto& [store, slot] : slots_) {
-        if (slot.thread) slot.thread->request_stop();
+        for (Hand& hand : slot.hands) hand.thread->request_stop();
     }
     for (auto& [store, slot] : slots_) {
-        if (slot.thread) slot.thread->join();
+        for (Hand& hand : slot.hands) hand.thread->join();
     }
-}
-
-void Policy::take_over() {
-    if (const auto faults = journal_.unhealed_faults(); faults) {
-        for (const engine::FaultRecord& fault : *faults) {
-            env_.log.warning("fault.left_unhealed", {{"fault", fault.id},
-                                                     {"drill", fault.drill_id},
-                                                     {"store", fault.store},
-                                                     {"kind", fault.kind},
-                                                     {"hint", "aeterna-dr drill heal"}});
-        }
-    }
-    const auto executions = journal_.executions(kLookBack);
-    if (!executions) {
-        env_.log.error("journal.read_failed", {{"error", executions.error().to_string()}});
-        return;
-    }
-    std::vector<const engine::ExecutionRecord*> unfinished;  // resumed once all is noted: they run at once
-    for (const engine::ExecutionRecord& execution : *executions) {
-        // One that our own shutdown cut off has handled nothing: its incident, if still open, begins anew.
-        const bool was_cancelled = execution.error && execution.error->code == ErrorCode::kCancelled;
-        const bool is_ours = execution.trigger.rfind(kTrigger, 0) == 0 && !was_cancelled;
-        const bool has_slot = slots_.count(execution.store) != 0;
-        if (is_ours) handled_.insert(execution.trigger.substr(kTrigger.size()));
-        if (is_ours && has_slot && execution.ended_at) {
-            Slot& slot = slots_[execution.store];
-            if (*execution.ended_at > slot.handled_until) {
-                slot.handled_until = *execution.ended_at;
-                slot.subject = find_string(execution.parameters, "old_primary").value_or("");
-            }
-        }
-        if (execution.state != engine::ExecutionState::kRunning) continue;
-        env_.log.warning("execution.found_unfinished", {{"execution", execution.id},
-                                                        {"runbook", execution.runbook},
-                                                        {"store", execution.store},
-                                                        {"trigger", execution.trigger}});
-        if (is_ours && has_slot) unfinished.push_back(&execution);
-    }
-    const std::lock_guard lock(mutex_);
-    for (const engine::ExecutionRecord* execution : unfinished) pending_.push_back(*execution);
-}
-
-void Policy::resume_pending() {
-    std::vector<engine::ExecutionRecord> ready;
-    {
-        const std::lock_guard lock(mutex_);
-        std::set<std::string> taken;  // one per store at a time
-        const auto is_ready = [&](const engine::ExecutionRecord& execution) {
-            const Slot& slot = slots_[execution.store];
-            return !slot.busy && env_.clock.now() >= slot.retry_at && taken.insert(execution.store).second;
-        };
-        for (auto it = pending_.begin(); it != pending_.end();) {
-            if (!is_ready(*it)) {
-                ++it;
-                continue;
-            }
-            ready.push_back(std::move(*it));
-            it = pending_.erase(it);
-        }
-    }
-    for (const engine::ExecutionRecord& execution : ready) {
-        const config::StoreSection* section = open_.stack.find_store(execution.store);
-        if (section != nullptr && section->is_approved(execution.runbook)) {
-            resume(execution);
-        } else {
-            env_.log.warning("execution.awaits_approval", {{"execution", execution.id}, {"store", execution.store}});
-        }
-    }
-}
-
-void Policy::resume(const engine::ExecutionRecord& execution) {
-    begin(execution, [this, execution](engine::Runner& runner, engine::Runbook& runbook,
-                                       const engine::RunRequest& request, const env::Context& context) {
-        auto resumed = runner.resume(execution, runbook, request, context);
-        const bool is_passing = !resumed && (resumed.error().code == ErrorCode::kLocked ||
-                                             resumed.error().code == ErrorCode::kUnavailable);
-        if (is_passing) {  // a dead serve's lock ends by itself, etcd comes back
-            const std::lock_guard lock(mutex_);
-            pending_.push_back(execution);
-        }
-        return resumed;
-    });
 }
 
 void Policy::react(const std::vector<engine::IncidentSummary>& open_incidents,
-                   const std::vector<engine::StoreStatus>& stores) {
-    resume_pending();
+                   const std::vector<engine::StoreStatus>& stores, const Orders& orders) {
+    resume_pending(orders);
+    for (const engine::StoreStatus& store : stores) {
+        const auto slot = slots_.find(store.store);
+        if (slot != slots_.end() && store.primary) slot->second.last_primary = *store.primary;
+    }
     for (const engine::IncidentSummary& incident : open_incidents) {
         const auto runbook = reaction_to(incident.detector);
         if (!runbook) continue;
         const auto status = std::find_if(stores.begin(), stores.end(),
                                          [&](const auto& store) { return store.store == incident.store; });
-        consider(incident, *runbook, status == stores.end() ? nullptr : &*status);
+        consider(incident, *runbook, status == stores.end() ? nullptr : &*status, orders);
     }
 }
 
 void Policy::consider(const engine::IncidentSummary& incident, const std::string& runbook,
-                      const engine::StoreStatus* status) {
-    const config::StoreSection* section = open_.stack.find_store(incident.store);
-    if (section == nullptr || slots_.count(incident.store) == 0) return;
-    const Json parameters = reaction_parameters(incident, status);
-    if (!is_due(incident, find_string(parameters, "old_primary").value_or(""))) return;
-    if (!section->is_approved(runbook)) {
-        {
-            const std::lock_guard lock(mutex_);
-            handled_.insert(incident.id);
-        }
-        note(incident.id, fmt::format("policy: {0} awaits approval: run 'aeterna-dr {0} {1}', or record '{0}' under "
-                                      "approvals in the stack file",
-                                      runbook, incident.store));
-        env_.log.warning("execution.awaits_approval",
-                         {{"incident", incident.id}, {"store", incident.store}, {"runbook", runbook}});
-        return;
-    }
-    engine::ExecutionRecord wanted;
-    wanted.store = incident.store;
-    wanted.runbook = runbook;
-    wanted.parameters = parameters;
-    wanted.trigger = std::string(kTrigger) + incident.id;
-    begin(wanted, [](engine::Runner& runner, engine::Runbook& built, const engine::RunRequest& request,
-                     const env::Context& context) { return runner.run(built, request, context); });
+                      const engine::StoreStatus* status, const Orders& orders) {
+    if (open_.stack.find_store(incident.store) == nullptr || slots_.count(incident.store) == 0) return;
+    Wanted wanted;
+    wanted.execution.store = incident.store;
+    wanted.execution.runbook = runbook;
+    wanted.execution.parameters = reaction_parameters(incident, status);
+    wanted.execution.trigger = std::string(kTrigger) + incident.id;
+    wanted.incident = incident;
+    wanted.primary = find_string(wanted.execution.parameters, "old_primary").value_or("");
+    // Of an incident that names no node, it is the primary of the moment when it was first seen, not of its end.
+    const auto seen = primaries_.try_emplace(incident.id, slots_[incident.store].last_primary).first;
+    if (wanted.primary.empty()) wanted.primary = seen->second;
+    if (!is_due(incident, wanted.primary)) return;
+    const Leave leave = leave_for(wanted, orders);
+    if (!leave.refusal.empty()) return hold_back(incident, leave.refusal);
+    if (!leave.is_approved) return await_approval(incident, runbook);
+    begin(wanted.execution, wanted.primary, [this, wanted](const env::Context& context) { return perform_new(wanted, context); });
 }
 
-bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& subject) {
+Policy::Leave Policy::leave_for(const Wanted& wanted, const Orders& orders) const {
+    const config::StoreSection& section = *open_.stack.find_store(wanted.execution.store);
+    const WallTime now = env_.clock.wall_now();
+    Leave leave;
+    if (const auto* window = orders.window_for(section.name, now)) {
+        leave.refusal = describe(*window);
+        return leave;
+    }
+    AssistQuestion question;
+    question.store = section.name;
+    question.detector = wanted.incident.detector;
+    question.severity = wanted.incident.severity;
+    question.node = wanted.primary;
+    question.by_file = section.assist;
+    question.by_drill = orders.drill_assist();
+    if (orders.drill) question.drill = orders.drill->id;
+    question.cooldown = section.assist_cooldown;
+    question.now = now;
+    const std::lock_guard lock(mutex_);
+    const AssistAnswer answer = decide_assist(question, assisted_);
+    leave.assist = answer.assist;
+    leave.note = answer.note;
+    // Whoever lets the assist act has approved the waiting, too; so has who approved a drill that says so.
+    leave.is_approved = section.is_approved(wanted.execution.runbook) || section.assist == config::Assist::kAct ||
+                        answer.assist == config::Assist::kAct;
+    return leave;
+}
+
+void Policy::hold_back(const engine::IncidentSummary& incident, const std::string& refusal) {
+    if (!note(incident.id, "policy: not acted: " + refusal)) return;
+    env_.log.warning("execution.held_back",
+                     {{"incident", incident.id}, {"store", incident.store}, {"why", refusal}});
+}
+
+void Policy::await_approval(const engine::IncidentSummary& incident, const std::string& runbook) {
+    {
+        const std::lock_guard lock(mutex_);
+        handled_.insert(incident.id);
+    }
+    note(incident.id, fmt::format("policy: {0} awaits approval: run 'aeterna-dr {0} {1}', or record '{0}' under "
+                                  "approvals in the stack file",
+                                  runbook, incident.store));
+    env_.log.warning("execution.awaits_approval",
+                     {{"incident", incident.id}, {"store", incident.store}, {"runbook", runbook}});
+}
+
+bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& node) {
     const std::lock_guard lock(mutex_);
     const Slot& slot = slots_[incident.store];
-    if (slot.busy || handled_.count(incident.id) != 0 || env_.clock.now() < slot.retry_at) return false;
-    const bool is_same_outage = subject.empty() || slot.subject.empty() || subject == slot.subject;
-    return incident.opened_at > slot.handled_until || !is_same_outage;
+    const auto retry = retry_at_.find(incident.id);
+    if (handled_.count(incident.id) != 0 || (retry != retry_at_.end() && env_.clock.now() < retry->second)) return false;
+    const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
+        return hand.busy && is_same_outage(hand.node, node);
+    });
+    const bool is_handled = std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
+        return is_same_outage(handled.first, node) && incident.opened_at <= handled.second;
+    });
+    return !is_in_hand && !is_handled;
 }
 
-void Policy::begin(const engine::ExecutionRecord& execution, Work work) {
+void Policy::begin(const engine::ExecutionRecord& execution, const std::string& node,
+                   std::function<Result<engine::ExecutionRecord>(const env::Context&)> work) {
     const std::string incident_id = execution.trigger.substr(kTrigger.size());
-    note(incident_id, fmt::format("policy: {} begun", execution.runbook));
     const std::lock_guard lock(mutex_);
-    Slot& slot = slots_[execution.store];
-    if (slot.busy) return;
-    slot.busy = true;
-    slot.subject = find_string(execution.parameters, "old_primary").value_or("");
+    std::list<Hand>& hands = slots_[execution.store].hands;
+    // A former thread has given its hand back: what is left of it holds no lock and ends at once.
+    std::erase_if(hands, [](const Hand& hand) { return !hand.busy; });
+    Hand& hand = hands.emplace_back(Hand{node, true, nullptr});
     env_.log.info("execution.triggered", {{"incident", incident_id},
                                           {"store", execution.store},
                                           {"runbook", execution.runbook}});
-    // The former thread has given the slot back: what is left of it holds no lock and ends at once.
-    slot.thread = env_.threads.start(
+    hand.thread = env_.threads.start(
         execution.runbook + " " + execution.store,
-        [this, execution, incident_id, work = std::move(work)](const std::stop_token& stop) {
+        [this, &hand, store = execution.store, incident_id, work = std::move(work)](const std::stop_token& stop) {
             const env::Context context{env_.clock.now() + kBudget + std::chrono::minutes(1), stop, incident_id};
-            finish(execution.store, incident_id, perform(execution, work, context));
+            finish(store, hand, incident_id, work(context));
         });
+}
+
+Result<engine::ExecutionRecord> Policy::perform_new(const Wanted& wanted, const env::Context& context) {
+    // A window that was opened a moment ago holds, too.
+    AETERNA_ASSIGN(const Orders orders, read_orders(journal_, env_));
+    const Leave leave = leave_for(wanted, orders);
+    if (!leave.refusal.empty()) return not_now(leave.refusal);
+    if (!leave.is_approved) return make_error(ErrorCode::kAwaitingApproval, "the approval is gone");
+    engine::ExecutionRecord execution = wanted.execution;
+    execution.parameters["assist"] = config::assist_name(leave.assist);
+    if (!leave.note.empty()) note(wanted.incident.id, "policy: " + leave.note);
+    note(wanted.incident.id, fmt::format("policy: {} begun", execution.runbook));
+    return perform(execution,
+                   [](engine::Runner& runner, engine::Runbook& built, const engine::RunRequest& request,
+                      const env::Context& inner) { return runner.run(built, request, inner); },
+                   context);
 }
 
 Result<engine::ExecutionRecord> Policy::perform(const engine::ExecutionRecord& execution, const Work& work,
@@ -204,7 +200,7 @@ Result<engine::ExecutionRecord> Policy::perform(const engine::ExecutionRecord& e
     return work(runner, runbook, request, context);
 }
 
-void Policy::finish(const std::string& store, const std::string& incident_id,
+void Policy::finish(const std::string& store, Hand& hand, const std::string& incident_id,
                     const Result<engine::ExecutionRecord>& result) {
     if (result) {
         env_.log.info("execution.ended", {{"execution", result->id},
@@ -212,25 +208,28 @@ void Policy::finish(const std::string& store, const std::string& incident_id,
                                           {"state", std::string(engine::execution_state_name(result->state))},
                                           {"summary", result->summary}});
         note(incident_id, outcome_line(*result));
+        remember(*result);
     } else {
+        const bool is_held_back = result.error().code == ErrorCode::kGuardRefused;
         env_.log.warning("execution.not_begun",
                          {{"incident", incident_id}, {"store", store}, {"error", result.error().to_string()}});
-        note(incident_id, fmt::format("policy: not begun: {}", result.error().to_string()));
+        note(incident_id, fmt::format("policy: {}{}", is_held_back ? "" : "not begun: ", result.error().to_string()));
     }
     const std::lock_guard lock(mutex_);
-    Slot& slot = slots_[store];
-    slot.busy = false;
-    slot.retry_at = env_.clock.now() + kRetryAfter;
+    retry_at_[incident_id] = env_.clock.now() + kRetryAfter;
     if (result) {
         handled_.insert(incident_id);
-        slot.handled_until = env_.clock.wall_now();
+        slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     }
+    hand.busy = false;
 }
 
-void Policy::note(const std::string& incident_id, const std::string& line) {
+bool Policy::note(const std::string& incident_id, const std::string& line) {
     const std::lock_guard lock(mutex_);
     std::vector<std::string>& lines = notes_[incident_id];
-    if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+    if (std::find(lines.begin(), lines.end(), line) != lines.end()) return false;
+    lines.push_back(line);
+    return true;
 }
 
 std::vector<std::string> Policy::notes(const std::string& incident_id) const {

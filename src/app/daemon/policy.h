@@ -1,12 +1,15 @@
 // Policy: what serve does about an open incident. An incident that has a reaction (registry.cc) starts that runbook
-// once, if the store carries the standing approval; without it, the incident says what it waits for. At most one
-// execution per store at a time, each on its own thread and under the actor lock; while another one holds that lock,
-// it tries again as long as the incident is open. An incident that was open while an execution of its store ran counts
-// as handled by it, unless it is about another node: nothing is started twice for one outage.
+// once, if the store carries the standing approval; without it, the incident says what it waits for. Each execution has
+// its own thread and acts under the actor lock; while another process holds that lock, it tries again as long as the
+// incident is open. An incident that was open while an execution of its store ran counts as handled by it, unless it is
+// about another node: nothing is started twice for one outage, and the death of the next primary waits for nobody.
 //
-// react() and notes() never block on the network. From one thread at a time.
+// While a maintenance window holds, nothing is begun or gone on with; what is still open when it ends, is begun then.
+//
+// react() and notes() never block on the network or the disk. From one thread at a time.
 #pragma once
 
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "app/daemon/assist.h"
+#include "app/daemon/orders.h"
 #include "app/registry.h"
 #include "engine/runbook/runner.h"
 
@@ -31,37 +36,61 @@ class Policy {
     // At start: logs faults that nobody healed and executions that did not end, and goes on with those that an
     // incident had begun.
     void take_over();
-    // Starts what the open incidents ask for.
+    // Starts what the open incidents ask for. `orders` may be a little old: an execution reads them again before it
+    // begins.
     void react(const std::vector<engine::IncidentSummary>& open_incidents,
-               const std::vector<engine::StoreStatus>& stores);
+               const std::vector<engine::StoreStatus>& stores, const Orders& orders);
     // Lines to be added to the incident's reasons: what was started, what is awaited.
     [[nodiscard]] std::vector<std::string> notes(const std::string& incident_id) const;
 
   private:
-    // One store's hands.
-    struct Slot {
-        bool busy = false;
-        MonoTime retry_at{};
-        WallTime handled_until{};  // incidents about `subject` (or no node) opened before are handled
-        std::string subject;       // the node that the last execution was about; may be empty
+    // One execution and its thread.
+    struct Hand {
+        std::string node;  // the primary that was lost; empty = not known
+        bool busy = true;
         std::unique_ptr<env::Thread> thread;
+    };
+    struct Slot {
+        std::list<Hand> hands;
+        // By lost node: incidents opened before are handled.
+        std::map<std::string, WallTime> handled_until;
+        std::string last_primary;
+    };
+    struct Wanted {
+        engine::ExecutionRecord execution;  // store, runbook, parameters and the incident as its trigger
+        engine::IncidentSummary incident;
+        std::string primary;  // that is lost, as far as known
+    };
+    struct Leave {
+        bool is_approved = false;
+        config::Assist assist = config::Assist::kOff;
+        std::string note;
+        std::string refusal;  // a maintenance window, in words; else empty
     };
     using Work = std::function<Result<engine::ExecutionRecord>(engine::Runner&, engine::Runbook&,
                                                                const engine::RunRequest&, const env::Context&)>;
 
     void consider(const engine::IncidentSummary& incident, const std::string& runbook,
-                  const engine::StoreStatus* status);
-    [[nodiscard]] bool is_due(const engine::IncidentSummary& incident, const std::string& subject);
-    // An execution's own thread; `execution` names store, runbook, parameters and the incident as its trigger.
-    void begin(const engine::ExecutionRecord& execution, Work work);
+                  const engine::StoreStatus* status, const Orders& orders);
+    [[nodiscard]] Leave leave_for(const Wanted& wanted, const Orders& orders) const;
+    [[nodiscard]] bool is_due(const engine::IncidentSummary& incident, const std::string& node);
+    void await_approval(const engine::IncidentSummary& incident, const std::string& runbook);
+    void hold_back(const engine::IncidentSummary& incident, const std::string& refusal);
+    // An execution's own thread.
+    void begin(const engine::ExecutionRecord& execution, const std::string& node,
+               std::function<Result<engine::ExecutionRecord>(const env::Context&)> work);
+    // With the orders of this very moment.
+    [[nodiscard]] Result<engine::ExecutionRecord> perform_new(const Wanted& wanted, const env::Context& context);
     [[nodiscard]] Result<engine::ExecutionRecord> perform(const engine::ExecutionRecord& execution, const Work& work,
                                                           const env::Context& context);
-    void finish(const std::string& store, const std::string& incident_id,
+    void finish(const std::string& store, Hand& hand, const std::string& incident_id,
                 const Result<engine::ExecutionRecord>& result);
-    void resume(const engine::ExecutionRecord& execution);
+    void remember(const engine::ExecutionRecord& execution);
+    [[nodiscard]] Result<engine::ExecutionRecord> resume(const engine::ExecutionRecord& execution,
+                                                         const env::Context& context);
     // Goes on with interrupted executions whose store's hands are free; what is locked by another waits.
-    void resume_pending();
-    void note(const std::string& incident_id, const std::string& line);
+    void resume_pending(const Orders& orders);
+    bool note(const std::string& incident_id, const std::string& line);  // true when it is new
 
     const OpenStack& open_;
     engine::Journal& journal_;
@@ -70,9 +99,15 @@ class Policy {
     mutable std::mutex mutex_;
     std::set<std::string> handled_;                          // incident ids
     std::map<std::string, std::vector<std::string>> notes_;  // by incident id
+    std::map<std::string, MonoTime> retry_at_;               // by incident id
+    std::map<std::string, std::string> primaries_;           // by incident id: who was primary when it was first seen
     std::map<std::string, Slot> slots_;                      // by store; never grows after the constructor
     std::vector<engine::ExecutionRecord> pending_;           // found interrupted, not yet gone on with
+    std::vector<AssistedFailure> assisted_;                  // of the longest cooldown, newest last
 };
+
+// The primary that an execution is about, as its parameters or its facts say; empty when neither does.
+[[nodiscard]] std::string lost_node(const engine::ExecutionRecord& execution);
 
 // The node that an incident names as the dead primary: its subject, if that is a node; else nothing.
 [[nodiscard]] Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status);

@@ -7,6 +7,7 @@
 
 #include "app/daemon/api.h"
 #include "app/daemon/journal_queue.h"
+#include "app/daemon/orders.h"
 #include "app/daemon/orphans.h"
 #include "app/daemon/policy.h"
 #include "app/daemon/watcher.h"
@@ -25,7 +26,8 @@ class Judge {
   public:
     Judge(const OpenStack& open, engine::Journal& journal, const env::Env& env)
         : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
-          watcher_(open, env), queue_(journal, env), policy_(open, journal, lock_, env), book_(env.random) {}
+          watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), policy_(open, journal, lock_, env),
+          book_(env.random) {}
 
     void begin() {
         if (const auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
@@ -52,9 +54,14 @@ class Judge {
         }
         // Before everything was looked at once, nothing is over and nothing has begun; /status answers 503.
         if (!watcher_.has_looked_everywhere()) return;
+        const auto orders = orders_.latest();
+        for (engine::Finding& finding : judge_fences(open_, orders->fences, round.status.at)) {
+            round.findings.push_back(std::move(finding));
+        }
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
         // Cut off or just woken up, we know too little to act.
-        if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores);
+        if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores, *orders);
+        annotate(round.status, open_.stack, *orders);
         publish(std::move(round));
     }
 
@@ -122,6 +129,7 @@ class Judge {
     engine::SharedActorLock lock_;
     Watcher watcher_;
     JournalQueue queue_;
+    OrdersWatch orders_;
     Policy policy_;
     engine::IncidentBook book_;
     std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal

@@ -71,7 +71,7 @@ TEST(CommandLine, HelpAndVersionSucceed) {
     const Outcome help = run({"--help"});
     EXPECT_EQ(help.code, 0);
     for (const char* command : {"lab", "status", "serve", "failover", "switchover", "execution", "runbook", "incident",
-                                "config", "drill"}) {
+                                "config", "drill", "fence", "unfence", "maintenance"}) {
         EXPECT_NE(help.output.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     }
     EXPECT_EQ(help.output.find("stand-in"), std::string::npos) << "hidden commands stay hidden";

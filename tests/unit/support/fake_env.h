@@ -61,10 +61,12 @@ class FakeThreads final : public env::Threads {
         auto thread = std::make_unique<FakeThread>();
         thread->body = std::move(body);
         last = thread.get();
+        ++started;
         return thread;
     }
     std::unique_ptr<env::Signal> make_signal() override { return std::make_unique<FakeSignal>(); }
     FakeThread* last = nullptr;  // the newest one; owned by whoever started it
+    int started = 0;
 };
 
 class FakeFiles final : public env::Files {

@@ -1,0 +1,139 @@
+#include "app/daemon/fences.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/strings.h"
+#include "stack/fencing.h"
+#include "stack/healing.h"
+
+namespace aeterna::app {
+namespace {
+
+// An execution that has run for longer lost its process: its budget is 15 minutes.
+constexpr Duration kLongestRun = std::chrono::minutes(20);
+constexpr Duration kReadTime = std::chrono::seconds(2);
+
+Result<std::vector<hosts::FenceMarker>> read_markers(const config::Stack& stack, const env::Env& env) {
+    std::vector<hosts::FenceMarker> all;
+    for (const config::Host& host : stack.hosts) {
+        const auto executor = hosts::make_executor(host, env);
+        if (!executor) continue;  // nothing was ever fenced where nothing can be done
+        AETERNA_ASSIGN(const auto markers, (*executor)->fences({env.clock.now() + kReadTime, {}, "fences"}));
+        for (const hosts::FenceMarker& marker : markers) {
+            // Hosts of one machine may share the directory.
+            const bool is_known = std::any_of(all.begin(), all.end(), [&](const auto& one) {
+                return one.node == marker.node && one.holder == marker.holder;
+            });
+            if (!is_known) all.push_back(marker);
+        }
+    }
+    return all;
+}
+
+std::string fate(const engine::ExecutionRecord& execution, WallTime now) {
+    const std::string who = fmt::format("{} ({} {})", execution.id, execution.runbook, execution.store);
+    if (execution.state != engine::ExecutionState::kRunning) {
+        return fmt::format("{} has ended: {}", who, engine::execution_state_name(execution.state));
+    }
+    if (now - execution.started_at < kLongestRun) return "";
+    return fmt::format("{} has not ended since {}", who, format_time(execution.started_at));
+}
+
+}  // namespace
+
+Result<std::string> holder_gone(const std::string& holder, engine::Journal& journal, const env::Env& env) {
+    if (holder == stack::kOperator) return std::string();
+    AETERNA_ASSIGN(const auto execution, journal.execution(holder));
+    if (execution) return fate(*execution, env.clock.wall_now());
+    AETERNA_ASSIGN(const auto drill, journal.drill(holder));
+    if (!drill) return fmt::format("nobody knows '{}'", holder);
+    if (drill->state == "running" && stack::is_drill_alive(*drill, env)) return std::string();
+    return fmt::format("the drill {} is over", holder);
+}
+
+Fences read_fences(const config::Stack& stack, engine::Journal& journal, const env::Env& env) {
+    Fences fences;
+    const auto before = read_markers(stack, env);
+    if (!before) {
+        fences.problem = before.error().to_string();
+        return fences;
+    }
+    std::map<std::string, std::string> gone;  // by holder
+    for (const hosts::FenceMarker& marker : *before) {
+        const auto why = holder_gone(marker.holder, journal, env);
+        if (!why) {
+            fences.problem = why.error().to_string();
+            return fences;
+        }
+        gone[marker.holder] = *why;
+    }
+    // What was lifted meanwhile by a holder that has just ended, was not left behind.
+    const auto after = before->empty() ? before : read_markers(stack, env);
+    if (!after) fences.problem = after.error().to_string();
+    for (const hosts::FenceMarker& marker : after.value_or(std::vector<hosts::FenceMarker>{})) {
+        const auto known = gone.find(marker.holder);
+        fences.all.push_back({marker, known == gone.end() ? "" : known->second});
+    }
+    return fences;
+}
+
+std::vector<engine::Finding> judge_fences(const OpenStack& open, const Fences& fences, WallTime now) {
+    std::map<std::string, std::string> stores;  // by node
+    for (const config::Host& host : open.stack.hosts) {
+        for (const config::HostProcess& process : host.processes) stores[process.node] = "hosts";
+    }
+    for (const auto& store : open.stores) {
+        for (const auto& group : store->fence_groups()) {
+            for (const std::string& node : group) stores[node] = store->name();
+        }
+    }
+    std::vector<engine::Finding> findings;
+    for (const auto& [node, store] : stores) {
+        engine::Finding finding{"hosts.fence_left", store, node, engine::Severity::kDegraded,
+                                engine::FindingState::kClear, "", {}, now};
+        if (!fences.problem.empty()) {
+            finding.state = engine::FindingState::kUnknown;
+            finding.reasons.push_back(fences.problem);
+        }
+        for (const Fence& fence : fences.all) {
+            if (fence.marker.node != node || fence.left.empty()) continue;
+            finding.state = engine::FindingState::kFiring;
+            finding.summary = fmt::format("'{}' is held fenced, and nobody is going to lift it: aeterna-dr unfence {}",
+                                          node, node);
+            finding.reasons.push_back(fmt::format("fence of {} since {} ({}): {}", fence.marker.holder,
+                                                  format_time(fence.marker.since), fence.marker.reason, fence.left));
+        }
+        findings.push_back(std::move(finding));
+    }
+    return findings;
+}
+
+void annotate(engine::StackStatus& status, const Fences& fences) {
+    for (engine::StoreStatus& store : status.stores) {
+        for (engine::NodeStatus& node : store.nodes) {
+            for (const Fence& fence : fences.all) {
+                if (fence.marker.node != node.name) continue;
+                // Two may hold it; the first is named.
+                if (!node.fenced) node.note = "by " + fence.marker.holder + (node.note.empty() ? "" : "; " + node.note);
+                node.fenced = true;
+            }
+        }
+    }
+}
+
+Result<FenceGroup> fence_group(const OpenStack& open, const std::string& node) {
+    std::vector<std::string> known;
+    for (const auto& store : open.stores) {
+        for (const auto& group : store->fence_groups()) {
+            if (std::find(group.begin(), group.end(), node) != group.end()) return FenceGroup{store->name(), group};
+            known.push_back(group.back());
+        }
+    }
+    return make_error(ErrorCode::kUsage, fmt::format("'{}' is no node that takes writes", node),
+                      fmt::format("Name one of: {}.", join(known, ", ")));
+}
+
+}  // namespace aeterna::app
