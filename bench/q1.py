@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Measures drill Q1 again and again, beside an observer that shares no code with it.
 
-    bench/q1.py [--sync] [--fault kill|pause] [--runs N]
+    bench/q1.py [--sync] [--fault kill|pause] [--assist off|act] [--since COMMIT] [--runs N]
 
 Each run is appended with its commit to bench/results/q1.jsonl; a series that was interrupted is continued: runs of
-the same mode and fault that are there count. Prints the summary of the series. Needs the release build.
+the same mode, fault and assist that are there count, with --since only those of COMMIT and its descendants. Prints the
+summary of the series. Needs the release build.
 """
 import argparse
 import json
@@ -24,21 +25,37 @@ RESULTS = ROOT / "bench" / "results" / "q1.jsonl"
 RESULTS.parent.mkdir(exist_ok=True)
 
 
-def records(mode, fault):
-    if not RESULTS.exists():
-        return []
-    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    return [line for line in lines if line["mode"] == mode and line["fault"] == fault]
+class Series:
+    def __init__(self, options):
+        self.mode = "synchronous" if options.sync else "asynchronous"
+        self.fault = options.fault
+        self.assist = options.assist
+        self.since = options.since
+
+    def is_recent(self, commit):
+        if not self.since:
+            return True
+        return subprocess.run(["git", "merge-base", "--is-ancestor", self.since, commit], cwd=ROOT,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    def records(self):
+        if not RESULTS.exists():
+            return []
+        lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+        return [line for line in lines
+                if (line["mode"], line["fault"], line.get("assist", "off")) == (self.mode, self.fault, self.assist)
+                and self.is_recent(line["commit"])]
 
 
-def measure(lab, fault):
+def measure(lab, series):
     with tempfile.TemporaryDirectory() as directory:
         status, output = os.path.join(directory, "lab.json"), os.path.join(directory, "observed.json")
         Path(status).write_text(json.dumps(lab.lab_status()))
         observer = subprocess.Popen(["/usr/bin/python3", ROOT / "tests" / "live" / "observer.py", status, output],
                                     stdout=subprocess.PIPE, text=True)
         observer.stdout.readline()
-        done = lab.cli("--json", "drill", "run", "q1", "--fault", fault, "--yes", timeout=1200)
+        done = lab.cli("--json", "drill", "run", "q1", "--fault", series.fault, "--assist", series.assist, "--yes",
+                       timeout=1200)
         observer.send_signal(signal.SIGTERM)
         observer.wait(60)
         observed = json.loads(Path(output).read_text())
@@ -47,13 +64,13 @@ def measure(lab, fault):
     return done, observed
 
 
-def append(mode, fault, done, observed):
+def append(series, done, observed):
     card = done.json()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     keep = ("rto_seconds", "client_rto_seconds", "detect_seconds", "rpo_seconds", "acknowledged", "lost",
             "lost_before_fault", "lost_after_fault", "unknown", "met", "server")
-    record = {"commit": commit.strip(), "at": card["started_at"], "mode": mode, "fault": fault, "seed": card["seed"],
-              "verdict": card["verdict"],
+    record = {"commit": commit.strip(), "at": card["started_at"], "mode": series.mode, "fault": series.fault,
+              "assist": series.assist, "seed": card["seed"], "verdict": card["verdict"],
               "stores": {name: {key: store[key] for key in keep} for name, store in card["stores"].items()},
               "observed": {store: figures["outage_seconds"] for store, figures in observed.items()}}
     with open(RESULTS, "a") as file:
@@ -67,9 +84,9 @@ def column(values):
     return f"{statistics.median(values):9.2f} {max(values):9.2f} "
 
 
-def summarise(mode, fault):
-    runs = records(mode, fault)
-    print(f"{mode}, {fault}: n {len(runs)}, passed {sum(run['verdict'] == 'pass' for run in runs)}")
+def summarise(series):
+    runs = series.records()
+    print(f"{series.mode}, {series.fault}, assist {series.assist}: n {len(runs)}, passed {sum(run['verdict'] == 'pass' for run in runs)}")
     print(f"{'median, max':<12}{'RTO nodes':>20}{'RTO client':>20}{'detected':>20}{'lost':>20}{'|observer - RTO|':>20}")
     for store in ("postgres", "redis"):
         scores = [run["stores"][store] for run in runs]
@@ -84,20 +101,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sync", action="store_true")
     parser.add_argument("--fault", choices=("kill", "pause"), default="kill")
+    parser.add_argument("--assist", choices=("off", "act"), default="off")
+    parser.add_argument("--since", help="a commit: older runs do not count")
     parser.add_argument("--runs", type=int, default=10)
     options = parser.parse_args()
-    mode = "synchronous" if options.sync else "asynchronous"
-    missing = options.runs - len(records(mode, options.fault))
+    series = Series(options)
+    missing = options.runs - len(series.records())
     if missing > 0:
         lab = Lab(*(["--sync"] if options.sync else []))
         lab.up()
         lab.await_healthy()
         for number in range(missing):
-            append(mode, options.fault, *measure(lab, options.fault))
+            append(series, *measure(lab, series))
             print(f"run {number + 1} of {missing} done", flush=True)
             lab.await_healthy(300)
         lab.remove()
-    summarise(mode, options.fault)
+    summarise(series)
 
 
 main()

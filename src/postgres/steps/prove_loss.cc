@@ -50,6 +50,8 @@ class ProveLoss final : public engine::Step {
                 step.facts["old_primary"] = old->name;
                 watch.emplace(parts_, *old);
             }
+            // Seen without a primary: if it is back later, that is the end of this failover, no mistake.
+            if (!world.primary) step.facts["await_promotion.begun"] = true;
             const LossEvidence evidence = watch->gather(world, step.context);
             const LossVerdict verdict = judge_loss(world, *old, evidence);
             if (verdict.kind != LossKind::kWait) return settle(step, world, *old, verdict);
