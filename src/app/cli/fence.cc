@@ -61,7 +61,7 @@ Result<int> run_fence(Session& session, const FenceOptions& options) {
     return act(session, request);
 }
 
-// Who holds the nodes; a holder that still acts is left alone unless it is named.
+// A holder that still acts is left alone unless it is named.
 Result<std::vector<std::string>> holders_to_lift(const OpenStack& open, engine::Journal& journal, const FenceGroup& group,
                                                  const FenceOptions& options, const env::Env& env) {
     if (!options.holder.empty()) return std::vector<std::string>{options.holder};
@@ -70,20 +70,7 @@ Result<std::vector<std::string>> holders_to_lift(const OpenStack& open, engine::
         return make_error(ErrorCode::kIo, "the fences cannot be read: " + fences.problem,
                           "Name the holder with --holder, or look into the host's fence directory.");
     }
-    std::vector<std::string> holders{stack::kOperator};
-    for (const Fence& fence : fences.all) {
-        const std::string& holder = fence.marker.holder;
-        const bool is_ours = std::find(group.nodes.begin(), group.nodes.end(), fence.marker.node) != group.nodes.end();
-        if (!is_ours || std::find(holders.begin(), holders.end(), holder) != holders.end()) continue;
-        if (fence.left.empty()) {
-            return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("'{}' is held by {}, which lifts it by itself ({})", fence.marker.node, holder,
-                                          fence.marker.reason),
-                              fmt::format("Wait for it, or name it: --holder {}.", holder));
-        }
-        holders.push_back(holder);
-    }
-    return holders;
+    return liftable_holders(fences, group.nodes);
 }
 
 Result<int> run_unfence(Session& session, const FenceOptions& options) {

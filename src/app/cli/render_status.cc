@@ -223,14 +223,13 @@ std::string assist_text(const engine::StackStatus& status) {
     return is_same ? "assist " + status.assist : fmt::format("assist {}: {}", status.assist, join(names, ", "));
 }
 
-// "maintenance of redis until 2026-…Z: new disks (maint-…)".
+// "maintenance of redis until 2026-11-23 15:30:00Z: new disks".
 void add_maintenance(std::vector<Row>& rows, const engine::StackStatus& status) {
     for (const engine::MaintenanceStatus& window : status.maintenance) {
         StyledLine line;
         const std::string time = format_time(window.until);
-        line.add(fmt::format("maintenance of {} until {} {}Z{}: nothing is begun by itself",
-                             window.store.empty() ? "every store" : window.store, time.substr(0, 10),
-                             time.substr(11, 8), window.reason.empty() ? "" : " (" + window.reason + ")"),
+        line.add(fmt::format("maintenance of {} until {} {}Z{}", window.store.empty() ? "every store" : window.store,
+                             time.substr(0, 10), time.substr(11, 8), window.reason.empty() ? "" : ": " + window.reason),
                  Style::kWarning);
         rows.push_back({line, Weight::kStore});
     }

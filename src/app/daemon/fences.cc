@@ -124,6 +124,23 @@ void annotate(engine::StackStatus& status, const Fences& fences) {
     }
 }
 
+Result<std::vector<std::string>> liftable_holders(const Fences& fences, const std::vector<std::string>& nodes) {
+    std::vector<std::string> holders{stack::kOperator};
+    for (const Fence& fence : fences.all) {
+        const std::string& holder = fence.marker.holder;
+        const bool is_ours = std::find(nodes.begin(), nodes.end(), fence.marker.node) != nodes.end();
+        if (!is_ours || std::find(holders.begin(), holders.end(), holder) != holders.end()) continue;
+        if (fence.left.empty()) {
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("'{}' is held by {}, which lifts it by itself ({})", fence.marker.node, holder,
+                                          fence.marker.reason),
+                              fmt::format("Wait for it, or name it: --holder {}.", holder));
+        }
+        holders.push_back(holder);
+    }
+    return holders;
+}
+
 Result<FenceGroup> fence_group(const OpenStack& open, const std::string& node) {
     std::vector<std::string> known;
     for (const auto& store : open.stores) {

@@ -34,6 +34,11 @@ struct Fences {
 // Marks the nodes that are held. Pure.
 void annotate(engine::StackStatus& status, const Fences& fences);
 
+// Whose fences of these nodes a person may lift: his own, and those that nobody is going to. kGuardRefused, naming the
+// holder, while somebody holds one who lifts it by himself. Pure.
+[[nodiscard]] Result<std::vector<std::string>> liftable_holders(const Fences& fences,
+                                                                const std::vector<std::string>& nodes);
+
 // The nodes that are fenced together with `node`, and their store. kUsage, naming those there are, for any other.
 struct FenceGroup {
     std::string store;

@@ -110,6 +110,18 @@ TEST_F(FencesTest, StatusNamesTheHolder) {
     EXPECT_EQ(status.stores[0].nodes[1].note, "by operator; connection refused");
 }
 
+TEST_F(FencesTest, APersonLiftsHisOwnAndWhatIsLeftBehind) {
+    Fences fences;
+    fences.all = {{{"redis-2", "exec-lost", "dead", kNow}, "gone"}, {{"redis-2", "operator", "", kNow}, ""},
+                  {{"redis-1", "exec-runs", "dead", kNow}, ""}, {{"agent-1", "exec-runs", "dead", kNow}, ""}};
+    EXPECT_EQ(liftable_holders(fences, {"redis-2"}).value(), (std::vector<std::string>{"operator", "exec-lost"}));
+    EXPECT_EQ(liftable_holders(Fences{}, {"redis-2"}).value(), std::vector<std::string>{"operator"});
+    const auto held = liftable_holders(fences, {"agent-1", "redis-1"});
+    ASSERT_FALSE(held);
+    EXPECT_EQ(held.error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(held.error().hint, "Wait for it, or name it: --holder exec-runs.");
+}
+
 TEST_F(FencesTest, NodesOfOneServerBelongTogether) {
     EXPECT_EQ(fence_group(open, "redis-1")->nodes, (std::vector<std::string>{"agent-1", "redis-1"}));
     EXPECT_EQ(fence_group(open, "agent-1")->nodes, (std::vector<std::string>{"agent-1", "redis-1"}));
