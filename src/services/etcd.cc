@@ -24,7 +24,7 @@ constexpr std::int64_t kGrpcUnavailable = 14;
 constexpr std::int64_t kGrpcUnauthenticated = 16;
 
 Error status_error(const std::string& what, const env::HttpResponse& response) {
-    const Json document = Json::parse(response.body, nullptr, false);
+    const Json document = parse_json(response.body, what).value_or(Json());
     const std::string said = find_string(document, "message").value_or(
         find_string(document, "error").value_or(response.body));
     const std::string message = fmt::format("{}: status {}: {}", what, response.status, one_line(said));
@@ -131,6 +131,13 @@ Json transaction(Json compare, Json success, const std::string& key) {
     return {{"compare", Json::array({std::move(compare)})},
             {"success", Json::array({std::move(success)})},
             {"failure", Json::array({Json{{"request_range", {{"key", base64_encode(key)}}}}})}};
+}
+
+Json has_lease(const std::string& key, std::int64_t lease) {
+    return {{"key", base64_encode(key)},
+            {"target", "LEASE"},
+            {"result", "EQUAL"},
+            {"lease", std::to_string(lease)}};
 }
 
 }  // namespace
@@ -304,8 +311,16 @@ Result<Etcd::CreateResult> Etcd::create(const std::string& key, const std::strin
     return CreateResult{is_ours, is_ours ? "" : present->value};
 }
 
+Result<bool> Etcd::put_if_lease(const std::string& key, const std::string& value, std::int64_t lease,
+                                const env::Context& context) {
+    const Json put{{"key", base64_encode(key)}, {"value", base64_encode(value)}, {"lease", std::to_string(lease)}};
+    const Json body = transaction(has_lease(key, lease), {{"request_put", put}}, key);
+    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
+    return find_boolean(answer, "succeeded").value_or(false);
+}
+
 Result<bool> Etcd::remove_if_lease(const std::string& key, std::int64_t lease, const env::Context& context) {
-    const Json body = transaction(comparisons({{key, std::nullopt, std::nullopt, lease}})[0], removal(key), key);
+    const Json body = transaction(has_lease(key, lease), removal(key), key);
     AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
     if (find_boolean(answer, "succeeded").value_or(false)) return true;
     AETERNA_ASSIGN(const auto present, read_present(answer));

@@ -62,6 +62,9 @@ class Etcd {
     };
     [[nodiscard]] Result<CreateResult> create(const std::string& key, const std::string& value,
                                               std::int64_t lease, const env::Context& context);
+    // Replaces the key's value while its lease is `lease`; false when the key is gone or another's.
+    [[nodiscard]] Result<bool> put_if_lease(const std::string& key, const std::string& value, std::int64_t lease,
+                                            const env::Context& context);
     // Deletes the key when its lease is `lease`; false when it was another's.
     [[nodiscard]] Result<bool> remove_if_lease(const std::string& key, std::int64_t lease,
                                                const env::Context& context);

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "../support/fake_env.h"
 #include "unit/env/real_env.h"
 
 namespace aeterna::services {
@@ -238,6 +239,48 @@ TEST_F(EtcdTest, APausedServerIsSilence) {
     ASSERT_TRUE(real().processes.signal(server_->id(), SIGCONT));
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, ErrorCode::kTimeout);
+}
+
+TEST_F(EtcdTest, ReplacesAValueOnlyUnderItsOwnLease) {
+    Etcd etcd = client();
+    const auto mine = etcd.grant_lease(30, within(5s)), other = etcd.grant_lease(30, within(5s));
+    ASSERT_TRUE(mine && other);
+    EXPECT_FALSE(etcd.put_if_lease("/t/told", "early", *mine, within(5s)).value()) << "there is no key yet";
+    ASSERT_TRUE(etcd.create("/t/told", "one", *mine, within(5s)).value().created);
+    EXPECT_FALSE(etcd.put_if_lease("/t/told", "stolen", *other, within(5s)).value());
+    EXPECT_EQ(etcd.get("/t/told", within(5s)).value()->value, "one");
+    EXPECT_TRUE(etcd.put_if_lease("/t/told", "one; two", *mine, within(5s)).value());
+    const auto told = etcd.get("/t/told", within(5s)).value();
+    EXPECT_EQ(told->value, "one; two");
+    EXPECT_EQ(told->lease, *mine) << "it must still go with its holder";
+    EXPECT_TRUE(etcd.remove_if_lease("/t/told", *mine, within(5s)).value());
+    ASSERT_TRUE(etcd.revoke_lease(*mine, within(5s)));
+    ASSERT_TRUE(etcd.revoke_lease(*other, within(5s)));
+}
+
+// An error document is as untrusted as any other: what is nested beyond reason is text, not JSON.
+TEST(EtcdErrors, AreReadWithTheNestingLimit) {
+    ::aeterna::testing::FakeEnv fake;
+    config::EtcdSettings settings;
+    settings.endpoints = {"http://one"};
+    std::string body;
+    fake.http.handler = [&](const env::HttpRequest&) -> Result<env::HttpResponse> {
+        env::HttpResponse response;
+        response.status = 400;
+        response.body = body;
+        return response;
+    };
+    Etcd etcd(settings, fake.env);
+    body = R"({"code": 7, "message": "no role"})";
+    const auto plain = etcd.get("/k", fake.clock.context());
+    ASSERT_FALSE(plain);
+    EXPECT_EQ(plain.error().code, ErrorCode::kPermission);
+    const std::string deep = std::string(500, '[') + std::string(500, ']');
+    body = R"({"code": 7, "message": "no role", "details": )" + deep + "}";
+    const auto nested = etcd.get("/k", fake.clock.context());
+    ASSERT_FALSE(nested);
+    EXPECT_EQ(nested.error().code, ErrorCode::kServer);
+    EXPECT_NE(nested.error().message.find("[[["), std::string::npos) << nested.error().message;
 }
 
 }  // namespace
