@@ -134,10 +134,7 @@ Json transaction(Json compare, Json success, const std::string& key) {
 }
 
 Json has_lease(const std::string& key, std::int64_t lease) {
-    return {{"key", base64_encode(key)},
-            {"target", "LEASE"},
-            {"result", "EQUAL"},
-            {"lease", std::to_string(lease)}};
+    return comparisons({{key, std::nullopt, std::nullopt, lease}})[0];
 }
 
 }  // namespace

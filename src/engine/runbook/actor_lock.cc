@@ -22,6 +22,8 @@ constexpr Duration kMargin = std::chrono::seconds(3);
 constexpr Duration kRenewEvery = std::chrono::seconds(5);
 constexpr Duration kRetryEvery = std::chrono::seconds(1);
 constexpr Duration kCallTimeout = std::chrono::seconds(3);
+// Less than the margin: telling others must never make a renewal late.
+constexpr Duration kIntentTimeout = std::chrono::seconds(1);
 
 Json describe_actor(const std::string& intent, const std::string& id, const env::Env& env) {
     const Result<std::string> host = env.files.read("/proc/sys/kernel/hostname", 256);
@@ -52,10 +54,17 @@ Error locked(const std::string& stack, const std::string& value, const std::stri
 // A lease that is renewed until it is destroyed or lost.
 class EtcdHold final : public ActorLockHold {
   public:
-    EtcdHold(services::Etcd etcd, std::string key, std::int64_t lease, MonoTime granted_at,
-             WallTime granted_wall, const env::Env& env)
-        : etcd_(std::move(etcd)), key_(std::move(key)), lease_(lease), env_(env), renewed_at_(granted_at),
-          renewed_wall_(granted_wall) {
+    struct Grant {
+        std::string key;
+        std::int64_t lease = 0;
+        Json actor;  // the key's value
+        MonoTime at;
+        WallTime wall;
+    };
+    EtcdHold(services::Etcd etcd, Grant grant, const env::Env& env)
+        : etcd_(std::move(etcd)), key_(std::move(grant.key)), lease_(grant.lease), env_(env),
+          signal_(env.threads.make_signal()), actor_(grant.actor), told_(std::move(grant.actor)),
+          renewed_at_(grant.at), renewed_wall_(grant.wall) {
         thread_ = env_.threads.start("actor-lock", [this](const std::stop_token& stop) { renew(stop); });
     }
 
@@ -79,13 +88,29 @@ class EtcdHold final : public ActorLockHold {
         return !lost_ && age < kLeaseTtl - kMargin;
     }
 
+    void tell(const std::string& intent) override {
+        {
+            const std::lock_guard guard(mutex_);
+            actor_["intent"] = intent;
+        }
+        signal_->notify();
+    }
+
   private:
+    // Renews in time, and in between writes what others are to be told.
     void renew(const std::stop_token& stop) {
         Duration pause = kRenewEvery;
-        while (env_.clock.sleep_for(pause, stop)) {
+        MonoTime next = env_.clock.now() + pause;
+        while (!stop.stop_requested()) {
+            if (signal_->wait_until(next, stop)) {
+                write_intent(stop);
+                continue;
+            }
+            if (stop.stop_requested()) return;
             const MonoTime sent_at = env_.clock.now();
             const WallTime sent_wall = env_.clock.wall_now();
             const Status renewed = etcd_.keep_alive(lease_, {sent_at + kCallTimeout, stop, "actor-lock"});
+            write_intent(stop);
             const std::lock_guard guard(mutex_);
             if (renewed) {
                 renewed_at_ = sent_at;
@@ -95,14 +120,31 @@ class EtcdHold final : public ActorLockHold {
             if (!renewed && renewed.error().code == ErrorCode::kNotFound) lost_ = true;
             if (lost_) return;
             pause = renewed ? kRenewEvery : kRetryEvery;
+            next = env_.clock.now() + pause;
         }
+    }
+
+    // What failed is tried again with the next renewal.
+    void write_intent(const std::stop_token& stop) {
+        Json wanted;
+        {
+            const std::lock_guard guard(mutex_);
+            if (actor_ == told_) return;
+            wanted = actor_;
+        }
+        const env::Context context{env_.clock.now() + kIntentTimeout, stop, "actor-lock"};
+        const Result<bool> written = etcd_.put_if_lease(key_, dump_json(wanted), lease_, context);
+        const std::lock_guard guard(mutex_);
+        if (written && *written) told_ = std::move(wanted);
     }
 
     services::Etcd etcd_;
     std::string key_;
     std::int64_t lease_;
     const env::Env& env_;
+    std::unique_ptr<env::Signal> signal_;
     mutable std::mutex mutex_;
+    Json actor_, told_;  // the value as it should be, and as etcd has it
     MonoTime renewed_at_;
     WallTime renewed_wall_;
     bool lost_ = false;
@@ -123,11 +165,12 @@ class EtcdActorLock final : public ActorLock {
         Result<std::int64_t> lease = etcd.grant_lease(ttl_seconds, call);
         if (!lease) return unavailable(lease.error());
         const std::string key = actor_key(stack_);
-        const std::string value = dump_json(describe_actor(intent, fmt::format("{:x}", *lease), env_));
-        Result<services::Etcd::CreateResult> made = etcd.create(key, value, *lease, call);
+        Json actor = describe_actor(intent, fmt::format("{:x}", *lease), env_);
+        Result<services::Etcd::CreateResult> made = etcd.create(key, dump_json(actor), *lease, call);
         if (made && made->created) {
+            EtcdHold::Grant grant{key, *lease, std::move(actor), granted_at, granted_wall};
             return std::unique_ptr<ActorLockHold>(
-                std::make_unique<EtcdHold>(std::move(etcd), key, *lease, granted_at, granted_wall, env_));
+                std::make_unique<EtcdHold>(std::move(etcd), std::move(grant), env_));
         }
         // Also after an unclear answer: the lease takes the key along, if it was made.
         static_cast<void>(etcd.revoke_lease(*lease, {env_.clock.now() + kCallTimeout, {}, context.run_id}));
@@ -153,14 +196,20 @@ class EtcdActorLock final : public ActorLock {
 
 class FileHold final : public ActorLockHold {
   public:
-    FileHold(std::unique_ptr<env::FileLock> lock, std::string intent_file, env::Files& files)
-        : lock_(std::move(lock)), intent_file_(std::move(intent_file)), files_(files) {}
+    FileHold(std::unique_ptr<env::FileLock> lock, std::string intent_file, Json actor, env::Files& files)
+        : lock_(std::move(lock)), intent_file_(std::move(intent_file)), actor_(std::move(actor)), files_(files) {}
     ~FileHold() override { static_cast<void>(files_.remove(intent_file_)); }
     [[nodiscard]] bool is_held() const override { return true; }
+    void tell(const std::string& intent) override {
+        Json actor = actor_;
+        actor["intent"] = intent;
+        static_cast<void>(files_.write_durable(intent_file_, dump_json(actor)));
+    }
 
   private:
     std::unique_ptr<env::FileLock> lock_;
     std::string intent_file_;
+    const Json actor_;
     env::Files& files_;
 };
 
@@ -182,9 +231,10 @@ class FileActorLock final : public ActorLock {
             env_.log.warning("actor_lock.left_behind", {{"by", describe_holder(*left)}});
         }
         const std::string id = fmt::format("{:x}", env_.random.next());
-        AETERNA_TRY(env_.files.write_durable(intent_file, dump_json(describe_actor(intent, id, env_))));
+        Json actor = describe_actor(intent, id, env_);
+        AETERNA_TRY(env_.files.write_durable(intent_file, dump_json(actor)));
         return std::unique_ptr<ActorLockHold>(
-            std::make_unique<FileHold>(std::move(*lock), intent_file, env_.files));
+            std::make_unique<FileHold>(std::move(*lock), intent_file, std::move(actor), env_.files));
     }
 
   private:

@@ -21,6 +21,8 @@ class ActorLockHold {
     // The etcd lease under which actor_key() is held: a transaction that compares it does nothing once the lock is
     // lost. Nothing for a lock file.
     [[nodiscard]] virtual std::optional<std::int64_t> lease() const { return std::nullopt; }
+    // Others are told this intent from now on: soon, and as well as it goes. Does not block on the network.
+    virtual void tell(const std::string& intent) = 0;
 };
 
 class ActorLock {

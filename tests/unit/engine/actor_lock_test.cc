@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "../support/fake_env.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "engine/runbook/shared_actor_lock.h"
 
 namespace aeterna::engine {
 namespace {
@@ -46,6 +49,55 @@ TEST(EtcdActorLock, SilentEtcdIsUnavailable) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
     EXPECT_THAT(refused.error().hint, HasSubstr("quorum"));
+}
+
+TEST(SharedActorLock, TellsOthersEveryIntentThatIsPresent) {
+    ::aeterna::testing::FakeEnv fake;
+    const config::Stack stack = stack_without_etcd();
+    SharedActorLock shared(make_actor_lock(stack, fake.env));
+    const std::unique_ptr<ActorLock> other = make_actor_lock(stack, fake.env);
+    const auto told = [&] { return other->acquire("other", fake.clock.context()).error().message; };
+    auto first = shared.acquire("failover postgres (exec-1)", fake.clock.context());
+    ASSERT_TRUE(first);
+    EXPECT_THAT(told(), HasSubstr(": failover postgres (exec-1) ("));
+    auto second = shared.acquire("failover redis (exec-2)", fake.clock.context());
+    ASSERT_TRUE(second);
+    EXPECT_THAT(told(), HasSubstr(": failover postgres (exec-1); failover redis (exec-2) ("));
+    first->reset();
+    EXPECT_THAT(told(), HasSubstr(": failover redis (exec-2) ("));
+    EXPECT_TRUE((*second)->is_held());
+    second->reset();
+    EXPECT_TRUE(other->acquire("other", fake.clock.context()));
+}
+
+TEST(EtcdActorLock, WritesANewIntentUnderItsOwnLease) {
+    ::aeterna::testing::FakeEnv fake;
+    std::stop_source stop;
+    std::vector<Json> transactions;
+    fake.http.handler = [&](const env::HttpRequest& request) -> Result<env::HttpResponse> {
+        env::HttpResponse response;
+        response.status = 200;
+        response.body = R"({"succeeded": true})";
+        if (request.url.ends_with("/lease/grant")) response.body = R"({"ID": "7", "TTL": "15"})";
+        if (request.url.ends_with("/kv/txn")) {
+            transactions.push_back(parse_json(request.body, "a transaction").value());
+            if (transactions.size() == 2) stop.request_stop();
+        }
+        return response;
+    };
+    config::Stack stack = stack_without_etcd();
+    stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+    const auto hold = make_actor_lock(stack, fake.env)->acquire("failover postgres", fake.clock.context());
+    ASSERT_TRUE(hold) << hold.error().to_string();
+    (*hold)->tell("failover postgres; failover redis");
+    fake.threads.last->body(stop.get_token());
+    ASSERT_EQ(transactions.size(), 2U);
+    const Json& put = transactions[1]["success"][0]["request_put"];
+    EXPECT_EQ(transactions[1]["compare"][0]["target"], "LEASE");
+    EXPECT_EQ(transactions[1]["compare"][0]["lease"], "7");
+    EXPECT_EQ(put["lease"], "7") << "without its lease the key would outlive us";
+    EXPECT_THAT(base64_decode(put["value"].get<std::string>()).value(),
+                HasSubstr(R"("intent":"failover postgres; failover redis")"));
 }
 
 }  // namespace

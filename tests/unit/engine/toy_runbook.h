@@ -125,6 +125,7 @@ class ToyLock final : public ActorLock {
     struct Hold final : ActorLockHold {
         explicit Hold(const ToyLock& owner) : lock(owner) {}
         bool is_held() const override { return lock.held; }
+        void tell(const std::string&) override {}
         const ToyLock& lock;
     };
     Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& wanted, const env::Context&) override {
