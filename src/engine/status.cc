@@ -175,6 +175,8 @@ Result<IncidentSummary> incident_from_json(const Json& document) {
     if (!opened_at) reader.fail("'opened_at' is missing");
     incident.opened_at = opened_at.value_or(WallTime{});
     incident.closed_at = reader.time("closed_at");
+    incident.acknowledged_at = reader.time("acknowledged_at");
+    incident.acknowledged_by = find_string(document, "acknowledged_by").value_or("");
     if (reader.error()) return *reader.error();
     return incident;
 }
@@ -222,6 +224,9 @@ Json to_json(const IncidentSummary& incident) {
                   {"summary", incident.summary}, {"reasons", incident.reasons}};
     document["opened_at"] = format_time(incident.opened_at);
     document["closed_at"] = incident.closed_at ? Json(format_time(*incident.closed_at)) : Json(nullptr);
+    const bool is_known = incident.acknowledged_at.has_value();
+    document["acknowledged_at"] = is_known ? Json(format_time(*incident.acknowledged_at)) : Json(nullptr);
+    document["acknowledged_by"] = is_known ? Json(incident.acknowledged_by) : Json(nullptr);
     return document;
 }
 

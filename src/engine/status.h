@@ -70,6 +70,8 @@ struct IncidentSummary {
     std::vector<std::string> reasons;
     WallTime opened_at{};
     std::optional<WallTime> closed_at;
+    std::optional<WallTime> acknowledged_at = std::nullopt;  // a person has taken note of it
+    std::string acknowledged_by = {};
 };
 
 // A maintenance window that holds now.

@@ -1,5 +1,7 @@
 #include "engine/detect/incident_book.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/runbook/journal.h"
@@ -13,6 +15,11 @@ IncidentChange closed(IncidentSummary incident, WallTime now) {
     incident.state = "closed";
     incident.closed_at = now;
     return {IncidentChange::Kind::kClosed, std::move(incident)};
+}
+
+Error not_open(const std::string& id) {
+    return make_error(ErrorCode::kNotFound, fmt::format("no incident '{}' is open", id),
+                      "List them with 'aeterna-dr incident list'.");
 }
 
 }  // namespace
@@ -73,14 +80,31 @@ std::optional<IncidentChange> IncidentBook::update_one(Entry& entry, const Findi
     return IncidentChange{IncidentChange::Kind::kUpdated, incident};
 }
 
-std::optional<IncidentChange> IncidentBook::close(const std::string& id, WallTime now) {
-    for (auto entry = open_.begin(); entry != open_.end(); ++entry) {
-        if (entry->second.incident.id != id) continue;
-        IncidentChange change = closed(std::move(entry->second.incident), now);
-        open_.erase(entry);
-        return change;
+Result<IncidentChange> IncidentBook::close(const std::string& id, const std::vector<Finding>& findings, WallTime now) {
+    const auto entry = find_open(id);
+    if (entry == open_.end()) return not_open(id);
+    for (const Finding& finding : findings) {
+        const bool is_same = Key{finding.detector, finding.subject} == entry->first;
+        if (!is_same || finding.state != FindingState::kFiring) continue;
+        return make_error(ErrorCode::kGuardRefused, fmt::format("incident '{}' still fires: {}", id, finding.summary),
+                          "It closes by itself when that is over; `incident ack` says that you know.");
     }
-    return std::nullopt;
+    IncidentChange change = closed(std::move(entry->second.incident), now);
+    open_.erase(entry);
+    return change;
+}
+
+Result<IncidentChange> IncidentBook::acknowledge(const std::string& id, const std::string& by, WallTime now) {
+    const auto entry = find_open(id);
+    if (entry == open_.end()) return not_open(id);
+    entry->second.incident.acknowledged_at = now;
+    entry->second.incident.acknowledged_by = by;
+    return IncidentChange{IncidentChange::Kind::kUpdated, entry->second.incident};
+}
+
+std::map<IncidentBook::Key, IncidentBook::Entry>::iterator IncidentBook::find_open(const std::string& id) {
+    return std::find_if(open_.begin(), open_.end(),
+                        [&](const auto& entry) { return entry.second.incident.id == id; });
 }
 
 std::vector<IncidentSummary> IncidentBook::open() const {

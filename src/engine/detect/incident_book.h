@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "engine/status.h"
 #include "env/clock.h"
 
@@ -29,8 +30,12 @@ class IncidentBook {
     [[nodiscard]] std::vector<IncidentChange> restore(const std::vector<IncidentSummary>& incidents, WallTime now);
     // A new severity is a change at once; new words (lags and ages move all the time) at most every 5 s.
     [[nodiscard]] std::vector<IncidentChange> update(const std::vector<Finding>& findings, WallTime now);
-    // By a person's hand; nothing when none is open under that id. It opens anew if the finding still fires.
-    [[nodiscard]] std::optional<IncidentChange> close(const std::string& id, WallTime now);
+    // By a person's hand: what no detector can close any more, because it is blind to it or was taken out of the
+    // configuration. kNotFound when none is open under that id; kGuardRefused while `findings` say that it fires: it
+    // would open anew at once, and be handled anew.
+    [[nodiscard]] Result<IncidentChange> close(const std::string& id, const std::vector<Finding>& findings, WallTime now);
+    // Somebody has taken note. kNotFound as above.
+    [[nodiscard]] Result<IncidentChange> acknowledge(const std::string& id, const std::string& by, WallTime now);
     // Oldest first.
     [[nodiscard]] std::vector<IncidentSummary> open() const;
 
@@ -41,6 +46,7 @@ class IncidentBook {
     };
     using Key = std::pair<std::string, std::string>;
 
+    [[nodiscard]] std::map<Key, Entry>::iterator find_open(const std::string& id);
     [[nodiscard]] IncidentChange open_one(const Finding& finding, WallTime now);
     [[nodiscard]] static std::optional<IncidentChange> update_one(Entry& entry, const Finding& finding, WallTime now);
 

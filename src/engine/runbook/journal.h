@@ -61,7 +61,8 @@ struct FaultRecord {
 struct DrillRecord {
     std::string id;
     std::string drill;  // "q1"
-    std::string state;  // running | finished | aborted | healed
+    // running; ending (measured as far as it will be, what the workload left is being removed); finished; aborted.
+    std::string state;
     WallTime started_at{};
     std::optional<WallTime> ended_at;
     Json parameters = Json::object();
@@ -80,6 +81,17 @@ struct MaintenanceRecord {
     [[nodiscard]] bool is_about(const std::string& a_store) const { return store.empty() || store == a_store; }
 };
 
+// What a person asks of a process that runs, `serve` or a drill; whom it concerns polls for it and answers. Who may
+// write into the journal may ask.
+struct RequestRecord {
+    std::string id;
+    std::string kind;       // incident.ack | incident.close | drill.abort
+    std::string subject;    // the incident's or drill's id
+    std::string requester;  // a user's name, for the record
+    WallTime at{};
+    Json answer;  // null until it is answered; then {"summary"} or an error as error_to_json writes it
+};
+
 class Journal {
   public:
     virtual ~Journal() = default;
@@ -95,12 +107,18 @@ class Journal {
     // Newest first; only those open or closed at or after `since`.
     [[nodiscard]] virtual Result<std::vector<IncidentSummary>> incidents(WallTime since, std::size_t limit) = 0;
 
+    [[nodiscard]] virtual Result<std::optional<IncidentSummary>> incident(const std::string& id) = 0;
+    // All of them, newest first.
+    [[nodiscard]] virtual Result<std::vector<IncidentSummary>> open_incidents() = 0;
+
     virtual Status append_event(const StoreEvent& event) = 0;
     // Oldest first, both ends included.
     [[nodiscard]] virtual Result<std::vector<StoreEvent>> events(WallTime from, WallTime to) = 0;
 
     virtual Status put_fault(const FaultRecord& fault) = 0;
     [[nodiscard]] virtual Result<std::vector<FaultRecord>> unhealed_faults() = 0;
+    // Healed ones too, oldest first.
+    [[nodiscard]] virtual Result<std::vector<FaultRecord>> faults_of(const std::string& drill_id) = 0;
 
     virtual Status put_drill(const DrillRecord& drill) = 0;
     [[nodiscard]] virtual Result<std::optional<DrillRecord>> drill(const std::string& id) = 0;
@@ -109,6 +127,18 @@ class Journal {
     virtual Status put_maintenance(const MaintenanceRecord& window) = 0;
     // Newest first; only those that held at `since` or later.
     [[nodiscard]] virtual Result<std::vector<MaintenanceRecord>> maintenance(WallTime since) = 0;
+    // Running or ending ones, oldest first. While the drill lock is free, these are the dead.
+    [[nodiscard]] virtual Result<std::vector<DrillRecord>> unfinished_drills() = 0;
+
+    // Removes what ended before `before` and is evidence of nothing that is kept: drills stay for ever, with every
+    // event, incident and execution of their time; so does what is open, unfinished or not healed, with its events.
+    // Returns how many records went; removes at most some thousands at a time and is to be repeated until nothing goes.
+    [[nodiscard]] virtual Result<std::size_t> prune(WallTime before) = 0;
+
+    virtual Status put_request(const RequestRecord& request) = 0;  // insert or replace
+    [[nodiscard]] virtual Result<std::optional<RequestRecord>> request(const std::string& id) = 0;
+    // Those that nobody has answered yet, oldest first.
+    [[nodiscard]] virtual Result<std::vector<RequestRecord>> open_requests() = 0;
 };
 
 // Creates the file (0600) and its directory (0700) when missing. A journal written by a newer version is refused

@@ -64,6 +64,8 @@ class Connection {
     [[nodiscard]] sqlite3_stmt* prepare(const char* sql);
     [[nodiscard]] Error error(int code) const;
     [[nodiscard]] Result<std::int64_t> user_version();
+    // Rows that the last insert, update or delete has touched.
+    [[nodiscard]] std::size_t changes() const { return static_cast<std::size_t>(sqlite3_changes(handle_.get())); }
 
   private:
     std::string path_;

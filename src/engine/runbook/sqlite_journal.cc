@@ -1,64 +1,19 @@
 // The journal in one SQLite file: WAL mode and synchronous=FULL, so a statement that returned is on the disk. Several
 // processes and threads use it at once: one mutex per connection, SQLite's own locks between connections, each write
-// one transaction. Instants are microseconds since the Unix epoch, structures are JSON text. The schema's number is
-// SQLite's user_version; a file of a newer version is refused.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+// one transaction. Instants are microseconds since the Unix epoch, structures are JSON text.
 #include <mutex>
 
 #include "engine/runbook/journal.h"
 #include "engine/runbook/records.h"
 #include "engine/runbook/sqlite.h"
+#include "engine/runbook/sqlite_retention.h"
+#include "engine/runbook/sqlite_schema.h"
 
 namespace aeterna::engine {
 namespace {
 
 using sqlite::Connection;
 using sqlite::Statement;
-
-constexpr std::int64_t kSchemaVersion = 1;
-constexpr const char* kSchema = R"sql(
-CREATE TABLE executions (
-    id TEXT PRIMARY KEY, runbook TEXT NOT NULL, store TEXT NOT NULL, parameters TEXT NOT NULL,
-    trigger TEXT NOT NULL, state TEXT NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER,
-    next_step INTEGER NOT NULL, facts TEXT NOT NULL, summary TEXT NOT NULL, error TEXT NOT NULL);
-CREATE INDEX executions_started ON executions (started_at);
-CREATE TABLE steps (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL, position INTEGER NOT NULL,
-    step TEXT NOT NULL, phase TEXT NOT NULL, outcome TEXT NOT NULL, effect TEXT NOT NULL,
-    at INTEGER NOT NULL, detail TEXT NOT NULL);
-CREATE INDEX steps_execution ON steps (execution_id);
-CREATE TABLE incidents (
-    id TEXT PRIMARY KEY, detector TEXT NOT NULL, store TEXT NOT NULL, subject TEXT NOT NULL,
-    severity TEXT NOT NULL, state TEXT NOT NULL, summary TEXT NOT NULL, reasons TEXT NOT NULL,
-    opened_at INTEGER NOT NULL, closed_at INTEGER);
-CREATE INDEX incidents_opened ON incidents (opened_at);
-CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, store TEXT NOT NULL,
-    kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL);
-CREATE INDEX events_at ON events (at);
-CREATE TABLE faults (
-    id TEXT PRIMARY KEY, drill_id TEXT NOT NULL, store TEXT NOT NULL, kind TEXT NOT NULL,
-    state TEXT NOT NULL, inverse TEXT NOT NULL, at INTEGER NOT NULL);
-CREATE TABLE drills (
-    id TEXT PRIMARY KEY, drill TEXT NOT NULL, state TEXT NOT NULL, started_at INTEGER NOT NULL,
-    ended_at INTEGER, parameters TEXT NOT NULL, scorecard TEXT NOT NULL);
-CREATE INDEX drills_started ON drills (started_at);
-PRAGMA user_version = 1;
-)sql";
-
-// Added without a new schema number: what does not know the table, does not miss it.
-constexpr const char* kMaintenanceTable = R"sql(
-CREATE TABLE IF NOT EXISTS maintenance (
-    id TEXT PRIMARY KEY, store TEXT NOT NULL, reason TEXT NOT NULL, started_at INTEGER NOT NULL,
-    until INTEGER NOT NULL, ended_at INTEGER);
-)sql";
 
 constexpr const char* kExecutionById =
     "SELECT id, runbook, store, parameters, trigger, state, started_at, ended_at, next_step, facts, summary, error"
@@ -71,6 +26,9 @@ constexpr const char* kDrillById =
 constexpr const char* kDrills =
     "SELECT id, drill, state, started_at, ended_at, parameters, scorecard FROM drills"
     " ORDER BY started_at DESC, id DESC LIMIT ?";
+constexpr const char* kUnfinishedDrills =
+    "SELECT id, drill, state, started_at, ended_at, parameters, scorecard FROM drills"
+    " WHERE state IN ('running', 'ending') ORDER BY started_at, id";
 
 Result<ExecutionRecord> read_execution(const Statement& row) {
     ExecutionRecord record;
@@ -130,6 +88,8 @@ Result<IncidentSummary> read_incident(const Statement& row) {
     }
     incident.opened_at = row.time(8);
     incident.closed_at = row.optional_time(9);
+    incident.acknowledged_at = row.optional_time(10);
+    incident.acknowledged_by = row.text(11);
     return incident;
 }
 
@@ -145,6 +105,12 @@ Result<FaultRecord> read_fault(const Statement& row) {
 
 Result<MaintenanceRecord> read_maintenance(const Statement& row) {
     return MaintenanceRecord{row.text(0), row.text(1), row.text(2), row.time(3), row.time(4), row.optional_time(5)};
+}
+
+Result<RequestRecord> read_request(const Statement& row) {
+    RequestRecord request{row.text(0), row.text(1), row.text(2), row.text(3), row.time(4), Json()};
+    AETERNA_ASSIGN(request.answer, parse_json(row.text(5), "the journal's answer"));
+    return request;
 }
 
 // All rows through `read`.
@@ -219,10 +185,10 @@ class SqliteJournal final : public Journal {
     Status put_incident(const IncidentSummary& i) override {
         const std::lock_guard lock(mutex_);
         Statement statement(*connection_, connection_->prepare("INSERT OR REPLACE INTO incidents VALUES"
-                                                               " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                                                               " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
         statement.bind(i.id).bind(i.detector).bind(i.store).bind(i.subject).bind(i.severity).bind(i.state);
         statement.bind(i.summary).bind(dump_json(Json(i.reasons))).bind(i.opened_at).bind(i.closed_at);
-        return statement.run();
+        return statement.bind(i.acknowledged_at).bind(i.acknowledged_by).run();
     }
 
     Result<std::vector<IncidentSummary>> incidents(WallTime since, std::size_t limit) override {
@@ -231,6 +197,19 @@ class SqliteJournal final : public Journal {
                             connection_->prepare("SELECT * FROM incidents WHERE closed_at IS NULL OR closed_at >= ?"
                                                  " ORDER BY opened_at DESC, id DESC LIMIT ?"));
         return read_all(statement.bind(since).bind(as_limit(limit)), read_incident);
+    }
+
+    Result<std::optional<IncidentSummary>> incident(const std::string& id) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_, connection_->prepare("SELECT * FROM incidents WHERE id = ?"));
+        return read_one(statement.bind(id), read_incident);
+    }
+
+    Result<std::vector<IncidentSummary>> open_incidents() override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_, connection_->prepare("SELECT * FROM incidents WHERE closed_at IS NULL"
+                                                               " ORDER BY opened_at DESC, id DESC"));
+        return read_all(statement, read_incident);
     }
 
     Status append_event(const StoreEvent& e) override {
@@ -260,6 +239,13 @@ class SqliteJournal final : public Journal {
         Statement statement(*connection_,
                             connection_->prepare("SELECT * FROM faults WHERE state <> 'healed' ORDER BY at, id"));
         return read_all(statement, read_fault);
+    }
+
+    Result<std::vector<FaultRecord>> faults_of(const std::string& drill_id) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_,
+                            connection_->prepare("SELECT * FROM faults WHERE drill_id = ? ORDER BY at, id"));
+        return read_all(statement.bind(drill_id), read_fault);
     }
 
     Status put_drill(const DrillRecord& d) override {
@@ -298,64 +284,47 @@ class SqliteJournal final : public Journal {
         return read_all(statement.bind(since), read_maintenance);
     }
 
+    Result<std::vector<DrillRecord>> unfinished_drills() override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_, connection_->prepare(kUnfinishedDrills));
+        return read_all(statement, read_drill);
+    }
+
+    Status put_request(const RequestRecord& r) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_,
+                            connection_->prepare("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)"));
+        statement.bind(r.id).bind(r.kind).bind(r.subject).bind(r.requester).bind(r.at);
+        return statement.bind(dump_json(r.answer)).run();
+    }
+
+    Result<std::optional<RequestRecord>> request(const std::string& id) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_, connection_->prepare("SELECT * FROM requests WHERE id = ?"));
+        return read_one(statement.bind(id), read_request);
+    }
+
+    Result<std::vector<RequestRecord>> open_requests() override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_,
+                            connection_->prepare("SELECT * FROM requests WHERE answer = 'null' ORDER BY at, id"));
+        return read_all(statement, read_request);
+    }
+
+    Result<std::size_t> prune(WallTime before) override {
+        const std::lock_guard lock(mutex_);
+        return sqlite::prune_journal(*connection_, before);
+    }
+
   private:
     std::mutex mutex_;
     std::unique_ptr<Connection> connection_;
 };
 
-Error file_error(const std::string& path, const char* what) {
-    const int number = errno;
-    const ErrorCode code = number == EACCES || number == EPERM ? ErrorCode::kPermission : ErrorCode::kIo;
-    return make_error(code, fmt::format("cannot {} '{}': {}", what, path, std::strerror(number)),
-                      "Check the state directory (state_directory in the stack file) and who owns it.");
-}
-
-// SQLite gives its side files the mode of the main file, so the main file is made first, private and durable.
-Status create_private_file(const std::string& path) {
-    const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-    std::filesystem::path built;
-    for (const auto& part : directory) {
-        built /= part;
-        if (mkdir(built.c_str(), 0700) != 0 && errno != EEXIST && access(built.c_str(), F_OK) != 0) {
-            return file_error(built.string(), "create the directory");
-        }
-    }
-    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0) return file_error(path, "open the journal");
-    close(file);
-    const std::string parent = directory.empty() ? "." : directory.string();
-    const int folder = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return file_error(parent, "open the directory");
-    const int synced = fsync(folder);
-    close(folder);
-    if (synced != 0) return file_error(parent, "sync the directory");
-    return {};
-}
-
-Status create_schema(Connection& connection) {
-    AETERNA_ASSIGN(const std::int64_t present, connection.user_version());
-    if (present == kSchemaVersion) return {};
-    AETERNA_TRY(connection.execute("BEGIN IMMEDIATE"));
-    Result<std::int64_t> version = connection.user_version();
-    Status done = version ? Status() : Status(version.error());
-    if (version && *version == 0) done = connection.execute(kSchema);
-    if (version && *version > kSchemaVersion) {
-        done = make_error(ErrorCode::kConfiguration,
-                          fmt::format("the journal has schema {}, this aeterna-dr knows {}", *version, kSchemaVersion),
-                          "A newer aeterna-dr wrote it; use that version, or another state_directory.");
-    }
-    if (done) done = connection.execute("COMMIT");
-    if (!done) static_cast<void>(connection.execute("ROLLBACK"));
-    return done;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Journal>> open_sqlite_journal(const std::string& path) {
-    AETERNA_TRY(create_private_file(path));
-    AETERNA_ASSIGN(std::unique_ptr<Connection> connection, Connection::open(path));
-    AETERNA_TRY(create_schema(*connection));
-    AETERNA_TRY(connection->execute(kMaintenanceTable));
+    AETERNA_ASSIGN(std::unique_ptr<Connection> connection, sqlite::open_journal_file(path));
     return std::unique_ptr<Journal>(std::make_unique<SqliteJournal>(std::move(connection)));
 }
 

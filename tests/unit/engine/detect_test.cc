@@ -176,11 +176,36 @@ TEST_F(IncidentBookTest, GoesOnAfterARestart) {
     EXPECT_EQ(next.update({finding(kClear)}, now + 62s)[0].incident.id, open.id);
 }
 
-TEST_F(IncidentBookTest, IsClosedByHand) {
+TEST_F(IncidentBookTest, IsClosedByHandOnceNothingFiresAnyMore) {
     const std::string id = book.update({finding(kFiring)}, now)[0].incident.id;
-    EXPECT_FALSE(book.close("inc-none", now));
-    EXPECT_EQ(book.close(id, now + 1s)->incident.closed_at, now + 1s);
+    EXPECT_EQ(book.close("inc-none", {}, now).error().code, ErrorCode::kNotFound);
+    const auto refused = book.close(id, {finding(kFiring)}, now);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(book.open().size(), 1u);
+    // Its detector is blind, or its node is not in the stack file any more.
+    Finding other = finding(kFiring);
+    other.subject = "redis-2";
+    const auto closed = book.close(id, {finding(kUnknown), other}, now + 1s);
+    ASSERT_TRUE(closed);
+    EXPECT_EQ(closed->kind, IncidentChange::Kind::kClosed);
+    EXPECT_EQ(closed->incident.closed_at, now + 1s);
+    EXPECT_EQ(book.close(id, {}, now).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(book.update({finding(kFiring)}, now + 2s)[0].kind, IncidentChange::Kind::kOpened);
+}
+
+TEST_F(IncidentBookTest, AnAcknowledgementStaysWithTheIncident) {
+    const std::string id = book.update({finding(kFiring)}, now)[0].incident.id;
+    EXPECT_FALSE(book.acknowledge("inc-none", "ann", now));
+    const auto known = book.acknowledge(id, "ann", now + 1s);
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->kind, IncidentChange::Kind::kUpdated);
+    const auto worse = book.update({finding(kFiring, "worse", Severity::kDegraded)}, now + 2s);
+    ASSERT_EQ(worse.size(), 1u);
+    EXPECT_EQ(worse[0].incident.acknowledged_by, "ann");
+    EXPECT_EQ(worse[0].incident.acknowledged_at, now + 1s);
+    EXPECT_EQ(to_json(worse[0].incident)["acknowledged_by"], "ann");
+    EXPECT_EQ(book.update({finding(kClear)}, now + 3s)[0].incident.acknowledged_by, "ann");
 }
 
 }  // namespace

@@ -196,6 +196,191 @@ TEST(Journal, SeesWhatAnotherConnectionWroteAtOnce) {
     EXPECT_TRUE(other->execution("exec-1").value());
 }
 
+TEST(Journal, KeepsRequestsUntilTheyAreAnswered) {
+    TempJournal temp;
+    RequestRecord request{"req-1", "incident.close", "inc-1", "ann", kNow, Json()};
+    ASSERT_TRUE(temp.journal->put_request(request));
+    ASSERT_TRUE(temp.journal->put_request({"req-0", "drill.abort", "q1-1", "bob", kNow - 1s, Json()}));
+    const auto open = temp.reopen()->open_requests().value();
+    ASSERT_EQ(open.size(), 2u);
+    EXPECT_EQ(open[0].id, "req-0");
+    EXPECT_EQ(open[1].kind, "incident.close");
+    EXPECT_EQ(open[1].subject, "inc-1");
+    EXPECT_EQ(open[1].requester, "ann");
+    EXPECT_EQ(open[1].at, kNow);
+    EXPECT_TRUE(open[1].answer.is_null());
+    request.answer = {{"summary", "closed"}};
+    ASSERT_TRUE(temp.journal->put_request(request));
+    EXPECT_EQ(temp.journal->open_requests().value().size(), 1u);
+    EXPECT_EQ(temp.journal->request("req-1").value()->answer["summary"], "closed");
+    EXPECT_FALSE(temp.journal->request("req-9").value());
+}
+
+TEST(Journal, KnowsWhichDrillsHaveNotEndedAndWhatTheyBroke) {
+    TempJournal temp;
+    for (const char* state : {"running", "ending", "finished", "aborted"}) {
+        DrillRecord drill;
+        drill.id = std::string("q1-") + state;
+        drill.drill = "q1";
+        drill.state = state;
+        drill.started_at = kNow;
+        ASSERT_TRUE(temp.journal->put_drill(drill));
+        ASSERT_TRUE(temp.journal->put_fault({"fault-" + drill.id, drill.id, "redis", "kill", "healed", {}, kNow}));
+    }
+    const auto unfinished = temp.journal->unfinished_drills().value();
+    ASSERT_EQ(unfinished.size(), 2u);
+    EXPECT_EQ(unfinished[0].state, "ending");
+    EXPECT_EQ(unfinished[1].state, "running");
+    const auto faults = temp.journal->faults_of("q1-running").value();
+    ASSERT_EQ(faults.size(), 1u) << "healed ones count too";
+    EXPECT_EQ(faults[0].id, "fault-q1-running");
+}
+
+TEST(Journal, BringsAnOlderSchemaUpToDateAndKeepsWhatIsInIt) {
+    TempJournal temp;
+    ASSERT_TRUE(temp.journal->put_incident({"inc-1", "redis.master_down", "redis", "redis-1", "critical", "open", "down",
+                                            {}, kNow, {}}));
+    temp.journal.reset();
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open(temp.path.c_str(), &raw), SQLITE_OK);
+    const char* first = "DROP TABLE requests; ALTER TABLE incidents DROP COLUMN acknowledged_at;"
+                        "ALTER TABLE incidents DROP COLUMN acknowledged_by; PRAGMA user_version = 1";
+    ASSERT_EQ(sqlite3_exec(raw, first, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(raw);
+    sqlite3_close(raw);
+    temp.journal = temp.reopen();
+    auto incident = temp.journal->incident("inc-1").value();
+    ASSERT_TRUE(incident);
+    EXPECT_FALSE(incident->acknowledged_at);
+    incident->acknowledged_at = kNow + 1s;
+    incident->acknowledged_by = "ann";
+    ASSERT_TRUE(temp.journal->put_incident(*incident));
+    EXPECT_EQ(temp.journal->incident("inc-1").value()->acknowledged_by, "ann");
+    EXPECT_EQ(temp.journal->incident("inc-1").value()->acknowledged_at, kNow + 1s);
+    EXPECT_FALSE(temp.journal->incident("inc-2").value());
+    EXPECT_TRUE(temp.journal->open_requests().value().empty());
+}
+
+TEST(Journal, FindsAnOpenIncidentBehindAnyNumberOfNewerOnes) {
+    TempJournal temp;
+    const auto put = [&](const std::string& id, WallTime opened_at, std::optional<WallTime> closed_at) {
+        ASSERT_TRUE(temp.journal->put_incident({id, "redis.replica_down", "redis", id, "degraded",
+                                                closed_at ? "closed" : "open", "", {}, opened_at, closed_at}));
+    };
+    put("inc-old", kNow - 24h, std::nullopt);
+    for (int i = 0; i < 300; ++i) put("inc-" + std::to_string(i), kNow - 1h, kNow);
+    put("inc-new", kNow, std::nullopt);
+    const auto open = temp.journal->open_incidents().value();
+    ASSERT_EQ(open.size(), 2u);
+    EXPECT_EQ(open[0].id, "inc-new");
+    EXPECT_EQ(open[1].id, "inc-old");
+}
+
+// A journal with something of every kind that ended long ago, and what must outlive it.
+class Prune : public ::testing::Test {
+  protected:
+    void put_incident(const std::string& id, WallTime opened_at, std::optional<WallTime> closed_at) {
+        ASSERT_TRUE(temp.journal->put_incident({id, "redis.master_down", "redis", "redis-1", "critical",
+                                                closed_at ? "closed" : "open", "", {}, opened_at, closed_at}));
+    }
+    void put_execution(const std::string& id, WallTime at, ExecutionState state, Json facts = Json::object()) {
+        ExecutionRecord record = sample_execution(id, at);
+        record.state = state;
+        record.facts = std::move(facts);
+        if (state != ExecutionState::kRunning && state != ExecutionState::kAwaitingApproval) record.ended_at = at + 1s;
+        ASSERT_TRUE(temp.journal->put_execution(record));
+        ASSERT_TRUE(temp.journal->append_step({id, 0, "toy", "apply", "started", Effect::kNone, at, ""}));
+    }
+    void put_event(const std::string& detail, WallTime at) {
+        ASSERT_TRUE(temp.journal->append_event({at, "redis", "x", "redis-1", detail}));
+    }
+    std::vector<std::string> events() {
+        std::vector<std::string> details;
+        for (const StoreEvent& event : temp.journal->events(WallTime{}, kNow).value()) details.push_back(event.detail);
+        return details;
+    }
+    // As serve does.
+    std::size_t prune() {
+        std::size_t total = 0;
+        while (const std::size_t removed = temp.journal->prune(kLimit).value()) total += removed;
+        return total;
+    }
+
+    const WallTime kLimit = kNow - 24h;
+    const WallTime kOld = kNow - 48h;
+    TempJournal temp;
+};
+
+TEST_F(Prune, ForgetsWhatEndedLongAgo) {
+    put_incident("inc-old", kOld, kOld + 1min);
+    put_incident("inc-new", kNow - 1h, kNow);
+    put_execution("exec-old", kOld, ExecutionState::kSucceeded);
+    put_execution("exec-new", kNow - 1h, ExecutionState::kFailed);
+    put_event("old", kOld);
+    put_event("new", kNow - 1h);
+    ASSERT_TRUE(temp.journal->put_request({"req-old", "incident.ack", "inc-old", "ann", kOld, {{"summary", "done"}}}));
+    ASSERT_TRUE(temp.journal->put_request({"req-open", "incident.ack", "inc-old", "ann", kOld, Json()}));
+    EXPECT_EQ(prune(), 5u) << "incident, execution, step, event, request";
+    EXPECT_FALSE(temp.journal->incident("inc-old").value());
+    EXPECT_TRUE(temp.journal->incident("inc-new").value());
+    EXPECT_FALSE(temp.journal->execution("exec-old").value());
+    EXPECT_TRUE(temp.journal->steps("exec-old").value().empty());
+    EXPECT_TRUE(temp.journal->execution("exec-new").value());
+    EXPECT_EQ(temp.journal->steps("exec-new").value().size(), 1u);
+    EXPECT_THAT(events(), ElementsAre("new"));
+    EXPECT_FALSE(temp.journal->request("req-old").value());
+    EXPECT_TRUE(temp.journal->request("req-open").value());
+}
+
+TEST_F(Prune, KeepsOpenIncidentsAndUnfinishedExecutionsWithTheirEvents) {
+    put_incident("inc-open", kOld, std::nullopt);
+    put_event("before it", kOld - 30s);
+    put_event("long before it", kOld - 2min);
+    put_event("in it", kOld + 5h);
+    EXPECT_EQ(prune(), 1u);
+    EXPECT_THAT(events(), ElementsAre("before it", "in it"));
+
+    TempJournal other;
+    std::swap(temp.journal, other.journal);
+    put_execution("exec-running", kOld, ExecutionState::kRunning);
+    put_execution("exec-unknown", kOld + 1s, ExecutionState::kUnknown);
+    put_execution("exec-waiting", kOld + 2s, ExecutionState::kAwaitingApproval);
+    put_execution("exec-half-undone", kOld + 3s, ExecutionState::kFailed, {{"runner.unwinding", {{"code", "io"}}}});
+    put_event("during", kOld + 4s);
+    EXPECT_EQ(prune(), 0u);
+    EXPECT_EQ(temp.journal->executions(10).value().size(), 4u);
+    std::swap(temp.journal, other.journal);
+}
+
+TEST_F(Prune, KeepsTheEvidenceOfEveryDrill) {
+    DrillRecord drill;
+    drill.id = "q1-old";
+    drill.drill = "q1";
+    drill.state = "finished";
+    drill.started_at = kOld;
+    drill.ended_at = kOld + 2min;
+    ASSERT_TRUE(temp.journal->put_drill(drill));
+    put_incident("inc-in", kOld + 10s, kOld + 5min);
+    put_incident("inc-after", kOld + 2h, kOld + 3h);
+    put_execution("exec-in", kOld + 11s, ExecutionState::kSucceeded);
+    put_execution("exec-after", kOld + 2h, ExecutionState::kSucceeded);
+    put_event("in", kOld + 1min);
+    put_event("after", kOld + 4h);
+    EXPECT_EQ(prune(), 4u);
+    EXPECT_TRUE(temp.journal->incident("inc-in").value());
+    EXPECT_FALSE(temp.journal->incident("inc-after").value());
+    EXPECT_TRUE(temp.journal->execution("exec-in").value());
+    EXPECT_EQ(temp.journal->steps("exec-in").value().size(), 1u);
+    EXPECT_FALSE(temp.journal->execution("exec-after").value());
+    EXPECT_THAT(events(), ElementsAre("in"));
+    EXPECT_TRUE(temp.journal->drill("q1-old").value());
+}
+
+TEST_F(Prune, EndsWithManyRecords) {
+    for (int i = 0; i < 300; ++i) put_event("old", kOld + std::chrono::milliseconds(i));
+    EXPECT_EQ(prune(), 300u);
+    EXPECT_EQ(prune(), 0u);
+}
+
 TEST(Journal, RefusesANewerSchemaAndWhatIsNoJournal) {
     TempJournal temp;
     temp.journal.reset();

@@ -94,11 +94,19 @@ class MortalJournal final : public Journal {
     Result<std::vector<StoreEvent>> events(WallTime a, WallTime b) override { return real_.events(a, b); }
     Status put_fault(const FaultRecord& f) override { return real_.put_fault(f); }
     Result<std::vector<FaultRecord>> unhealed_faults() override { return real_.unhealed_faults(); }
+    Result<std::vector<FaultRecord>> faults_of(const std::string& id) override { return real_.faults_of(id); }
     Status put_drill(const DrillRecord& d) override { return real_.put_drill(d); }
     Result<std::optional<DrillRecord>> drill(const std::string& id) override { return real_.drill(id); }
     Result<std::vector<DrillRecord>> drills(std::size_t n) override { return real_.drills(n); }
     Status put_maintenance(const MaintenanceRecord& m) override { return real_.put_maintenance(m); }
     Result<std::vector<MaintenanceRecord>> maintenance(WallTime t) override { return real_.maintenance(t); }
+    Result<std::vector<DrillRecord>> unfinished_drills() override { return real_.unfinished_drills(); }
+    Result<std::optional<IncidentSummary>> incident(const std::string& id) override { return real_.incident(id); }
+    Result<std::size_t> prune(WallTime before) override { return real_.prune(before); }
+    Result<std::vector<IncidentSummary>> open_incidents() override { return real_.open_incidents(); }
+    Status put_request(const RequestRecord& r) override { return real_.put_request(r); }
+    Result<std::optional<RequestRecord>> request(const std::string& id) override { return real_.request(id); }
+    Result<std::vector<RequestRecord>> open_requests() override { return real_.open_requests(); }
 
     bool kills = true;  // false: writes fail, but the process lives on
     int writes = 0;
