@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <utility>
 
 #include "app/daemon/orders.h"
@@ -66,6 +67,35 @@ Result<engine::Runbook> build(const OpenStack& open, const std::string& store_na
     if (runbook || runbook.error().code != ErrorCode::kNotFound) return runbook;
     return make_error(ErrorCode::kUsage, fmt::format("store '{}' has no runbook '{}'", store_name, name),
                       "See 'aeterna-dr runbook list'.");
+}
+
+Result<engine::ExecutionRecord> find_resumable(engine::Journal& journal, const std::string& id) {
+    AETERNA_ASSIGN(auto found, journal.execution(id));
+    if (!found) {
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no execution '{}'", id),
+                          "List them with 'aeterna-dr execution list'.");
+    }
+    if (engine::is_resumable(*found)) return std::move(*found);
+    return make_error(ErrorCode::kUsage,
+                      fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
+                      "Start a new one.");
+}
+
+// What an abort would do with each step that was begun, the last one first.
+std::vector<std::string> abort_plan(const engine::Runbook* runbook, const std::vector<engine::StepRecord>& history) {
+    std::set<std::size_t, std::greater<>> begun;
+    for (const engine::StepRecord& record : history) {
+        if (record.phase == "apply" && record.outcome == "started") begun.insert(record.index);
+    }
+    if (begun.empty()) return {"nothing was applied: only the record is closed"};
+    if (runbook == nullptr) return {"take nothing back: this stack file or version does not know the runbook"};
+    std::vector<std::string> plan;
+    for (const std::size_t index : begun) {
+        if (index >= runbook->steps.size()) return {"take nothing back: this version's runbook has other steps"};
+        const engine::Step& step = *runbook->steps[index];
+        plan.push_back(fmt::format("{}: {}", step.spec().has_undo ? "take back" : "leave as it is", step.describe()));
+    }
+    return plan;
 }
 
 }  // namespace
@@ -150,29 +180,51 @@ Result<int> act(Session& session, const ActRequest& request) {
 Result<int> resume_execution(Session& session, const std::string& id, bool yes, bool during_maintenance) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
-    AETERNA_ASSIGN(auto found, journal->execution(id));
-    if (!found) {
-        return make_error(ErrorCode::kNotFound, fmt::format("there is no execution '{}'", id),
-                          "List them with 'aeterna-dr execution list'.");
-    }
-    if (!engine::is_resumable(*found)) {
-        return make_error(ErrorCode::kUsage,
-                          fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
-                          "Start a new one.");
-    }
-    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found->store, found->runbook, found->parameters,
-                                                 session.env()));
+    AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
+    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found.store, found.runbook, found.parameters, session.env()));
     std::vector<std::string> plan;
-    for (std::size_t i = found->next_step; i < runbook.steps.size(); ++i) plan.push_back(runbook.steps[i]->describe());
-    AETERNA_TRY(check_maintenance(session, *journal, found->store, during_maintenance));
-    AETERNA_TRY(ask(session, *open, runbook, found->parameters, plan, yes));
+    for (std::size_t i = found.next_step; i < runbook.steps.size(); ++i) plan.push_back(runbook.steps[i]->describe());
+    AETERNA_TRY(check_maintenance(session, *journal, found.store, during_maintenance));
+    AETERNA_TRY(ask(session, *open, runbook, found.parameters, plan, yes));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
-    engine::RunRequest request = run_request(session, found->parameters);
-    request.trigger = found->trigger;
-    AETERNA_ASSIGN(const auto execution, runner.resume(std::move(*found), runbook, request,
+    engine::RunRequest request = run_request(session, found.parameters);
+    request.trigger = found.trigger;
+    AETERNA_ASSIGN(const auto execution, runner.resume(found, runbook, request,
                                                        session.context(kBudget + std::chrono::minutes(1))));
     return report(session, *journal, execution);
+}
+
+Result<int> approve_execution(Session& session, const std::string& id) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
+    if (found.state != engine::ExecutionState::kAwaitingApproval) {
+        return make_error(ErrorCode::kUsage,
+                          fmt::format("execution '{}' does not await approval: {}", id,
+                                      engine::execution_state_name(found.state)),
+                          "'aeterna-dr execution resume' goes on with one that was interrupted.");
+    }
+    return resume_execution(session, id, /*yes=*/true, /*during_maintenance=*/false);
+}
+
+Result<int> abort_execution(Session& session, const std::string& id, bool yes) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
+    AETERNA_ASSIGN(const auto history, journal->steps(id));
+    // Its store may have left the stack file, its runbook this version: then only the record can be closed.
+    auto runbook = build(*open, found.store, found.runbook, found.parameters, session.env());
+    AETERNA_TRY(session.approve(fmt::format("abort the {} of {}", found.runbook, found.store),
+                                abort_plan(runbook ? &*runbook : nullptr, history), /*standing=*/false, yes));
+    const auto lock = engine::make_actor_lock(open->stack, session.env());
+    engine::Runner runner(*journal, *lock, session.env());
+    AETERNA_ASSIGN(const auto execution, runner.abort(found, runbook ? &*runbook : nullptr,
+                                                      run_request(session, found.parameters),
+                                                      session.context(kBudget + std::chrono::minutes(1))));
+    AETERNA_ASSIGN(const int code, report(session, *journal, execution));
+    const bool is_done = execution.state == engine::ExecutionState::kAborted && !execution.error;
+    return is_done ? 0 : code;
 }
 
 }  // namespace aeterna::app

@@ -1,5 +1,5 @@
 // Acting from a command: a runbook's plan, the leave to run it, the run with its progress, and its outcome as text or
-// JSON. Shared by failover, switchover and execution resume.
+// JSON. Shared by failover, switchover and execution resume, approve, abort.
 #pragma once
 
 #include <string>
@@ -29,6 +29,12 @@ Status check_maintenance(const Session& session, engine::Journal& journal, const
 // Continues a journaled execution; the plan of what is left is approved like a new one.
 [[nodiscard]] Result<int> resume_execution(Session& session, const std::string& id, bool yes,
                                            bool during_maintenance);
+
+// The person's yes to an execution that awaits approval: goes on with it. kUsage in any other state.
+[[nodiscard]] Result<int> approve_execution(Session& session, const std::string& id);
+
+// Ends one that awaits approval or was interrupted, taking back what has an undo; asks with what that is.
+[[nodiscard]] Result<int> abort_execution(Session& session, const std::string& id, bool yes);
 
 [[nodiscard]] Json execution_to_json(const engine::ExecutionRecord& execution,
                                      const std::vector<engine::StepRecord>& steps);

@@ -1,4 +1,4 @@
-// execution list|show|resume: the journaled runs of runbooks.
+// execution list|show|resume|approve|abort: the journaled runs of runbooks.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -81,6 +81,17 @@ void add_execution_command(CLI::App& app, Session& session) {
     resume->add_flag("--during-maintenance", options->during_maintenance, "Act although a window holds");
     resume->callback([&session, options] {
         session.run([&session, options] { return resume_execution(session, options->id, options->yes, options->during_maintenance); });
+    });
+    CLI::App* approve = command->add_subcommand("approve", "Say yes to one that awaits approval, and go on with it");
+    approve->add_option("ID", options->id)->required();
+    approve->callback([&session, options] {
+        session.run([&session, options] { return approve_execution(session, options->id); });
+    });
+    CLI::App* abort = command->add_subcommand("abort", "End one that waits or was interrupted; take back what has an undo");
+    abort->add_option("ID", options->id)->required();
+    abort->add_flag("--yes", options->yes, "Do not ask");
+    abort->callback([&session, options] {
+        session.run([&session, options] { return abort_execution(session, options->id, options->yes); });
     });
 }
 

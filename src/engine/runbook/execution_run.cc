@@ -11,6 +11,7 @@ namespace aeterna::engine {
 namespace {
 
 constexpr const char* kUnwinding = "runner.unwinding";
+constexpr const char* kAborting = "runner.aborting";
 // To know what happened is worth a little more than the deadline.
 constexpr Duration kVerifyGrace = std::chrono::seconds(5);
 
@@ -40,6 +41,12 @@ bool is_resumable(const ExecutionRecord& execution) {
         case ExecutionState::kAborted: return false;
     }
     return false;
+}
+
+void mark_for_abort(ExecutionRecord& execution) {
+    execution.facts[kAborting] = true;
+    if (execution.facts.contains(kUnwinding)) return;
+    execution.facts[kUnwinding] = error_to_json(make_error(ErrorCode::kCancelled, "aborted by hand"));
 }
 
 ExecutionRun::ExecutionRun(Parts parts, ExecutionRecord record, const env::Context& context)
@@ -272,7 +279,23 @@ ExecutionRecord ExecutionRun::unwind() {
     }
     record_.facts.erase(kUnwinding);
     const std::string undone = indices.empty() ? "" : fmt::format("; {} steps were taken back", indices.size());
+    if (record_.facts.erase(kAborting) > 0) return end_aborted(reason.to_string() + undone);
     return end(state, reason.to_string() + undone, reason);
+}
+
+// What has no undo stays; of a step that was cut off nobody knows what it did.
+ExecutionRecord ExecutionRun::end_aborted(std::string summary) {
+    std::string stays, unjudged;
+    for (const std::size_t index : applied_) {
+        std::string& list = interrupted_.contains(index) ? unjudged : stays;
+        list += fmt::format("{}'{}'", list.empty() ? "" : ", ", name(index));
+    }
+    if (!stays.empty()) summary += "; what has no undo stays: " + stays;
+    if (unjudged.empty()) return end(ExecutionState::kAborted, std::move(summary), std::nullopt);
+    summary += "; begun and never judged: " + unjudged;
+    Error error = make_error(ErrorCode::kUnknownOutcome, summary, "Look at the servers that these steps name.",
+                             Effect::kUnknown);
+    return end(ExecutionState::kAborted, std::move(summary), std::move(error));
 }
 
 Status ExecutionRun::undo_step(std::size_t index) {

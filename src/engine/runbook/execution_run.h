@@ -20,6 +20,9 @@ namespace aeterna::engine {
 // True when resume() may go on with it: running, awaiting approval, unknown, or with an unfinished undo.
 [[nodiscard]] bool is_resumable(const ExecutionRecord& execution);
 
+// The next drive takes back what has an undo and ends as aborted, whoever drives it.
+void mark_for_abort(ExecutionRecord& execution);
+
 class ExecutionRun {
   public:
     // What a drive works with; all of it outlives the drive.
@@ -58,6 +61,8 @@ class ExecutionRun {
 
     [[nodiscard]] ExecutionRecord conclude(Stop stop);
     [[nodiscard]] ExecutionRecord unwind();
+    // After everything that has an undo was taken back.
+    [[nodiscard]] ExecutionRecord end_aborted(std::string summary);
     [[nodiscard]] Status undo_step(std::size_t index);
     [[nodiscard]] ExecutionRecord end(ExecutionState state, std::string summary, std::optional<Error> error);
     [[nodiscard]] std::vector<std::size_t> steps_to_undo() const;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/runbook/execution_run.h"
 
 namespace aeterna::engine {
@@ -26,6 +28,30 @@ Status compare(const Runbook& runbook, const ExecutionRecord& execution, const s
     return make_error(ErrorCode::kUsage,
                       fmt::format("execution '{}' does not fit the runbook '{}' of this version", execution.id, runbook.name),
                       "Finish it with the version that began it, or abort it and run the runbook anew.");
+}
+
+void begin_again(ExecutionRecord& execution) {
+    execution.state = ExecutionState::kRunning;
+    execution.ended_at.reset();
+    execution.error.reset();
+    execution.summary.clear();
+}
+
+// An execution whose steps this version cannot take back.
+void close_unread(ExecutionRecord& execution, const std::vector<StepRecord>& history, WallTime now) {
+    const bool has_acted = std::any_of(history.begin(), history.end(), [](const StepRecord& record) {
+        return record.phase == "apply" && record.outcome == "started";
+    });
+    execution.state = ExecutionState::kAborted;
+    execution.ended_at = now;
+    execution.summary = "aborted by hand; nothing had been applied";
+    execution.error.reset();
+    if (!has_acted) return;
+    execution.summary = "aborted by hand; nothing was taken back: this version does not know its steps";
+    execution.error = make_error(ErrorCode::kUnknownOutcome, execution.summary,
+                                 fmt::format("Look at its steps ('aeterna-dr execution show {}') and at the servers.",
+                                             execution.id),
+                                 Effect::kUnknown);
 }
 
 std::string describe_check(const Result<CheckOutcome>& checked) {
@@ -59,24 +85,43 @@ Result<ExecutionRecord> Runner::resume(ExecutionRecord execution, Runbook& runbo
                                        const env::Context& context) {
     const env::Context bounded = env_.clock.within(request.budget, context);
     AETERNA_ASSIGN(const std::unique_ptr<ActorLockHold> hold, lock_.acquire(intent_of(execution), bounded));
-    // Only under the lock is it certain that nobody else drives it, and how far it came.
-    AETERNA_ASSIGN(std::optional<ExecutionRecord> present, journal_.execution(execution.id));
-    if (!present) return make_error(ErrorCode::kNotFound, fmt::format("no execution '{}'", execution.id));
-    if (!is_resumable(*present)) {
-        return make_error(ErrorCode::kUsage,
-                          fmt::format("execution '{}' has ended: {}", present->id, execution_state_name(present->state)),
-                          "Run the runbook anew.");
-    }
-    AETERNA_ASSIGN(const std::vector<StepRecord> history, journal_.steps(present->id));
-    AETERNA_TRY(compare(runbook, *present, history));
-    present->state = ExecutionState::kRunning;
-    present->ended_at.reset();
-    present->error.reset();
-    present->summary.clear();
-    AETERNA_TRY(journal_.put_execution(*present));
-    ExecutionRun run({journal_, *hold, env_, runbook, request}, std::move(*present), bounded);
+    AETERNA_ASSIGN(ExecutionRecord present, load_resumable(execution.id));
+    AETERNA_ASSIGN(const std::vector<StepRecord> history, journal_.steps(present.id));
+    AETERNA_TRY(compare(runbook, present, history));
+    begin_again(present);
+    AETERNA_TRY(journal_.put_execution(present));
+    ExecutionRun run({journal_, *hold, env_, runbook, request}, std::move(present), bounded);
     run.replay(history);
     return run.drive();
+}
+
+Result<ExecutionRecord> Runner::abort(const ExecutionRecord& execution, Runbook* runbook, const RunRequest& request,
+                                      const env::Context& context) {
+    const env::Context bounded = env_.clock.within(request.budget, context);
+    AETERNA_ASSIGN(const std::unique_ptr<ActorLockHold> hold, lock_.acquire(intent_of(execution), bounded));
+    AETERNA_ASSIGN(ExecutionRecord present, load_resumable(execution.id));
+    AETERNA_ASSIGN(const std::vector<StepRecord> history, journal_.steps(present.id));
+    if (runbook == nullptr || !compare(*runbook, present, history)) {
+        close_unread(present, history, env_.clock.wall_now());
+        AETERNA_TRY(journal_.put_execution(present));
+        return present;
+    }
+    begin_again(present);
+    mark_for_abort(present);
+    AETERNA_TRY(journal_.put_execution(present));
+    ExecutionRun run({journal_, *hold, env_, *runbook, request}, std::move(present), bounded);
+    run.replay(history);
+    return run.drive();
+}
+
+// Only under the lock is it certain that nobody else drives it, and how far it came.
+Result<ExecutionRecord> Runner::load_resumable(const std::string& id) {
+    AETERNA_ASSIGN(std::optional<ExecutionRecord> present, journal_.execution(id));
+    if (!present) return make_error(ErrorCode::kNotFound, fmt::format("no execution '{}'", id));
+    if (is_resumable(*present)) return std::move(*present);
+    return make_error(ErrorCode::kUsage,
+                      fmt::format("execution '{}' has ended: {}", id, execution_state_name(present->state)),
+                      "Run the runbook anew.");
 }
 
 std::vector<std::string> Runner::plan(Runbook& runbook, const Json&, const env::Context& context) {

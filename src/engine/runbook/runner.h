@@ -28,11 +28,19 @@ class Runner {
     // Continues a journaled one from its next step. kUsage when it has ended.
     [[nodiscard]] Result<ExecutionRecord> resume(ExecutionRecord execution, Runbook& runbook,
                                                  const RunRequest& request, const env::Context& context);
+    // Ends a journaled one that waits or was interrupted, by a person's hand: takes back what has an undo. Without its
+    // runbook (nullptr), or when this version's has other steps, nothing is taken back. The result is kAborted, with an
+    // error where something stays that nobody has judged. kUsage when it has ended.
+    [[nodiscard]] Result<ExecutionRecord> abort(const ExecutionRecord& execution, Runbook* runbook,
+                                                const RunRequest& request, const env::Context& context);
     // What run() would do, one line per step; asks every check(), changes nothing, journals nothing.
     [[nodiscard]] std::vector<std::string> plan(Runbook& runbook, const Json& parameters,
                                                 const env::Context& context);
 
   private:
+    // As the journal has it, under the lock. kNotFound, kUsage when it has ended.
+    [[nodiscard]] Result<ExecutionRecord> load_resumable(const std::string& id);
+
     Journal& journal_;
     ActorLock& lock_;
     const env::Env& env_;

@@ -55,6 +55,11 @@ class RunnerTest : public ::testing::Test {
         Runner runner(*temp.journal, lock, fake.env);
         return runner.resume(execution, runbook, request, fake.clock.context(std::chrono::hours(1)));
     }
+    Result<ExecutionRecord> abort(const ExecutionRecord& execution, Steps steps) {
+        Runbook runbook = testing::toy_runbook(world, std::move(steps));
+        Runner runner(*temp.journal, lock, fake.env);
+        return runner.abort(execution, &runbook, request, fake.clock.context(std::chrono::hours(1)));
+    }
     std::vector<std::string> journaled(const std::string& id) {
         std::vector<std::string> lines;
         for (const StepRecord& r : temp.journal->steps(id).value()) lines.push_back(r.step + " " + r.phase + " " + r.outcome);
@@ -110,6 +115,70 @@ TEST_F(RunnerTest, ARefusalTakesBackInReverseOrder) {
     EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "apply c", "undo c", "undo a"));
     EXPECT_THAT(refused.summary, HasSubstr("toy says no"));
     EXPECT_FALSE(temp.journal->execution(refused.id).value()->facts.contains("runner.unwinding"));
+}
+
+TEST_F(RunnerTest, AbortTakesBackWhatHasAnUndoAndSaysWhatStays) {
+    ToyBehaviour no_undo;
+    no_undo.has_undo = false;
+    const auto steps = [&] {
+        return Steps{{"a", {}}, {"b", no_undo}, {"c", {}}, {"d", failing_check(ErrorCode::kAwaitingApproval)}};
+    };
+    const ExecutionRecord waiting = run(steps());
+    ASSERT_EQ(waiting.state, ExecutionState::kAwaitingApproval);
+    const auto aborted = abort(waiting, steps());
+    ASSERT_TRUE(aborted) << aborted.error().to_string();
+    EXPECT_EQ(aborted->state, ExecutionState::kAborted);
+    EXPECT_FALSE(aborted->error);
+    EXPECT_TRUE(aborted->ended_at);
+    EXPECT_EQ(aborted->summary, "aborted by hand; 2 steps were taken back; what has no undo stays: 'b'");
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "apply c", "undo c", "undo a"));
+    const auto kept = temp.journal->execution(waiting.id).value().value();
+    EXPECT_EQ(kept.state, ExecutionState::kAborted);
+    EXPECT_FALSE(kept.facts.contains("runner.unwinding"));
+    EXPECT_FALSE(kept.facts.contains("runner.aborting"));
+    // It has ended for good.
+    EXPECT_EQ(abort(waiting, steps()).error().code, ErrorCode::kUsage);
+    EXPECT_EQ(resume(waiting, steps()).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(RunnerTest, AbortOfAnUnjudgedStepWithoutUndoIsUnknown) {
+    ToyBehaviour lost = failing_verify(ErrorCode::kTimeout);
+    lost.has_undo = false;
+    const ExecutionRecord unknown = run({{"a", {}}, {"b", lost}});
+    ASSERT_EQ(unknown.state, ExecutionState::kUnknown);
+    const auto aborted = abort(unknown, {{"a", {}}, {"b", lost}});
+    ASSERT_TRUE(aborted);
+    EXPECT_EQ(aborted->state, ExecutionState::kAborted);
+    ASSERT_TRUE(aborted->error);
+    EXPECT_EQ(exit_code_of(*aborted), 4);
+    EXPECT_THAT(aborted->summary, HasSubstr("begun and never judged: 'b'"));
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "undo a"));
+}
+
+TEST_F(RunnerTest, AnAbortWhoseUndoFailedGoesOnWithIt) {
+    ToyBehaviour stubborn;
+    stubborn.undo_result = error_of(ErrorCode::kUnreachable);
+    const auto wait = failing_check(ErrorCode::kAwaitingApproval);
+    const ExecutionRecord waiting = run({{"a", stubborn}, {"b", wait}});
+    const auto failed = abort(waiting, {{"a", stubborn}, {"b", wait}});
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->state, ExecutionState::kFailed);
+    EXPECT_EQ(exit_code_of(*failed), 3);
+    const auto done = resume(*failed, {{"a", {}}, {"b", wait}});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->state, ExecutionState::kAborted);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "undo a", "undo a"));
+}
+
+TEST_F(RunnerTest, AbortWithOtherStepsTakesNothingBackAndSaysSo) {
+    const ExecutionRecord waiting = run({{"a", {}}, {"b", failing_check(ErrorCode::kAwaitingApproval)}});
+    const auto aborted = abort(waiting, {{"other", {}}});
+    ASSERT_TRUE(aborted);
+    EXPECT_EQ(aborted->state, ExecutionState::kAborted);
+    EXPECT_EQ(exit_code_of(*aborted), 4);
+    EXPECT_THAT(world.trace, ElementsAre("apply a"));
+    lock.busy = true;
+    EXPECT_EQ(abort(waiting, {{"a", {}}}).error().code, ErrorCode::kLocked);
 }
 
 TEST_F(RunnerTest, AwaitingApprovalKeepsWhatIsDoneAndGoesOnThere) {
