@@ -128,6 +128,12 @@ Result<std::vector<Reply>> Connection::pipeline(const std::vector<Command>& comm
     return replies;
 }
 
+Status Connection::send(const Command& command, const env::Context& context) {
+    if (Status sent = stream_->write_all(encode_command(command), context); !sent)
+        return failed(sent.error(), true);
+    return {};
+}
+
 Result<Reply> Connection::receive(const env::Context& context) {
     std::array<char, 16384> buffer;
     while (true) {

@@ -41,6 +41,8 @@ class Connection {
     // Several commands in one write; error replies stay replies. An Error means that the connection failed.
     [[nodiscard]] Result<std::vector<Reply>> pipeline(const std::vector<Command>& commands,
                                                       const env::Context& context);
+    // For subscriptions: writes a command without waiting for its reply.
+    Status send(const Command& command, const env::Context& context);
     // For subscriptions: the next reply or message, whatever it is. A kTimeout here leaves the connection usable.
     [[nodiscard]] Result<Reply> receive(const env::Context& context);
     // False after a lost connection, a time-out within a command, or nonsense from the peer.

@@ -3,6 +3,7 @@
 #include "redis/detect/probes.h"
 
 #include "redis/client/connection.h"
+#include "redis/detect/listener.h"
 
 namespace aeterna::redis {
 namespace {
@@ -26,23 +27,15 @@ class Vantage {
         return replies;
     }
 
-    // The subscription's connection, opened when there is none.
-    Result<Connection*> connection(const env::Context& context) {
+    [[nodiscard]] const std::string& name() const { return target_.name; }
+
+  private:
+    Result<std::vector<Reply>> attempt(const std::vector<Command>& commands, const env::Context& context) {
         if (!connection_ || !connection_->is_usable()) {
             connection_.reset();
             AETERNA_ASSIGN(connection_, Connection::open(target_, env_, context));
         }
-        return connection_.get();
-    }
-    [[nodiscard]] bool is_connected() const { return connection_ && connection_->is_usable(); }
-    void close() { connection_.reset(); }
-    [[nodiscard]] const std::string& name() const { return target_.name; }
-    [[nodiscard]] const env::Env& env() const { return env_; }
-
-  private:
-    Result<std::vector<Reply>> attempt(const std::vector<Command>& commands, const env::Context& context) {
-        AETERNA_ASSIGN(Connection * open, connection(context));
-        return open->pipeline(commands, context);
+        return connection_->pipeline(commands, context);
     }
 
     Target target_;
@@ -79,25 +72,6 @@ Observation timed(Result<Observation> result, const env::Env& env) {
     return observation;
 }
 
-// The first run only subscribes, so that a single round of probes takes no longer than the servers need.
-void listen(Vantage& vantage, Board& board, const env::Context& context) {
-    const env::Env& env = vantage.env();
-    const bool was_connected = vantage.is_connected();
-    auto connection = vantage.connection(context);
-    if (!connection) return;  // the Sentinel's own probe reports that
-    if (!was_connected) {
-        if (!(*connection)->call({"PSUBSCRIBE", "*"}, context)) vantage.close();
-        return;
-    }
-    const env::Context until = env.clock.within(kListenPeriod, context);
-    while (true) {
-        auto reply = (*connection)->receive(until);
-        if (!reply) return;
-        if (auto event = event_from_message(*reply))
-            board.post_event({vantage.name(), env.clock.now(), env.clock.wall_now(), std::move(*event)});
-    }
-}
-
 }  // namespace
 
 std::vector<engine::ProbeTask> make_probes(SettingsPointer settings, Board& board, const env::Env& env) {
@@ -119,9 +93,9 @@ std::vector<engine::ProbeTask> make_probes(SettingsPointer settings, Board& boar
                              seen.began = began;
                              board.post_sentinel(vantage->name(), std::move(seen));
                          }});
-        auto listener = std::make_shared<Vantage>(target, env);
+        auto listener = std::make_shared<Listener>(target, board, env);
         tasks.push_back({sentinel.name + " events", kListenPeriod, kListenTimeout,
-                         [listener, &board](const env::Context& context) { listen(*listener, board, context); }});
+                         [listener](const env::Context& context) { listener->run(kListenPeriod, context); }});
     }
     return tasks;
 }
