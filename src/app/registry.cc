@@ -85,6 +85,14 @@ Result<std::unique_ptr<OpenStack>> open_stack(const std::string& path, const env
     return open;
 }
 
+std::vector<std::unique_ptr<engine::DrillStore>> drill_stores(const OpenStack& open) {
+    std::vector<std::unique_ptr<engine::DrillStore>> stores;
+    for (const auto& store : open.stores) {
+        if (auto drill = store->make_drill_store()) stores.push_back(std::move(drill));
+    }
+    return stores;
+}
+
 std::optional<std::string> reaction_to(std::string_view detector) {
     for (const Reaction& reaction : kReactions) {
         if (reaction.detector == detector) return std::string(reaction.runbook);

@@ -37,6 +37,9 @@ struct OpenStack {
 // Loads the stack file and opens its stores.
 [[nodiscard]] Result<std::unique_ptr<OpenStack>> open_stack(const std::string& path, const env::Env& env);
 
+// What the stores bring to a drill; one that brings nothing is left out. They refer to `open`.
+[[nodiscard]] std::vector<std::unique_ptr<engine::DrillStore>> drill_stores(const OpenStack& open);
+
 // The runbook that answers an incident of this detector by policy; nothing when a person has to decide.
 [[nodiscard]] std::optional<std::string> reaction_to(std::string_view detector);
 

@@ -42,12 +42,11 @@ Result<Material> collect_material(const std::string& id, const std::string& stac
         AETERNA_TRY(add_window(material, {material.drill->started_at, end}, journal));
         return material;
     }
-    AETERNA_ASSIGN(const auto incidents, journal.incidents(WallTime{}, 100000));
-    for (const engine::IncidentSummary& incident : incidents) {
-        if (incident.id != id) continue;
-        material.subject = incident;
-        const WallTime end = incident.closed_at.value_or(incident.opened_at + 1h) + 1min;
-        AETERNA_TRY(add_window(material, {incident.opened_at - 1min, end}, journal));
+    AETERNA_ASSIGN(material.subject, journal.incident(id));
+    if (material.subject) {
+        const WallTime opened = material.subject->opened_at;
+        const WallTime end = material.subject->closed_at.value_or(opened + 1h) + 1min;
+        AETERNA_TRY(add_window(material, {opened - 1min, end}, journal));
         return material;
     }
     return make_error(ErrorCode::kNotFound, fmt::format("no drill or incident '{}' in the journal", id),

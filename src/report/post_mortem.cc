@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "engine/drill/assist_score.h"
 #include "report/assist_text.h"
+#include "report/human_text.h"
 
 namespace aeterna::report {
 namespace {
@@ -115,8 +116,34 @@ std::string timeline_section(const Material& material) {
     return text + "\n";
 }
 
+// What people have written about this section, kept word by word.
+std::string from_people(const Material& material, std::string_view section) {
+    const auto found = material.human.find(std::string(section));
+    return found == material.human.end() ? "" : fmt::format("### By people\n\n{}\n\n", found->second);
+}
+
+// Ticked when people have written "[x] ID-A1" under the action items.
+std::string action_item(const Material& material, const std::string& name, const std::string& what) {
+    const auto found = material.human.find(std::string(kActions));
+    const std::string words = found == material.human.end() ? "" : found->second;
+    const bool is_done = words.find(fmt::format("[x] {}", name)) != std::string::npos ||
+                         words.find(fmt::format("[x] `{}`", name)) != std::string::npos;
+    return fmt::format("- [{}] `{}` ({}) {}\n", is_done ? 'x' : ' ', name, is_done ? "done" : "open", what);
+}
+
+// False only when the scorecard says of every store that it was left alone.
+bool broke_something(const Json& card) {
+    const Json* stores = find_member(card, "stores");
+    if (stores == nullptr || !stores->is_object() || stores->empty()) return true;
+    return std::any_of(stores->begin(), stores->end(),
+                       [](const Json& store) { return find_boolean(store, "faulted").value_or(true); });
+}
+
 std::string root_cause_section(const Material& material) {
     std::string text = "## Root Cause\n\n";
+    if (material.drill && !broke_something(material.drill->scorecard)) {
+        return text + fmt::format("Drill `{}` broke nothing.\n\n", material.drill->id);
+    }
     if (material.drill) {
         return text + fmt::format("Injected by drill `{}`: {} of the primaries (seed {}). No other cause.\n\n",
                                   material.drill->id,
@@ -212,12 +239,12 @@ std::string drill_sections(const Material& material) {
     std::string text = "## Lessons Learned\n\n";
     if (lessons.empty()) text += "Nothing stood out.\n";
     for (const Lesson& lesson : lessons) text += fmt::format("- {}\n", lesson.text);
-    text += "\n## Action Items\n\n";
+    text += "\n" + from_people(material, kLessons) + "## Action Items\n\n";
     std::size_t number = 0;
     for (const Lesson& lesson : lessons) {
         if (lesson.action.empty()) continue;
         ++number;
-        text += fmt::format("- [ ] `{}-A{}` (open) {}\n", material.drill->id, number, lesson.action);
+        text += action_item(material, fmt::format("{}-A{}", material.drill->id, number), lesson.action);
     }
     if (number == 0) text += "None.\n";
     return text;
@@ -234,6 +261,9 @@ std::string post_mortem_markdown(const Material& material) {
                             find_string(card, "verdict").value_or("unknown"), format_time(material.drill->started_at),
                             find_string(card, "fault").value_or("unknown"),
                             find_string(card, "assist").value_or("unknown"));
+        if (find_boolean(card, "cut_short").value_or(false)) {
+            text += "The drill was killed before its end: the figures say what it had measured until then.\n\n";
+        }
         text += figures(card) + lost_writes(card) + "\n";
     } else if (material.subject) {
         text += fmt::format("# Post-mortem: incident {} on {}\n\n", material.subject->id, material.stack);
@@ -241,16 +271,18 @@ std::string post_mortem_markdown(const Material& material) {
                             material.subject->state, format_time(material.subject->opened_at));
     }
     text += timeline_section(material);
-    text += root_cause_section(material);
-    text += resolution_section(material);
+    text += root_cause_section(material) + from_people(material, kRootCause);
+    text += resolution_section(material) + from_people(material, kResolution);
     if (material.drill) {
         text += drill_sections(material);
     } else {
-        text += "## Lessons Learned\n\nTo be written by a person: no workload was measured, so RTO and RPO are unknown.\n"
-                "\n## Action Items\n\n";
-        text += fmt::format("- [ ] `{}-A1` (open) Write down the root cause and the lessons.\n",
-                            material.subject ? material.subject->id : "incident");
+        text += "## Lessons Learned\n\nTo be written by a person: no workload was measured, so RTO and RPO are unknown.\n\n";
+        text += from_people(material, kLessons) + "## Action Items\n\n";
+        const std::string id = material.subject ? material.subject->id : "incident";
+        text += action_item(material, id + "-A1", "Write down the root cause and the lessons.");
     }
+    if (const std::string words = from_people(material, kActions); !words.empty()) text += "\n" + words;
+    if (const std::string words = from_people(material, kNotes); !words.empty()) text += "\n## Notes\n\n" + words;
     text += fmt::format("\n---\nWritten from the journal `{}`.\n", material.journal_file);
     return text;
 }

@@ -2,6 +2,7 @@
 // their evidence; interpretation that no machine can know is left to people and says so. Pure.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@ struct Material {
     std::vector<engine::StoreEvent> events;
     std::vector<engine::IncidentSummary> incidents;
     std::vector<std::pair<engine::ExecutionRecord, std::vector<engine::StepRecord>>> executions;
+    std::map<std::string, std::string> human;  // section → what people have written (human_text.h)
     std::string ledger_directory;  // empty without a drill
     std::string journal_file;
 };

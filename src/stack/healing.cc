@@ -6,12 +6,14 @@
 
 namespace aeterna::stack {
 
-Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack, const env::Env& env) {
+Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack,
+                                                   const env::Env& env) {
     AETERNA_TRY(env.files.make_directories(stack.state_directory));
     auto lock = env.files.lock(stack.state_directory + "/drill.lock");
     if (!lock && lock.error().code == ErrorCode::kLocked) {
         return make_error(ErrorCode::kLocked, fmt::format("a drill runs on stack '{}'", stack.name),
-                          "Wait for it, or end it with Ctrl-C in its terminal.");
+                          "Wait for it, or ask it to end with `aeterna-dr drill abort`; serve holds "
+                          "the same lock while it tidies up after one that was killed.");
     }
     return lock;
 }

@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/drill/scorecard.h"
 #include "engine/drill/workload.h"
-#include "engine/runbook/journal.h"
+#include "stack/scoring.h"
 
 namespace aeterna::stack {
 
@@ -26,37 +25,28 @@ class Measurement {
     [[nodiscard]] std::optional<Error> ledger_error() const { return workload_->ledger_error(); }
 
     // The fault, once it was injected; without a primary the store was only watched.
-    // `at` is the instant before the first signal: outages count from it. Writes that were acknowledged until
-    // `complete`, when the fault had taken hold, count as acknowledged before it.
     void mark_fault(MonoTime at, MonoTime complete, WallTime wall_at, std::string primary);
     void mark_redundant(MonoTime at);
-    [[nodiscard]] bool is_faulted() const { return faulted_; }
-    [[nodiscard]] MonoTime fault_at() const { return fault_at_; }
-    [[nodiscard]] WallTime fault_wall() const { return fault_wall_; }
+    [[nodiscard]] bool is_faulted() const { return fault_.is_faulted(); }
+    [[nodiscard]] MonoTime fault_at() const { return fault_.at; }
+    [[nodiscard]] WallTime fault_wall() const { return fault_.wall; }
     // Both kinds of path have an unbroken span after the fault.
     [[nodiscard]] bool is_stable() const;
 
     // After stop(): reads everything back and computes the score. What could not be measured becomes a note.
     [[nodiscard]] engine::StoreScore score(engine::Journal& journal, const env::Context& context);
-    void clean_up(const env::Context& context);
+    // False when something of it is left in the store; the log says why.
+    bool clean_up(const env::Context& context);
 
   private:
     Measurement(std::unique_ptr<engine::DrillStore> store, std::string drill_id, const env::Env& env);
-    void read_back(engine::StoreScore& score, const engine::LedgerContent& ledger, const env::Context& context);
-    void add_phases(engine::StoreScore& score, const engine::LedgerContent& ledger, engine::Journal& journal);
-    void add_assist(engine::StoreScore& score, engine::Journal& journal) const;
 
     std::unique_ptr<engine::DrillStore> store_;
     std::string drill_id_;
     const env::Env& env_;
     std::unique_ptr<engine::Ledger> ledger_;
     std::unique_ptr<engine::Workload> workload_;
-    bool faulted_ = false;
-    MonoTime fault_at_{};
-    MonoTime fault_complete_{};
-    WallTime fault_wall_{};
-    std::string primary_;
-    std::optional<MonoTime> redundant_at_;
+    StoreFault fault_;
 };
 
 }  // namespace aeterna::stack

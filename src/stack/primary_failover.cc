@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "stack/healing.h"
+#include "stack/start_guard.h"
 
 namespace aeterna::stack {
 namespace {
@@ -54,11 +55,11 @@ PrimaryFailoverDrill::PrimaryFailoverDrill(const config::Stack& stack, engine::J
                                            StatusSource status, Progress progress, const env::Env& env)
     : stack_(stack), journal_(journal), status_(std::move(status)), progress_(std::move(progress)), env_(env) {}
 
-Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<engine::DrillStore>> stores,
-                                                    const PrimaryFailoverOptions& options,
-                                                    const env::Context& context) {
+Result<engine::Scorecard> PrimaryFailoverDrill::run(
+    std::vector<std::unique_ptr<engine::DrillStore>> stores, const PrimaryFailoverOptions& options,
+    const env::Context& context) {
     AETERNA_TRY(require_time(stores, options, context));
-    AETERNA_TRY(require_healthy(context));
+    AETERNA_TRY(require_healthy_stack(journal_, status_, env_.clock, context));
     engine::DrillRecord record;
     record.id = engine::make_record_id("q1", env_.clock.wall_now(), env_.random.next());
     record.drill = "q1";
@@ -75,57 +76,79 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<
     card.started_at = record.started_at;
     card.objectives = stack_.objectives;
 
-    Measurements measurements;
     // From here on every way out heals first and leaves a record that says how it ended.
-    const auto abort = [&](Error error) -> Error {
-        const env::Context heal_context{env_.clock.now() + 2min, {}, record.id};
-        if (const Status healed = heal(heal_context); !healed) {
-            error = wrap_error(healed.error(), error.to_string() + "; and healing failed");
-            error.hint = "Run `aeterna-dr drill heal`.";
-        }
-        for (const auto& measurement : measurements) {
-            measurement->stop();
-            measurement->clean_up(env_.clock.within(5s, heal_context));
-        }
-        record.state = "aborted";
-        record.ended_at = env_.clock.wall_now();
-        if (const Status kept = journal_.put_drill(record); !kept) {
-            env_.log.error("drill.journal_failed", {{"error", kept.error().to_string()}});
-        }
-        return error;
-    };
+    Measurements measurements;
+    const Status measured = measure(std::move(stores), options, card, measurements, context);
+    if (!measured) return abandon(measured.error(), record, measurements);
+    return conclude(std::move(card), record, measurements);
+}
 
-    if (const Status prepared = prepare(std::move(stores), record.id, measurements, context); !prepared) {
-        return abort(prepared.error());
-    }
+Status PrimaryFailoverDrill::measure(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                     const PrimaryFailoverOptions& options, engine::Scorecard& card,
+                                     Measurements& measurements, const env::Context& context) {
+    AETERNA_TRY(prepare(std::move(stores), card.drill_id, measurements, context));
     for (const auto& measurement : measurements) measurement->start();
-    if (const Status steady = warm_up(measurements, options, context); !steady) return abort(steady.error());
-    if (const Status injected = inject(measurements, options.fault, record.id, context); !injected) {
-        return abort(injected.error());
-    }
+    AETERNA_TRY(warm_up(measurements, options, context));
+    AETERNA_TRY(inject(measurements, options.fault, card.drill_id, context));
     card.injected_at = env_.clock.wall_now();
     for (const auto& measurement : measurements) {
-        if (measurement->is_faulted()) card.injected_at = std::min(card.injected_at, measurement->fault_wall());
+        if (!measurement->is_faulted()) continue;
+        card.injected_at = std::min(card.injected_at, measurement->fault_wall());
     }
-    if (const Status waited = await_stable(measurements, context); !waited) return abort(waited.error());
-    // Healing and scoring have time of their own: what was measured must not be lost to a late deadline.
-    if (const Status healed = heal({env_.clock.now() + 2min, {}, record.id}); !healed) return abort(healed.error());
+    AETERNA_TRY(await_stable(measurements, context));
+    // Healing and scoring have time of their own: what was measured must not be lost to a late
+    // deadline.
+    AETERNA_TRY(heal({env_.clock.now() + 2min, {}, card.drill_id}));
     card.healed = true;
     await_redundancy(measurements, options.redundancy_wait, context);
     for (const auto& measurement : measurements) measurement->stop();
-    if (const Status kept = check_ledgers(measurements); !kept) return abort(kept.error());
+    return check_ledgers(measurements);
+}
 
+Error PrimaryFailoverDrill::abandon(Error error, engine::DrillRecord& record,
+                                    const Measurements& measurements) {
+    const env::Context heal_context{env_.clock.now() + 2min, {}, record.id};
+    if (const Status healed = heal(heal_context); !healed) {
+        error = wrap_error(healed.error(), error.to_string() + "; and healing failed");
+        error.hint = "Run `aeterna-dr drill heal`.";
+    }
+    for (const auto& measurement : measurements) measurement->stop();
+    if (const Status ended = end(record, "aborted", measurements, 5s); !ended) {
+        env_.log.error("drill.journal_failed", {{"error", ended.error().to_string()}});
+    }
+    return error;
+}
+
+Result<engine::Scorecard> PrimaryFailoverDrill::conclude(engine::Scorecard card,
+                                                         engine::DrillRecord& record,
+                                                         const Measurements& measurements) {
     progress_("reading everything back");
     for (const auto& measurement : measurements) {
-        const env::Context score_context{env_.clock.now() + 2min, {}, record.id};
-        card.stores.push_back(measurement->score(journal_, score_context));
-        measurement->clean_up(score_context);
+        const env::Context context{env_.clock.now() + 2min, {}, record.id};
+        card.stores.push_back(measurement->score(journal_, context));
     }
-    record.state = "finished";
-    record.ended_at = env_.clock.wall_now();
     record.scorecard = to_json(card);
-    AETERNA_TRY(journal_.put_drill(record));
+    AETERNA_TRY(end(record, "finished", measurements, 1min));
     return card;
+}
+
+Status PrimaryFailoverDrill::end(engine::DrillRecord& record, const std::string& state,
+                                 const Measurements& measurements, Duration limit) {
+    // Durable before anything is removed: who finds the record later must not take what was
+    // removed for lost.
+    record.state = "ending";
+    AETERNA_TRY(journal_.put_drill(record));
+    bool is_clean = true;
+    for (const auto& measurement : measurements) {
+        is_clean = measurement->clean_up({env_.clock.now() + limit, {}, record.id}) && is_clean;
+    }
+    if (!is_clean) {
+        progress_("what the workload wrote is not all removed yet; serve tries again");
+        return {};
+    }
+    record.state = state;
+    record.ended_at = env_.clock.wall_now();
+    return journal_.put_drill(record);
 }
 
 Status PrimaryFailoverDrill::require_time(const std::vector<std::unique_ptr<engine::DrillStore>>& stores,
@@ -136,43 +159,6 @@ Status PrimaryFailoverDrill::require_time(const std::vector<std::unique_ptr<engi
     return make_error(ErrorCode::kGuardRefused,
                       fmt::format("the deadline is too near: the drill may need {}", format_duration(needed)),
                       "Give it more time, or leave --timeout out.");
-}
-
-Status PrimaryFailoverDrill::require_healthy(const env::Context& context) {
-    AETERNA_ASSIGN(const auto faults, journal_.unhealed_faults());
-    if (!faults.empty()) {
-        return make_error(ErrorCode::kGuardRefused, "an earlier drill left something broken",
-                          "Run `aeterna-dr drill heal` first.");
-    }
-    // A stack that is just settling from the drill before gets a little time.
-    const MonoTime limit = env_.clock.now() + 60s;
-    while (true) {
-        const auto status = status_(env_.clock.within(5s, context));
-        if (context.stop.stop_requested()) {
-            return make_error(ErrorCode::kCancelled, "the drill was stopped before it began");
-        }
-        if (!status) {
-            return make_error(ErrorCode::kGuardRefused,
-                              "serve does not answer, and a drill has no detectors of its own",
-                              "Start it with `aeterna-dr serve` (a lab's `lab up` does).");
-        }
-        if (status->healthy && status->incidents.empty()) return {};
-        if (env_.clock.now() >= limit) {
-            std::string why;
-            for (const engine::StoreStatus& store : status->stores) {
-                if (store.health == engine::Health::kOk) continue;
-                why += fmt::format("{}{} is {}", why.empty() ? "" : ", ", store.store, health_name(store.health));
-            }
-            for (const engine::IncidentSummary& incident : status->incidents) {
-                why += fmt::format("{}incident {}", why.empty() ? "" : ", ", incident.detector);
-            }
-            return make_error(ErrorCode::kGuardRefused, fmt::format("the stack is not healthy: {}", why),
-                              "A drill starts from a healthy stack; look at `aeterna-dr status`.");
-        }
-        if (!env_.clock.sleep_for(500ms, context.stop)) {
-            return make_error(ErrorCode::kCancelled, "the drill was stopped before it began");
-        }
-    }
 }
 
 Status PrimaryFailoverDrill::prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores,

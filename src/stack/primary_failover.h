@@ -13,6 +13,7 @@
 #include "engine/runbook/journal.h"
 #include "engine/status.h"
 #include "stack/measurement.h"
+#include "stack/start_guard.h"
 
 namespace aeterna::stack {
 
@@ -30,8 +31,7 @@ struct PrimaryFailoverOptions {
 
 class PrimaryFailoverDrill {
   public:
-    // What `serve` says now; an error when it does not answer.
-    using StatusSource = std::function<Result<engine::StackStatus>(const env::Context&)>;
+    using StatusSource = stack::StatusSource;
     using Progress = std::function<void(const std::string&)>;
 
     PrimaryFailoverDrill(const config::Stack& stack, engine::Journal& journal, StatusSource status,
@@ -45,10 +45,19 @@ class PrimaryFailoverDrill {
 
   private:
     using Measurements = std::vector<std::unique_ptr<Measurement>>;
+    // Everything until the workload has ended: breaks, waits, heals. `measurements` and `card` hold what there is.
+    Status measure(std::vector<std::unique_ptr<engine::DrillStore>> stores, const PrimaryFailoverOptions& options,
+                   engine::Scorecard& card, Measurements& measurements, const env::Context& context);
+    // Heals, cleans up, journals; the error to be returned.
+    [[nodiscard]] Error abandon(Error error, engine::DrillRecord& record, const Measurements& measurements);
+    [[nodiscard]] Result<engine::Scorecard> conclude(engine::Scorecard card, engine::DrillRecord& record,
+                                                     const Measurements& measurements);
+    // Removes what the workload wrote and closes the record; leaves it "ending" when something remains.
+    Status end(engine::DrillRecord& record, const std::string& state, const Measurements& measurements,
+               Duration limit);
     // A drill that is cut off in the middle has broken things and measured nothing.
     Status require_time(const std::vector<std::unique_ptr<engine::DrillStore>>& stores,
                         const PrimaryFailoverOptions& options, const env::Context& context);
-    Status require_healthy(const env::Context& context);
     // What was prepared before a failure is in `measurements` too: it has to be cleaned up.
     Status prepare(std::vector<std::unique_ptr<engine::DrillStore>> stores, const std::string& drill_id,
                    Measurements& measurements, const env::Context& context);

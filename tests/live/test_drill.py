@@ -5,11 +5,46 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 from pathlib import Path
 
 from support import PROGRAM, shared_lab, wait_until
 
 OBSERVER = Path(__file__).with_name("observer.py")
+
+
+def leftovers(lab, drill):
+    """What is in the stores of this drill: the table, the number of keys, the collections."""
+    status = lab.lab_status()
+    credentials = status["credentials"]
+    stores = lab.status()["stores"]
+    address = {node["name"]: node["address"] for node in status["nodes"]}
+    host, port = address[stores["postgres"]["primary"]].split(":")
+    login = credentials["postgres"]
+    table = subprocess.run(["psql", "-XAtc", "SELECT to_regclass('aeterna_dr.drill_writes')",
+                            f"host={host} port={port} user={login['user']} dbname={login['database']}"],
+                           env=dict(os.environ, PGPASSWORD=login["password"]), capture_output=True, text=True, check=True)
+    host, port = address[stores["redis"]["primary"]].split(":")
+    keys = subprocess.run(["redis-cli", "-h", host, "-p", port, "--scan", "--pattern", f"*{drill}*"],
+                          env=dict(os.environ, REDISCLI_AUTH=credentials["redis"]["password"]),
+                          capture_output=True, text=True, check=True)
+    node = next(node for node in status["nodes"] if node["kind"] == "qdrant")
+    request = urllib.request.Request(f"http://{node['address']}/collections",
+                                     headers={"api-key": credentials["qdrant"]["api_key"]})
+    collections = json.load(urllib.request.urlopen(request, timeout=10))["result"]["collections"]
+    return {"postgres": table.stdout.strip(), "redis": keys.stdout.strip(),
+            "qdrant": [each["name"] for each in collections if drill in each["name"]]}
+
+
+def states(lab):
+    """The process states (proc(5)) of all servers: T is stopped."""
+    found = set()
+    for node in lab.lab_status()["nodes"]:
+        try:
+            found.add(Path(f"/proc/{node['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0])
+        except OSError:
+            pass
+    return found
 
 
 class DrillTest(unittest.TestCase):
@@ -61,31 +96,38 @@ class DrillTest(unittest.TestCase):
         succeeded = {execution["store"] for execution in executions if execution["state"] == "succeeded"}
         self.assertLessEqual({"postgres", "redis"}, succeeded)
 
-    def states(self, lab):
-        """The process states (proc(5)) of all servers: T is stopped."""
-        found = set()
-        for node in lab.lab_status()["nodes"]:
-            try:
-                found.add(Path(f"/proc/{node['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0])
-            except OSError:
-                pass
-        return found
-
     def test_a_killed_drill_is_healed(self):
         lab = shared_lab()
         drill = subprocess.Popen([PROGRAM, "--stack", lab.stack, "drill", "run", "q1", "--fault", "pause", "--yes"],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(drill.kill)
         self.assertTrue(any("injecting:" in line for line in drill.stderr), "the drill ended before its fault")
-        wait_until("something stopped", lambda: "T" in self.states(lab), 10)
+        wait_until("something stopped", lambda: "T" in states(lab), 10)
         drill.send_signal(signal.SIGKILL)
         drill.wait()
         drill.stderr.close()
         # `serve` may be quicker than we are: then there is nothing left to heal, and it has to be healed all the same.
         done = lab.cli("drill", "heal", timeout=200)
         self.assertIn(done.code, (0, 11), done)
-        wait_until("everything running again", lambda: "T" not in self.states(lab), 60)
+        wait_until("everything running again", lambda: "T" not in states(lab), 60)
+        self.check_aborted(lab)
         lab.await_healthy(240)
+
+    def check_aborted(self, lab):
+        """The killed drill is closed, with a report of what it had measured, and nothing of it is left in the stores."""
+        def closed():
+            run = lab.cli("--json", "drill", "list").json()["runs"][0]
+            return run if run["state"] == "aborted" else None
+        run = wait_until("the end of the killed drill", closed, 300)
+        self.assertEqual(run["verdict"], "unknown")
+        card = lab.cli("--json", "drill", "report", run["id"]).json()
+        self.assertTrue(card["cut_short"])
+        for store in ("postgres", "redis"):
+            self.assertTrue(card["stores"][store]["faulted"], card["stores"][store])
+            self.assertGreater(card["stores"][store]["acknowledged"], 100, store)
+        self.assertIn("killed before its end", Path(wait_until(
+            "its post-mortem", lambda: lab.cli("--json", "drill", "report", run["id"]).json()["post_mortem"], 30)).read_text())
+        self.assertEqual(leftovers(lab, run["id"]), {"postgres": "", "redis": "", "qdrant": []})
 
     def test_only_one_drill_at_a_time(self):
         lab = shared_lab()

@@ -7,8 +7,9 @@
 #include "app/cli/act.h"
 #include "app/cli/commands.h"
 #include "app/cli/session.h"
+#include "app/daemon/orphans.h"
 #include "engine/drill/scorecard.h"
-#include "report/post_mortem.h"
+#include "report/post_mortem_file.h"
 #include "report/scorecard_text.h"
 #include "stack/healing.h"
 #include "stack/primary_failover.h"
@@ -41,31 +42,6 @@ stack::PrimaryFailoverDrill::StatusSource status_source(const Session& session, 
         AETERNA_ASSIGN(const auto document, parse_json(response.body, "serve"));
         return engine::stack_status_from_json(document);
     };
-}
-
-// Writes the post-mortem and records its path with the scorecard.
-Status write_post_mortem(engine::Scorecard& card, const config::Stack& stack, engine::Journal& journal,
-                         const env::Env& env) {
-    const std::string directory = stack.state_directory + "/post-mortems";
-    AETERNA_TRY(env.files.make_directories(directory));
-    card.post_mortem = fmt::format("{}/{}.md", directory, card.drill_id);
-    AETERNA_ASSIGN(const auto record, journal.drill(card.drill_id));
-    if (record) {
-        engine::DrillRecord updated = *record;
-        updated.scorecard = to_json(card);
-        AETERNA_TRY(journal.put_drill(updated));
-    }
-    AETERNA_ASSIGN(const auto material,
-                   report::collect_material(card.drill_id, stack.name, stack.state_directory, journal));
-    return env.files.write_durable(card.post_mortem, report::post_mortem_markdown(material));
-}
-
-std::vector<std::unique_ptr<engine::DrillStore>> drill_stores(const OpenStack& open) {
-    std::vector<std::unique_ptr<engine::DrillStore>> stores;
-    for (const auto& store : open.stores) {
-        if (auto drill = store->make_drill_store()) stores.push_back(std::move(drill));
-    }
-    return stores;
 }
 
 // A drill that lets the assist act where the stack file does not, was not approved there.
@@ -118,9 +94,10 @@ Result<engine::Scorecard> run_once(Session& session, const OpenStack& open, engi
     run.seed = seed;
     if (!options.assist.empty()) run.assist = config::assist_from_name(options.assist);
     AETERNA_ASSIGN(auto card, drill.run(drill_stores(open), run, session.context(30min)));
-    if (const Status written = write_post_mortem(card, open.stack, journal, session.env()); !written) {
-        session.progress(fmt::format("the post-mortem could not be written: {}", written.error().to_string()));
-    }
+    const report::PostMortemFile file(card.drill_id, open.stack, journal, session.env());
+    const auto written = file.write();
+    if (written) card.post_mortem = file.path();
+    else session.progress(fmt::format("the post-mortem could not be written: {}", written.error().to_string()));
     return card;
 }
 
@@ -172,12 +149,18 @@ Result<int> heal_drill(Session& session) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto lock, stack::lock_drills(open->stack, session.env()));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
-    AETERNA_ASSIGN(const std::size_t healed,
-                   stack::heal_faults(open->stack, *journal,
-                                      [&](const std::string& line) { session.progress(line); }, session.env(),
-                                      session.context(3min)));
-    if (session.options.json) session.print_json({{"healed", healed}});
-    else session.print(healed == 0 ? "nothing to heal" : fmt::format("healed {} faults", healed));
+    AETERNA_ASSIGN(const auto aftermath,
+                   end_orphans(*open, *journal, [&](const std::string& line) { session.progress(line); },
+                               session.env(), session.context(6min)));
+    if (session.options.json) {
+        session.print_json({{"healed", aftermath.healed}, {"closed", aftermath.closed}});
+        return 0;
+    }
+    if (aftermath.healed == 0 && aftermath.closed.empty()) session.print("nothing to heal");
+    if (aftermath.healed > 0) session.print(fmt::format("healed {} faults", aftermath.healed));
+    for (const std::string& drill : aftermath.closed) {
+        session.print(fmt::format("closed drill {}: see `aeterna-dr drill report {}`", drill, drill));
+    }
     return 0;
 }
 
@@ -207,17 +190,28 @@ Result<int> list_drills(Session& session) {
     return 0;
 }
 
+Error no_scorecard(const OpenStack& open, const engine::DrillRecord& drill, const env::Env& env) {
+    if (drill.state != "running") {
+        return make_error(ErrorCode::kNotFound,
+                          fmt::format("drill '{}' ended as '{}' without a scorecard", drill.id, drill.state));
+    }
+    const auto lock = stack::lock_drills(open.stack, env);
+    if (!lock && lock.error().code == ErrorCode::kLocked) {
+        return make_error(ErrorCode::kNotFound, fmt::format("drill '{}' still runs", drill.id), "Wait for its end.");
+    }
+    return make_error(ErrorCode::kNotFound, fmt::format("drill '{}' died before its end", drill.id),
+                      "Run `aeterna-dr drill heal`: it heals, and measures what the ledgers hold.");
+}
+
 Result<int> report_drill(Session& session, const DrillOptions& options) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_ASSIGN(const auto drills, journal->drills(10000));
     for (const engine::DrillRecord& drill : drills) {
-        const bool wanted = options.id.empty() ? drill.state == "finished" : drill.id == options.id;
+        const bool has_card = drill.scorecard.is_object();
+        const bool wanted = options.id.empty() ? has_card && drill.state != "aborted" : drill.id == options.id;
         if (!wanted) continue;
-        if (!drill.scorecard.is_object()) {
-            return make_error(ErrorCode::kNotFound, fmt::format("drill '{}' ended as '{}' without a scorecard",
-                                                                drill.id, drill.state));
-        }
+        if (!has_card) return no_scorecard(*open, drill, session.env());
         if (session.options.json) session.print_json(drill.scorecard);
         else session.print(report::scorecard_text(drill.scorecard, open->stack.name, session.color()));
         return 0;

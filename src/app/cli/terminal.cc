@@ -1,8 +1,11 @@
 #include "app/cli/terminal.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -10,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 namespace aeterna::app {
@@ -90,6 +94,28 @@ std::optional<std::string> read_line(const std::stop_token& stop) {
         line.push_back(byte);
     }
     return std::nullopt;
+}
+
+Status run_on_terminal(const std::string& command, const std::string& file) {
+    const std::string script = command + " \"$1\"";
+    const std::array<const char*, 6> argv = {"sh", "-c", script.c_str(), "sh", file.c_str(), nullptr};
+    // The terminal sends Ctrl-C to both of us.
+    struct sigaction saved {};
+    ::sigaction(SIGINT, nullptr, &saved);
+    install(SIGINT, ignore_signal);
+    pid_t child = 0;
+    const int failed =
+        ::posix_spawn(&child, "/bin/sh", nullptr, nullptr, const_cast<char* const*>(argv.data()), environ);
+    int status = 0;
+    while (failed == 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    ::sigaction(SIGINT, &saved, nullptr);
+    if (failed != 0) {
+        return make_error(ErrorCode::kIo, fmt::format("cannot start '{}': {}", command, std::strerror(failed)));
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+    const std::string how = WIFEXITED(status) ? fmt::format("with {}", WEXITSTATUS(status))
+                                              : fmt::format("by signal {}", WTERMSIG(status));
+    return make_error(ErrorCode::kIo, fmt::format("'{}' ended {}", command, how));
 }
 
 SignalWatch::SignalWatch(env::Threads& threads, std::function<void()> on_stop) {

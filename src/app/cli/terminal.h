@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include "base/result.h"
 #include "env/threads.h"
 
 namespace aeterna::app {
@@ -25,6 +26,10 @@ void write_all(int descriptor, std::string_view text);
 
 // One line from stdin without its end; nothing at its end or when stop is requested.
 [[nodiscard]] std::optional<std::string> read_line(const std::stop_token& stop);
+
+// Runs `command FILE` by the shell on this terminal and waits for its end; Ctrl-C goes to it alone. `command` may have
+// arguments of its own, as $EDITOR may. kIo when it cannot be started or ends with anything but 0.
+Status run_on_terminal(const std::string& command, const std::string& file);
 
 // SIGINT and SIGTERM call `on_stop` once, on a thread of its own; a second SIGINT restores the screen and exits with
 // 130 at once. SIGPIPE does nothing (writes fail with EPIPE instead). Children start with default signal handling.

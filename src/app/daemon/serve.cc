@@ -163,7 +163,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
     }
     env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
     judge.begin();
-    const auto orphans = watch_orphans(open.stack, journal, env);
+    const auto orphans = watch_orphans(open, journal, env);
     MonoTime next = env.clock.now();
     while (!context.stop.stop_requested()) {
         judge.judge_once();

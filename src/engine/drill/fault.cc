@@ -135,6 +135,7 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     if (hit.empty()) return make_error(ErrorCode::kInternal, "the fault names no node");
     AETERNA_ASSIGN(const auto executor, executor_for(stack_, hit.front(), env_));
     std::vector<env::ProcessId> processes = processes_of(fault.inverse);
+    fault.at = env_.clock.wall_now();
     if (fault.kind == "kill") {
         AETERNA_TRY(executor->kill({hit.front(), processes}, context));
     } else {

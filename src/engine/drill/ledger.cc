@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -90,6 +91,16 @@ std::string_view fault_kind_name(FaultKind kind) {
 
 WallTime LedgerContent::wall(MonoTime time) const {
     return started_wall + std::chrono::duration_cast<WallTime::duration>(time - started);
+}
+
+MonoTime LedgerContent::mono(WallTime time) const {
+    return started + std::chrono::duration_cast<Duration>(time - started_wall);
+}
+
+MonoTime LedgerContent::last() const {
+    MonoTime latest = started;
+    for (const LedgerEntry& entry : entries) latest = std::max({latest, entry.sent, entry.done.value_or(latest)});
+    return latest;
 }
 
 Ledger::Ledger(LedgerContent content, std::unique_ptr<env::AppendFile> file)

@@ -43,6 +43,10 @@ struct LedgerContent {
     std::vector<LedgerEntry> entries;  // in order of `sent`
     // Wall-clock form of a monotonic instant of this ledger.
     [[nodiscard]] WallTime wall(MonoTime time) const;
+    // The inverse: where a wall-clock instant lies on this ledger's own axis.
+    [[nodiscard]] MonoTime mono(WallTime time) const;
+    // The last instant that the ledger knows of; `started` when it is empty.
+    [[nodiscard]] MonoTime last() const;
 };
 
 constexpr int kLedgerPathShift = 40;

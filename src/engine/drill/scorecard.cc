@@ -149,7 +149,7 @@ bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span) {
 }
 
 std::optional<bool> StoreScore::met() const {
-    if (!loss || loss->unexpected > 0 || loss->acknowledged == 0) return std::nullopt;
+    if (cut_short || !loss || loss->unexpected > 0 || loss->acknowledged == 0) return std::nullopt;
     // A fault that nobody felt proves nothing.
     if (faulted && !interrupted) return std::nullopt;
     // An outage that never ended is a miss, not an unknown.
@@ -203,6 +203,8 @@ Json to_json(const Scorecard& scorecard) {
                  {"injected_at", format_time(scorecard.injected_at)},
                  {"verdict", verdict_name(scorecard.verdict())},
                  {"healed", scorecard.healed},
+                 {"cut_short", std::any_of(scorecard.stores.begin(), scorecard.stores.end(),
+                                           [](const StoreScore& score) { return score.cut_short; })},
                  {"overall",
                   {{"rto_seconds", json_or_null(scorecard.overall_rto_seconds())},
                    {"rpo_seconds", json_or_null(scorecard.overall_rpo_seconds())},

@@ -64,6 +64,7 @@ struct StoreScore {
     std::string server = "real";
     bool faulted = false;
     bool interrupted = true;  // some write failed after the fault; else the fault hit nothing that mattered
+    bool cut_short = false;   // the drill died before its end: no figure of it may pass or fail
     WallTime injected_at{};   // this store's fault; every phase counts from here
     std::string primary;      // hit by the fault
     std::string new_primary;  // afterwards

@@ -192,6 +192,7 @@ class FakeDrillStore final : public engine::DrillStore {
         int prepared = 0;
         int cleaned = 0;
         int read = 0;
+        int failing_cleans = 0;  // the next so many fail
     };
     FakeDrillStore(FakeCluster& cluster, Log& log, std::vector<std::string> hit)
         : cluster_(cluster), log_(log), hit_(std::move(hit)) {}
@@ -223,6 +224,7 @@ class FakeDrillStore final : public engine::DrillStore {
         return engine::FaultTarget{cluster_.primary(), hit_, hit_};
     }
     Status clean_up(const std::string&, const env::Context&) override {
+        if (log_.failing_cleans-- > 0) return make_error(ErrorCode::kConnectionRefused, "nobody listens");
         ++log_.cleaned;
         return {};
     }
