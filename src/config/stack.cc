@@ -15,6 +15,8 @@ namespace {
 constexpr const char* kStackFolder = "/etc/aeterna-dr";
 constexpr std::size_t kStackFileLimitBytes = 1 << 20;
 constexpr Duration kLongestCooldown = std::chrono::hours(24);
+// Below that, an incident could be gone before anybody writes its post-mortem.
+constexpr Duration kShortestKeep = std::chrono::hours(24 * 7);
 
 bool is_name(const std::string& text) {
     const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
@@ -124,6 +126,11 @@ Stack read_stack(Section& root, env::Files& files) {
         if (!is_http_url(stack.prometheus_url)) prometheus.fail("url", "'url' must start with http:// or https://");
     }
     if (root.has("serve")) stack.serve_listen = root.section("serve").required_endpoint("listen");
+    if (root.has("journal")) {
+        Section journal = root.section("journal");
+        stack.journal_keep = journal.duration("keep", stack.journal_keep);
+        if (stack.journal_keep < kShortestKeep) journal.fail("keep", "'keep' must be at least 7d");
+    }
     if (root.has("lab")) stack.lab_directory = root.section("lab").required_text("directory");
     std::set<std::string> hosts, nodes;
     for (Section& section : root.list("hosts")) {

@@ -69,6 +69,7 @@ struct Stack {
     std::optional<EtcdSettings> etcd;
     std::string prometheus_url;                // empty = none
     std::optional<env::Endpoint> serve_listen; // where `serve` answers: /metrics, /status, /healthz
+    Duration journal_keep = std::chrono::hours(24 * 400);  // what ended longer ago is forgotten
     std::string lab_directory;                 // set by `lab`: this stack is a lab
 
     [[nodiscard]] const StoreSection* find_store(const std::string& name) const;

@@ -16,6 +16,7 @@ const std::vector<StackOption>& stack_options() {
         {"etcd.key_file", "path", "none", "Its key"},
         {"prometheus.url", "URL", "none", "Where exporters' metrics are asked for"},
         {"serve.listen", "HOST:PORT", "required for serve", "Where serve answers /metrics, /status, /healthz"},
+        {"journal.keep", "duration", "400d", "What ended longer ago is forgotten; drills with their evidence never are"},
         {"hosts[].name", "text", "required", "A machine"},
         {"hosts[].site", "text", "none", "Its availability zone"},
         {"hosts[].executor", "local | none", "none", "How we may act on it"},

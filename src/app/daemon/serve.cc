@@ -10,6 +10,7 @@
 #include "app/daemon/orders.h"
 #include "app/daemon/orphans.h"
 #include "app/daemon/policy.h"
+#include "app/daemon/retention.h"
 #include "app/daemon/watcher.h"
 #include "base/strings.h"
 #include "engine/detect/incident_book.h"
@@ -164,6 +165,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
     env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
     judge.begin();
     const auto orphans = watch_orphans(open, journal, env);
+    const auto retention = forget_daily(open.stack, journal, env);
     MonoTime next = env.clock.now();
     while (!context.stop.stop_requested()) {
         judge.judge_once();

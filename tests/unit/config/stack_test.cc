@@ -184,5 +184,14 @@ TEST(Stack, StateDirectoryOfTheEnvironment) {
     EXPECT_EQ(default_state_directory(files), "/var/lib/a");
 }
 
+TEST(Stack, KeepsTheJournalForAYearAndABitUnlessTold) {
+    testing::FakeFiles files;
+    EXPECT_EQ(load(files, kStack)->journal_keep, std::chrono::hours(24 * 400));
+    EXPECT_EQ(load(files, std::string(kStack) + "journal: {keep: 30d}\n")->journal_keep, std::chrono::hours(24 * 30));
+    const auto hasty = load(files, std::string(kStack) + "journal: {keep: 1h}\n");
+    ASSERT_FALSE(hasty);
+    EXPECT_THAT(hasty.error().message, HasSubstr("'keep' must be at least 7d"));
+}
+
 }  // namespace
 }  // namespace aeterna::config
