@@ -46,8 +46,12 @@ env::ServerResponse answer(const env::ServerRequest& request, const ApiInput& in
                               "Use GET.", input);
     }
     if (request.path == "/incidents") {
+        if (!input.incidents) {
+            return error_response(503, ErrorCode::kUnavailable, "the journal cannot be read",
+                                  "See the log of serve.", input);
+        }
         Json document{{"incidents", Json::array()}};
-        for (const auto& incident : input.incidents) document["incidents"].push_back(engine::to_json(incident));
+        for (const auto& incident : *input.incidents) document["incidents"].push_back(engine::to_json(incident));
         return json_response(200, document, input);
     }
     const bool is_fresh = input.snapshot && input.now - input.snapshot->judged_at <= kStaleAfter;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct Snapshot {
 
 struct ApiInput {
     std::shared_ptr<const Snapshot> snapshot;           // null before the first judgement
-    std::vector<engine::IncidentSummary> incidents;     // recent ones, for /incidents
+    // Recent ones, for /incidents; nothing when the journal cannot be read, which is not the same as none.
+    std::optional<std::vector<engine::IncidentSummary>> incidents = std::vector<engine::IncidentSummary>{};
     std::string stack;
     MonoTime now;
     WallTime wall_now;

@@ -30,12 +30,13 @@ class Judge {
           watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), policy_(open, journal, lock_, env),
           book_(env.random) {}
 
-    void begin() {
-        if (const auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
-            for (const auto& change : book_.restore(*incidents, env_.clock.wall_now())) record(change);
-        }
+    // An error when it is not known what is open: serve would open everything anew, and act on it anew.
+    Status begin() {
+        AETERNA_ASSIGN(const auto incidents, journal_.open_incidents());
+        for (const auto& change : book_.restore(incidents, env_.clock.wall_now())) record(change);
         policy_.take_over();
         watcher_.start();
+        return {};
     }
 
     void request_stop() { watcher_.request_stop(); }
@@ -76,9 +77,10 @@ class Judge {
             input.snapshot = snapshot_;
         }
         if (request.path == "/incidents") {
-            if (auto incidents = journal_.incidents(WallTime{}, kRecentIncidents); incidents) {
-                input.incidents = std::move(*incidents);
-            }
+            auto incidents = journal_.incidents(WallTime{}, kRecentIncidents);
+            if (!incidents) env_.log.error("journal.read_failed", {{"error", incidents.error().to_string()}});
+            input.incidents.reset();
+            if (incidents) input.incidents = std::move(*incidents);
         }
         return answer(request, input);
     }
@@ -163,7 +165,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
                           fmt::format("cannot listen on '{}'", open.stack.serve_listen->to_string()));
     }
     env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
-    judge.begin();
+    AETERNA_TRY(judge.begin());
     const auto orphans = watch_orphans(open, journal, env);
     const auto retention = forget_daily(open.stack, journal, env);
     MonoTime next = env.clock.now();

@@ -42,6 +42,13 @@ TEST(Api, StatusRoundTrips) {
     EXPECT_EQ(status->stores.size(), 3U);
 }
 
+TEST(Api, AnUnreadableJournalIsNotShownAsNoIncidents) {
+    ApiInput blind = input(Duration{});
+    EXPECT_EQ(answer(request("/incidents"), blind).status, 200);
+    blind.incidents.reset();
+    EXPECT_EQ(answer(request("/incidents"), blind).status, 503);
+}
+
 TEST(Api, StaleOrMissingJudgementIsNotShownAsThePresent) {
     ApiInput never = input(Duration{});
     never.snapshot.reset();
