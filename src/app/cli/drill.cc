@@ -6,6 +6,7 @@
 
 #include "app/cli/act.h"
 #include "app/cli/commands.h"
+#include "app/cli/look.h"
 #include "app/cli/session.h"
 #include "app/daemon/orphans.h"
 #include "engine/drill/scorecard.h"
@@ -30,18 +31,8 @@ struct DrillOptions {
 
 bool is_q1(const std::string& drill) { return drill == "q1" || drill == "primary-failover"; }
 
-stack::PrimaryFailoverDrill::StatusSource status_source(const Session& session, const config::Stack& stack) {
-    const std::string url = serve_url(stack) + "/status";
-    return [&session, url](const env::Context& context) -> Result<engine::StackStatus> {
-        env::HttpRequest request;
-        request.url = url;
-        AETERNA_ASSIGN(const auto response, session.env().http.send(request, context));
-        if (response.status != 200) {
-            return make_error(ErrorCode::kUnavailable, fmt::format("serve answers {}", response.status));
-        }
-        AETERNA_ASSIGN(const auto document, parse_json(response.body, "serve"));
-        return engine::stack_status_from_json(document);
-    };
+stack::StatusSource status_source(const Session& session, const config::Stack& stack) {
+    return [&session, &stack](const env::Context& context) { return ask_serve(stack, session.env(), context); };
 }
 
 // A drill that lets the assist act where the stack file does not, was not approved there.

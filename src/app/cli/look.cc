@@ -24,18 +24,18 @@ void sort_like(const config::Stack& stack, std::vector<engine::StoreStatus>& sto
 
 }  // namespace
 
-Result<engine::StackStatus> Look::ask_serve(const env::Context& context) const {
-    const std::string url = serve_url(open_.stack);
+Result<engine::StackStatus> ask_serve(const config::Stack& stack, const env::Env& env, const env::Context& context) {
+    const std::string url = serve_url(stack);
     if (url.empty()) return make_error(ErrorCode::kConfiguration, "the stack file has no serve.listen");
     env::HttpRequest request;
     request.url = url + "/status";
-    AETERNA_ASSIGN(const auto response, env_.http.send(request, env_.clock.within(kServeTimeout, context)));
+    AETERNA_ASSIGN(const auto response, env.http.send(request, context));
     if (response.status != 200) {
         return make_error(ErrorCode::kUnavailable, fmt::format("serve at '{}' answers {}", url, response.status));
     }
     AETERNA_ASSIGN(const Json document, parse_json(response.body, url));
     AETERNA_ASSIGN(auto status, engine::stack_status_from_json(document));
-    if (status.stack != open_.stack.name) {
+    if (status.stack != stack.name) {
         return make_error(ErrorCode::kConfiguration,
                           fmt::format("'{}' serves the stack '{}', not this one", url, status.stack));
     }
@@ -64,7 +64,7 @@ engine::StackStatus Look::probe(const env::Context& context) {
 
 Result<StatusView> Look::now(const env::Context& context) {
     StatusView view;
-    auto served = ask_serve(context);
+    auto served = ask_serve(open_.stack, env_, env_.clock.within(kServeTimeout, context));
     if (served) {
         view.status = std::move(*served);
     } else {

@@ -10,6 +10,11 @@
 
 namespace aeterna::app {
 
+// What serve says, within `context`. kConfiguration when it answers for another stack, or none is configured;
+// kUnavailable when it has no fresh judgement.
+[[nodiscard]] Result<engine::StackStatus> ask_serve(const config::Stack& stack, const env::Env& env,
+                                                    const env::Context& context);
+
 class Look {
   public:
     Look(const OpenStack& open, const env::Env& env) : open_(open), env_(env) {}
@@ -17,7 +22,6 @@ class Look {
     [[nodiscard]] Result<StatusView> now(const env::Context& context);
 
   private:
-    [[nodiscard]] Result<engine::StackStatus> ask_serve(const env::Context& context) const;
     [[nodiscard]] engine::StackStatus probe(const env::Context& context);
     // None while the journal cannot be read.
     [[nodiscard]] Orders orders() const;
