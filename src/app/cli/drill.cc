@@ -1,4 +1,4 @@
-// drill list|run|heal|report: break things on purpose, measure, heal, write it up.
+// drill list|run|heal|abort|report: break things on purpose, measure, heal, write it up.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +6,7 @@
 
 #include "app/cli/act.h"
 #include "app/cli/commands.h"
+#include "app/cli/drill_abort.h"
 #include "app/cli/look.h"
 #include "app/cli/session.h"
 #include "app/daemon/orphans.h"
@@ -77,14 +78,17 @@ int exit_code_of(const std::vector<engine::Scorecard>& cards) {
 }
 
 Result<engine::Scorecard> run_once(Session& session, const OpenStack& open, engine::Journal& journal,
-                                   const DrillOptions& options, std::uint64_t seed) {
+                                   const DrillOptions& options, std::uint64_t seed,
+                                   const std::stop_token& stop) {
     stack::PrimaryFailoverDrill drill(open.stack, journal, status_source(session, open.stack),
                                       [&](const std::string& line) { session.progress(line); }, session.env());
     stack::PrimaryFailoverOptions run;
     run.fault = options.fault == "pause" ? engine::FaultKind::kPause : engine::FaultKind::kKill;
     run.seed = seed;
     if (!options.assist.empty()) run.assist = config::assist_from_name(options.assist);
-    AETERNA_ASSIGN(auto card, drill.run(drill_stores(open), run, session.context(30min)));
+    env::Context context = session.context(30min);
+    context.stop = stop;
+    AETERNA_ASSIGN(auto card, drill.run(drill_stores(open), run, context));
     const report::PostMortemFile file(card.drill_id, open.stack, journal, session.env());
     const auto written = file.write();
     if (written) card.post_mortem = file.path();
@@ -114,13 +118,15 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_TRY(check_maintenance(session, *journal, "", options.during_maintenance));
     const std::uint64_t first_seed = options.seed.value_or(session.env().random.next() % 1'000'000);
+    const AbortWatch watch(*journal, session.env(), session.stop());
     std::vector<engine::Scorecard> cards;
     for (std::uint64_t i = 0; i < options.repeat; ++i) {
         if (options.repeat > 1) session.progress(fmt::format("run {} of {}", i + 1, options.repeat));
-        auto card = run_once(session, *open, *journal, options, first_seed + i);
+        auto card = run_once(session, *open, *journal, options, first_seed + i, watch.token());
         if (!card) {
             // What was measured before is shown; the run that could not be measured decides the exit code.
             if (!cards.empty()) show(session, open->stack.name, cards);
+            if (!watch.requester().empty()) session.progress(fmt::format("{} has aborted it", watch.requester()));
             return wrap_error(card.error(), fmt::format("run {} of {} was not measured", i + 1, options.repeat));
         }
         cards.push_back(std::move(*card));
@@ -235,6 +241,9 @@ void add_drill_command(CLI::App& app, Session& session) {
 
     drill->add_subcommand("heal", "Undo what an interrupted drill left broken")->callback([&session] {
         session.run([&session] { return heal_drill(session); });
+    });
+    drill->add_subcommand("abort", "Ask the drill that runs to stop; returns when it has healed")->callback([&session] {
+        session.run([&session] { return abort_drill(session); });
     });
     drill->add_subcommand("list", "The drills there are, and past runs")->callback([&session] {
         session.run([&session] { return list_drills(session); });

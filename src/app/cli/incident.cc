@@ -1,13 +1,15 @@
-// incident list|show: what was detected, from the journal.
+// incident list|show|ack|close: what was detected, from the journal.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "app/cli/commands.h"
+#include "app/cli/incident_request.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/session.h"
 #include "app/cli/styled_text.h"
+#include "app/daemon/request_desk.h"
 
 namespace aeterna::app {
 namespace {
@@ -40,7 +42,8 @@ Result<int> run_list(Session& session, const IncidentOptions& options) {
     for (const auto& incident : incidents) {
         session.print(fmt::format("{}  {:<6}  {:<8}  {}  {} {}  ({})", incident.id, incident.state,
                                   incident.severity, format_time(incident.opened_at), incident.detector,
-                                  incident.subject, duration_of(incident, now)));
+                                  incident.subject,
+                                  duration_of(incident, now) + (incident.acknowledged_at ? ", acknowledged" : "")));
     }
     return 0;
 }
@@ -48,10 +51,8 @@ Result<int> run_list(Session& session, const IncidentOptions& options) {
 Result<int> run_show(Session& session, const IncidentOptions& options) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
-    AETERNA_ASSIGN(const auto incidents, journal->incidents(WallTime{}, 100 * kLimit));
-    const auto found = std::find_if(incidents.begin(), incidents.end(),
-                                    [&](const auto& incident) { return incident.id == options.id; });
-    if (found == incidents.end()) {
+    AETERNA_ASSIGN(const auto found, journal->incident(options.id));
+    if (!found) {
         return make_error(ErrorCode::kNotFound, fmt::format("there is no incident '{}'", options.id),
                           "List them with 'aeterna-dr incident list'.");
     }
@@ -75,6 +76,9 @@ Result<int> run_show(Session& session, const IncidentOptions& options) {
                               found->closed_at ? "closed " + format_time(*found->closed_at) + " after " +
                                                      duration_of(*found, until)
                                                : "open"));
+    if (found->acknowledged_at) {
+        session.print(fmt::format("  acknowledged {} by {}", format_time(*found->acknowledged_at), found->acknowledged_by));
+    }
     for (const std::string& reason : found->reasons) session.print("  - " + reason);
     for (const auto& event : events) {
         if (event.store != found->store) continue;
@@ -99,6 +103,15 @@ void add_incident_command(CLI::App& app, Session& session) {
     show->callback([&session, options] {
         session.run([&session, options] { return run_show(session, *options); });
     });
+    const auto add_request = [&](const char* name, const char* help, std::string_view kind) {
+        CLI::App* request = command->add_subcommand(name, help);
+        request->add_option("ID", options->id)->required();
+        request->callback([&session, options, kind] {
+            session.run([&session, options, kind] { return request_on_incident(session, kind, options->id); });
+        });
+    };
+    add_request("ack", "Note that somebody knows of it", kAckIncident);
+    add_request("close", "Close one that no detector can close any more; refused while it fires", kCloseIncident);
 }
 
 }  // namespace aeterna::app

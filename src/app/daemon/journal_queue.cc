@@ -34,6 +34,10 @@ void JournalQueue::put(const engine::StoreEvent& event) {
     push([event](engine::Journal& journal) { return journal.append_event(event); });
 }
 
+void JournalQueue::put(const engine::RequestRecord& request) {
+    push([request](engine::Journal& journal) { return journal.put_request(request); });
+}
+
 void JournalQueue::push(Work work) {
     bool is_overflowing = false;
     {

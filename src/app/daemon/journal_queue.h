@@ -22,6 +22,7 @@ class JournalQueue {
     // Returns at once. From any thread.
     void put(const engine::IncidentSummary& incident);
     void put(const engine::StoreEvent& event);
+    void put(const engine::RequestRecord& request);
 
   private:
     using Work = std::function<Status(engine::Journal&)>;

@@ -10,6 +10,7 @@
 #include "app/daemon/orders.h"
 #include "app/daemon/orphans.h"
 #include "app/daemon/policy.h"
+#include "app/daemon/request_desk.h"
 #include "app/daemon/retention.h"
 #include "app/daemon/watcher.h"
 #include "base/strings.h"
@@ -27,7 +28,8 @@ class Judge {
   public:
     Judge(const OpenStack& open, engine::Journal& journal, const env::Env& env)
         : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
-          watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), policy_(open, journal, lock_, env),
+          watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), desk_(journal, env),
+          policy_(open, journal, lock_, env),
           book_(env.random) {}
 
     // An error when it is not known what is open: serve would open everything anew, and act on it anew.
@@ -61,6 +63,7 @@ class Judge {
             round.findings.push_back(std::move(finding));
         }
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
+        for (const engine::RequestRecord& request : desk_.take()) serve_request(request, round);
         // Cut off or just woken up, we know too little to act.
         if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores, *orders);
         annotate(round.status, open_.stack, *orders);
@@ -99,6 +102,19 @@ class Judge {
         queue_.put(annotated(incident));
     }
 
+    void serve_request(const engine::RequestRecord& request, const Watcher::Round& round) {
+        const bool closes = request.kind == kCloseIncident;
+        const auto change = closes ? book_.close(request.subject, round.findings, round.status.at)
+                                   : book_.acknowledge(request.subject, request.requester, round.status.at);
+        env_.log.info("request.answered", {{"request", request.kind},
+                                           {"subject", request.subject},
+                                           {"by", request.requester},
+                                           {"error", change ? "" : change.error().to_string()}});
+        // First what was done, then that it was done.
+        if (change) record(*change);
+        queue_.put(change ? answered(request, closes ? "closed" : "acknowledged") : answered(request, change.error()));
+    }
+
     [[nodiscard]] engine::IncidentSummary annotated(engine::IncidentSummary incident) const {
         for (std::string& line : policy_.notes(incident.id)) incident.reasons.push_back(std::move(line));
         return incident;
@@ -133,6 +149,7 @@ class Judge {
     Watcher watcher_;
     JournalQueue queue_;
     OrdersWatch orders_;
+    RequestDesk desk_;
     Policy policy_;
     engine::IncidentBook book_;
     std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal
@@ -141,6 +158,8 @@ class Judge {
     std::shared_ptr<const Snapshot> snapshot_;
 };
 
+}  // namespace
+
 Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& stack, const env::Env& env) {
     AETERNA_TRY(env.files.make_directories(stack.state_directory));
     auto lock = env.files.lock(stack.state_directory + "/serve.lock");
@@ -148,8 +167,6 @@ Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& s
     return make_error(ErrorCode::kLocked, fmt::format("serve runs already for stack '{}'", stack.name),
                       fmt::format("It holds '{}/serve.lock'; stop it first.", stack.state_directory));
 }
-
-}  // namespace
 
 Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context) {
     if (!open.stack.serve_listen) {

@@ -6,6 +6,9 @@
 
 namespace aeterna::app {
 
+// Held by the serve that watches this stack, for as long as it lives. kLocked when another one does.
+[[nodiscard]] Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& stack, const env::Env& env);
+
 // Runs until `context.stop` (its deadline is not used). kLocked when another serve watches this stack;
 // kAlreadyExists when the listening address is taken.
 Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context);

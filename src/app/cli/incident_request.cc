@@ -1,0 +1,86 @@
+#include "app/cli/incident_request.h"
+
+#include <fmt/format.h>
+
+#include "app/daemon/request_desk.h"
+#include "app/daemon/serve.h"
+#include "base/strings.h"
+#include "engine/detect/incident_book.h"
+#include "engine/runbook/records.h"
+
+namespace aeterna::app {
+namespace {
+
+constexpr Duration kAnswerWithin = std::chrono::seconds(15);
+constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+
+Status change_here(engine::Journal& journal, const engine::IncidentSummary& incident,
+                   std::string_view kind, const env::Env& env) {
+    const WallTime now = env.clock.wall_now();
+    engine::IncidentBook book(env.random);
+    static_cast<void>(book.restore({incident}, now));
+    AETERNA_ASSIGN(const auto change,
+                   kind == kCloseIncident
+                       ? book.close(incident.id, {}, now)
+                       : book.acknowledge(incident.id, requester_name(env), now));
+    return journal.put_incident(change.incident);
+}
+
+Status ask_serve(engine::Journal& journal, const std::string& id, std::string_view kind,
+                 const env::Env& env, const env::Context& context) {
+    engine::RequestRecord request;
+    request.at = env.clock.wall_now();
+    request.id = engine::make_record_id("req", request.at, env.random.next());
+    request.kind = kind;
+    request.subject = id;
+    request.requester = requester_name(env);
+    AETERNA_TRY(journal.put_request(request));
+    while (env.clock.remaining(context) > Duration::zero() &&
+           env.clock.sleep_for(kLookEvery, context.stop)) {
+        AETERNA_ASSIGN(const auto present, journal.request(request.id));
+        if (!present || present->answer.is_null()) continue;
+        if (const auto error = engine::error_from_json(present->answer)) return *error;
+        return {};
+    }
+    return make_error(
+        ErrorCode::kUnknownOutcome, "serve holds the stack's lock but has not answered yet",
+        fmt::format("Look at 'aeterna-dr incident show {}' and at the log of serve.", id),
+        Effect::kUnknown);
+}
+
+}  // namespace
+
+std::string requester_name(const env::Env& env) {
+    const std::string user = env.files.environment_variable("USER").value_or("");
+    return user.empty() ? fmt::format("uid {}", env.processes.effective_uid()) : one_line(user, 80);
+}
+
+Result<int> request_on_incident(Session& session, std::string_view kind, const std::string& id) {
+    AETERNA_ASSIGN(OpenStack * open, session.open());
+    AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    AETERNA_ASSIGN(const auto incident, journal->incident(id));
+    if (!incident) {
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no incident '{}'", id),
+                          "List them with 'aeterna-dr incident list'.");
+    }
+    if (incident->closed_at) {
+        return make_error(ErrorCode::kUsage, fmt::format("incident '{}' is closed already", id));
+    }
+    const auto lock = take_instance_lock(open->stack, session.env());
+    if (!lock && lock.error().code != ErrorCode::kLocked) return lock.error();
+    if (lock) {
+        session.progress(
+            "no serve watches this stack: if it still fires, the next one opens it anew");
+        AETERNA_TRY(change_here(*journal, *incident, kind, session.env()));
+    } else {
+        AETERNA_TRY(ask_serve(*journal, id, kind, session.env(), session.context(kAnswerWithin)));
+    }
+    AETERNA_ASSIGN(const auto changed, journal->incident(id));
+    if (session.options.json && changed)
+        session.print_json(Json{{"incident", engine::to_json(*changed)}});
+    else
+        session.print(fmt::format("{} {}", kind == kCloseIncident ? "closed" : "acknowledged", id));
+    return 0;
+}
+
+}  // namespace aeterna::app
