@@ -204,6 +204,7 @@ engine::StoreScore undetected(engine::StoreScore score) {
 }
 
 engine::StoreScore assisted(engine::StoreScore score, const Json& facts) {
+    score.injected_at = injected();
     score.assist = engine::assist_score(facts, injected());
     return score;
 }
