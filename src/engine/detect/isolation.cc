@@ -31,6 +31,9 @@ IsolationGuard::Verdict IsolationGuard::judge(const std::vector<Reach>& reach, M
     if (verdict.stalled) silent_rounds_ = 0;
     silent_rounds_ = is_silent(reach) ? std::min(silent_rounds_ + 1, settings_.rounds) : 0;
     verdict.isolated = silent_rounds_ > 0 && silent_rounds_ >= settings_.rounds;
+    // Whoever answers second must not be condemned by the silence that was ours.
+    if (was_isolated_ && !verdict.isolated) verdict.stalled = true;
+    was_isolated_ = verdict.isolated;
     return verdict;
 }
 

@@ -20,7 +20,8 @@ class IsolationGuard {
   public:
     struct Verdict {
         bool isolated = false;
-        bool stalled = false;  // true once per stall
+        // True once per stall, and once when an isolation ends: what was (not) seen until now says nothing.
+        bool stalled = false;
     };
 
     explicit IsolationGuard(IsolationSettings settings = {}) : settings_(settings) {}
@@ -32,6 +33,7 @@ class IsolationGuard {
     IsolationSettings settings_;
     int silent_rounds_ = 0;
     std::optional<MonoTime> last_;
+    bool was_isolated_ = false;
 };
 
 }  // namespace aeterna::engine

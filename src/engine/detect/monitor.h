@@ -35,7 +35,9 @@ struct JudgeContext {
     MonoTime now;
     WallTime wall_now;
     bool isolated = false;  // nothing answers at all: findings must turn kUnknown, not kFiring
-    bool stalled = false;   // this process itself slept (suspend, SIGSTOP): old observations count for nothing
+    // This process itself slept (suspend, SIGSTOP), or its isolation has just ended: old observations count for
+    // nothing.
+    bool stalled = false;
 };
 
 // Something that happened, for the timeline: "primary.changed", "sentinel.odown".

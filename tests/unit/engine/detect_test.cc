@@ -105,6 +105,19 @@ TEST(Isolation, AStallIsSeenOnceAndVoidsEarlierSilence) {
     EXPECT_FALSE(guard.judge(silent, now += 100ms).stalled);
 }
 
+TEST(Isolation, ItsEndVoidsTheSilenceThatWasOurs) {
+    IsolationGuard guard;
+    const std::vector<Reach> silent = {vantage("a", true, false), vantage("b", true, false)};
+    const std::vector<Reach> half = {vantage("a", true, true), vantage("b", true, false)};
+    MonoTime now{};
+    EXPECT_FALSE(guard.judge(half, now).stalled);
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(guard.judge(silent, now += 150ms).stalled);
+    const IsolationGuard::Verdict back = guard.judge(half, now += 150ms);
+    EXPECT_FALSE(back.isolated);
+    EXPECT_TRUE(back.stalled);
+    EXPECT_FALSE(guard.judge(half, now += 150ms).stalled) << "once";
+}
+
 class IncidentBookTest : public ::testing::Test {
   protected:
     static Finding finding(FindingState state, std::string summary = "down", Severity severity = Severity::kCritical) {
