@@ -30,17 +30,28 @@ std::vector<engine::ProbeTask> PostgresMonitor::probes() {
 }
 
 engine::Judgement PostgresMonitor::judge(const engine::JudgeContext& context) {
-    if (context.stalled) {
-        valid_from_ = context.now;
-        board_->post([&](Snapshot& seen) { seen.trusted_since = context.now; });
+    if (context.stalled) trust_from(context.now);
+    World world = look_at(context);
+    // Who answers later than the first one must not be condemned by the silence of a cut way.
+    if (was_cut_off_ && !world.cut_off()) {
+        trust_from(context.now);
+        world = look_at(context);
     }
-    const World world =
-        make_world(settings_, board_->snapshot(), context, valid_from_, changes_.last_primary());
+    was_cut_off_ = world.cut_off();
     engine::Judgement judgement;
     judgement.findings = detectors_.judge(world);
     judgement.events = changes_.compare(world, judgement.findings);
     judgement.status = build_status(world);
     return judgement;
+}
+
+void PostgresMonitor::trust_from(MonoTime now) {
+    valid_from_ = now;
+    board_->post([&](Snapshot& seen) { seen.trusted_since = now; });
+}
+
+World PostgresMonitor::look_at(const engine::JudgeContext& context) const {
+    return make_world(settings_, board_->snapshot(), context, valid_from_, changes_.last_primary());
 }
 
 std::vector<engine::Reach> PostgresMonitor::reach() {

@@ -23,12 +23,17 @@ class PostgresMonitor final : public engine::Monitor {
     [[nodiscard]] std::shared_ptr<const Board> share_board() const { return board_; }
 
   private:
+    // Looks begun before count for nothing from now on.
+    void trust_from(MonoTime now);
+    [[nodiscard]] World look_at(const engine::JudgeContext& context) const;
+
     const Settings& settings_;
     const env::Env& env_;
     std::shared_ptr<Board> board_;
     Detectors detectors_;
     Changes changes_;
     MonoTime valid_from_{};
+    bool was_cut_off_ = false;
 };
 
 }  // namespace aeterna::postgres

@@ -85,7 +85,8 @@ struct Snapshot {
     Observation<std::vector<services::EtcdMemberHealth>> etcd_health;
     Observation<ExporterView> exporter;
     Observation<ClientView> client;
-    MonoTime trusted_since{};  // the watching process had stalled until then
+    MonoTime trusted_since{};  // the watching process had stalled, or was cut off, until then
+    bool client_accepts = false;  // beside a failed `client`: something there accepted a connection
 };
 
 // How often each vantage is asked and how long it may take: also what "stale" means.

@@ -178,14 +178,23 @@ Result<ClientView> use_client_path(Wiring wiring, bool heartbeat, const env::Con
     return view;
 }
 
+// Tells a proxy without a server from no proxy. The failed session has used up its time.
+bool accepts_clients(Wiring wiring, const env::Context& context) {
+    const env::Context moment{wiring.env.clock.now() + 200ms, context.stop, context.run_id};
+    return wiring.env.dialer.connect(*wiring.settings.client, moment).has_value();
+}
+
 ProbeTask client_probe(Wiring wiring, bool heartbeat) {
     return {"client path", kClientRhythm.period, kClientRhythm.timeout,
             [wiring, heartbeat](const env::Context& context) {
                 const MonoTime started = wiring.env.clock.now();
                 auto outcome = use_client_path(wiring, heartbeat, context);
                 const MonoTime at = wiring.env.clock.now();
-                wiring.board.post(
-                    [&](Snapshot& seen) { fold(seen.client, std::move(outcome), started, at); });
+                const bool accepts = !outcome && accepts_clients(wiring, context);
+                wiring.board.post([&](Snapshot& seen) {
+                    fold(seen.client, std::move(outcome), started, at);
+                    seen.client_accepts = accepts;
+                });
             }};
 }
 

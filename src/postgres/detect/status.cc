@@ -23,6 +23,13 @@ std::string state_of(const Look& look) {
     }
 }
 
+// The postmaster hangs, or cannot fork: what is connected goes on, nobody new gets in.
+bool starts_no_session(const World& world, const NodeSettings& node) {
+    const auto& connect = world.of(node.name).connect;
+    return world.of(node.name).sql.value && connect.answer == Answer::kSilent &&
+           connect.repeats >= 2 && connect.value && connect.value->tcp_accepted;
+}
+
 NodeStatus server_status(const World& world, const NodeSettings& node) {
     const NodeObservations& of = world.of(node.name);
     NodeStatus status;
@@ -44,6 +51,7 @@ NodeStatus server_status(const World& world, const NodeSettings& node) {
     } else {
         status.state = "running";
     }
+    if (starts_no_session(world, node)) status.note = "starts no new session";
     // Patroni's own word is more exact where PostgreSQL itself cannot speak.
     if (!of.sql.value && of.rest.value && !of.rest.value->is_running())
         status.state = of.rest.value->state;
@@ -108,11 +116,13 @@ void add_proxy(const World& world, StoreStatus& status) {
     node.name = "haproxy-1";
     node.kind = "haproxy";
     node.role = "proxy";
-    // A lost connection after it was accepted is the proxy without a server behind it; a refused
-    // one is no proxy.
+    // A proxy that accepts but gives no session is one without a server behind it.
     if (client.value) {
         node.state = "running";
         node.note = "to " + client.value->answerer;
+    } else if (client.answer != Answer::kNever && world.seen.client_accepts) {
+        node.state = "running";
+        node.note = "no server behind it answers";
     } else {
         node.state = client.answer == Answer::kNever ? "unknown" : state_of(client);
         node.note = client.error;
@@ -130,6 +140,8 @@ void add_servers(const World& world, StoreStatus& status) {
         if (server.role != "primary" && server.state != "streaming") {
             status.reasons.push_back("'" + node.name + "' is " + server.state);
         }
+        if (starts_no_session(world, node))
+            status.reasons.push_back("'" + node.name + "' accepts connections, but " + server.note);
         if (server.lag_bytes && *server.lag_bytes > world.config().maximum_lag_on_failover) {
             status.reasons.push_back(
                 fmt::format("'{}' is {} bytes behind", node.name, *server.lag_bytes));
@@ -154,10 +166,21 @@ bool somebody_answers(const World& world) {
 
 // Nobody takes writes: proven, or only not seen? Unknown is an answer.
 Health health_without_primary(const World& world, StoreStatus& status) {
+    if (const std::string writer = world.client_writer(); !writer.empty()) {
+        status.reasons.insert(
+            status.reasons.begin(),
+            "no way from here to '" + writer + "', which takes writes by the client path");
+        return Health::kDegraded;
+    }
     status.reasons.insert(status.reasons.begin(), "no node accepts writes");
     if (!somebody_answers(world)) {
         status.reasons.insert(status.reasons.begin(),
                               "nothing answers: this watcher may be cut off");
+        return Health::kUnknown;
+    }
+    if (world.cut_off()) {
+        status.reasons.front() =
+            "no node answers, but etcd sees the leader live: this watcher may be cut off";
         return Health::kUnknown;
     }
     if (world.reference.empty()) return world.dcs() ? Health::kDown : Health::kUnknown;

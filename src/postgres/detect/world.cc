@@ -116,6 +116,20 @@ std::vector<std::string> World::sync_standbys() const {
     return names;
 }
 
+bool World::cut_off() const {
+    if (settings->nodes.size() < 2 || key_holder().empty()) return false;
+    return std::all_of(settings->nodes.begin(), settings->nodes.end(), [&](const auto& node) {
+        return of(node.name).sql.answer == Answer::kSilent &&
+               of(node.name).rest.answer == Answer::kSilent;
+    });
+}
+
+std::string World::client_writer() const {
+    const Look& own = of(reference).sql;
+    if (own.answer != Answer::kSilent || client_path_fails() || !seen.client.value) return "";
+    return settings->client && seen.client.started > own.since ? seen.client.value->answerer : "";
+}
+
 bool World::client_path_fails() const {
     if (!settings->client || seen.client.answer == Answer::kNever) return false;
     return !seen.client.value || seen.client.value->in_recovery;

@@ -42,6 +42,12 @@ struct World {
     [[nodiscard]] bool is_streaming(const std::string& node) const;
     // In synchronous mode the standbys that may take over without loss, as node names.
     [[nodiscard]] std::vector<std::string> sync_standbys() const;
+    // Every server and every agent is silent from here, but etcd is not and sees the leader's lease
+    // run on: it is rather our way to them that is cut. Proves nothing about any of them.
+    [[nodiscard]] bool cut_off() const;
+    // Who gave applications' path a session that may write, begun after the reference had fallen
+    // silent for ourselves; empty: nobody.
+    [[nodiscard]] std::string client_writer() const;
     // No write can reach the cluster through what applications use (failed, or it ends at a
     // replica).
     [[nodiscard]] bool client_path_fails() const;

@@ -14,6 +14,7 @@ namespace {
 using engine::FindingState;
 using namespace testing;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -139,12 +140,53 @@ TEST(PrimaryDown, AShortStallNeverFires) {
 
 TEST(PrimaryDown, OneVantageAloneIsNotBelieved) {
     Cluster cluster;
+    cluster.settings.client.reset();
     Watch watch(cluster);
     watch.run(5s);
     cluster.nodes["postgres-1"].sql = silence();
     cluster.nodes["postgres-1"].heartbeat = silence();
     EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 60s), std::nullopt);
     EXPECT_EQ(watch.state("primary_down", "postgres-1"), FindingState::kUnknown);
+}
+
+TEST(PrimaryDown, AWriterBehindTheClientPathIsBelievedOverOurOwnSilence) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    const Result<ClientView> through = cluster.client;
+    cluster.fail("postgres-1", silence(), silence());
+    cluster.client = through;
+    EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 60s), std::nullopt);
+    EXPECT_EQ(watch.state("primary_down", "postgres-1"), FindingState::kClear);
+    EXPECT_EQ(watch.state("heartbeat_failed", "aeterna"), FindingState::kUnknown);
+}
+
+void silence_all(Cluster& cluster) {
+    for (const char* name : {"postgres-1", "postgres-2", "postgres-3"})
+        cluster.fail(name, silence(), silence());
+    cluster.client = silence();
+}
+
+TEST(PrimaryDown, TheSilenceOfAllNodesBesideALivingLeaseIsOurCutWay) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    silence_all(cluster);
+    EXPECT_EQ(watch.until_fires("unreachable", "aeterna", 20s), kSilence + 500ms);
+    watch.run(20s);
+    EXPECT_THAT(watch.firing(), ElementsAre("unreachable aeterna"));
+    EXPECT_THAT(watch.finding("unreachable", "aeterna").reasons,
+                Contains("etcd: the lease of 'postgres-1' still has 25 s"));
+}
+
+TEST(PrimaryDown, TheSilenceOfAllNodesIsALossOnceTheLeaseHasEnded) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    silence_all(cluster);
+    watch.run(10s);
+    cluster.dcs = dcs_view("");
+    EXPECT_TRUE(watch.until_fires("primary_down", "postgres-1", kSilence + 1s));
 }
 
 TEST(PrimaryDown, IsolationFiresNothing) {
@@ -352,6 +394,26 @@ TEST(EtcdQuorum, TwoOfThreeLost) {
     cluster.health = etcd_health(2);
     watch.run(5s);
     EXPECT_EQ(watch.state("etcd_quorum", "aeterna"), FindingState::kClear);
+}
+
+TEST(EtcdQuorum, SilenceOfAllIsNoneWhileAnAgentReachesIt) {
+    Cluster cluster;
+    Watch watch(cluster);
+    cluster.dcs = silence();
+    cluster.health = etcd_health(0);
+    const auto seen_by_agent = [&](Duration ago) {
+        cluster.nodes["postgres-2"].rest->dcs_last_seen =
+            std::chrono::duration_cast<std::chrono::seconds>(
+                (cluster.wall() - ago).time_since_epoch())
+                .count();
+    };
+    for (int i = 0; i < 20; ++i) {
+        seen_by_agent(9s);
+        watch.step();
+        EXPECT_NE(watch.state("etcd_quorum", "aeterna"), FindingState::kFiring);
+    }
+    // It reaches it no more; its last look ages.
+    EXPECT_TRUE(watch.until_fires("etcd_quorum", "aeterna", 15s));
 }
 
 TEST(SyncKey, FiresAfterTwoLoops) {

@@ -95,7 +95,8 @@ class Cluster {
     Result<ExporterView> exporter =
         ExporterView{{{"10.0.0.1:9187", 1, 1}, {"10.0.0.2:9187", 1, 1}, {"10.0.0.3:9187", 1, 1}}};
     Result<ClientView> client = ClientView{"postgres-1", false, true};
-    bool frozen = false;  // our own probes do not run
+    bool client_accepts = false;  // beside a failed `client`
+    bool frozen = false;          // our own probes do not run
     bool isolated = false;
     Settings settings = three_nodes();
 
@@ -162,6 +163,7 @@ class Cluster {
             fold(seen.etcd_health, health, begun(true), now_);
             fold(seen.exporter, exporter, begun(true), now_);
             fold(seen.client, client, begun(true), now_);
+            seen.client_accepts = client_accepts;
         });
     }
 

@@ -38,6 +38,23 @@ TEST(Status, HealthyAfterOneRound) {
     EXPECT_EQ(status.extra.at("timeline"), 1);
 }
 
+TEST(Status, AHungPostmasterIsSaidBesideItsLivingSessions) {
+    Cluster cluster;
+    cluster.nodes["postgres-1"].connect = silence();
+    cluster.client = silence();
+    cluster.client_accepts = true;
+    EXPECT_EQ(node_of(build_status(cluster.tick()), "postgres-1").note, "") << "one look is none";
+    const auto status = build_status(cluster.tick());
+    EXPECT_EQ(status.health, Health::kDegraded);
+    EXPECT_EQ(status.primary, "postgres-1");
+    EXPECT_EQ(node_of(status, "postgres-1").state, "running");
+    EXPECT_EQ(node_of(status, "postgres-1").note, "starts no new session");
+    EXPECT_THAT(status.reasons, Contains(HasSubstr("'postgres-1' accepts connections, but")));
+    EXPECT_EQ(node_of(status, "haproxy-1").state, "running") << "it accepted";
+    cluster.client_accepts = false;
+    EXPECT_EQ(node_of(build_status(cluster.tick()), "haproxy-1").state, "unreachable");
+}
+
 struct HealthCase {
     const char* what;
     void (*change)(Cluster&);
@@ -56,6 +73,18 @@ TEST(Status, HealthByWhatIsWrong) {
         {"primary paused", [](Cluster& c) { c.fail("postgres-1", silence(), silence()); },
          Health::kDown},
         {"only our way to it is cut", [](Cluster& c) { c.nodes["postgres-1"].sql = silence(); },
+         Health::kDegraded},
+        {"our way to it is cut, and no client path tells",
+         [](Cluster& c) {
+             c.nodes["postgres-1"].sql = silence();
+             c.settings.client.reset();
+         },
+         Health::kUnknown},
+        {"our way to all of them is cut",
+         [](Cluster& c) {
+             for (const char* name : {"postgres-1", "postgres-2", "postgres-3"})
+                 c.fail(name, silence(), silence());
+         },
          Health::kUnknown},
         {"nobody leads",
          [](Cluster& c) {

@@ -11,6 +11,9 @@ Verdict judge_client_path(const World& world) {
     if (!world.client_path_fails()) {
         return Verdict::clear({"client path: '" + client.value->answerer + "' answers"});
     }
+    if (client.answer == Answer::kSilent && world.cut_off()) {
+        return Verdict::unknown({describe_look(world, "client path", client)});
+    }
     Verdict verdict;
     verdict.condition = true;
     verdict.summary =

@@ -42,6 +42,8 @@ constexpr DetectorSpec kSpecs[] = {
      Severity::kDegraded, 30s, 2s, judge_timeline, nullptr, nullptr},
     {"postgres.two_primaries", "two nodes accept writes", Severity::kCritical, 0s, 1s, nullptr,
      judge_two_primaries, nullptr},
+    {"postgres.unreachable", "no node answers this watcher, but its leader lives by etcd",
+     Severity::kDegraded, kSilence, 2s, nullptr, judge_unreachable, has_etcd},
 };
 
 }  // namespace

@@ -27,5 +27,6 @@ inline constexpr Duration kSilence = std::chrono::seconds(5);
 [[nodiscard]] Verdict judge_sync_key(const World& world);
 [[nodiscard]] Verdict judge_timeline(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_two_primaries(const World& world);
+[[nodiscard]] Verdict judge_unreachable(const World& world);
 
 }  // namespace aeterna::postgres

@@ -1,7 +1,8 @@
 // postgres.primary_down: the node that should take writes does not, and no other one does.
 // Proven (fires at once): two refused SQL connections, and the agent beside it refused twice, or
 // says that its PostgreSQL does not run, or the leader key is not this node's any more. Silence
-// must last kSilence and needs a second vantage; one vantage alone may be our own path to it.
+// must last kSilence and needs a second vantage; one vantage alone may be our own path to it. So
+// may be the silence of all nodes at once while etcd sees the leader's lease run on.
 #include "postgres/detect/detectors/detectors.h"
 
 namespace aeterna::postgres {
@@ -71,7 +72,14 @@ Verdict judge_primary(const World& world, const NodeSettings& node) {
         verdict.reasons = {node.name + " SQL: it is in recovery"};
         return verdict;
     }
+    if (const std::string writer = world.client_writer(); !writer.empty()) {
+        return Verdict::clear({"client path: '" + writer + "' is not in recovery"});
+    }
     verdict.reasons.push_back(describe_look(world, node.name + " SQL", sql));
+    if (world.cut_off()) {
+        verdict.reasons.push_back("etcd: '" + world.key_holder() + "' holds the leader key");
+        return Verdict::unknown(std::move(verdict.reasons));
+    }
     const SecondVantage second = ask_others(world, node, verdict.reasons);
     if (!second.doubts) {
         verdict.reasons.push_back(node.agent + " REST: no second vantage doubts it");

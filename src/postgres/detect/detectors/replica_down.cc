@@ -10,7 +10,8 @@ Verdict judge_replica(const World& world, const NodeSettings& node) {
     const auto& sql = world.of(node.name).sql;
     const auto& rest = world.of(node.name).rest;
     if (sql.value) return Verdict::clear({node.name + " SQL: it answers"});
-    if (sql.answer == Answer::kNever || sql.answer == Answer::kRejected) {
+    const bool is_judged = sql.answer != Answer::kNever && sql.answer != Answer::kRejected;
+    if (!is_judged || world.cut_off()) {
         return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
     }
     Verdict verdict;
