@@ -49,11 +49,13 @@ class SentinelQuorum final : public Detector {
         Opinion opinion;
         std::vector<std::string> absent;
         std::size_t answering = 0;
+        std::size_t silent = 0;
         std::size_t young = 0;
         for (const auto& entry : snapshot.sentinels) {
             const ContactState contact = contact_of_sentinel(snapshot, entry.first);
             const bool is_silent = contact.contact == Contact::kSilent;
             if (is_silent || contact.contact == Contact::kRefused) absent.push_back(contact.reason);
+            if (is_silent) ++silent;
             if (is_silent && contact.silent_for < 5s) ++young;
             const SentinelOpinion* said = fresh_opinion(snapshot, entry.first);
             if (!said) continue;
@@ -66,7 +68,9 @@ class SentinelQuorum final : public Detector {
             opinion.is_suspect = absent.size() - young <= spare && opinion.reasons.empty();
             opinion.reasons.insert(opinion.reasons.end(), absent.begin(), absent.end());
         }
-        if (answering > 0 || !opinion.reasons.empty()) {
+        // When all are silent, it may be us whom they do not hear: they may well hear each other.
+        const bool is_told = silent < snapshot.sentinels.size();
+        if (is_told && (answering > 0 || !opinion.reasons.empty())) {
             opinion.condition = !opinion.reasons.empty();
             opinion.summary = *opinion.condition ? "the Sentinels cannot authorise a failover"
                                                  : "the Sentinels can authorise a failover";

@@ -76,6 +76,8 @@ void judge_nodes(const Snapshot& snapshot, const std::optional<std::string>& pri
                 status.reasons.push_back(node.name + ": not seen yet");
             else if (one.role == "unknown")
                 status.reasons.push_back(one.note);
+            else if (one.state == "loading")
+                status.reasons.push_back(node.name + " loads its data");
             else if (one.role == "primary")
                 status.reasons.push_back(node.name + " also says it is master");
             else if (one.state != "connected")

@@ -226,6 +226,14 @@ TEST(SentinelQuorum, FiresWhenTooFewAnswer) {
     EXPECT_EQ(silent.run(*detector, "m", 4500ms), FindingState::kSuspect);
     EXPECT_EQ(silent.run(*detector, "m", 4s), FindingState::kFiring);
 
+    // Nobody tells anything: they may well hear each other.
+    World unheard;
+    detector = make_sentinel_quorum();
+    unheard.run(*detector, "m", 1s);
+    for (int n = 1; n <= 3; ++n) unheard.sentinel(n, absent(ErrorCode::kTimeout));
+    EXPECT_EQ(unheard.run(*detector, "m", 30s), FindingState::kUnknown);
+    EXPECT_EQ(unheard.last().reasons.size(), 3U);
+
     World isolated;
     detector = make_sentinel_quorum();
     isolated.run(*detector, "m", 1s);

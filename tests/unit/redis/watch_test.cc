@@ -51,6 +51,11 @@ TEST(Status, SaysWhatIsWrong) {
     EXPECT_EQ(make_status(snapshot).reasons.size(), 1U);
 
     snapshot = one_round();
+    snapshot.nodes["redis-1"].latest->info.is_loading = true;
+    EXPECT_EQ(make_status(snapshot).nodes[0].state, "loading");
+    EXPECT_EQ(make_status(snapshot).reasons.at(1), "redis-1 loads its data");
+
+    snapshot = one_round();
     snapshot.isolated = true;
     EXPECT_EQ(make_status(snapshot).health, Health::kUnknown);
 
