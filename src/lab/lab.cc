@@ -37,6 +37,23 @@ Status settle_qdrant(Layout& layout, const std::string& option, bool is_new, con
     return {};
 }
 
+// Debian's unless another one is named; a lab keeps the one that it was made with.
+Status settle_patroni(Layout& layout, const std::string& option, bool is_new, const env::Env& env) {
+    if (option.empty() && !is_new) return {};
+    std::string program;
+    if (!option.empty()) {
+        AETERNA_ASSIGN(program, find_patroni(option, env));
+    }
+    if (is_new) layout.patroni_program = program;
+    if (layout.patroni_program == program) return {};
+    return make_error(ErrorCode::kUsage,
+                      fmt::format("this lab was made with {}",
+                                  layout.patroni_program.empty()
+                                      ? std::string("Debian's Patroni")
+                                      : "'" + layout.patroni_program + "'"),
+                      "'aeterna-dr lab down --purge' first, or give another --dir.");
+}
+
 // A first start that was killed may have left a PostgreSQL without its roles, which Patroni takes
 // for a whole one when it is started again. Nobody has used this lab yet: what lies there is
 // removed, unless it still runs.
@@ -119,6 +136,7 @@ Result<UpResult> up(const UpOptions& given, const env::Env& env, const env::Cont
     AETERNA_TRY(Supervisor(result.layout, env).end_unrecorded(options.progress, context));
     const bool is_new = !result.layout.initialized && Supervisor(result.layout, env).processes().empty();
     AETERNA_TRY(settle_qdrant(result.layout, options.qdrant, is_new, env, result.notes));
+    AETERNA_TRY(settle_patroni(result.layout, options.patroni, is_new, env));
     result.layout.synchronous = result.layout.synchronous || options.synchronous;
     AETERNA_TRY(save_layout(result.layout, env));
     AETERNA_TRY(discard_halfway(result.layout, env));

@@ -21,7 +21,8 @@ inline constexpr Duration kUpTime =
 struct UpOptions {
     std::string directory;  // empty: default_directory
     bool synchronous = false;
-    std::string qdrant;  // --qdrant
+    std::string qdrant;   // --qdrant
+    std::string patroni;  // --patroni
     std::string
         only;  // --only: start this one node of a lab that exists, and return when its process runs
     Progress progress;  // one line per phase

@@ -110,6 +110,7 @@ Result<Layout> Layout::from_json(const Json& document) {
     }
     layout.synchronous = find_boolean(document, "synchronous").value_or(false);
     layout.qdrant_program = find_string(document, "qdrant_program").value_or("");
+    layout.patroni_program = find_string(document, "patroni_program").value_or("");
     layout.initialized = find_boolean(document, "initialized").value_or(false);
     return layout;
 }
@@ -121,6 +122,7 @@ Json Layout::to_json() const {
                 {"ports", ports},
                 {"synchronous", synchronous},
                 {"qdrant_program", qdrant_program},
+                {"patroni_program", patroni_program},
                 {"initialized", initialized}};
 }
 

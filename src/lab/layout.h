@@ -74,8 +74,9 @@ class Layout {
     int subnet = 0;         // the x of 127.0.x.y
     std::map<std::string, int> ports;
     bool synchronous = false;
-    std::string qdrant_program;  // empty: the stand-in
-    bool initialized = false;    // it was healthy once: from then on its data is worth keeping
+    std::string qdrant_program;   // empty: the stand-in
+    std::string patroni_program;  // empty: Debian's
+    bool initialized = false;     // it was healthy once: from then on its data is worth keeping
 };
 
 // Nothing, or why a directory cannot hold a lab (its path goes into the configuration of many

@@ -66,13 +66,19 @@ Status check_reachable(const Layout& layout, const env::User& user, const env::E
                           fmt::format("user '{}' cannot reach '{}'", user.name, layout.directory),
                           "As root the servers run as that user: give a --dir that it can reach, "
                           "as the default one.");
-    const std::string program = layout.has_real_qdrant() ? layout.qdrant_program : own_copy(layout);
-    AETERNA_ASSIGN(const bool has_program, can_execute(user, program, env, context));
-    if (has_program) return {};
-    return make_error(ErrorCode::kConfiguration,
-                      fmt::format("user '{}' cannot execute '{}'", user.name, program),
-                      "As root the servers run as that user: put Qdrant (--qdrant, QDRANT_BIN) and "
-                      "the lab (--dir) where it may run programs.");
+    for (const std::string& program :
+         {layout.has_real_qdrant() ? layout.qdrant_program : own_copy(layout),
+          layout.patroni_program}) {
+        if (program.empty()) continue;
+        AETERNA_ASSIGN(const bool has_program, can_execute(user, program, env, context));
+        if (has_program) continue;
+        return make_error(ErrorCode::kConfiguration,
+                          fmt::format("user '{}' cannot execute '{}'", user.name, program),
+                          "As root the servers run as that user: put Qdrant (--qdrant, "
+                          "QDRANT_BIN), Patroni (--patroni) and the lab (--dir) where it may run "
+                          "programs.");
+    }
+    return {};
 }
 
 // Ourselves, with the group of the servers' user.

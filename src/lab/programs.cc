@@ -58,4 +58,12 @@ Result<std::string> find_qdrant(const std::string& option, const env::Env& env) 
                       "Give the path of a Qdrant server, or nothing to use the stand-in.");
 }
 
+Result<std::string> find_patroni(const std::string& option, const env::Env& env) {
+    const auto found = env.processes.find_program(option);
+    if (found) return env.files.canonical(*found);
+    return make_error(ErrorCode::kNotFound,
+                      fmt::format("no program '{}', named by --patroni", option),
+                      "Give the path of a 'patroni' program; scripts/install-patroni4 makes one.");
+}
+
 }  // namespace aeterna::lab

@@ -31,4 +31,7 @@ inline constexpr const char* kStandInWord = "stand-in";
 // kNotFound when the option or the variable names no program.
 [[nodiscard]] Result<std::string> find_qdrant(const std::string& option, const env::Env& env);
 
+// The Patroni that --patroni names: a program, as in a virtual environment's bin.
+[[nodiscard]] Result<std::string> find_patroni(const std::string& option, const env::Env& env);
+
 }  // namespace aeterna::lab

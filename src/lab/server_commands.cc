@@ -98,6 +98,8 @@ Argv argv_of(const Layout& layout, const Programs& programs, const Node& node,
              bool is_other_user) {
     const std::string file = config_file(layout, node);
     if (node.kind == "etcd") return etcd_argv(layout, programs, node);
+    if (node.kind == "patroni" && !layout.patroni_program.empty())
+        return {layout.patroni_program, file};
     if (node.kind == "patroni") return {programs.python, programs.patroni, file};
     if (node.kind == "redis") return {programs.redis_server, file};
     if (node.kind == "sentinel") return {programs.redis_sentinel, file};

@@ -102,6 +102,7 @@ void add_lab_command(CLI::App& app, Session& session) {
     up->add_flag("--sync", options->up.synchronous, "PostgreSQL in Patroni's synchronous mode");
     up->add_option("--qdrant", options->up.qdrant,
                    "A Qdrant server (default: $QDRANT_BIN, then 'qdrant' in PATH), or 'stand-in'");
+    up->add_option("--patroni", options->up.patroni, "A Patroni program to use instead of Debian's");
     up->add_option("--only", options->up.only, "Start just this node")->group("");
 
     CLI::App* down = add("down", "End every process of it; the data stays", run_down);

@@ -126,6 +126,20 @@ TEST(ServerCommands, AnotherUsersStandInIsTheCopyInTheLab) {
     EXPECT_EQ(program("serve", env::User{}), "/opt/aeterna-dr");
 }
 
+TEST(ServerCommands, AnotherPatroniBringsItsOwnInterpreter) {
+    Layout layout = test_layout();
+    const auto begin = [&] {
+        auto argv =
+            server_command(layout, test_secrets(), test_programs(), *layout.find("patroni-2"), {})
+                .argv;
+        argv.pop_back();
+        return join(argv, " ");
+    };
+    EXPECT_EQ(begin(), "/usr/bin/python3 /usr/bin/patroni");
+    layout.patroni_program = "/opt/patroni/bin/patroni";
+    EXPECT_EQ(begin(), "/opt/patroni/bin/patroni");
+}
+
 TEST(ServerCommands, RealQdrantNodesJoinTheFirstWithTelemetryOff) {
     Layout layout = test_layout();
     layout.qdrant_program = "/usr/local/bin/qdrant";

@@ -99,10 +99,12 @@ TEST(Layout, SurvivesLabJson) {
     layout.synchronous = true;
     layout.initialized = true;
     layout.qdrant_program = "/usr/local/bin/qdrant";
+    layout.patroni_program = "/opt/patroni/bin/patroni";
     const auto again = Layout::from_json(layout.to_json());
     ASSERT_TRUE(again);
     EXPECT_EQ(again->to_json(), layout.to_json());
     EXPECT_TRUE(again->has_real_qdrant());
+    EXPECT_EQ(again->patroni_program, "/opt/patroni/bin/patroni");
 }
 
 TEST(Layout, RefusesABrokenLabJson) {
