@@ -107,7 +107,10 @@ class DeadDrill {
                        find_fault(parts_.journal, record_, store.name(), died + kLedgerBehind));
         StoreFault fault{last, last, died, "", {}, died};
         if (found) {
-            fault.at = fault.complete = ledger->mono(found->at);
+            fault.at = ledger->mono(found->at);
+            // When it had taken hold was never journaled; nothing can have failed before.
+            fault.complete =
+                engine::find_first_failure(*ledger, fault.at, found->primary).value_or(fault.at);
             fault.wall = found->at;
             fault.primary = found->primary;
         }

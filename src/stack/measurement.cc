@@ -38,8 +38,8 @@ void Measurement::mark_redundant(MonoTime at) { fault_.redundant_at = at; }
 
 bool Measurement::is_stable() const {
     const engine::LedgerContent content = ledger_->snapshot();
-    return engine::find_stable_span(content, engine::PathKind::kDirect, fault_.at).has_value() &&
-           engine::find_stable_span(content, engine::PathKind::kClient, fault_.at).has_value();
+    return engine::find_stable_span(content, engine::PathKind::kDirect, fault_.complete).has_value() &&
+           engine::find_stable_span(content, engine::PathKind::kClient, fault_.complete).has_value();
 }
 
 engine::StoreScore Measurement::score(engine::Journal& journal, const env::Context& context) {

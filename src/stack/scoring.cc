@@ -10,6 +10,8 @@
 namespace aeterna::stack {
 namespace {
 
+constexpr Duration kSlowInjection = 1s;
+
 // The earliest critical incident of the store that was opened after the fault: the watcher's own
 // detection.
 std::optional<WallTime> detected_at(engine::Journal& journal, const std::string& store,
@@ -41,8 +43,9 @@ class Scoring {
     Scoring(engine::DrillStore& store, const engine::LedgerContent& ledger, const StoreFault& fault,
             const env::Env& env)
         : store_(store), ledger_(ledger), fault_(fault), env_(env) {
-        direct_ = engine::find_stable_span(ledger, engine::PathKind::kDirect, fault.at);
-        client_ = engine::find_stable_span(ledger, engine::PathKind::kClient, fault.at);
+        // What was acknowledged while the fault was taking hold is no recovery from it.
+        direct_ = engine::find_stable_span(ledger, engine::PathKind::kDirect, fault.complete);
+        client_ = engine::find_stable_span(ledger, engine::PathKind::kClient, fault.complete);
     }
 
     engine::StoreScore compute(engine::Journal& journal, const env::Context& context) {
@@ -56,6 +59,10 @@ class Scoring {
         if (client_) score_.client_rto_seconds = since_fault(client_->first);
         if (!direct_) note("no unbroken 5 s of writes straight to the nodes before the end");
         if (!client_) note("no unbroken 5 s of writes on the client's path before the end");
+        if (const Duration slow = fault_.complete - fault_.at; slow >= kSlowInjection) {
+            note(fmt::format("the injection took {}: outages may be shorter by as much",
+                             format_duration(slow)));
+        }
         if (fault_.is_faulted()) add_phases(journal);
         read_back(context);
         return std::move(score_);

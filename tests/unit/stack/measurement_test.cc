@@ -76,5 +76,37 @@ TEST(Measurement, TakesTheAssistFromTheFailoverAfterTheFault) {
     EXPECT_EQ(phase->at_seconds, 2.3);
 }
 
+// A machine so busy that the kill takes 7 s to take hold: writes go on meanwhile, and those are no recovery.
+TEST(Scoring, WritesBeforeTheFaultHasTakenHoldAreNoRecovery) {
+    Rig rig;
+    FakeDrillStore::Log log;
+    FakeCluster cluster("alpha", rig.process, rig.journal(), {});
+    FakeDrillStore store(cluster, log, {"node-1"});
+    engine::LedgerContent ledger;
+    ledger.drill_id = "q1-test";
+    ledger.paths = {{"client", engine::PathKind::kClient}, {"node-1", engine::PathKind::kDirect}};
+    const auto write = [&](Duration at, engine::WriteOutcome outcome) {
+        for (const std::uint32_t path : {0U, 1U}) {
+            engine::LedgerEntry entry;
+            entry.id = ledger.entries.size() + 1;
+            entry.path = path;
+            entry.sent = entry.intended = ledger.started + at;
+            entry.done = entry.sent;
+            entry.outcome = outcome;
+            ledger.entries.push_back(entry);
+        }
+    };
+    for (Duration at = 0s; at < 7s; at += 100ms) write(at, engine::WriteOutcome::kOk);
+    for (Duration at = 7s; at < 20s; at += 100ms) write(at, engine::WriteOutcome::kFail);
+    for (Duration at = 20s; at < 27s; at += 100ms) write(at, engine::WriteOutcome::kOk);
+    const StoreFault fault{ledger.started, ledger.started + 7s, real().clock.wall_now(), "node-1", {}, {}};
+    const auto score = score_store(store, ledger, fault, rig.journal(), real(), within(10s));
+    ASSERT_TRUE(score.rto_seconds && score.client_rto_seconds);
+    EXPECT_DOUBLE_EQ(*score.rto_seconds, 20) << "the drill would pass without having seen the outage";
+    EXPECT_DOUBLE_EQ(*score.client_rto_seconds, 20);
+    ASSERT_FALSE(score.notes.empty());
+    EXPECT_EQ(score.notes.front(), "the injection took 7.0 s: outages may be shorter by as much");
+}
+
 }  // namespace
 }  // namespace aeterna::stack::test
