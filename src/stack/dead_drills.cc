@@ -148,7 +148,8 @@ class DeadDrill {
 Status end_one(const DeadDrillParts& parts, engine::DrillRecord record,
                const env::Context& context) {
     DeadDrill drill(parts, record);
-    if (record.state == "running") {
+    const bool died_running = record.state == "running";
+    if (died_running) {
         parts.progress(fmt::format("drill {} died; measuring what its ledgers hold", record.id));
         AETERNA_ASSIGN(const engine::Scorecard card, drill.score(context));
         // A read-back that was only interrupted can still be had by the next one.
@@ -162,7 +163,8 @@ Status end_one(const DeadDrillParts& parts, engine::DrillRecord record,
     }
     AETERNA_TRY(drill.clean_up(context));
     // One that had measured everything died while it tidied up.
-    record.state = find_boolean(record.scorecard, "cut_short") == false ? "finished" : "aborted";
+    const bool was_measured = !died_running && find_boolean(record.scorecard, "cut_short") == false;
+    record.state = was_measured ? "finished" : "aborted";
     record.ended_at = parts.env.clock.wall_now();
     return parts.journal.put_drill(record);
 }
