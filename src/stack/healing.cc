@@ -26,22 +26,6 @@ bool is_drill_alive(const engine::DrillRecord& drill, const env::Env& env) {
     return env.processes.is_alive({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
 }
 
-namespace {
-
-// A killed drill could not say that it ended.
-Status close_dead_drills(engine::Journal& journal, const env::Env& env) {
-    AETERNA_ASSIGN(const auto drills, journal.drills(20));
-    for (engine::DrillRecord drill : drills) {
-        if (drill.state != "running" || is_drill_alive(drill, env)) continue;
-        drill.state = "aborted";
-        drill.ended_at = env.clock.wall_now();
-        AETERNA_TRY(journal.put_drill(drill));
-    }
-    return {};
-}
-
-}  // namespace
-
 Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& journal,
                                 const std::function<void(const std::string&)>& progress,
                                 const env::Env& env, const env::Context& context) {
@@ -61,7 +45,6 @@ Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& jou
         if (!done && !first_error) first_error = done.error();
     }
     if (first_error) return *first_error;
-    AETERNA_TRY(close_dead_drills(journal, env));
     return healed;
 }
 

@@ -174,21 +174,6 @@ TEST(Journal, KeepsMaintenanceWindowsUntilTheyAreOver) {
     EXPECT_TRUE(temp.journal->maintenance(kNow + 3h).value().empty());
 }
 
-// A journal of the version before maintenance windows: the table is added, the schema's number stays.
-TEST(Journal, AddsMaintenanceWindowsToAnOlderFile) {
-    TempJournal temp;
-    ASSERT_TRUE(temp.journal->put_execution(sample_execution("exec-1", kNow)));
-    temp.journal.reset();
-    sqlite3* raw = nullptr;
-    ASSERT_EQ(sqlite3_open(temp.path.c_str(), &raw), SQLITE_OK);
-    ASSERT_EQ(sqlite3_exec(raw, "DROP TABLE maintenance", nullptr, nullptr, nullptr), SQLITE_OK);
-    sqlite3_close(raw);
-    temp.journal = temp.reopen();
-    ASSERT_NE(temp.journal, nullptr);
-    EXPECT_TRUE(temp.journal->put_maintenance({"maint-1", "", "", kNow, kNow + 1h, std::nullopt}));
-    EXPECT_TRUE(temp.journal->execution("exec-1").value());
-}
-
 TEST(Journal, SeesWhatAnotherConnectionWroteAtOnce) {
     TempJournal temp;
     const std::unique_ptr<Journal> other = temp.reopen();
@@ -243,7 +228,7 @@ TEST(Journal, BringsAnOlderSchemaUpToDateAndKeepsWhatIsInIt) {
     temp.journal.reset();
     sqlite3* raw = nullptr;
     ASSERT_EQ(sqlite3_open(temp.path.c_str(), &raw), SQLITE_OK);
-    const char* first = "DROP TABLE requests; ALTER TABLE incidents DROP COLUMN acknowledged_at;"
+    const char* first = "DROP TABLE requests; DROP TABLE maintenance; ALTER TABLE incidents DROP COLUMN acknowledged_at;"
                         "ALTER TABLE incidents DROP COLUMN acknowledged_by; PRAGMA user_version = 1";
     ASSERT_EQ(sqlite3_exec(raw, first, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(raw);
     sqlite3_close(raw);
@@ -258,6 +243,7 @@ TEST(Journal, BringsAnOlderSchemaUpToDateAndKeepsWhatIsInIt) {
     EXPECT_EQ(temp.journal->incident("inc-1").value()->acknowledged_at, kNow + 1s);
     EXPECT_FALSE(temp.journal->incident("inc-2").value());
     EXPECT_TRUE(temp.journal->open_requests().value().empty());
+    EXPECT_TRUE(temp.journal->maintenance(kNow).value().empty());
 }
 
 TEST(Journal, FindsAnOpenIncidentBehindAnyNumberOfNewerOnes) {

@@ -108,21 +108,6 @@ TEST(HealFaults, KeepsInTheJournalWhatCannotBeHealed) {
     EXPECT_EQ(rig.count_events("fault.healed"), 0U);
 }
 
-TEST(HealFaults, ADrillThatDiedIsOver) {
-    Rig rig;
-    engine::DrillRecord dead{"q1-dead", "q1", "running", {}, {}, {{"process", {{"pid", 1}, {"start", 1}}}}, Json()};
-    engine::DrillRecord alive = dead;
-    alive.id = "q1-alive";
-    const env::ProcessId own = real().processes.inspect(real().processes.own_pid())->id;
-    alive.parameters = {{"process", {{"pid", own.pid}, {"start", own.start_ticks}}}};
-    ASSERT_TRUE(rig.journal().put_drill(dead));
-    ASSERT_TRUE(rig.journal().put_drill(alive));
-    EXPECT_EQ(heal(rig), 0U);
-    EXPECT_EQ(rig.journal().drill("q1-dead").value()->state, "aborted");
-    EXPECT_TRUE(rig.journal().drill("q1-dead").value()->ended_at);
-    EXPECT_EQ(rig.journal().drill("q1-alive").value()->state, "running");
-}
-
 TEST(LockDrills, LetsOnlyOneRun) {
     Rig rig;
     {
