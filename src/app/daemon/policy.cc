@@ -11,6 +11,7 @@ namespace {
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 constexpr Duration kBudget = std::chrono::minutes(15);
 constexpr std::string_view kTrigger = "incident:";
+constexpr std::string_view kNotBegun = "not begun: ";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
     return fmt::format("policy: {} {} {}: {}", execution.runbook, execution.id,
@@ -213,7 +214,9 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
         const bool is_held_back = result.error().code == ErrorCode::kGuardRefused;
         env_.log.warning("execution.not_begun",
                          {{"incident", incident_id}, {"store", store}, {"error", result.error().to_string()}});
-        note(incident_id, fmt::format("policy: {}{}", is_held_back ? "" : "not begun: ", result.error().to_string()));
+        const std::string line = fmt::format("policy: {}{}", is_held_back ? "" : kNotBegun, result.error().to_string());
+        if (is_held_back) note(incident_id, line);
+        else note_latest(incident_id, line);
     }
     const std::lock_guard lock(mutex_);
     retry_at_[incident_id] = env_.clock.now() + kRetryAfter;
@@ -230,6 +233,17 @@ bool Policy::note(const std::string& incident_id, const std::string& line) {
     if (std::find(lines.begin(), lines.end(), line) != lines.end()) return false;
     lines.push_back(line);
     return true;
+}
+
+// A try every two seconds, each with other milliseconds in its words: only the last one is worth keeping.
+void Policy::note_latest(const std::string& incident_id, const std::string& line) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string>& lines = notes_[incident_id];
+    const auto former = std::find_if(lines.begin(), lines.end(), [](const std::string& other) {
+        return other.find(kNotBegun) != std::string::npos;
+    });
+    if (former == lines.end()) lines.push_back(line);
+    else *former = line;
 }
 
 std::vector<std::string> Policy::notes(const std::string& incident_id) const {

@@ -90,6 +90,7 @@ class Policy {
                                                          const env::Context& context);
     // Goes on with interrupted executions whose store's hands are free; what is locked by another waits.
     void resume_pending(const Orders& orders);
+    void note_latest(const std::string& incident_id, const std::string& line);
     bool note(const std::string& incident_id, const std::string& line);  // true when it is new
 
     const OpenStack& open_;

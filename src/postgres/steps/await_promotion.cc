@@ -54,6 +54,12 @@ class AwaitPromotion final : public engine::Step {
             remember(step, *world.primary);
             return engine::CheckOutcome::kAlreadyDone;
         }
+        if (world.cut_off()) {
+            return make_error(ErrorCode::kUnavailable,
+                              "no node answers from here, but the lease of '" + world.key_holder() +
+                                  "' runs on: whether it is lost cannot be judged",
+                              "Look at the way from here to the servers first.");
+        }
         const auto& sql = world.of(world.reference).sql;
         if (sql.answer == Answer::kRejected) {
             return make_error(

@@ -300,6 +300,12 @@ TEST_F(PolicyTest, TriesAgainWhileAnotherOneActs) {
     EXPECT_FALSE(react({down}));
     EXPECT_TRUE(react({down, incident("inc-2", "redis-2")})) << "that is another outage";
     fake.clock.advance(2s);
+    lock.why = "other words";
+    EXPECT_TRUE(react({down}));
+    run();
+    EXPECT_THAT(policy->notes("inc-1"), ::testing::ElementsAre(HasSubstr("begun"), HasSubstr("other words")))
+        << "one line about all the tries";
+    fake.clock.advance(2s);
     lock.busy = false;
     EXPECT_TRUE(react({down}));
 }

@@ -137,11 +137,12 @@ class ToyLock final : public ActorLock {
         const ToyLock& lock;
     };
     Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& wanted, const env::Context&) override {
-        if (busy) return make_error(ErrorCode::kLocked, "another aeterna-dr acts");
+        if (busy) return make_error(ErrorCode::kLocked, why);
         intent = wanted;
         return std::unique_ptr<ActorLockHold>(std::make_unique<Hold>(*this));
     }
     bool busy = false;
+    std::string why = "another aeterna-dr acts";
     bool held = true;
     std::string intent;
 };
