@@ -13,6 +13,7 @@ std::vector<RedisNode> read_nodes(config::Section& section, const std::string& k
         RedisNode node;
         node.name = entry.required_text("name");
         node.address = entry.required_endpoint("address");
+        if (key == "nodes") node.config_file = entry.path("config_file", "");
         if (const config::Host* host = stack.host_of(node.name)) {
             node.host = host->name;
             node.site = host->site;

@@ -18,6 +18,7 @@ struct RedisNode {
     env::Endpoint address;
     std::string host;  // of the stack file's hosts; empty when none names it
     std::string site;
+    std::string config_file;  // of a data node, on its host; empty when the stack file does not name it
 };
 
 struct RedisSettings {

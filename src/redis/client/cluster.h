@@ -37,6 +37,7 @@ class Cluster {
     Cluster(SettingsPointer settings, const env::Env& env) : settings_(std::move(settings)), env_(env) {}
 
     [[nodiscard]] const RedisSettings& settings() const { return *settings_; }
+    [[nodiscard]] const SettingsPointer& settings_pointer() const { return settings_; }
     [[nodiscard]] const env::Env& env() const { return env_; }
 
     // A read-only command: repeated once on a new connection when the kept one turns out to be dead (Sentinel closes

@@ -153,4 +153,19 @@ Result<Reply> Connection::receive(const env::Context& context) {
     }
 }
 
+Result<std::string> Connection::receive_bytes(std::size_t count, const env::Context& context) {
+    std::array<char, 16384> buffer;
+    std::string bytes = parser_.take_rest();
+    while (bytes.size() < count) {
+        auto got = stream_->read_some(buffer, context);
+        if (!got) return failed(got.error(), true);
+        if (*got == 0)
+            return failed(make_error(ErrorCode::kConnectionLost, "the server closed the connection"), true);
+        bytes.append(buffer.data(), *got);
+    }
+    usable_ = false;  // nobody parses what may follow
+    bytes.resize(count);
+    return bytes;
+}
+
 }  // namespace aeterna::redis

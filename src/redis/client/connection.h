@@ -45,6 +45,8 @@ class Connection {
     Status send(const Command& command, const env::Context& context);
     // For subscriptions: the next reply or message, whatever it is. A kTimeout here leaves the connection usable.
     [[nodiscard]] Result<Reply> receive(const env::Context& context);
+    // The next `count` bytes as they are, after a reply: the replication stream. An Error leaves the connection unusable.
+    [[nodiscard]] Result<std::string> receive_bytes(std::size_t count, const env::Context& context);
     // False after a lost connection, a time-out within a command, or nonsense from the peer.
     [[nodiscard]] bool is_usable() const { return usable_; }
 

@@ -41,6 +41,8 @@ void read_replication(const InfoFields& fields, NodeInfo& info) {
     info.replid = field(fields, "master_replid");
     info.replid2 = field(fields, "master_replid2");
     info.master_offset = number(fields, "master_repl_offset");
+    info.backlog_first = number(fields, "repl_backlog_first_byte_offset");
+    info.second_offset = number(fields, "second_repl_offset", -1);
     for (std::size_t i = 0; i < 1000; ++i) {
         const auto found = fields.find("slave" + std::to_string(i));
         if (found == fields.end()) break;
@@ -55,6 +57,17 @@ void read_replication(const InfoFields& fields, NodeInfo& info) {
     info.link_down_seconds = number(fields, "master_link_down_since_seconds");
     info.replica_offset = number(fields, "slave_repl_offset");
     info.replica_priority = number(fields, "slave_priority", 100);
+}
+
+// "db0:keys=3,expires=0,avg_ttl=0".
+std::int64_t count_keys(const InfoFields& fields) {
+    std::int64_t keys = 0;
+    for (const auto& [name, value] : fields) {
+        if (name.rfind("db", 0) != 0 || !to_integer(std::string_view(name).substr(2))) continue;
+        const std::string_view first = split(value, ',').front();
+        if (first.rfind("keys=", 0) == 0) keys += to_integer(first.substr(5)).value_or(0);
+    }
+    return keys;
 }
 
 Error not_a_role() { return make_error(ErrorCode::kProtocol, "the reply to ROLE has an unknown form"); }
@@ -91,8 +104,19 @@ Result<NodeInfo> parse_node_info(std::string_view text) {
     info.is_aof_write_ok = is_ok(fields, "aof_last_write_status");
     info.is_aof_rewrite_ok = is_ok(fields, "aof_last_bgrewrite_status");
     info.maxmemory_policy = field(fields, "maxmemory_policy");
+    info.keys = count_keys(fields);
+    info.loaded_keys = number(fields, "rdb_last_load_keys_loaded", -1);
     read_replication(fields, info);
     return info;
+}
+
+bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica) {
+    constexpr std::int64_t kYoungSeconds = 120;
+    constexpr std::int64_t kNextToNothing = 10;
+    if (!master.is_master || master.is_loading || master.uptime_seconds > kYoungSeconds) return false;
+    if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return false;
+    const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
+    return has_loaded_nothing || master.keys * kNextToNothing < replica.keys;
 }
 
 Result<Role> parse_role(const Reply& reply) {

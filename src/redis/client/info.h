@@ -35,6 +35,10 @@ struct NodeInfo {
     std::string replid;   // the history that this node writes (master_replid)
     std::string replid2;  // the history that it wrote or followed before it became master (master_replid2)
     std::int64_t master_offset = 0;   // master_repl_offset: what this node has in its stream
+    std::int64_t second_offset = -1;  // second_repl_offset: the first offset that replid2 does not share any more
+    std::int64_t backlog_first = 0;   // repl_backlog_first_byte_offset; 0 = there is no backlog
+    std::int64_t keys = 0;            // of all databases
+    std::int64_t loaded_keys = -1;    // rdb_last_load_keys_loaded: from its RDB at the start; -1 = it does not say
     std::vector<ReplicaLine> replicas;
     std::optional<env::Endpoint> follows;  // a replica's master
     bool is_link_up = false;
@@ -54,6 +58,11 @@ struct NodeInfo {
 
 // kProtocol when the text has no role: then it is not INFO of a data node.
 [[nodiscard]] Result<NodeInfo> parse_node_info(std::string_view text);
+
+// That a master came back without the data that its replica still has, and will empty it: it is young, writes a history
+// that the replica does not share, and has loaded nothing (writes that it has taken since do not hide that) or next to
+// nothing. A flushed master is none of this: its replicas share its history.
+[[nodiscard]] bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica);
 
 struct Role {
     enum class Kind { kMaster, kReplica, kSentinel };

@@ -81,6 +81,13 @@ std::string encode_command(const Command& command) {
     return bytes;
 }
 
+std::string Parser::take_rest() {
+    std::string rest = buffer_.substr(position_);
+    buffer_.clear();
+    position_ = 0;
+    return rest;
+}
+
 void Parser::feed(std::string_view bytes) {
     if (position_ == buffer_.size()) {
         buffer_.clear();

@@ -54,6 +54,8 @@ class Parser {
     // The next whole reply, nothing when more bytes are needed. kProtocol for what RESP does not allow or what
     // exceeds the limits; the parser is then unusable and repeats the error.
     [[nodiscard]] Result<std::optional<Reply>> next();
+    // What was fed and not parsed yet, taken out: where a reply is followed by what is no RESP reply.
+    [[nodiscard]] std::string take_rest();
 
   private:
     struct Frame {

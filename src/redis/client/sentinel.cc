@@ -116,6 +116,9 @@ Result<MasterView> parse_master_view(const Reply& reply) {
     view.quorum = number_of(*fields, "quorum");
     view.other_sentinels = number_of(*fields, "num-other-sentinels");
     view.replica_count = number_of(*fields, "num-slaves");
+    view.parallel_syncs = number_of(*fields, "parallel-syncs", 1);
+    view.notification_script = text_of(*fields, "notification-script");
+    view.client_reconfig_script = text_of(*fields, "client-reconfig-script");
     view.failover_state = text_of(*fields, "failover-state");
     view.role_reported = text_of(*fields, "role-reported");
     return view;

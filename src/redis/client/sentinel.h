@@ -28,6 +28,9 @@ struct MasterView {
     std::int64_t quorum = 0;
     std::int64_t other_sentinels = 0;
     std::int64_t replica_count = 0;
+    std::int64_t parallel_syncs = 1;
+    std::string notification_script;     // empty when there is none
+    std::string client_reconfig_script;
     std::string failover_state;  // empty when none runs
     std::string role_reported;
     [[nodiscard]] bool has_flag(const std::string& flag) const { return flags.count(flag) > 0; }

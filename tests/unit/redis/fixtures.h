@@ -13,8 +13,8 @@ inline SettingsPointer make_settings() {
     settings->master_name = "m";
     for (int n = 1; n <= 3; ++n) {
         const std::string suffix = "-" + std::to_string(n);
-        settings->nodes.push_back({"redis" + suffix, node_address(n), "host" + suffix, "a"});
-        settings->sentinels.push_back({"sentinel" + suffix, sentinel_address(n), "host" + suffix, "a"});
+        settings->nodes.push_back({"redis" + suffix, node_address(n), "host" + suffix, "a", ""});
+        settings->sentinels.push_back({"sentinel" + suffix, sentinel_address(n), "host" + suffix, "a", ""});
     }
     return settings;
 }
