@@ -24,6 +24,7 @@ constexpr std::array kReactions = {
     Reaction{"postgres.no_leader", "failover"},
     Reaction{"postgres.primary_down", "failover"},
     Reaction{"redis.master_down", "failover"},
+    Reaction{"redis.master_empty", "failover"},
 };
 
 std::vector<std::unique_ptr<engine::StoreModule>> make_modules() {

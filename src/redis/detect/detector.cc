@@ -31,6 +31,7 @@ engine::Finding Detector::settle(const std::string& subject, Opinion opinion, co
 std::vector<std::unique_ptr<Detector>> make_detectors() {
     std::vector<std::unique_ptr<Detector>> detectors;
     detectors.push_back(make_master_down());
+    detectors.push_back(make_master_empty());
     detectors.push_back(make_odown());
     detectors.push_back(make_sentinel_quorum());
     detectors.push_back(make_sentinels_disagree());

@@ -74,12 +74,41 @@ class World {
 TEST(Detectors, AHealthyWorldIsClear) {
     World world;
     const auto detectors = make_detectors();
-    EXPECT_EQ(detectors.size(), 12U);
+    EXPECT_EQ(detectors.size(), 13U);
     for (int i = 0; i < 60; ++i) {
         world.tick(500ms);
         for (const auto& detector : detectors)
             for (const auto& finding : detector->judge(world.snapshot()))
                 EXPECT_EQ(finding.state, FindingState::kClear) << finding.detector << " " << finding.summary;
+    }
+}
+
+TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
+    const std::tuple<const char*, FindingState, std::function<void(NodeInfo&, NodeInfo&)>> table[] = {
+        {"back empty", FindingState::kFiring, [](NodeInfo&, NodeInfo&) {}},
+        {"it has its data", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.keys = 7; }},
+        {"it took writes since", FindingState::kFiring,
+         [](NodeInfo& master, NodeInfo&) { master.keys = 3, master.loaded_keys = 0; }},
+        {"it loaded a tenth", FindingState::kFiring,
+         [](NodeInfo& master, NodeInfo& replica) { master.keys = 9, master.loaded_keys = 9, replica.keys = 91; }},
+        {"flushed", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.replid = "old"; }},
+        {"still loading", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.is_loading = true; }},
+        {"up for an hour", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.uptime_seconds = 3600; }},
+        {"too late", FindingState::kClear, [](NodeInfo&, NodeInfo& replica) { replica.keys = 0; }},
+    };
+    for (const auto& [what, state, change] : table) {
+        World world;
+        auto detector = make_master_empty();
+        ASSERT_EQ(world.run(*detector, "redis-1", 5s), FindingState::kClear);
+        NodeObservation master = master_seen(0);
+        NodeObservation replica = replica_seen(1, "connecting");
+        master.info.replid = "new";
+        replica.info.replid = "old";
+        replica.info.keys = 7;
+        change(master.info, replica.info);
+        world.node(1, master);
+        world.node(2, replica);
+        EXPECT_EQ(world.run(*detector, "redis-1", 500ms), state) << what;
     }
 }
 
