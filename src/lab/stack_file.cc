@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "lab/server_commands.h"
 #include "lab/server_config.h"
 
 namespace aeterna::lab {
@@ -73,9 +74,14 @@ std::string redis_section(const Layout& layout) {
     for (const auto& [key, kind] :
          {std::pair{"nodes", "redis"}, std::pair{"sentinels", "sentinel"}}) {
         text += fmt::format("    {}:\n", key);
-        for (int n = 1; n <= kHosts; ++n)
-            text += fmt::format("      - {{name: {}-{}, address: {}}}\n", kind, n,
-                                quoted(layout.endpoint(kind, n).to_string()));
+        for (int n = 1; n <= kHosts; ++n) {
+            const std::string name = fmt::format("{}-{}", kind, n);
+            const auto node = layout.find(name);
+            const bool is_data = node && node->kind == "redis";
+            text += fmt::format("      - {{name: {}, address: {}{}}}\n", name,
+                                quoted(layout.endpoint(kind, n).to_string()),
+                                is_data ? ", config_file: " + quoted(config_file(layout, *node)) : "");
+        }
     }
     return text;
 }

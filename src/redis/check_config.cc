@@ -144,12 +144,14 @@ std::string least_privilege_text(const RedisSettings& settings) {
                               " +client|setname +acl|whoami +acl|dryrun +config|get +scan +set +unlink";
     return "# On every Redis server (users.acl or redis.conf), ONE of these two lines, never both for one user.\n"
            "# Either to watch, confirm and drill only:\n" +
-           watch + "\n# Or to do that and to switch over (pause, demote, prefer a candidate):\n" + watch +
-           " +client|pause +client|unpause +replicaof +config|set +config|rewrite\n"
+           watch + "\n# Or to do that, to switch over (pause, demote, prefer a candidate) and to assist a failover (psync reads\n"
+                   "# what only an old master has):\n" + watch +
+           " +client|pause +client|unpause +replicaof +config|set +config|rewrite +psync\n"
            "# On every Sentinel:\n"
            "user " + sentinel_user + " on >PASSWORD allchannels +ping +info +psubscribe +client|setname"
            " +sentinel|master +sentinel|replicas +sentinel|get-master-addr-by-name +sentinel|ckquorum"
-           " +sentinel|failover\n";
+           " +sentinel|failover\n"
+           "# With assist, where no Sentinel can promote: add +sentinel|remove +sentinel|monitor +sentinel|set\n";
 }
 
 }  // namespace aeterna::redis

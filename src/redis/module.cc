@@ -12,7 +12,8 @@ namespace {
 
 class RedisStore final : public engine::Store {
   public:
-    RedisStore(SettingsPointer settings, const env::Env& env) : settings_(std::move(settings)), env_(env) {}
+    RedisStore(SettingsPointer settings, const config::Stack& stack, const env::Env& env)
+        : settings_(std::move(settings)), stack_(stack), env_(env) {}
 
     const std::string& name() const override { return name_; }
     const config::Objectives& objectives() const override { return settings_->objectives; }
@@ -21,7 +22,11 @@ class RedisStore final : public engine::Store {
     }
     std::vector<engine::RunbookInfo> runbooks() const override { return runbook_list(); }
     Result<engine::Runbook> make_runbook(const std::string& runbook, const Json& parameters) override {
-        return build_runbook(runbook, parameters, std::make_shared<Cluster>(settings_, env_));
+        auto acting = std::make_shared<Acting>();
+        acting->cluster = std::make_shared<Cluster>(settings_, env_);
+        acting->hands = make_hands(stack_, env_);
+        acting->state_directory = stack_.state_directory;
+        return build_runbook(runbook, parameters, acting);
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return make_redis_drill_store(settings_, env_);
@@ -40,6 +45,7 @@ class RedisStore final : public engine::Store {
   private:
     std::string name_ = "redis";
     SettingsPointer settings_;
+    const config::Stack& stack_;
     const env::Env& env_;
 };
 
@@ -49,7 +55,7 @@ class RedisModule final : public engine::StoreModule {
     Result<std::unique_ptr<engine::Store>> open(const config::Stack& stack, const config::StoreSection& section,
                                                 const env::Env& env) const override {
         AETERNA_ASSIGN(auto settings, load_settings(stack, section, env.files));
-        return std::unique_ptr<engine::Store>(std::make_unique<RedisStore>(std::move(settings), env));
+        return std::unique_ptr<engine::Store>(std::make_unique<RedisStore>(std::move(settings), stack, env));
     }
 };
 

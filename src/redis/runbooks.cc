@@ -1,6 +1,10 @@
 // Which steps make a failover and a switchover.
 #include "redis/runbooks.h"
 
+#include <algorithm>
+
+#include "base/strings.h"
+
 namespace aeterna::redis {
 namespace {
 
@@ -17,28 +21,55 @@ Result<std::string> node_parameter(const Json& parameters, const std::string& ke
                       "Name one of: " + names + ".");
 }
 
-Status check_keys(const Json& parameters, const std::string& allowed) {
+Status check_keys(const Json& parameters, const std::vector<std::string>& allowed) {
     if (parameters.is_null()) return {};
     if (!parameters.is_object()) return make_error(ErrorCode::kUsage, "the parameters are no JSON object");
     for (const auto& item : parameters.items())
-        if (item.key() != allowed && !(allowed == "old_primary" && item.key() == "assist"))
+        if (std::find(allowed.begin(), allowed.end(), item.key()) == allowed.end())
             return make_error(ErrorCode::kUsage, "unknown parameter '" + item.key() + "'",
-                              "This runbook knows '" + allowed + "'.");
+                              "This runbook knows: " + join(allowed, ", ") + ".");
     return {};
 }
 
-Result<engine::Runbook> failover(const Json& parameters, const ClusterPointer& cluster) {
-    AETERNA_TRY(check_keys(parameters, "old_primary"));
+Result<Assist> assist_parameter(const Json& parameters) {
+    const Json* value = find_member(parameters, "assist");
+    if (!value) return Assist::kOff;
+    if (!value->is_string()) return make_error(ErrorCode::kUsage, "'assist' is no text");
+    return parse_assist(value->get<std::string>());
+}
+
+constexpr const char* kAssistedSteps =
+    "with assist: act, the master's death would be proven from two vantages, its process fenced, one Sentinel told to fail "
+    "over at once (without waiting for down-after), its own writes kept, and the server brought back as a replica";
+
+Result<engine::Runbook> failover(const Json& parameters, const ActingPointer& acting) {
+    const ClusterPointer& cluster = acting->cluster;
+    AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
     AETERNA_ASSIGN(const std::string old, node_parameter(parameters, "old_primary", cluster->settings()));
+    AETERNA_ASSIGN(acting->assist, assist_parameter(parameters));
     engine::Runbook runbook{"failover", "redis", "Let Sentinel replace a dead master, and prove the result", "failover", {}};
-    runbook.steps.push_back(make_await_failover(cluster, old));
-    runbook.steps.push_back(make_confirm_one_writer(cluster));
-    runbook.steps.push_back(make_await_rejoin(cluster));
+    auto& steps = runbook.steps;
+    const bool is_acting = acting->assist == Assist::kAct;
+    if (is_acting) {
+        runbook.purpose = "Replace a dead master at once, and prove the result";
+        steps.push_back(make_prove_death(acting, old));
+        steps.push_back(make_fence_master(acting));
+        steps.push_back(make_force_failover(acting));
+        steps.push_back(make_promote_by_hand(acting));
+    }
+    steps.push_back(make_await_failover(cluster, old, acting->assist == Assist::kPropose ? kAssistedSteps : ""));
+    steps.push_back(make_confirm_one_writer(cluster));
+    if (is_acting) {
+        steps.push_back(make_salvage(acting));
+        steps.push_back(make_rejoin_old(acting));
+        steps.push_back(make_teach_sentinels(acting));
+    }
+    steps.push_back(make_await_rejoin(cluster, acting));
     return runbook;
 }
 
 Result<engine::Runbook> switchover(const Json& parameters, const ClusterPointer& cluster) {
-    AETERNA_TRY(check_keys(parameters, "candidate"));
+    AETERNA_TRY(check_keys(parameters, {"candidate"}));
     AETERNA_ASSIGN(const std::string candidate, node_parameter(parameters, "candidate", cluster->settings()));
     engine::Runbook runbook{"switchover", "redis", "Move the master role without losing a write", "switchover", {}};
     auto& steps = runbook.steps;
@@ -61,13 +92,13 @@ Result<engine::Runbook> switchover(const Json& parameters, const ClusterPointer&
 }  // namespace
 
 std::vector<engine::RunbookInfo> runbook_list() {
-    return {{"failover", "wait for Sentinel to replace a dead master, confirm one writer, watch the old one rejoin"},
+    return {{"failover", "see a dead master replaced (with assist: act at once), confirm one writer, bring the old one back as a replica"},
             {"switchover", "move the master role to a replica without losing a write"}};
 }
 
-Result<engine::Runbook> build_runbook(const std::string& name, const Json& parameters, const ClusterPointer& cluster) {
-    if (name == "failover") return failover(parameters, cluster);
-    if (name == "switchover") return switchover(parameters, cluster);
+Result<engine::Runbook> build_runbook(const std::string& name, const Json& parameters, const ActingPointer& acting) {
+    if (name == "failover") return failover(parameters, acting);
+    if (name == "switchover") return switchover(parameters, acting->cluster);
     return make_error(ErrorCode::kNotFound, "redis has no runbook '" + name + "'", "It has failover and switchover.");
 }
 

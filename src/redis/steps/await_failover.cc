@@ -5,6 +5,7 @@
 // healthy: that is a switchover's business.
 #include <fmt/core.h>
 
+#include "redis/steps/assist.h"
 #include "redis/steps/explain_stuck.h"
 #include "redis/steps/support.h"
 
@@ -19,26 +20,20 @@ constexpr Duration kInterval = 200ms;
 constexpr engine::StepSpec kSpec{"redis.await_failover", "wait until Sentinel has promoted a replica",
                                  engine::Risk::kReadOnly, 600s, false};
 
-// What is left of down-after in the slowest Sentinel's eyes.
-Duration down_after_left(const std::vector<SentinelAnswer>& answers) {
-    std::int64_t left = 0;
-    for (const SentinelAnswer& answer : answers)
-        if (answer.opinion && !answer.opinion->master.is_down())
-            left = std::max(left, answer.opinion->master.down_after_ms - answer.opinion->master.last_ok_ping_ms);
-    return std::chrono::milliseconds(left);
-}
-
 class AwaitFailover final : public RedisStep {
   public:
-    AwaitFailover(ClusterPointer cluster, std::string old_primary)
-        : RedisStep(std::move(cluster), kSpec), old_primary_(std::move(old_primary)) {}
+    AwaitFailover(ClusterPointer cluster, std::string old_primary, std::string assisted)
+        : RedisStep(std::move(cluster), kSpec), old_primary_(std::move(old_primary)), assisted_(std::move(assisted)) {}
 
     std::string describe() const override {
         return "wait for Sentinel to promote a replica of " + (old_primary_.empty() ? "the dead master" : old_primary_);
     }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
+        if (!step.facts.contains(kAssist)) step.facts[kAssist] = "off";
+        if (is_by_hand(step.facts) && node_of(step.facts, kNewMaster)) return CheckOutcome::kAlreadyDone;
         AETERNA_ASSIGN(const RedisNode* old, old_master(step));
+        if (!assisted_.empty()) step.progress(assisted_);
         const MonoTime began = clock().now();
         auto answers = cluster_->opinions(step.context);
         const MonoTime end = began + down_after_left(answers) + kElection;
@@ -60,7 +55,7 @@ class AwaitFailover final : public RedisStep {
                 return make_error(ErrorCode::kAwaitingApproval,
                                   fmt::format("Sentinel has not failed over after {}: {}",
                                               format_duration(now - began), cause.reason),
-                                  cause.proposal);
+                                  cause.proposal + (assisted_.empty() ? "" : " Or let it be done: " + assisted_ + "."));
             if (now + kInterval >= step.context.deadline) return CheckOutcome::kReady;
             if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while waiting for Sentinel");
@@ -80,26 +75,9 @@ class AwaitFailover final : public RedisStep {
     // By the parameter, the journal, or what the Sentinels still name.
     Result<const RedisNode*> old_master(engine::StepContext& step) {
         if (const RedisNode* known = node_of(step.facts, kOldMaster)) return known;
-        const RedisNode* node = settings().find_node(old_primary_);
-        if (!node) {
-            AETERNA_ASSIGN(const env::Endpoint address, named_master(step.context));
-            node = settings().node_at(address);
-            if (!node)
-                return make_error(ErrorCode::kConfiguration,
-                                  "the Sentinels name '" + address.to_string() + "', which is no node of the stack file");
-        }
+        AETERNA_ASSIGN(const RedisNode* node, supposed_old_master(*cluster_, old_primary_, step.context));
         step.facts[kOldMaster] = node->name;
         return node;
-    }
-
-    // Also one Sentinel's word will do: it only says whose death is to be waited for.
-    Result<env::Endpoint> named_master(const env::Context& context) {
-        const auto answers = cluster_->opinions(context);
-        if (const auto majority = majority_of(answers)) return *majority;
-        for (const SentinelAnswer& answer : answers)
-            if (answer.opinion) return answer.opinion->current_address;
-        return make_error(ErrorCode::kUnavailable, "no Sentinel answers, so the master is unknown",
-                          "Start the Sentinels, or name the old master with --old-primary.");
     }
 
     bool is_done(const std::vector<SentinelAnswer>& answers, const RedisNode& old, engine::StepContext& step) {
@@ -128,12 +106,13 @@ class AwaitFailover final : public RedisStep {
     }
 
     std::string old_primary_;
+    std::string assisted_;
 };
 
 }  // namespace
 
-StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary) {
-    return std::make_unique<AwaitFailover>(std::move(cluster), std::move(old_primary));
+StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary, std::string assisted) {
+    return std::make_unique<AwaitFailover>(std::move(cluster), std::move(old_primary), std::move(assisted));
 }
 
 }  // namespace aeterna::redis

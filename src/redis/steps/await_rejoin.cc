@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "redis/steps/assist.h"
+#include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
 
 namespace aeterna::redis {
@@ -18,7 +20,8 @@ constexpr engine::StepSpec kSpec{"redis.await_rejoin", "wait until the old maste
 
 class AwaitRejoin final : public RedisStep {
   public:
-    explicit AwaitRejoin(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+    AwaitRejoin(ClusterPointer cluster, ActingPointer acting)
+        : RedisStep(std::move(cluster), kSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override { return "wait until the old master follows the new one, link up"; }
 
@@ -31,6 +34,7 @@ class AwaitRejoin final : public RedisStep {
             missing = what_is_missing(*old, step);
             return missing.empty();
         }));
+        take_report(step);
         if (is_back) return CheckOutcome::kAlreadyDone;
         if (budget.deadline >= step.context.deadline) return CheckOutcome::kReady;  // not our budget's end
         return make_error(ErrorCode::kAwaitingApproval,
@@ -51,8 +55,9 @@ class AwaitRejoin final : public RedisStep {
 
   private:
     std::string what_is_missing(const RedisNode& old, engine::StepContext& step) {
-        const auto master = cluster_->majority_master(step.context);
-        if (!master) return master.error().to_string();
+        const auto named = named_master(*cluster_, step);
+        if (!named) return named.error().to_string();
+        const env::Endpoint* master = &(*named)->address;
         if (*master == old.address) return "the Sentinels name it as master again";
         const auto role = cluster_->role(old, step.context);
         if (!role) return role.error().to_string();
@@ -61,10 +66,23 @@ class AwaitRejoin final : public RedisStep {
         if (!role->is_connected_replica()) return "its replication link is '" + one_line(role->link, 20) + "'";
         return "";
     }
+
+    void take_report(engine::StepContext& step) {
+        if (!acting_ || !acting_->guard) return;
+        const ReturnGuard::Report report = acting_->guard->report();
+        if (!report.note.empty()) step.progress("guard: " + report.note);
+        if (report.salvaged) step.facts[kSalvaged] = to_json(*report.salvaged);
+        if (report.held_at) step.facts["redis.return_held_at"] = format_time(*report.held_at);
+        if (report.demoted_at) step.facts["redis.return_demoted_at"] = format_time(*report.demoted_at);
+    }
+
+    ActingPointer acting_;
 };
 
 }  // namespace
 
-StepPointer make_await_rejoin(ClusterPointer cluster) { return std::make_unique<AwaitRejoin>(std::move(cluster)); }
+StepPointer make_await_rejoin(ClusterPointer cluster, ActingPointer acting) {
+    return std::make_unique<AwaitRejoin>(std::move(cluster), std::move(acting));
+}
 
 }  // namespace aeterna::redis

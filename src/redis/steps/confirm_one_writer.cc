@@ -2,6 +2,7 @@
 // Sentinels name must accept. Needs: SET on aeterna-dr:confirm:*. Changes: one key that expires after 60 s. An unknown
 // outcome changes nothing: the next round writes again.
 #include "base/strings.h"
+#include "redis/steps/assist.h"
 #include "redis/steps/support.h"
 
 namespace aeterna::redis {
@@ -34,7 +35,7 @@ class ConfirmOneWriter final : public RedisStep {
     }
 
     Status verify(engine::StepContext& step) override {
-        AETERNA_ASSIGN(const RedisNode* master, cluster_->majority_master_node(step.context));
+        AETERNA_ASSIGN(const RedisNode* master, named_master(*cluster_, step));
         AETERNA_ASSIGN(const Role role, cluster_->role(*master, step.context));
         if (role.is_master()) return {};
         return make_error(ErrorCode::kUnavailable, "'" + master->name + "' is master no longer");
@@ -43,7 +44,7 @@ class ConfirmOneWriter final : public RedisStep {
   private:
     // Empty when exactly the Sentinels' master accepted.
     std::string find_problem(engine::StepContext& step) {
-        const auto master = cluster_->majority_master_node(step.context);
+        const auto master = named_master(*cluster_, step);
         if (!master) return master.error().to_string();
         std::vector<std::string> accepted;
         std::string refusals;

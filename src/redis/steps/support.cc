@@ -87,6 +87,30 @@ Result<bool> poll(const env::Env& env, const env::Context& context, Duration int
     }
 }
 
+Duration down_after_left(const std::vector<SentinelAnswer>& answers) {
+    std::int64_t left = 0;
+    for (const SentinelAnswer& answer : answers)
+        if (answer.opinion && !answer.opinion->master.is_down())
+            left = std::max(left, answer.opinion->master.down_after_ms - answer.opinion->master.last_ok_ping_ms);
+    return std::chrono::milliseconds(left);
+}
+
+Result<const RedisNode*> supposed_old_master(Cluster& cluster, const std::string& named, const env::Context& context) {
+    const RedisSettings& settings = cluster.settings();
+    if (const RedisNode* node = settings.find_node(named)) return node;
+    const auto answers = cluster.opinions(context);
+    std::optional<env::Endpoint> address = majority_of(answers);
+    // One Sentinel's word will do: it only says whose death is to be waited for.
+    for (const SentinelAnswer& answer : answers)
+        if (!address && answer.opinion) address = answer.opinion->current_address;
+    if (!address)
+        return make_error(ErrorCode::kUnavailable, "no Sentinel answers, so the master is unknown",
+                          "Start the Sentinels, or name the old master with --old-primary.");
+    if (const RedisNode* node = settings.node_at(*address)) return node;
+    return make_error(ErrorCode::kConfiguration,
+                      "the Sentinels name '" + address->to_string() + "', which is no node of the stack file");
+}
+
 bool is_heir(const NodeInfo& master, const Json& facts) {
     const auto old_replid = find_string(facts, kOldReplid);
     return master.is_master && old_replid && !old_replid->empty() && master.replid2 == *old_replid;

@@ -37,6 +37,12 @@ class RedisStep : public engine::Step {
 [[nodiscard]] Result<bool> poll(const env::Env& env, const env::Context& context, Duration interval,
                                 const std::function<Result<bool>()>& done);
 
+// What is left of down-after in the slowest Sentinel's eyes.
+[[nodiscard]] Duration down_after_left(const std::vector<SentinelAnswer>& answers);
+// The node of that name, else the one that the Sentinels (a majority, or any) still name.
+[[nodiscard]] Result<const RedisNode*> supposed_old_master(Cluster& cluster, const std::string& named,
+                                                           const env::Context& context);
+
 // That `master` comes from the old master's history: a replica that is promoted keeps its former master_replid as
 // master_replid2 (redis 7.0 src/replication.c, shiftReplicationId); a restart or a strange master breaks that. Pure.
 [[nodiscard]] bool is_heir(const NodeInfo& master, const Json& facts);

@@ -18,6 +18,8 @@ struct FakeNode {
     std::string replid = "history-1";
     std::string replid2 = "none";
     bool is_refusing = false;
+    std::int64_t keys = 7;
+    std::int64_t uptime = 5000;
 };
 
 struct FakeSentinel {
@@ -25,6 +27,9 @@ struct FakeSentinel {
     std::int64_t epoch = 5;
     bool is_failing_over = false;
     bool is_silent = false;
+    bool is_refusing = false;
+    std::set<std::string> flags{};  // "disconnected", "s_down", beside "master"
+    std::int64_t pong_ms = 300;
 };
 
 struct Order {
@@ -42,6 +47,8 @@ class FakeServers final : public env::Dialer {
     std::vector<Order> orders;
     std::function<void(const std::string&)> on_order;
     std::function<void()> on_question;  // before each answer
+    std::string next_error;             // what the present order is answered with
+    const bool* dead = nullptr;  // it is us who died, when true: nothing is sent any more
     SettingsPointer settings = make_settings();
     aeterna::testing::FakeEnv fake;
     env::Env env{fake.clock, fake.random, fake.threads, fake.files, fake.processes,
@@ -63,6 +70,13 @@ class FakeServers final : public env::Dialer {
 
     Result<std::unique_ptr<env::Stream>> connect(const env::Endpoint& address, const env::Context&) override;
     bool can_listen(const env::Endpoint&) override { return false; }
+    // That a connection that was open is reset.
+    [[nodiscard]] bool is_dead() const { return dead && *dead; }
+    [[nodiscard]] bool is_gone(const env::Endpoint& address) const {
+        const int n = address.host.back() - '0';
+        const bool is_refusing = address.port == 6379 ? nodes.at(n).is_refusing : sentinels.at(n).is_refusing;
+        return is_dead() || is_refusing;
+    }
 
     static std::string bulk(const std::string& text) {
         return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
@@ -80,11 +94,15 @@ class FakeServers final : public env::Dialer {
         if (command[0] == "INFO") return bulk(is_sentinel ? "sentinel_tilt:0\r\n" : info(nodes[n]));
         if (command[0] == "ROLE") return role(nodes[n]);
         if (command[0] == "SCAN") return "*2\r\n" + bulk("0") + list({});
-        if (is_sentinel && command[1] != "FAILOVER") return opinion(sentinels[n], command[1]);
+        static const std::set<std::string> kOrders{"FAILOVER", "REMOVE", "MONITOR", "SET"};
+        if (is_sentinel && kOrders.count(command[1]) == 0) return opinion(sentinels[n], command[1]);
+        if (is_sentinel && command[1] == "REMOVE") sentinels[n].names = 0;
+        if (is_sentinel && command[1] == "MONITOR") sentinels[n].names = command[3].back() - '0';
         std::string text = (is_sentinel ? "sentinel-" : "redis-") + std::to_string(n);
         for (const std::string& word : command) text += " " + word;
         orders.push_back({passed(), text});
         if (on_order) on_order(text);
+        if (!next_error.empty()) return "-" + std::exchange(next_error, "") + "\r\n";
         return "+OK\r\n";
     }
 
@@ -93,8 +111,11 @@ class FakeServers final : public env::Dialer {
         std::string text = node.follows == 0 ? "role:master\r\n"
                                              : "role:slave\r\nmaster_port:6379\r\nmaster_host:" +
                                                    node_address(node.follows).host + "\r\n";
-        return text + "slave_priority:" + std::to_string(node.priority) + "\r\nmaster_replid:" + node.replid +
-               "\r\nmaster_replid2:" + node.replid2 + "\r\n";
+        text += "slave_priority:" + std::to_string(node.priority) + "\r\nmaster_replid:" + node.replid +
+                "\r\nmaster_replid2:" + node.replid2 + "\r\n";
+        if (node.keys > 0) text += "db0:keys=" + std::to_string(node.keys) + ",expires=0,avg_ttl=0\r\n";
+        return text + "master_link_status:" + (node.link == "connected" ? "up" : "down") + "\r\nslave_repl_offset:" +
+               std::to_string(node.offset) + "\r\nuptime_in_seconds:" + std::to_string(node.uptime) + "\r\n";
     }
     static std::string role(const FakeNode& node) {
         const std::string offset = std::to_string(node.offset);
@@ -103,11 +124,15 @@ class FakeServers final : public env::Dialer {
     }
     std::string opinion(const FakeSentinel& sentinel, const std::string& question) const {
         const std::string host = node_address(sentinel.names).host;
+        if (sentinel.names == 0) return "-ERR No such master with that name\r\n";
         if (question == "GET-MASTER-ADDR-BY-NAME") return list({host, "6379"});
         if (question == "CKQUORUM") return "+OK 3 usable Sentinels\r\n";
+        std::string flags = sentinel.is_failing_over ? "master,failover_in_progress" : "master";
+        for (const std::string& flag : sentinel.flags) flags += "," + flag;
         if (question == "MASTER")
             return list({"name", "m", "ip", host, "port", "6379", "config-epoch", std::to_string(sentinel.epoch), "flags",
-                         sentinel.is_failing_over ? "master,failover_in_progress" : "master"});
+                         flags, "last-ok-ping-reply", std::to_string(sentinel.pong_ms), "quorum", "2",
+                         "failover-timeout", "60000", "parallel-syncs", "1"});
         std::string replicas = "*2\r\n";
         for (int n = 1; n <= 3; ++n)
             if (n != sentinel.names) replicas += list({"ip", node_address(n).host, "port", "6379", "flags", "slave"});
@@ -128,10 +153,12 @@ class FakeStream final : public env::Stream {
             if (!parsed || !*parsed) return {};
             Command command;
             for (const Reply& word : (*parsed)->elements) command.push_back(word.text);
+            if (servers_.is_gone(address_)) return {};
             answers_ += servers_.answer(address_, command);
         }
     }
     Result<std::size_t> read_some(std::span<char> buffer, const env::Context& context) override {
+        if (servers_.is_gone(address_)) return make_error(ErrorCode::kConnectionLost, "reset");
         const bool is_silent =
             address_.port == 26379 && servers_.sentinels[address_.host.back() - '0'].is_silent;
         if (is_silent) {
@@ -153,6 +180,8 @@ class FakeStream final : public env::Stream {
 
 inline Result<std::unique_ptr<env::Stream>> FakeServers::connect(const env::Endpoint& address, const env::Context&) {
     if (address.port == 6379 && nodes[address.host.back() - '0'].is_refusing)
+        return make_error(ErrorCode::kConnectionRefused, "refused");
+    if (is_dead() || (address.port == 26379 && sentinels[address.host.back() - '0'].is_refusing))
         return make_error(ErrorCode::kConnectionRefused, "refused");
     return std::unique_ptr<env::Stream>(std::make_unique<FakeStream>(*this, address));
 }

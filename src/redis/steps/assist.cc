@@ -1,0 +1,102 @@
+// The decision in the facts, and the way to the hosts.
+#include "redis/steps/assist.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/strings.h"
+#include "redis/steps/return_guard.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+class StackHands final : public Hands {
+  public:
+    StackHands(const config::Stack& stack, const env::Env& env) : stack_(stack), env_(env) {}
+
+    Result<hosts::Executor*> executor_of(const RedisNode& node) override {
+        const config::Host* host = stack_.host_of(node.name);
+        if (!host)
+            return make_error(ErrorCode::kConfiguration,
+                              "no host of the stack file lists '" + node.name + "'",
+                              "Add it under hosts.processes.");
+        auto& executor = executors_[host->name];
+        if (!executor) {
+            AETERNA_ASSIGN(executor, hosts::make_executor(*host, env_));
+        }
+        return executor.get();
+    }
+
+    bool has_files_of(const RedisNode& node) const override {
+        const config::Host* host = stack_.host_of(node.name);
+        return !node.config_file.empty() && host && host->executor == "local";
+    }
+
+  private:
+    const config::Stack& stack_;
+    const env::Env& env_;
+    std::map<std::string, std::unique_ptr<hosts::Executor>> executors_;
+};
+
+}  // namespace
+
+std::shared_ptr<Hands> make_hands(const config::Stack& stack, const env::Env& env) {
+    return std::make_shared<StackHands>(stack, env);
+}
+
+Result<Assist> parse_assist(const std::string& word) {
+    if (word.empty() || word == "off") return Assist::kOff;
+    if (word == "propose") return Assist::kPropose;
+    if (word == "act") return Assist::kAct;
+    return make_error(ErrorCode::kUsage, "'" + one_line(word, 40) + "' is no word for assist",
+                      "Use off, propose or act.");
+}
+
+bool is_going(const Json& facts) { return find_string(facts, kDecision) == "go"; }
+
+bool is_by_hand(const Json& facts) { return find_boolean(facts, kByHand).value_or(false); }
+
+bool is_fenced(const Json& facts, const std::string& node) {
+    const Json* fenced = find_member(facts, kFenced);
+    return fenced && fenced->is_array() &&
+           std::find(fenced->begin(), fenced->end(), Json(node)) != fenced->end();
+}
+
+Result<const RedisNode*> named_master(Cluster& cluster, const engine::StepContext& step) {
+    const auto promoted = find_string(step.facts, kNewMaster);
+    const RedisNode* node = promoted ? cluster.settings().find_node(*promoted) : nullptr;
+    if (node && is_by_hand(step.facts)) return node;
+    return cluster.majority_master_node(step.context);
+}
+
+void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons) {
+    step.facts[kDecision] = "stay";
+    step.facts[kAssist] = "refused";
+    step.facts[kAssistReasons] = reasons;
+    step.progress("no assist: " + join(reasons, "; "));
+}
+
+void note_promotion(engine::StepContext& step, const RedisNode& promoted, const env::Clock& clock) {
+    step.facts[kNewMaster] = promoted.name;
+    step.facts[kAssist] = "acted";
+    step.facts[kAssistActedAt] =
+        find_string(step.facts, kOrderedAt).value_or(format_time(clock.wall_now()));
+}
+
+void stand_down(Acting& acting) {
+    if (acting.guard) acting.guard->release();
+    acting.guard.reset();
+}
+
+ReturnGuard& guard_of(Acting& acting, const RedisNode& old_master, const std::string& execution) {
+    if (!acting.guard) {
+        acting.guard =
+            std::make_shared<ReturnGuard>(acting.cluster->settings_pointer(), acting.cluster->env(),
+                                          old_master, acting.salvage_directory(execution));
+        acting.guard->start();
+    }
+    return *acting.guard;
+}
+
+}  // namespace aeterna::redis

@@ -1,0 +1,53 @@
+// death_proof: is the master dead, may we act, and which replicas are fit? Pure: everything that
+// was seen comes in.
+//
+// Two vantages prove a death: our own connection (refused at once, silent only after 5 s), and a
+// Sentinel's or a replica's. A master that came back empty is proven by what it and its replicas
+// say of themselves: no keys, a history that no replica shares, and replicas that still have data;
+// it would empty them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "redis/client/cluster.h"
+
+namespace aeterna::redis {
+
+struct ReplicaAnswer {
+    const RedisNode* node = nullptr;
+    std::optional<NodeInfo> info;
+    std::optional<Error> error;
+};
+
+struct DeathInput {
+    const RedisSettings& settings;
+    const RedisNode& master;
+    std::vector<SentinelAnswer> sentinels;
+    std::optional<NodeInfo> master_info;  // nothing: it did not answer, `master_error` says how
+    std::optional<Error> master_error;
+    Duration silent_for{};                // since our first try in vain
+    std::vector<ReplicaAnswer> replicas;  // all other nodes
+    bool is_fenceable = false;
+};
+
+struct DeathVerdict {
+    enum class Kind { kProven, kNotYet, kRefused };
+    Kind kind = Kind::kNotYet;
+    std::string form;                   // refused | silent | empty
+    std::vector<std::string> evidence;  // what proves it, or what is missing
+    std::vector<const RedisNode*> fit;  // replicas that may be promoted, the fullest first
+};
+
+[[nodiscard]] DeathVerdict judge_death(const DeathInput& input);
+
+// Why the replica must not be promoted; empty when it may be.
+[[nodiscard]] std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input);
+// Promotable replicas, the fullest first.
+[[nodiscard]] std::vector<const RedisNode*> fit_replicas(const DeathInput& input);
+// That the master restarted without its data and the replicas have not followed it yet. Empty when
+// it is not so.
+[[nodiscard]] std::vector<std::string> proof_of_emptiness(const DeathInput& input);
+
+}  // namespace aeterna::redis

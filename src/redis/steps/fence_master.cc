@@ -1,0 +1,137 @@
+// redis.fence_master: makes sure that the dead master cannot come back as a master: its process is
+// killed and its restart inhibited, through the executor of its host.
+//
+// Needs: an executor that can act there; without one the return is guarded instead
+// (return_guard.h), which is said. Changes: markers of this execution, processes. Undo: the markers
+// are removed and the server is started again, as a replica where a new master is known. A fence
+// that cannot be confirmed is no fence: the markers are taken back and the assist is refused. An
+// unknown outcome is settled by the markers and by a refused connection.
+#include "redis/steps/assist.h"
+#include "redis/steps/look_at_death.h"
+#include "redis/steps/rejoin.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr Duration kConfirmed = 3s;
+constexpr Duration kKernelTime = 12s;
+constexpr Duration kInterval = 10ms;
+constexpr engine::StepSpec kSpec{"redis.fence_master",
+                                 "make sure that the dead master cannot come back as a master",
+                                 engine::Risk::kDisruptive, 30s, true};
+
+class FenceMaster final : public RedisStep {
+  public:
+    explicit FenceMaster(ActingPointer acting)
+        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+
+    std::string describe() const override {
+        return "kill what is left of the dead master and inhibit its restart until a new one is "
+               "confirmed";
+    }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        if (!is_going(step.facts) || !old) return CheckOutcome::kAlreadyDone;
+        if (is_fenced(step.facts, old->name)) return CheckOutcome::kAlreadyDone;
+        const auto executor = acting_->hands->executor_of(*old);
+        if (!executor) {
+            step.progress("'" + old->name + "' cannot be fenced, its return is guarded instead: " +
+                          executor.error().to_string());
+            return CheckOutcome::kAlreadyDone;
+        }
+        // A marker alone is no fence: whoever wrote it may have died before the kill.
+        if (is_marked(*old, step)) return CheckOutcome::kReady;
+        if (!is_alive_again(*acting_, *old, step.facts, step.context)) return CheckOutcome::kReady;
+        refuse_assist(step, {"the master answers again"});
+        return CheckOutcome::kAlreadyDone;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        AETERNA_ASSIGN(hosts::Executor * executor, acting_->hands->executor_of(*old));
+        const hosts::FenceOrder order{{old->name}, step.context.run_id, "failover of redis"};
+        if (is_alive_again(*acting_, *old, step.facts, step.context)) {
+            refuse_assist(step, {"the master answers again"});
+            return executor->unfence({old->name}, step.context.run_id, step.context);
+        }
+        const Status fenced = fence(order, *executor, step);
+        if (!fenced) return give_up(fenced.error(), *old, *executor, step);
+        // The second vantage: nobody may answer at its address any more.
+        const env::Context soon = clock().within(kConfirmed, step.context);
+        AETERNA_ASSIGN(const bool is_dark,
+                       poll(cluster_->env(), soon, kInterval, [&]() -> Result<bool> {
+                           const auto role = cluster_->role(*old, soon);
+                           return !role && role.error().code != ErrorCode::kUnavailable;
+                       }));
+        if (!is_dark)
+            return give_up(
+                make_error(ErrorCode::kUnknownOutcome, "something still answers at its address"),
+                *old, *executor, step);
+        step.facts[kFenced] = Json::array({old->name});
+        return {};
+    }
+
+    Status verify(engine::StepContext&) override { return {}; }
+
+    Status undo(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const bool is_killed = find_boolean(step.facts, kKilled).value_or(false);
+        if (!old || (!is_killed && !is_marked(*old, step))) return {};
+        if (const RedisNode* master = node_of(step.facts, kNewMaster))
+            AETERNA_TRY(follow_at_start(*acting_, *old, *master, step.facts));
+        return lift_and_start(*acting_, *old, step);
+    }
+
+  private:
+    // A killed process leaves only when the kernel has written what it waits for; a loaded disk
+    // makes that seconds. The order may be repeated: what is gone by then is confirmed at once.
+    Status fence(const hosts::FenceOrder& order, hosts::Executor& executor,
+                 engine::StepContext& step) {
+        const MonoTime end = clock().now() + kKernelTime;
+        step.facts[kKilled] = true;
+        while (true) {
+            Status fenced = executor.fence(order, step.context);
+            const bool is_open = !fenced && fenced.error().code == ErrorCode::kPartial;
+            if (!is_open || clock().now() >= end) return fenced;
+            if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop)) return fenced;
+        }
+    }
+
+    bool is_marked(const RedisNode& old, engine::StepContext& step) {
+        const auto executor = acting_->hands->executor_of(old);
+        if (!executor) return false;
+        const auto markers = (*executor)->fences(step.context);
+        if (!markers) return false;
+        for (const hosts::FenceMarker& marker : *markers)
+            if (marker.node == old.name && marker.holder == step.context.run_id) return true;
+        return false;
+    }
+
+    // Where fencing is not set up nothing was touched: then the return is guarded, as without an
+    // executor.
+    Status give_up(const Error& error, const RedisNode& old, hosts::Executor& executor,
+                   engine::StepContext& step) {
+        if (error.code == ErrorCode::kConfiguration && error.effect == Effect::kNone) {
+            step.facts.erase(kKilled);
+            step.progress("'" + old.name + "' cannot be fenced, its return is guarded instead: " +
+                          error.to_string());
+            return {};
+        }
+        refuse_assist(step, {"'" + old.name + "' could not be fenced: " + error.to_string()});
+        return executor.unfence({old.name}, step.context.run_id, step.context);
+    }
+
+    ActingPointer acting_;
+};
+
+}  // namespace
+
+StepPointer make_fence_master(ActingPointer acting) {
+    return std::make_unique<FenceMaster>(std::move(acting));
+}
+
+}  // namespace aeterna::redis

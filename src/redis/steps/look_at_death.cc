@@ -1,0 +1,41 @@
+// Looking: the replicas and the Sentinels first, so that what they say is no older than our own
+// try.
+#include "redis/steps/look_at_death.h"
+
+namespace aeterna::redis {
+
+DeathInput DeathLook::take(const env::Context& context) {
+    Cluster& cluster = *acting_.cluster;
+    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false};
+    const MonoTime began = cluster.env().clock.now();
+    if (auto info = cluster.info(master_, context)) input.master_info = std::move(*info);
+    else input.master_error = info.error();
+    const bool is_silent =
+        input.master_error && input.master_error->code != ErrorCode::kConnectionRefused;
+    if (!is_silent) silent_since_.reset();
+    else if (!silent_since_) silent_since_ = began;
+    input.sentinels = cluster.opinions(context);
+    for (const RedisNode& node : cluster.settings().nodes) {
+        if (node.name == master_.name) continue;
+        ReplicaAnswer answer{&node, {}, {}};
+        if (auto info = cluster.info(node, context)) answer.info = std::move(*info);
+        else answer.error = info.error();
+        input.replicas.push_back(std::move(answer));
+    }
+    if (silent_since_) input.silent_for = cluster.env().clock.now() - *silent_since_;
+    input.is_fenceable = acting_.hands->executor_of(master_).has_value();
+    return input;
+}
+
+bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
+                    const env::Context& context) {
+    const auto info = acting.cluster->info(node, context);
+    // LOADING and the like are answers, too; a server that answers is not dead.
+    if (!info)
+        return info.error().code == ErrorCode::kUnavailable ||
+               info.error().code == ErrorCode::kAuthentication;
+    if (find_string(facts, kDeathForm) != "empty") return true;
+    return proof_of_emptiness(DeathLook(acting, node).take(context)).empty();
+}
+
+}  // namespace aeterna::redis

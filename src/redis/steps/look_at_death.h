@@ -1,0 +1,27 @@
+// DeathLook: asks everybody what judge_death wants to know; remembers since when the master is
+// silent to us.
+#pragma once
+
+#include <optional>
+
+#include "redis/steps/assist.h"
+#include "redis/steps/death_proof.h"
+
+namespace aeterna::redis {
+
+class DeathLook {
+  public:
+    DeathLook(Acting& acting, const RedisNode& master) : acting_(acting), master_(master) {}
+    [[nodiscard]] DeathInput take(const env::Context& context);
+
+  private:
+    Acting& acting_;
+    const RedisNode& master_;
+    std::optional<MonoTime> silent_since_;
+};
+
+// True when `node` answers as a master that lost nothing: then nobody may act against it. One look.
+[[nodiscard]] bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
+                                  const env::Context& context);
+
+}  // namespace aeterna::redis

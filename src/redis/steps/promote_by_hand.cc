@@ -1,0 +1,137 @@
+// redis.promote_by_hand: promotes the fullest replica itself, where no Sentinel can: none answers,
+// or none may be trusted to choose. Then lets the others follow it and tells every Sentinel that
+// answers, before the old master can return.
+//
+// Needs: the proof of death and the fence, or a guard for the return; an empty master that lives
+// has its writes paused first. Changes: roles, configuration files (CONFIG REWRITE), the Sentinels'
+// memory. No undo: the way back is a switchover. check() recognises a replica that is promoted, and
+// remembers the Sentinels' settings, durable before they are removed. Sentinels that do not answer
+// are told later (redis.teach_sentinels).
+#include "redis/steps/assist.h"
+#include "redis/steps/candidates.h"
+#include "redis/steps/look_at_death.h"
+#include "redis/steps/return_guard.h"
+#include "redis/steps/sentinel_teaching.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr engine::StepSpec kSpec{"redis.promote_by_hand",
+                                 "promote the fullest replica where no Sentinel can",
+                                 engine::Risk::kDisruptive, 45s, false};
+
+class PromoteByHand final : public RedisStep {
+  public:
+    explicit PromoteByHand(ActingPointer acting)
+        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+
+    std::string describe() const override {
+        return "where no Sentinel can: REPLICAOF NO ONE on the fullest replica, the others follow "
+               "it, and every Sentinel "
+               "is told (REMOVE, MONITOR, SET)";
+    }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        if (!is_going(step.facts) || !is_by_hand(step.facts)) return CheckOutcome::kAlreadyDone;
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        remember_sentinels(*cluster_, step.facts, step.context);
+        const bool is_begun = find_promoted(*cluster_, step.facts, step.context) != nullptr;
+        if (!is_begun && !is_fenced(step.facts, old->name) &&
+            is_alive_again(*acting_, *old, step.facts, step.context)) {
+            refuse_assist(step, {"the master answers again"});
+            stand_down(*acting_);
+            return CheckOutcome::kAlreadyDone;
+        }
+        return CheckOutcome::kReady;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
+        const RedisNode* promoted = find_promoted(*cluster_, step.facts, step.context);
+        if (!promoted) {
+            AETERNA_ASSIGN(promoted, promote(*old, step));
+            if (!promoted) stand_down(*acting_);
+            if (!promoted) return {};
+        }
+        note_promotion(step, *promoted, clock());
+        if (acting_->guard) acting_->guard->demote_for(promoted->name, step.facts);
+        let_others_follow(*old, *promoted, step);
+        for (const std::string& line : teach_all(*cluster_, *promoted, step.facts, step.context))
+            step.progress("not told yet: " + line);
+        return {};
+    }
+
+    Status verify(engine::StepContext& step) override {
+        if (!is_going(step.facts)) return {};
+        const RedisNode* promoted = node_of(step.facts, kNewMaster);
+        if (!promoted) return make_error(ErrorCode::kTimeout, "no replica is known to be promoted");
+        AETERNA_ASSIGN(const Role role, cluster_->role(*promoted, step.context));
+        if (role.is_master()) return {};
+        return make_error(ErrorCode::kUnavailable, "'" + promoted->name + "' is not master");
+    }
+
+  private:
+    // nullptr when it must not be done after all.
+    Result<const RedisNode*> promote(const RedisNode& old, engine::StepContext& step) {
+        DeathLook look(*acting_, old);
+        const DeathInput input = look.take(step.context);
+        if (!step.facts.contains(kDownAfterRemaining))
+            step.facts[kDownAfterRemaining] =
+                std::max(0.0, to_seconds(down_after_left(input.sentinels)));
+        const auto fit = fit_replicas(input);
+        const RedisNode* none = nullptr;
+        if (fit.empty()) {
+            refuse_assist(step, {"no replica is fit to be promoted any more"});
+            return none;
+        }
+        if (const Status held = hold_empty_master(old, step); !held) {
+            refuse_assist(step, {"the writes of the empty master could not be paused: " +
+                                 held.error().to_string()});
+            return none;
+        }
+        step.facts[kOrderedAt] = format_time(clock().wall_now());
+        AETERNA_TRY(cluster_->order(*fit.front(), {"REPLICAOF", "NO", "ONE"}, step.context));
+        // A server without a configuration file refuses; then there is nothing to make permanent.
+        static_cast<void>(cluster_->order(*fit.front(), {"CONFIG", "REWRITE"}, step.context));
+        return fit.front();
+    }
+
+    // Two writers would be of our making otherwise. One that has died meanwhile needs no holding.
+    Status hold_empty_master(const RedisNode& old, engine::StepContext& step) {
+        if (find_string(step.facts, kDeathForm) != "empty" || is_fenced(step.facts, old.name))
+            return {};
+        Status held = pause_writes(*cluster_, old, step.context);
+        if (!held && held.error().code == ErrorCode::kConnectionRefused) return {};
+        return held;
+    }
+
+    // Best effort, told when it fails: the Sentinels turn a replica that follows another one.
+    void let_others_follow(const RedisNode& old, const RedisNode& promoted,
+                           engine::StepContext& step) {
+        for (const RedisNode& node : settings().nodes) {
+            if (node.name == old.name || node.name == promoted.name) continue;
+            const auto turned = cluster_->order(
+                node, {"REPLICAOF", promoted.address.host, std::to_string(promoted.address.port)},
+                step.context);
+            if (turned)
+                static_cast<void>(cluster_->order(node, {"CONFIG", "REWRITE"}, step.context));
+            else
+                step.progress("'" + node.name +
+                              "' does not follow yet: " + turned.error().to_string());
+        }
+    }
+
+    ActingPointer acting_;
+};
+
+}  // namespace
+
+StepPointer make_promote_by_hand(ActingPointer acting) {
+    return std::make_unique<PromoteByHand>(std::move(acting));
+}
+
+}  // namespace aeterna::redis

@@ -1,0 +1,96 @@
+// redis.rejoin_old: brings the fenced old master back as a replica: its configuration names the new
+// master before it is unfenced and started. A master that was not fenced is met by the guard
+// (return_guard.h), which is set up here where an earlier step has not, and waited for a while;
+// past that redis.await_rejoin says what is missing.
+//
+// Needs: a confirmed new master; the salvage is over. Changes: the configuration file, this
+// execution's markers, starts a process. No undo. An unknown outcome is settled by doing it again.
+// Where the file cannot be written, the fence is lifted under the guard instead.
+#include "base/strings.h"
+#include "redis/steps/assist.h"
+#include "redis/steps/rejoin.h"
+#include "redis/steps/return_guard.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr Duration kMeeting = 60s;
+constexpr Duration kInterval = 100ms;
+constexpr engine::StepSpec kSpec{"redis.rejoin_old", "bring the old master back as a replica",
+                                 engine::Risk::kDisruptive, 90s, false};
+
+class RejoinOld final : public RedisStep {
+  public:
+    explicit RejoinOld(ActingPointer acting)
+        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+
+    std::string describe() const override {
+        return "let the old master's configuration name the new one, lift the fence, start it; or "
+               "meet its return";
+    }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const RedisNode* master = node_of(step.facts, kNewMaster);
+        if (!old || !master) return CheckOutcome::kAlreadyDone;
+        if (is_fenced(step.facts, old->name)) return CheckOutcome::kReady;
+        if (!find_string(step.facts, kOldReplid)) remember_lineage(*master, step);
+        const auto role = cluster_->role(*old, step.context);
+        return role && !role->is_master() ? CheckOutcome::kAlreadyDone : CheckOutcome::kReady;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const RedisNode* master = node_of(step.facts, kNewMaster);
+        if (!is_fenced(step.facts, old->name)) return meet(*old, *master, step);
+        if (const Status written = follow_at_start(*acting_, *old, *master, step.facts); !written) {
+            step.progress("its return is guarded instead: " +
+                          one_line(written.error().to_string()));
+            guard_of(*acting_, *old, step.context.run_id).demote_for(master->name, step.facts);
+        }
+        return lift_and_start(*acting_, *old, step);
+    }
+
+    Status verify(engine::StepContext& step) override {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        if (old && is_fenced(step.facts, old->name))
+            return make_error(ErrorCode::kPartial,
+                              "'" + old->name + "' is still fenced by this execution");
+        return {};
+    }
+
+  private:
+    Status meet(const RedisNode& old, const RedisNode& master, engine::StepContext& step) {
+        guard_of(*acting_, old, step.context.run_id).demote_for(master.name, step.facts);
+        // A fence that could not be confirmed has killed it nevertheless.
+        if (find_boolean(step.facts, kKilled).value_or(false)) {
+            static_cast<void>(follow_at_start(*acting_, old, master, step.facts));
+            AETERNA_TRY(lift_and_start(*acting_, old, step));
+        }
+        const env::Context budget = clock().within(kMeeting, step.context);
+        const auto is_back = poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+            const auto role = cluster_->role(old, budget);
+            return role && !role->is_master();
+        });
+        return is_back ? Status() : Status(is_back.error());
+    }
+
+    // Sentinel did it without us: then the new master tells whose heir it is.
+    void remember_lineage(const RedisNode& master, engine::StepContext& step) {
+        if (const auto info = cluster_->info(master, step.context))
+            step.facts[kOldReplid] = info->replid2;
+    }
+
+    ActingPointer acting_;
+};
+
+}  // namespace
+
+StepPointer make_rejoin_old(ActingPointer acting) {
+    return std::make_unique<RejoinOld>(std::move(acting));
+}
+
+}  // namespace aeterna::redis

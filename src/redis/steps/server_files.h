@@ -1,0 +1,32 @@
+// Where a Redis server keeps its data, by its configuration file, and copies of it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "env/env.h"
+
+namespace aeterna::redis {
+
+// Of redis.conf; the defaults are Redis' own (7.0 redis.conf). Pure.
+struct DataPlace {
+    std::string directory;  // "dir"; empty when the file does not say, or says a relative one
+    std::string rdb = "dump.rdb";
+    std::string aof_directory = "appendonlydir";
+    std::string aof_name = "appendonly.aof";
+    bool is_aof = false;
+};
+[[nodiscard]] DataPlace data_place(std::string_view config);
+
+// The persistent files of the place that exist, as absolute paths: the AOF's (manifest last), else
+// the RDB.
+[[nodiscard]] Result<std::vector<std::string>> persistent_files(const DataPlace& place,
+                                                                env::Files& files);
+
+// Copies into the directory, which exists; durable when it returns. The bytes that were copied.
+[[nodiscard]] Result<std::uint64_t> copy_durable(const std::vector<std::string>& paths,
+                                                 const std::string& directory, const env::Env& env,
+                                                 const env::Context& context);
+
+}  // namespace aeterna::redis

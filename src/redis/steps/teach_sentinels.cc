@@ -1,0 +1,73 @@
+// redis.teach_sentinels: after a promotion by hand, tells the Sentinels that come back who is
+// master now. One that is not told would elect the old state again. Needs: the Sentinels. Changes:
+// their memory of the master. No undo. Idempotent: one that names the new master is left alone.
+// Past the budget it names those that are missing and asks a person.
+#include <fmt/core.h>
+
+#include "base/strings.h"
+#include "redis/steps/assist.h"
+#include "redis/steps/sentinel_teaching.h"
+#include "redis/steps/support.h"
+
+namespace aeterna::redis {
+namespace {
+
+using engine::CheckOutcome;
+
+constexpr Duration kBudget = 90s;
+constexpr Duration kInterval = 500ms;
+// Sentinels say hello each 2 s: whoever would contradict has done so by then.
+constexpr Duration kSettled = 3s;
+constexpr engine::StepSpec kSpec{"redis.teach_sentinels", "tell every Sentinel who is master now",
+                                 engine::Risk::kReversible, 120s, false};
+
+class TeachSentinels final : public RedisStep {
+  public:
+    explicit TeachSentinels(ActingPointer acting) : RedisStep(acting->cluster, kSpec) {}
+
+    std::string describe() const override {
+        return "after a promotion by hand: tell every Sentinel that comes back";
+    }
+
+    Result<CheckOutcome> check(engine::StepContext& step) override {
+        const bool is_ours =
+            is_by_hand(step.facts) && is_going(step.facts) && node_of(step.facts, kNewMaster);
+        return is_ours ? CheckOutcome::kReady : CheckOutcome::kAlreadyDone;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const RedisNode* master = node_of(step.facts, kNewMaster);
+        const env::Context budget = clock().within(kBudget, step.context);
+        std::vector<std::string> left;
+        std::optional<MonoTime> told_since;
+        AETERNA_ASSIGN(const bool is_done,
+                       poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+                           const auto role = cluster_->role(*master, budget);
+                           if (role && !role->is_master())
+                               return make_error(ErrorCode::kUnavailable,
+                                                 "'" + master->name + "' is master no longer");
+                           const auto names = cluster_->majority_master(budget);
+                           left = teach_all(*cluster_, *master, step.facts, budget);
+                           const bool is_told = left.empty() && names && *names == master->address;
+                           if (!is_told) told_since.reset();
+                           else if (!told_since) told_since = clock().now();
+                           return told_since && clock().now() - *told_since >= kSettled;
+                       }));
+        if (is_done) return {};
+        return make_error(
+            ErrorCode::kAwaitingApproval,
+            fmt::format("Sentinels that still name the old master: {}", join(left, "; ")),
+            "Start them and resume this execution at once: left alone, they elect the old state "
+            "again.");
+    }
+
+    Status verify(engine::StepContext&) override { return {}; }
+};
+
+}  // namespace
+
+StepPointer make_teach_sentinels(ActingPointer acting) {
+    return std::make_unique<TeachSentinels>(std::move(acting));
+}
+
+}  // namespace aeterna::redis

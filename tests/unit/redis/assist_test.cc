@@ -1,0 +1,190 @@
+// The assisted failover against servers in memory, through the real runner and journal: what is
+// done in which order, what is refused, and that a crash at any journal write ends the same after a
+// resume.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "assist_stage.h"
+
+namespace aeterna::redis {
+namespace {
+
+using namespace testing;
+using engine::ExecutionState;
+using engine::testing::MortalJournal;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Assist, FencesForcesSalvagesAndBringsBackAReplica) {
+    Stage stage;
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary << "\n" << stage.progress;
+    EXPECT_EQ(ended.facts["assist"], "acted");
+    EXPECT_EQ(ended.facts[kNewMaster], "redis-2");
+    EXPECT_FALSE(ended.facts.contains(kFenced));
+    EXPECT_NEAR(ended.facts[kDownAfterRemaining].get<double>(), 29.7, 0.01);
+    EXPECT_TRUE(ended.facts.contains(kAssistActedAt));
+    EXPECT_THAT(stage.hands->executor.trace,
+                ElementsAre("fence redis-1", "unfence redis-1", "start redis-1"));
+    EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), 1U);
+    EXPECT_EQ(stage.masters_started, 0);
+    EXPECT_EQ(stage.servers.fake.files.content["/etc/redis-1.conf"],
+              "port 6379\ndir /data/1\nappendonly yes\nreplicaof 10.0.0.2 6379\n");
+    const std::string kept = "/state/salvage/" + ended.id + "/redis-1/appendonly.aof.1.incr.aof";
+    EXPECT_TRUE(stage.servers.fake.files.content.contains(kept));
+    EXPECT_EQ(ended.facts[kSalvaged]["files"], 1);
+    EXPECT_LT(stage.servers.passed(), 2s);
+}
+
+TEST(Assist, KilledAtAnyJournalWriteItEndsTheSameAfterAResume) {
+    for (int last_write = 1;; ++last_write) {
+        SCOPED_TRACE(last_write);
+        ASSERT_LT(last_write, 200);
+        Stage stage;
+        engine::testing::World world;
+        MortalJournal mortal(*stage.temp.journal, world, last_write);
+        // The journal's death is the process': from then on nothing reaches the servers.
+        stage.servers.dead = &world.dead;
+        {
+            engine::Runbook first = stage.runbook();
+            static_cast<void>(engine::Runner(mortal, stage.lock, stage.servers.env)
+                                  .run(first, {}, stage.servers.fake.clock.context(20min)));
+        }
+        const bool survived = mortal.writes < last_write;
+        world.dead = false;
+        engine::ExecutionRecord last = stage.temp.journal->executions(1).value().at(0);
+        for (int lives = 0; lives < 3 && engine::is_resumable(last); ++lives) {
+            stage.rebuild();
+            engine::Runbook again = stage.runbook();
+            auto resumed = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
+                               .resume(last, again, {}, stage.servers.fake.clock.context(20min));
+            ASSERT_TRUE(resumed) << resumed.error().to_string();
+            last = *resumed;
+        }
+        EXPECT_EQ(last.state, ExecutionState::kSucceeded) << last.summary;
+        EXPECT_TRUE(stage.hands->executor.markers.empty());
+        EXPECT_EQ(stage.masters_started, 0);
+        EXPECT_LE(stage.servers.count("SENTINEL FAILOVER"), 1U);
+        EXPECT_EQ(stage.servers.nodes[1].follows, 2);
+        EXPECT_EQ(stage.servers.nodes[2].follows, 0);
+        if (survived) return;
+    }
+}
+
+TEST(Assist, ARefusalLeavesItToSentinel) {
+    const std::pair<const char*, std::function<void(Stage&)>> table[] = {
+        {"failing over", [](Stage& stage) { stage.servers.sentinels[1].is_failing_over = true; }},
+        {"could not be fenced",
+         [](Stage& stage) {
+             stage.hands->executor.fence_error =
+                 make_error(ErrorCode::kPartial, "in the kernel", "", Effect::kPartial);
+         }},
+        {"no replica is fit",
+         [](Stage& stage) {
+             stage.servers.nodes[2].priority = stage.servers.nodes[3].priority = 0;
+         }},
+    };
+    for (const auto& [words, change] : table) {
+        Stage stage;
+        change(stage);
+        // Sentinel gets there by itself.
+        int questions = 0;
+        stage.servers.on_question = [&] {
+            if (++questions == 60) stage.promote();
+            if (questions == 90) stage.hands->executor.on_start("redis-1");
+            if (questions == 120) stage.servers.nodes[1].follows = 2;
+        };
+        const auto ended = stage.run();
+        EXPECT_EQ(ended.facts["assist"], "refused") << words;
+        EXPECT_THAT(dump_json(ended.facts["assist_reasons"]), HasSubstr(words));
+        EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << words << ": " << ended.summary;
+        EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), 0U) << words;
+        EXPECT_TRUE(stage.hands->executor.markers.empty()) << words;
+    }
+}
+
+TEST(Assist, OffAndProposeTouchNothing) {
+    for (const char* word : {"off", "propose"}) {
+        Stage stage;
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.pong_ms = 29000;
+        const auto ended = stage.run(word);
+        EXPECT_EQ(ended.state, ExecutionState::kAwaitingApproval) << ended.summary;
+        EXPECT_EQ(ended.facts["assist"], "off");
+        EXPECT_TRUE(stage.servers.orders.empty());
+        EXPECT_TRUE(stage.hands->executor.trace.empty());
+        ASSERT_TRUE(ended.error);
+        EXPECT_EQ(ended.error->hint.find("fenced") != std::string::npos,
+                  std::string(word) == "propose");
+    }
+}
+
+TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
+    Stage stage;
+    for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
+    stage.servers.nodes[3].offset = 900;
+    int questions = 0;
+    stage.servers.on_question = [&] {
+        // They come back as they were, naming the old master, well after the promotion.
+        if (stage.servers.nodes[2].follows == 0 && ++questions == 40)
+            for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{};
+    };
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary << "\n" << stage.progress;
+    EXPECT_EQ(ended.facts["assist"], "acted");
+    EXPECT_EQ(ended.facts[kNewMaster], "redis-2");
+    for (int n = 1; n <= 3; ++n) {
+        EXPECT_EQ(stage.servers.sentinels[n].names, 2);
+        EXPECT_EQ(stage.servers.count("sentinel-" + std::to_string(n) +
+                                      " SENTINEL SET m failover-timeout 60000"),
+                  1U);
+    }
+    EXPECT_EQ(stage.servers.count("redis-2 REPLICAOF NO ONE"), 1U);
+    EXPECT_EQ(stage.servers.count("redis-3 REPLICAOF 10.0.0.2"), 2U);  // levelled, then turned
+}
+
+TEST(Assist, TheReplicaThatIsBehindIsLevelledBeforeSentinelChooses) {
+    Stage stage;
+    stage.servers.nodes[3].offset = 900;
+    stage.servers.on_order = [&](const std::string& order) {
+        if (order.find("redis-3 REPLICAOF 10.0.0.2") == 0) stage.servers.nodes[3].offset = 1000;
+        stage.carry_out(order);
+    };
+    EXPECT_EQ(stage.run().state, ExecutionState::kSucceeded);
+    ASSERT_GE(stage.servers.orders.size(), 2U);
+    EXPECT_THAT(stage.servers.orders[0].text, HasSubstr("redis-3 REPLICAOF 10.0.0.2"));
+    EXPECT_THAT(stage.servers.orders[1].text, HasSubstr("SENTINEL FAILOVER"));
+}
+
+TEST(Assist, AStartThatADrillHoldsBackIsWaitedForNotForced) {
+    Stage stage;
+    stage.hands->executor.markers.push_back({"redis-1", "q1-drill", "drill", {}});
+    int questions = 0;
+    stage.servers.on_question = [&] {
+        if (stage.servers.nodes[2].follows != 0 || ++questions != 60) return;
+        stage.hands->executor.markers.clear();
+        stage.hands->executor.on_start("redis-1");
+    };
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary;
+    EXPECT_THAT(stage.progress, HasSubstr("held by q1-drill"));
+    EXPECT_EQ(stage.masters_started, 0);
+}
+
+TEST(Assist, ACopyThatCannotBeKeptStopsTheRejoin) {
+    Stage stage;
+    stage.servers.fake.files.content["/etc/redis-1.conf"] = "port 6379\ndir relative\n";
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.state, ExecutionState::kAwaitingApproval) << ended.summary;
+    EXPECT_EQ(ended.facts[kFenced], Json({"redis-1"}));
+    EXPECT_EQ(stage.hands->executor.trace.size(), 1U);
+}
+
+TEST(Assist, AWrongWordIsAUsageError) {
+    Stage stage;
+    for (const Json& word : {Json("maybe"), Json(1)})
+        EXPECT_EQ(build_runbook("failover", Json{{"assist", word}}, stage.acting).error().code,
+                  ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace aeterna::redis

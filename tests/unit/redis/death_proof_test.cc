@@ -1,0 +1,192 @@
+// When a master counts as dead, when the assist keeps its hands off, and which replicas are fit:
+// one table each.
+#include "redis/steps/death_proof.h"
+
+#include <gtest/gtest.h>
+
+#include "fixtures.h"
+#include "redis/steps/candidates.h"
+
+namespace aeterna::redis {
+namespace {
+
+using namespace testing;
+using Kind = DeathVerdict::Kind;
+
+// redis-1 was killed a second ago: it refuses, the Sentinels lost it, the replicas' links are down.
+class DeathProof : public ::testing::Test {
+  protected:
+    DeathProof() { reset(); }
+
+    void reset() {
+        input.sentinels.clear();
+        input.replicas.clear();
+        input.master_info.reset();
+        input.master_error = make_error(ErrorCode::kConnectionRefused, "refused");
+        input.silent_for = {};
+        input.is_fenceable = true;
+        for (int n = 1; n <= 3; ++n) {
+            SentinelOpinion opinion = opinion_on(1);
+            opinion.master.flags.insert("disconnected");
+            opinion.master.last_ok_ping_ms = 1100;
+            input.sentinels.push_back({"sentinel-" + std::to_string(n), std::move(opinion), {}});
+        }
+        for (int n = 2; n <= 3; ++n) {
+            NodeInfo info;
+            info.follows = node_address(1);
+            info.replid = "history-1";
+            info.replica_offset = 1000;
+            info.keys = 7;
+            info.link_down_seconds = 1;
+            input.replicas.push_back({&settings->nodes[static_cast<std::size_t>(n) - 1], info, {}});
+        }
+    }
+    void be_silent(Duration silent_for, std::int64_t pong_ms) {
+        input.master_error = make_error(ErrorCode::kTimeout, "silence");
+        input.silent_for = silent_for;
+        for (SentinelAnswer& answer : input.sentinels) {
+            answer.opinion->master.flags = {"master"};
+            answer.opinion->master.last_ok_ping_ms = pong_ms;
+        }
+        for (ReplicaAnswer& replica : input.replicas) replica.info->is_link_up = true;
+    }
+    void be_back(std::int64_t keys, const std::string& replid) {
+        input.master_error.reset();
+        input.master_info = NodeInfo{};
+        input.master_info->is_master = true;
+        input.master_info->keys = keys;
+        input.master_info->replid = replid;
+        input.master_info->uptime_seconds = 1;
+    }
+    void lose_sentinels(int count, ErrorCode code) {
+        for (int i = 0; i < count; ++i)
+            input.sentinels[static_cast<std::size_t>(i)] = {
+                "sentinel", {}, make_error(code, "gone")};
+    }
+
+    SettingsPointer settings = make_settings();
+    DeathInput input{*settings, settings->nodes[0], {}, {}, {}, {}, {}, true};
+};
+
+TEST_F(DeathProof, JudgesByTheWholePicture) {
+    using Change = std::function<void()>;
+    const std::tuple<const char*, Kind, const char*, Change> table[] = {
+        {"refused and lost by all", Kind::kProven, "refused", [] {}},
+        {"refused, one replica's link alone", Kind::kProven, "refused",
+         [&] {
+             for (auto& answer : input.sentinels) answer.opinion->master.flags = {"master"};
+             input.replicas[1].info->is_link_up = true;
+         }},
+        {"refused to us alone", Kind::kNotYet, "",
+         [&] {
+             for (auto& answer : input.sentinels) answer.opinion->master.flags = {"master"};
+             for (auto& replica : input.replicas) replica.info->is_link_up = true;
+         }},
+        {"silent for 4.9 s", Kind::kNotYet, "", [&] { be_silent(4900ms, 4900); }},
+        {"silent for 5 s, to the Sentinels as well", Kind::kProven, "silent",
+         [&] { be_silent(5s, 5100); }},
+        {"silent twice, the Sentinels' pings 5 s old", Kind::kProven, "silent",
+         [&] { be_silent(1400ms, 5000); }},
+        {"silent once, the Sentinels' pings 5 s old", Kind::kNotYet, "",
+         [&] { be_silent(700ms, 6000); }},
+        {"silent, but one Sentinel has an answer", Kind::kNotYet, "",
+         [&] {
+             be_silent(20s, 20000);
+             input.sentinels[2].opinion->master.last_ok_ping_ms = 900;
+         }},
+        {"it answers", Kind::kRefused, "the master answers", [&] { be_back(7, "history-1"); }},
+        {"it loads", Kind::kRefused, "loads",
+         [&] { be_back(0, "other"), input.master_info->is_loading = true; }},
+        {"LOADING", Kind::kRefused, "answers",
+         [&] { input.master_error = make_error(ErrorCode::kUnavailable, "LOADING"); }},
+        {"it is a replica", Kind::kRefused, "replica",
+         [&] { be_back(7, "x"), input.master_info->is_master = false; }},
+        {"it is back empty", Kind::kProven, "empty", [&] { be_back(0, "new"); }},
+        {"it was emptied on purpose", Kind::kRefused, "answers", [&] { be_back(0, "history-1"); }},
+        {"it is empty for an hour", Kind::kRefused, "answers",
+         [&] { be_back(0, "new"), input.master_info->uptime_seconds = 3600; }},
+        {"it is empty, and so are the replicas", Kind::kRefused, "answers",
+         [&] {
+             be_back(0, "new");
+             for (auto& replica : input.replicas) replica.info->keys = 0;
+         }},
+        {"TILT", Kind::kRefused, "TILT", [&] { input.sentinels[1].opinion->is_tilt = true; }},
+        {"Sentinel is at it", Kind::kRefused, "failing over",
+         [&] { input.sentinels[2].opinion->master.flags.insert("failover_in_progress"); }},
+        {"another master", Kind::kRefused, "master too",
+         [&] { input.replicas[0].info->is_master = true; }},
+        {"nobody answers", Kind::kRefused, "cut off",
+         [&] {
+             lose_sentinels(3, ErrorCode::kTimeout);
+             for (auto& replica : input.replicas) replica.info.reset();
+         }},
+        {"two Sentinels are dead", Kind::kProven, "refused",
+         [&] { lose_sentinels(2, ErrorCode::kConnectionRefused); }},
+        {"all Sentinels are dead", Kind::kProven, "refused",
+         [&] { lose_sentinels(3, ErrorCode::kConnectionRefused); }},
+        {"two Sentinels are silent: they may elect", Kind::kRefused, "cannot see",
+         [&] { lose_sentinels(2, ErrorCode::kTimeout); }},
+        {"silent and unfenceable without a majority", Kind::kRefused, "cannot be fenced",
+         [&] {
+             be_silent(6s, 6000);
+             input.is_fenceable = false;
+             lose_sentinels(2, ErrorCode::kConnectionRefused);
+         }},
+        {"no replica is fit", Kind::kRefused, "priority is 0",
+         [&] {
+             for (auto& replica : input.replicas) replica.info->replica_priority = 0;
+         }},
+    };
+    for (const auto& [what, kind, words, change] : table) {
+        reset();
+        change();
+        const DeathVerdict verdict = judge_death(input);
+        EXPECT_EQ(verdict.kind, kind) << what;
+        ASSERT_FALSE(verdict.evidence.empty()) << what;
+        if (kind == Kind::kProven) {
+            EXPECT_EQ(verdict.form, words) << what;
+            EXPECT_FALSE(verdict.fit.empty()) << what;
+        } else {
+            EXPECT_NE(verdict.evidence.front().find(words), std::string::npos)
+                << what << ": " << verdict.evidence.front();
+        }
+    }
+}
+
+TEST_F(DeathProof, ChoosesTheFullestFitReplica) {
+    input.replicas[0].info->replica_offset = 900;
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
+    const std::pair<const char*, std::function<void(ReplicaAnswer&)>> table[] = {
+        {"answer", [](ReplicaAnswer& r) { r.info.reset(); }},
+        {"loads", [](ReplicaAnswer& r) { r.info->is_loading = true; }},
+        {"full copy", [](ReplicaAnswer& r) { r.info->is_syncing = true; }},
+        {"priority", [](ReplicaAnswer& r) { r.info->replica_priority = 0; }},
+        {"follows", [](ReplicaAnswer& r) { r.info->follows = node_address(2); }},
+        {"no copy", [](ReplicaAnswer& r) { r.info->replica_offset = -1; }},
+        {"lost 60 s ago", [](ReplicaAnswer& r) { r.info->link_down_seconds = 60; }},
+    };
+    for (const auto& [words, change] : table) {
+        ReplicaAnswer replica = input.replicas[1];
+        change(replica);
+        EXPECT_NE(why_unfit(replica, input).find(words), std::string::npos)
+            << why_unfit(replica, input);
+    }
+}
+
+TEST_F(DeathProof, OnlyASentinelThatCannotChooseWronglyIsTold) {
+    const std::vector<const RedisNode*> both{&settings->nodes[1], &settings->nodes[2]};
+    const std::vector<const RedisNode*> second{&settings->nodes[1]};
+    EXPECT_EQ(able_sentinels(input, both).size(), 3U);
+    EXPECT_TRUE(
+        able_sentinels(input, second).empty());  // redis-3 lacks something and may be chosen
+    for (auto& answer : input.sentinels) answer.opinion->replicas[1].priority = 0;
+    EXPECT_EQ(able_sentinels(input, second).size(), 3U);
+    input.sentinels[0].opinion->has_quorum = false;
+    EXPECT_EQ(able_sentinels(input, second).back()->name, "sentinel-1");
+    lose_sentinels(1, ErrorCode::kTimeout);
+    input.sentinels[1].opinion->master.address = node_address(2);
+    EXPECT_EQ(able_sentinels(input, second).size(), 1U);
+}
+
+}  // namespace
+}  // namespace aeterna::redis

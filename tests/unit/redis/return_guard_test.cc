@@ -1,0 +1,75 @@
+// The guard of the old master's return: what it holds, when it lets go, when it demotes.
+#include "redis/steps/return_guard.h"
+
+#include <gtest/gtest.h>
+
+#include "assist_stage.h"
+
+namespace aeterna::redis {
+namespace {
+
+using namespace testing;
+
+// The guard's thread body, run by hand.
+class Guard : public ::testing::Test {
+  protected:
+    Guard() {
+        stage.hands->has_executor = false;
+        facts = {{kOldReplid, "history-1"}, {kOldEpoch, 5}, {kReplicas, {"redis-2", "redis-3"}}};
+    }
+    void run() { guard.run(stop.get_token()); }
+
+    Stage stage;
+    Json facts;
+    std::stop_source stop;
+    ReturnGuard guard{stage.servers.settings, stage.servers.env, stage.servers.settings->nodes[0],
+                      "/state/salvage/x"};
+};
+
+TEST_F(Guard, HoldsAReturnedMasterAndDemotesItOnceAReplicaIsPromoted) {
+    int questions = 0;
+    stage.servers.on_question = [&] {
+        if (++questions == 30) stage.promote(), guard.demote_for("redis-2", facts);
+    };
+    stage.servers.nodes[1].is_refusing = false;  // back as a master
+    run();
+    ASSERT_GE(stage.servers.orders.size(), 3U);
+    EXPECT_EQ(stage.servers.orders[0].text, "redis-1 CLIENT PAUSE 15000 WRITE");
+    EXPECT_EQ(stage.servers.count("redis-1 REPLICAOF 10.0.0.2"), 1U);
+    EXPECT_EQ(stage.servers.count("redis-1 CLIENT UNPAUSE"), 1U);
+    EXPECT_LT(stage.servers.orders[0].at, 50ms);
+    EXPECT_TRUE(guard.report().demoted_at);
+    EXPECT_EQ(stage.servers.nodes[1].follows, 2);
+}
+
+TEST_F(Guard, LetsGoWhenTheFailoverIsGivenUp) {
+    stage.servers.nodes[1].is_refusing = false;
+    int questions = 0;
+    stage.servers.on_question = [&] {
+        if (++questions == 30) guard.release();
+    };
+    run();
+    EXPECT_EQ(stage.servers.orders.back().text, "redis-1 CLIENT UNPAUSE");
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+}
+
+TEST_F(Guard, RenewsThePauseAsLongAsNobodyIsPromoted) {
+    stage.servers.nodes[1].is_refusing = false;
+    stage.servers.on_question = [&] {
+        if (stage.servers.passed() > 12s) stop.request_stop();
+    };
+    run();
+    EXPECT_EQ(stage.servers.count("CLIENT PAUSE"), 3U);
+    EXPECT_EQ(stage.servers.count("UNPAUSE"), 0U);
+}
+
+TEST_F(Guard, LeavesAReplicaAlone) {
+    stage.servers.nodes[1].is_refusing = false;
+    stage.servers.nodes[1].follows = 2;
+    run();
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+    EXPECT_EQ(guard.report().note, "it is back as a replica");
+}
+
+}  // namespace
+}  // namespace aeterna::redis
