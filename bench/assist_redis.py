@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""Measures the loss of the Redis master with and without assist, at Sentinel's stock timings (down-after 30 s).
+
+    bench/assist_redis.py [--assist act|off] [--fault kill|pause] [--runs N] [--seed N]
+
+One writer per node with a kept connection (3 ms pause) and one that follows the Sentinels; the fault comes at a random
+instant. With act, the lab's serve acts by itself. With off, nobody but Sentinel acts. Two seconds after the promotion a
+supervisor starts a killed master again (a fence refuses it), or the paused process is woken. Each run is appended with
+its commit to bench/results/assist_redis.jsonl; a series that was interrupted is continued. Prints the summary of the
+series: the longest time without an acknowledgement straight to the nodes and on the client's path, and how many
+acknowledged records the new master has not. Needs the release build.
+"""
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "live"))
+from support import Lab, run, wait_until  # noqa: E402
+from test_redis_assist import Stack, Writers, await_execution, executions  # noqa: E402
+
+RESULTS = ROOT / "bench" / "results" / "assist_redis.jsonl"
+RESULTS.parent.mkdir(exist_ok=True)
+
+
+def records(options):
+    if not RESULTS.exists():
+        return []
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return [line for line in lines if line["assist"] == options.assist and line["fault"] == options.fault]
+
+
+def measure(lab, options, chance):
+    lab.await_healthy(300)
+    stack = Stack(lab)
+    master = stack.named_master()
+    before = {execution["id"] for execution in executions(lab)}
+    pid = lab.node(master)["pid"]
+    if options.assist == "off":
+        stack.signal("serve", signal.SIGKILL)
+    pause = chance.uniform(0, 2)
+    with Writers(stack) as writers:
+        time.sleep(pause)
+        fault_at = time.monotonic()
+        os.kill(pid, signal.SIGKILL if options.fault == "kill" else signal.SIGSTOP)
+        new = wait_until("a new master", lambda: stack.other_master(master), 120)
+        time.sleep(2)
+        try:
+            if options.fault == "pause":
+                os.kill(pid, signal.SIGCONT)
+            else:
+                run("lab", "up", "--dir", lab.directory, "--only", master, timeout=60)
+        except ProcessLookupError:
+            pass  # the fence has killed it
+        wait_until("the old master as a replica", lambda: stack.is_replica_with_link(master), 180)
+    facts = await_execution(lab, before)["facts"] if options.assist == "act" else {}
+    if options.assist == "off":
+        stack.start("serve")
+    lost = writers.lost(new)
+    return {"assist": options.assist, "fault": options.fault, "outage_seconds": writers.outage(),
+            "client_outage_seconds": writers.client_outage(), "acknowledged": len(writers.acknowledged),
+            "lost": len(lost), "lost_before_fault": sum(writers.acknowledged[record] < fault_at for record in lost),
+            "said": facts.get("assist"), "lost_by_salvage": (facts.get("salvaged") or {}).get("lost_writes"),
+            "down_after_remaining_seconds": facts.get("down_after_remaining_seconds")}
+
+
+def summarise(options):
+    runs = records(options)
+    print(f"assist {options.assist}, {options.fault}: n {len(runs)}")
+    for key in ("outage_seconds", "client_outage_seconds", "lost", "lost_before_fault"):
+        values = [line[key] for line in runs]
+        print(f"  {key:<24} median {statistics.median(values):8.2f}  max {max(values):8.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--assist", choices=("act", "off"), default="act")
+    parser.add_argument("--fault", choices=("kill", "pause"), default="kill")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    done = len(records(options))
+    if done < options.runs:
+        lab = Lab()
+        lab.up()
+        for number in range(done, options.runs):
+            record = {"commit": commit.strip(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                      "run": number, **measure(lab, options, random.Random(options.seed * 1000 + number))}
+            with open(RESULTS, "a") as file:
+                file.write(json.dumps(record) + "\n")
+            print(f"run {number + 1} of {options.runs}: {record}", flush=True)
+        lab.remove()
+    summarise(options)
+
+
+main()
