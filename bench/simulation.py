@@ -1,0 +1,57 @@
+#!/usr/bin/python3
+"""Runs random schedules of the simulation and says how many a minute.
+
+    bench/simulation.py [--seeds A..B] [--no-record]
+
+The range (1..5000 when none is given) runs in blocks on all cores; each block is appended with the commit and its
+time to bench/results/simulation.jsonl. Ends with 1 when a seed failed. Needs the release build.
+"""
+import argparse
+import json
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "build" / "release" / "tests" / "sim_test"
+RESULTS = ROOT / "bench" / "results" / "simulation.jsonl"
+BLOCK = 2500
+
+
+def run_block(first, last):
+    begin = time.monotonic()
+    done = subprocess.run([PROGRAM, "--seeds", f"{first}..{last}"], stdout=subprocess.PIPE, text=True)
+    seconds = time.monotonic() - begin
+    figures = json.loads(done.stdout)
+    figures["seconds"] = round(seconds, 1)
+    figures["per_minute"] = round(figures["done"] / seconds * 60)
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="1..5000")
+    parser.add_argument("--no-record", action="store_true", help="only print")
+    options = parser.parse_args()
+    first, last = (int(part) for part in options.seeds.split(".."))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    total, seconds, failed = 0, 0.0, 0
+    while first <= last:
+        end = min(first + BLOCK - 1, last)
+        figures = run_block(first, end)
+        figures = {"commit": commit.strip(), "at": datetime.now(timezone.utc).isoformat(timespec="seconds"), **figures}
+        print(json.dumps(figures), flush=True)
+        if not options.no_record:
+            RESULTS.parent.mkdir(exist_ok=True)
+            with open(RESULTS, "a") as file:
+                file.write(json.dumps(figures) + "\n")
+        total, seconds, failed = total + figures["done"], seconds + figures["seconds"], failed + figures["failed"]
+        first = end + 1
+    print(f"{total} schedules in {seconds:.1f} s: {total / seconds * 60:.0f} a minute, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

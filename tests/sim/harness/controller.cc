@@ -1,0 +1,59 @@
+#include "harness/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/daemon/serve.h"
+
+namespace aeterna::sim {
+
+Controller::Controller(Cluster& cluster, int number, std::string assist)
+    : cluster_(cluster),
+      number_(number),
+      state_directory_(fmt::format("/state/{}", number + 1)),
+      stack_path_(fmt::format("/etc/aeterna-dr/{}.yaml", number + 1)) {
+    Disk& disk = cluster_.world().disk;
+    disk.make_directories("/etc/aeterna-dr", 0755);
+    const std::string text = cluster_.stack_file(state_directory_, assist);
+    if (Result<Disk::Node*> node = disk.make(stack_path_))
+        (*node)->content = (*node)->durable = text;
+    cluster_.fence_directories.push_back(state_directory_ + "/fences");
+}
+
+bool Controller::owns(const Process& process) const {
+    return std::find(processes_.begin(), processes_.end(), &process) != processes_.end();
+}
+
+void Controller::start(CrashPoint crash) {
+    World& world = cluster_.world();
+    ProcessOptions options;
+    options.command = fmt::format("aeterna-dr-{}", number_ + 1);
+    options.host = &cluster_.controller_host(number_);
+    process_ = &world.processes.start(std::move(options));
+    processes_.push_back(process_);
+    lives_.push_back(std::make_unique<Life>(world, *process_, pages_, crash));
+    Life& life = *lives_.back();
+    process_->thread_stops.push_back(life.stop);
+    world.scheduler.spawn(process_, "serve", [this, &life] { run(life); });
+}
+
+void Controller::stop() {
+    if (!lives_.empty()) lives_.back()->stop.request_stop();
+}
+
+void Controller::run(Life& life) {
+    const env::Env& env = life.env.env();
+    auto open = app::open_stack(stack_path_, env);
+    if (!open) {
+        failure_ = open.error().to_string();
+        return;
+    }
+    life.open = std::move(*open);
+    const Status served = app::serve(*life.open, life.journal, env,
+                                     {MonoTime::max(), life.stop.get_token(), "serve"});
+    const bool is_crash = served ? false : life.stop.stop_requested();
+    if (!served && !is_crash) failure_ = served.error().to_string();
+}
+
+}  // namespace aeterna::sim
