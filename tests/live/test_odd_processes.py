@@ -54,6 +54,7 @@ class LoadingTest(unittest.TestCase):
         master = seen(lab)["stores"]["redis"]["primary"]
         node = lab.node(master)
         client = self.connect(lab, node)
+        client.flushall()  # how long it loads goes by the number of keys, whoever wrote them
         for number in range(self.KEYS):
             client.set(f"loading-test:{number}", secrets.token_hex(150))
         client.bgrewriteaof()
