@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Runs every test and ends with one line: N passed, N failed, N skipped.
 
-    tests/run.py [--unit] [--live] [NAME…]
+    tests/run.py [--unit] [--live] [--trials] [NAME…]
 
 Unit tests are the GoogleTest programs in build/release/tests; live tests are tests/live/test_*.py, each on real
-servers. NAME keeps only programs and files whose name contains it. A skip has to be listed in
+servers. Trials are tests/live/trial_*.py: live tests that have not yet passed 20 times in a row with both cores busy;
+they run only when they are asked for. NAME keeps only programs and files whose name contains it. A skip has to be listed in
 tests/allowed_skips.txt; with CI=true an unlisted one is a failure.
 """
 import argparse
@@ -124,10 +125,10 @@ class LiveResult(unittest.TextTestResult):
         self.tally.skipped.append((test.id(), reason))
 
 
-def run_live(names, tally):
+def run_live(names, tally, pattern="test_*.py"):
     sys.path.insert(0, str(ROOT / "tests" / "live"))
     LiveResult.tally = tally
-    for file in sorted((ROOT / "tests" / "live").glob("test_*.py")):
+    for file in sorted((ROOT / "tests" / "live").glob(pattern)):
         if names and not any(name in file.name for name in names):
             continue
         suite = unittest.defaultTestLoader.loadTestsFromName(file.stem)
@@ -143,14 +144,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unit", action="store_true", help="only the unit tests")
     parser.add_argument("--live", action="store_true", help="only the live tests")
+    parser.add_argument("--trials", action="store_true", help="only the trials")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    both = options.unit == options.live
+    both = options.unit == options.live and not options.trials
     tally = Tally()
     if both or options.unit:
         run_unit(options.names, tally)
     if both or options.live:
         run_live(options.names, tally)
+    if options.trials:
+        run_live(options.names, tally, "trial_*.py")
     return tally.close()
 
 

@@ -47,6 +47,7 @@ Objectives read_objectives(Section& parent, Objectives fallback, bool both) {
 
 EtcdSettings read_etcd(Section section, env::Files& files) {
     EtcdSettings etcd;
+    etcd.session = std::make_shared<EtcdSession>();
     etcd.endpoints = section.texts("endpoints");
     if (etcd.endpoints.empty()) section.fail("endpoints", "'endpoints' must name at least one etcd server");
     for (const std::string& endpoint : etcd.endpoints) {

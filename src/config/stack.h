@@ -3,6 +3,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,11 +54,20 @@ struct StoreSection {
     [[nodiscard]] bool is_approved(const std::string& action) const;
 };
 
+// What all clients of one etcd share, so that not each has to find a member that answers and to log in anew: a login
+// costs the server a bcrypt.
+struct EtcdSession {
+    std::mutex mutex;
+    std::size_t preferred = 0;  // index of the endpoint that answered last
+    std::string token;          // empty: not logged in
+};
+
 struct EtcdSettings {
     std::vector<std::string> endpoints;  // "http://127.0.0.1:2379"
     std::string user;
     Secret password;
     env::TlsOptions tls;
+    std::shared_ptr<EtcdSession> session = {};  // nothing: each client has its own
 };
 
 struct Stack {

@@ -139,14 +139,9 @@ Json has_lease(const std::string& key, std::int64_t lease) {
 
 }  // namespace
 
-struct Etcd::Session {
-    std::mutex mutex;
-    std::size_t preferred = 0;
-    std::string token;
-};
-
 Etcd::Etcd(config::EtcdSettings settings, const env::Env& env)
-    : settings_(std::move(settings)), env_(env), session_(std::make_shared<Session>()) {
+    : settings_(std::move(settings)), env_(env), session_(settings_.session) {
+    if (!session_) session_ = std::make_shared<config::EtcdSession>();
     for (std::string& endpoint : settings_.endpoints) {
         while (!endpoint.empty() && endpoint.back() == '/') endpoint.pop_back();
     }

@@ -76,8 +76,6 @@ class Etcd {
     [[nodiscard]] const std::vector<std::string>& endpoints() const { return settings_.endpoints; }
 
   private:
-    struct Session;  // the member that answered last, the token: shared by copies, thread-safe
-
     [[nodiscard]] Result<Json> call(const std::string& path, const Json& body, const env::Context& context);
     [[nodiscard]] Result<Json> call_first(const std::vector<std::string>& paths, const Json& body,
                                           const env::Context& context);
@@ -90,7 +88,7 @@ class Etcd {
 
     config::EtcdSettings settings_;
     const env::Env& env_;
-    std::shared_ptr<Session> session_;
+    std::shared_ptr<config::EtcdSession> session_;  // never null; shared by copies
 };
 
 }  // namespace aeterna::services

@@ -258,6 +258,33 @@ TEST_F(EtcdTest, ReplacesAValueOnlyUnderItsOwnLease) {
     ASSERT_TRUE(etcd.revoke_lease(*other, within(5s)));
 }
 
+// Each login costs the server a bcrypt, which may not fit into a probe's time: one is enough.
+TEST(EtcdSession, ClientsOfOneStackLogInOnce) {
+    ::aeterna::testing::FakeEnv fake;
+    config::EtcdSettings settings;
+    settings.endpoints = {"http://one", "http://two"};
+    settings.user = "aeterna";
+    settings.session = std::make_shared<config::EtcdSession>();
+    int logins = 0;
+    std::vector<std::string> asked;
+    fake.http.handler = [&](const env::HttpRequest& request) -> Result<env::HttpResponse> {
+        if (request.url.starts_with("http://one")) return make_error(ErrorCode::kConnectionRefused, "nobody");
+        env::HttpResponse response;
+        response.status = 200;
+        const bool is_login = request.url.ends_with("/v3/auth/authenticate");
+        logins += is_login ? 1 : 0;
+        asked.push_back(request.url);
+        response.body = is_login ? R"({"token":"t"})" : R"({"kvs":[]})";
+        return response;
+    };
+    for (int i = 0; i < 3; ++i) {
+        Etcd etcd(settings, fake.env);
+        EXPECT_TRUE(etcd.get("/k", fake.clock.context()));
+    }
+    EXPECT_EQ(logins, 1);
+    EXPECT_EQ(asked.size(), 4U);
+}
+
 // An error document is as untrusted as any other: what is nested beyond reason is text, not JSON.
 TEST(EtcdErrors, AreReadWithTheNestingLimit) {
     ::aeterna::testing::FakeEnv fake;
