@@ -34,6 +34,8 @@ TEST(Simulation, EveryInvariantHoldsInRandomSchedules) {
     const RangeResult result = run_range(1, kSchedules, cores());
     for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
     EXPECT_EQ(result.done, kSchedules);
+    // Some end where only a person can help: in synchronous mode without a standby, a leader that must not lead again.
+    EXPECT_GE(result.healthy, kSchedules * 99 / 100) << "the cluster must find back to health by itself";
     EXPECT_GT(result.executions, 0U)
         << "no schedule made the controller act: the faults do nothing";
 }

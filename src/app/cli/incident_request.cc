@@ -26,8 +26,10 @@ Status change_here(engine::Journal& journal, const engine::IncidentSummary& inci
     return journal.put_incident(change.incident);
 }
 
-Status ask_serve(engine::Journal& journal, const std::string& id, std::string_view kind,
-                 const env::Env& env, const env::Context& context) {
+// A serve that ends between our look at its lock and its next look at the requests never answers: then its lock is
+// free, and the change is ours to make.
+Status ask_serve(const config::Stack& stack, engine::Journal& journal, const std::string& id,
+                 std::string_view kind, const env::Env& env, const env::Context& context) {
     engine::RequestRecord request;
     request.at = env.clock.wall_now();
     request.id = engine::make_record_id("req", request.at, env.random.next());
@@ -38,7 +40,14 @@ Status ask_serve(engine::Journal& journal, const std::string& id, std::string_vi
     while (env.clock.remaining(context) > Duration::zero() &&
            env.clock.sleep_for(kLookEvery, context.stop)) {
         AETERNA_ASSIGN(const auto present, journal.request(request.id));
-        if (!present || present->answer.is_null()) continue;
+        if (!present || present->answer.is_null()) {
+            const auto freed = take_instance_lock(stack, env);
+            if (!freed) continue;
+            request.answer = Json{{"summary", "serve had ended"}};
+            AETERNA_TRY(journal.put_request(request));
+            AETERNA_ASSIGN(const auto incident, journal.incident(id));
+            return incident && !incident->closed_at ? change_here(journal, *incident, kind, env) : Status();
+        }
         if (const auto error = engine::error_from_json(present->answer)) return *error;
         return {};
     }
@@ -73,7 +82,7 @@ Result<int> request_on_incident(Session& session, std::string_view kind, const s
             "no serve watches this stack: if it still fires, the next one opens it anew");
         AETERNA_TRY(change_here(*journal, *incident, kind, session.env()));
     } else {
-        AETERNA_TRY(ask_serve(*journal, id, kind, session.env(), session.context(kAnswerWithin)));
+        AETERNA_TRY(ask_serve(open->stack, *journal, id, kind, session.env(), session.context(kAnswerWithin)));
     }
     AETERNA_ASSIGN(const auto changed, journal->incident(id));
     if (session.options.json && changed)

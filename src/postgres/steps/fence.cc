@@ -67,6 +67,13 @@ class Fence final : public engine::Step {
                                  describe_look(world, old.agent + " REST", of.rest)});
             return {};
         }
+        // From here on nobody can renew the lease: what the key says now must still be so when it is released. An
+        // agent that lived until the fence may have renewed it after the proof.
+        if (world.dcs() && world.dcs()->leader) {
+            const LeaderKey& leader = *world.dcs()->leader;
+            step.facts["fence.leader"] = Json{{"member", leader.member}, {"lease", leader.lease}};
+            if (leader.remaining_seconds) step.facts["fence.leader"]["remaining_seconds"] = *leader.remaining_seconds;
+        }
         step.facts["fence.confirmed"] = true;
         step.progress(fmt::format("{} are fenced: nothing of them runs, both ports refuse",
                                   join(fence_group(old), " and ")));

@@ -100,10 +100,7 @@ class ProveLoss final : public engine::Step {
             return {};
         }
         const LeaderKey& leader = *world.dcs()->leader;
-        step.facts["prove_loss"] = Json{{"member", leader.member},
-                                        {"lease", leader.lease},
-                                        {"remaining_seconds", leader.remaining_seconds.value_or(leader.granted_seconds)},
-                                        {"received", received_positions(world, old)}};
+        step.facts["prove_loss"] = Json{{"received", received_positions(world, old)}};
         const bool may_act = parts_.assist == "act";
         settle_assist(step, may_act ? "proven" : "proposed", verdict.reasons);
         step.progress(fmt::format("'{}' is lost: {}", old.name, join(verdict.reasons, "; ")));

@@ -65,14 +65,14 @@ class ReleaseLease final : public engine::Step {
         }
         if (!step.actor_lease) lines.emplace_back("the actor lock is not in etcd: nothing to compare with");
         if (!world.dcs() || !world.dcs()->leader) return lines;
-        const Json* proof = find_member(step.facts, "prove_loss");
+        const Json* proof = find_member(step.facts, "fence.leader");
         const LeaderKey& leader = *world.dcs()->leader;
         const auto before = proof ? find_integer(*proof, "remaining_seconds") : std::nullopt;
         if (!proof || leader.member != find_string(*proof, "member") || leader.lease != find_integer(*proof, "lease")) {
-            lines.emplace_back("etcd: the leader key is not the one of the proof");
+            lines.emplace_back("etcd: the leader key is not the one that the fence left");
         }
         if (!leader.remaining_seconds || !before || *leader.remaining_seconds > *before) {
-            lines.emplace_back("etcd: the lease was renewed after the proof, or cannot be read");
+            lines.emplace_back("etcd: the lease was renewed in spite of the fence, or cannot be read");
         }
         return lines;
     }
