@@ -166,8 +166,14 @@ Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {
     if (fault.kind == "pause") keep(continue_stopped(fault, context), "could not continue what was stopped");
     for (const std::string& node : texts_of(fault.inverse, "start")) {
         const auto executor = executor_for(stack_, node, env_);
-        keep(executor ? (*executor)->start(node, context) : Status(executor.error()),
-             fmt::format("could not start '{}'", node));
+        const Status started = executor ? (*executor)->start(node, context) : Status(executor.error());
+        // A failover that still holds its fence starts the node itself when it lifts it; a fence that nobody lifts
+        // is an incident of its own. What this fault broke is taken back all the same.
+        if (!started && started.error().code == ErrorCode::kGuardRefused) {
+            env_.log.info("fault.node_held_by_others", {{"node", node}, {"why", started.error().to_string()}});
+            continue;
+        }
+        keep(started, fmt::format("could not start '{}'", node));
     }
     if (first_error) return *first_error;
     fault.state = "healed";

@@ -78,6 +78,17 @@ TEST(HealFaults, AKilledNodeStaysDownUntilThen) {
     EXPECT_TRUE((*executor)->fences(within(1s)).value().empty());
 }
 
+// The failover that the drill provoked may still keep the node from being started: it will do so itself.
+TEST(HealFaults, ANodeThatAFailoverHoldsIsLeftToIt) {
+    Rig rig;
+    break_it(rig, FaultKind::kKill);
+    const auto executor = hosts::make_executor(rig.stack.hosts[0], real()).value();
+    ASSERT_TRUE(executor->fence({{"node-1"}, "exec-1", "failover under way"}, within(5s)));
+    EXPECT_EQ(heal(rig), 1U);
+    EXPECT_FALSE(rig.process.now());
+    ASSERT_EQ(executor->fences(within(1s)).value().size(), 1U) << "only its own hold is lifted";
+}
+
 TEST(HealFaults, WhatCannotBeHeldIsKilledAllTheSame) {
     Rig rig;
     rig.stack.hosts[0].processes[0].honours_fence = false;
