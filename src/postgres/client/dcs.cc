@@ -24,6 +24,13 @@ void read_failsafe(DcsView& view, const std::string& value) {
     for (const auto& item : document->items()) view.failsafe.push_back(item.key());
 }
 
+// {"optime": bytes, ...}; before Patroni 2.1 a number alone, below "optime/leader".
+void read_leader_position(DcsView& view, const std::string& value) {
+    const auto document = parse_json(value, "status key");
+    if (document && document->is_object()) view.last_leader_position = find_integer(*document, "optime");
+    if (document && document->is_number_integer()) view.last_leader_position = document->get<std::int64_t>();
+}
+
 void read_key(DcsView& view, const std::string& key, const services::EtcdKeyValue& entry) {
     if (key == "leader") {
         view.leader = LeaderKey{entry.value, entry.lease, entry.mod_revision, std::nullopt, 0};
@@ -36,6 +43,8 @@ void read_key(DcsView& view, const std::string& key, const services::EtcdKeyValu
         view.has_config = true;
     } else if (key == "initialize") {
         view.system_identifier = entry.value;
+    } else if (key == "status" || (key == "optime/leader" && !view.last_leader_position)) {
+        read_leader_position(view, entry.value);
     } else if (key == "failsafe") {
         read_failsafe(view, entry.value);
     } else if (key.rfind("members/", 0) == 0) {

@@ -31,6 +31,7 @@ struct DcsView {
     PatroniConfig config;
     bool has_config = false;
     std::string system_identifier;        // the key initialize
+    std::optional<std::int64_t> last_leader_position;  // bytes of WAL that the leader last told (key status)
     std::vector<std::string> failsafe;    // member names of the key failsafe
     std::vector<std::string> unreadable;  // keys with wrong content, for people
 };

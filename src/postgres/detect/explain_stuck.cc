@@ -14,7 +14,21 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
+// What the old primary's member key said last. Once it starts again, it reports as received the end of the segment
+// that it recovers from: megabytes that never were.
+std::optional<std::int64_t> position_as_leader(const World& world) {
+    const NodeObservations& of = world.of(world.reference);
+    const bool restarts = (of.sql.value && of.sql.value->in_recovery) || (of.rest.value && !of.rest.value->is_running());
+    const NodeSettings* settings = world.settings->find(world.reference);
+    const DcsView* dcs = world.dcs();
+    if (restarts || !settings || !dcs) return std::nullopt;
+    const auto member = dcs->members.find(settings->member);
+    const bool is_leaders = member != dcs->members.end() && member->second.is_running();
+    return is_leaders ? member->second.location : std::nullopt;
+}
+
 std::optional<std::int64_t> position_of(const World& world, const std::string& node) {
+    if (node == world.reference) return position_as_leader(world);
     const NodeObservations& of = world.of(node);
     if (of.sql.value && of.sql.value->in_recovery) {
         // Patroni compares what was received or replayed, whichever is further.
@@ -136,7 +150,8 @@ void explain_candidates(const World& world, Lines& lines) {
 }  // namespace
 
 std::optional<std::int64_t> candidate_lag(const World& world, const std::string& node) {
-    std::optional<std::int64_t> furthest;
+    const DcsView* dcs = world.dcs();
+    std::optional<std::int64_t> furthest = dcs ? dcs->last_leader_position : std::nullopt;  // Patroni's own measure
     for (const NodeSettings& other : world.settings->nodes)
         furthest = std::max(furthest, position_of(world, other.name));
     const auto own = position_of(world, node);

@@ -48,6 +48,11 @@ TEST(ExplainStuck, Table) {
              c.nodes["postgres-2"].sql = sql_view(false, 1 << 20);
              c.nodes["postgres-3"].sql = sql_view(false, 5 << 20);
          }},
+        {"it is 3144728 bytes behind (limit 1048576)", "promote 'postgres-3'",
+         [](Cluster& c) {
+             c.dcs->last_leader_position = 3 << 20;
+             c.nodes["postgres-3"].sql = sql_view(false, 3 << 20);
+         }},
         {"no synchronous standby: only the old primary", "bring 'postgres-1' back",
          [](Cluster& c) {
              c.dcs->config.synchronous_mode = true;
@@ -68,6 +73,19 @@ TEST(ExplainStuck, Table) {
         EXPECT_THAT(explain_stuck(world), Contains(HasSubstr(item.expected)));
         EXPECT_THAT(propose_next_step(world), HasSubstr(item.proposal)) << item.expected;
     }
+}
+
+// It reports the end of the segment that it recovers from as received.
+TEST(ExplainStuck, TheRestartingOldPrimaryIsNoMeasureOfTheOthers) {
+    Cluster cluster;
+    lose_primary(cluster);
+    cluster.nodes["postgres-1"].sql = sql_view(false, 16 << 20);
+    cluster.nodes["postgres-1"].rest = rest_view(false, "starting");
+    cluster.nodes["postgres-1"].rest->received = 16 << 20;
+    cluster.dcs->members["postgres-1"].location = 16 << 20;
+    const World world = cluster.tick();
+    EXPECT_EQ(candidate_lag(world, "postgres-2"), 0);
+    EXPECT_EQ(takeover_hindrance(world, *world.settings->find("postgres-2")), "");
 }
 
 TEST(ExplainStuck, NothingToExplainWhileThereIsAPrimary) {

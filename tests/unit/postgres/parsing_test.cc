@@ -107,6 +107,7 @@ TEST(Dcs, KeysOfOneCluster) {
          {prefix + "config", R"({"ttl":30})", 1, 1, 0},
          {prefix + "failsafe", R"({"postgres-1":"http://x"})", 1, 1, 0},
          {prefix + "initialize", "7575", 1, 1, 0},
+         {prefix + "status", R"({"optime":4711,"slots":{"postgres_2":4700}})", 1, 1, 0},
          {"/service/other/leader", "z", 1, 1, 0}});
     ASSERT_TRUE(view.leader);
     EXPECT_EQ(view.leader->member, "postgres-1");
@@ -117,6 +118,8 @@ TEST(Dcs, KeysOfOneCluster) {
     EXPECT_EQ(view.failsafe, std::vector<std::string>{"postgres-1"});
     EXPECT_EQ(view.system_identifier, "7575");
     EXPECT_EQ(view.unreadable.size(), 1u);
+    EXPECT_EQ(view.last_leader_position, 4711);
+    EXPECT_EQ(parse_dcs(prefix, {{prefix + "optime/leader", "42", 1, 1, 0}}).last_leader_position, 42);
 }
 
 TEST(Patroni, WhatAnActionsStatusMeans) {
