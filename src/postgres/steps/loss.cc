@@ -178,6 +178,15 @@ std::vector<std::string> assist_refusals(const World& world, const NodeSettings&
     return lines;
 }
 
+bool RefusalWatch::stands(const LossVerdict& verdict, MonoTime now) {
+    if (verdict.kind != LossKind::kRefused) {
+        since_.reset();
+        return false;
+    }
+    if (!since_) since_ = now;
+    return now - *since_ >= kRefusalStands;
+}
+
 LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
     if (world.primary && *world.primary != old.name) {
         return {LossKind::kNotNeeded, {*world.primary + " SQL: it accepts writes"}};

@@ -2,6 +2,7 @@
 // Pure; the order of design: suspect, then refuse. What is uncertain is waited for or refused, never assumed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,18 @@ inline constexpr Duration kLongestRecovery = std::chrono::seconds(60);
 // A living PostgreSQL whose agent can't be brought back is stopped this long before the lease ends: then Patroni
 // promotes another node, and there would be two writers.
 inline constexpr std::int64_t kAgentLossMarginSeconds = 8;
+
+// What one look refuses may be a late answer of etcd or of an agent: it stands only when it has lasted.
+inline constexpr Duration kRefusalStands = std::chrono::seconds(2);
+
+class RefusalWatch {
+  public:
+    // After each verdict; true when this refusal stands.
+    [[nodiscard]] bool stands(const LossVerdict& verdict, MonoTime now);
+
+  private:
+    std::optional<MonoTime> since_;
+};
 
 [[nodiscard]] LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence);
 

@@ -41,7 +41,8 @@ class ProveLoss final : public engine::Step {
         const NodeSettings* old = nullptr;
         std::optional<LossWatch> watch;
         std::optional<MonoTime> until;
-        std::string told;
+        RefusalWatch refusals;
+        bool is_told = false;
         while (true) {
             const World world = live_.look(step.context, parts_.old_primary);
             if (!old) {
@@ -54,11 +55,12 @@ class ProveLoss final : public engine::Step {
             if (!world.primary) step.facts["await_promotion.begun"] = true;
             const LossEvidence evidence = watch->gather(world, step.context);
             const LossVerdict verdict = judge_loss(world, *old, evidence);
-            if (verdict.kind != LossKind::kWait) return settle(step, world, *old, verdict);
-            const std::string why = join(verdict.reasons, "; ");
-            if (told.empty()) step.progress("not proven yet: " + why);
-            told = why;
-            if (!until) until = world.now + time_of(world.config(), *world.dcs());
+            const bool stands = refusals.stands(verdict, world.now);
+            const bool is_open = verdict.kind == LossKind::kWait || (verdict.kind == LossKind::kRefused && !stands);
+            if (!is_open) return settle(step, world, *old, verdict);
+            if (!is_told) step.progress("not proven yet: " + join(verdict.reasons, "; "));
+            is_told = true;
+            if (!until) until = world.now + time_of(world.config());
             if (world.now >= *until) return give_up(step, verdict.reasons);
             if (!parts_.env.clock.sleep_for(kLookEvery, step.context.stop))
                 return ended(parts_.env, step.context, "proving the loss of '" + old->name + "'");
@@ -85,7 +87,7 @@ class ProveLoss final : public engine::Step {
     }
 
     // As long as Patroni itself may take: the lease, or its tries to start the server in place.
-    static Duration time_of(const PatroniConfig& config, const DcsView&) {
+    static Duration time_of(const PatroniConfig& config) {
         return std::chrono::seconds(std::min<std::int64_t>(300, config.primary_start_timeout + config.ttl));
     }
 

@@ -219,6 +219,18 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"no host that runs", [](Scene& s) { s.evidence.cannot_fence = "no host that runs it"; }},
         Refusal{"hardware watchdog", [](Scene& s) { s.evidence.watchdog_armed = true; }}));
 
+TEST(Loss, ARefusalStandsOnlyWhenItHasLasted) {
+    const LossVerdict refused{LossKind::kRefused, {"etcd keys: not readable from here"}};
+    const LossVerdict open{LossKind::kWait, {}};
+    const MonoTime begin{};
+    RefusalWatch watch;
+    EXPECT_FALSE(watch.stands(refused, begin));
+    EXPECT_FALSE(watch.stands(refused, begin + kRefusalStands - 1ms));
+    EXPECT_FALSE(watch.stands(open, begin + kRefusalStands)) << "it was a late answer";
+    EXPECT_FALSE(watch.stands(refused, begin + 2 * kRefusalStands));
+    EXPECT_TRUE(watch.stands(refused, begin + 3 * kRefusalStands));
+}
+
 TEST(Loss, InSynchronousModeAHealthyStandbyIsEnough) {
     Scene scene;
     scene.kill();
