@@ -31,11 +31,7 @@ class PostgresStore final : public engine::Store {
     }
     std::vector<std::vector<std::string>> fence_groups() const override {
         std::vector<std::vector<std::string>> groups;
-        for (const NodeSettings& node : settings_.nodes) {
-            groups.emplace_back();
-            if (!node.agent.empty()) groups.back().push_back(node.agent);
-            groups.back().push_back(node.name);
-        }
+        for (const NodeSettings& node : settings_.nodes) groups.push_back(node.fence_group());
         return groups;
     }
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {

@@ -122,4 +122,9 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     return settings;
 }
 
+std::vector<std::string> NodeSettings::fence_group() const {
+    if (agent.empty()) return {name};
+    return {agent, name};
+}
+
 }  // namespace aeterna::postgres

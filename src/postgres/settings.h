@@ -22,6 +22,9 @@ struct NodeSettings {
     std::string patroni_url;  // "http://10.0.0.1:8008", no slash at the end
     std::string host;         // "host-1"; empty when the stack file names no host for it
     std::string site;
+
+    // Agent before server: what must die together.
+    [[nodiscard]] std::vector<std::string> fence_group() const;
 };
 
 struct Settings {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "app/cli/incident_request.h"
 #include "app/daemon/orphans.h"
 #include "app/daemon/request_desk.h"
 #include "stack/healing.h"
@@ -14,16 +13,6 @@ constexpr Duration kPollEvery = std::chrono::milliseconds(500);
 constexpr Duration kLookEvery = std::chrono::milliseconds(250);
 // Healing, and removing what was written, from stores that may be in the middle of their failover.
 constexpr Duration kEndWithin = std::chrono::minutes(6);
-
-Status request_abort(engine::Journal& journal, const std::string& drill, const env::Env& env) {
-    engine::RequestRecord request;
-    request.at = env.clock.wall_now();
-    request.id = engine::make_record_id("req", request.at, env.random.next());
-    request.kind = kAbortDrill;
-    request.subject = drill;
-    request.requester = requester_name(env);
-    return journal.put_request(request);
-}
 
 // Nothing while a drill (or somebody who ends one) holds the lock.
 Result<std::unique_ptr<env::FileLock>> await_drill_lock(Session& session,
@@ -107,7 +96,7 @@ Result<int> abort_drill(Session& session) {
                           "List past ones with `aeterna-dr drill list`.");
     }
     if (!lock) {
-        AETERNA_TRY(request_abort(*journal, id, session.env()));
+        AETERNA_TRY(journal->put_request(make_request(kAbortDrill, id, session.env())));
         session.progress("asked the drill to stop; waiting until it has healed");
         AETERNA_ASSIGN(lock, await_drill_lock(session, open->stack, context));
     }

@@ -4,7 +4,6 @@
 
 #include "app/daemon/request_desk.h"
 #include "app/daemon/serve.h"
-#include "base/strings.h"
 #include "engine/detect/incident_book.h"
 #include "engine/runbook/records.h"
 
@@ -30,12 +29,7 @@ Status change_here(engine::Journal& journal, const engine::IncidentSummary& inci
 // free, and the change is ours to make.
 Status ask_serve(const config::Stack& stack, engine::Journal& journal, const std::string& id,
                  std::string_view kind, const env::Env& env, const env::Context& context) {
-    engine::RequestRecord request;
-    request.at = env.clock.wall_now();
-    request.id = engine::make_record_id("req", request.at, env.random.next());
-    request.kind = kind;
-    request.subject = id;
-    request.requester = requester_name(env);
+    engine::RequestRecord request = make_request(kind, id, env);
     AETERNA_TRY(journal.put_request(request));
     while (env.clock.remaining(context) > Duration::zero() &&
            env.clock.sleep_for(kLookEvery, context.stop)) {
@@ -58,11 +52,6 @@ Status ask_serve(const config::Stack& stack, engine::Journal& journal, const std
 }
 
 }  // namespace
-
-std::string requester_name(const env::Env& env) {
-    const std::string user = env.files.environment_variable("USER").value_or("");
-    return user.empty() ? fmt::format("uid {}", env.processes.effective_uid()) : one_line(user, 80);
-}
 
 Result<int> request_on_incident(Session& session, std::string_view kind, const std::string& id) {
     AETERNA_ASSIGN(OpenStack * open, session.open());

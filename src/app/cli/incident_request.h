@@ -14,7 +14,4 @@ namespace aeterna::app {
 [[nodiscard]] Result<int> request_on_incident(Session& session, std::string_view kind,
                                               const std::string& id);
 
-// Who runs this program, for the record.
-[[nodiscard]] std::string requester_name(const env::Env& env);
-
 }  // namespace aeterna::app

@@ -1,7 +1,10 @@
 #include "app/daemon/request_desk.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "base/strings.h"
 #include "engine/runbook/records.h"
 
 namespace aeterna::app {
@@ -46,6 +49,21 @@ void RequestDesk::poll() {
         waiting_.push_back(request);
     }
     seen_ = std::move(present);
+}
+
+engine::RequestRecord make_request(std::string_view kind, const std::string& subject, const env::Env& env) {
+    engine::RequestRecord request;
+    request.at = env.clock.wall_now();
+    request.id = engine::make_record_id("req", request.at, env.random.next());
+    request.kind = kind;
+    request.subject = subject;
+    request.requester = requester_name(env);
+    return request;
+}
+
+std::string requester_name(const env::Env& env) {
+    const std::string user = env.files.environment_variable("USER").value_or("");
+    return user.empty() ? fmt::format("uid {}", env.processes.effective_uid()) : one_line(user, 80);
 }
 
 engine::RequestRecord answered(engine::RequestRecord request, const std::string& summary) {

@@ -40,6 +40,11 @@ class RequestDesk {
     std::unique_ptr<env::Thread> thread_;  // last: ends before what it uses
 };
 
+// A new one of `kind` about `subject`, by whoever runs this program.
+[[nodiscard]] engine::RequestRecord make_request(std::string_view kind, const std::string& subject,
+                                                 const env::Env& env);
+// Who runs this program, for the record.
+[[nodiscard]] std::string requester_name(const env::Env& env);
 // The request with its answer.
 [[nodiscard]] engine::RequestRecord answered(engine::RequestRecord request,
                                              const std::string& summary);

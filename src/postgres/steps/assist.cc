@@ -57,7 +57,7 @@ void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) co
         return;
     }
     const config::Host* host = parts_.settings.host_of(old_.name);
-    for (const std::string& node : fence_group(old_)) {
+    for (const std::string& node : old_.fence_group()) {
         const auto process = std::find_if(host->processes.begin(), host->processes.end(),
                                           [&](const auto& candidate) { return candidate.node == node; });
         if (process != host->processes.end() && process->honours_fence) continue;
@@ -125,8 +125,6 @@ std::vector<std::string> fenced_nodes(const Json& facts) {
     }
     return nodes;
 }
-
-std::vector<std::string> fence_group(const NodeSettings& node) { return {node.agent, node.name}; }
 
 Status lift_fence(const StepParts& parts, engine::StepContext& step) {
     const std::vector<std::string> nodes = fenced_nodes(step.facts);

@@ -44,8 +44,6 @@ void settle_assist(engine::StepContext& step, const char* word, const std::vecto
 void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons);
 // The nodes that this execution holds fenced.
 [[nodiscard]] std::vector<std::string> fenced_nodes(const Json& facts);
-// Agent before server: what must die together.
-[[nodiscard]] std::vector<std::string> fence_group(const NodeSettings& node);
 // Lifts this execution's fence, then lets the old node be started again; a start that others hinder is told, not an
 // error. Idempotent.
 Status lift_fence(const StepParts& parts, engine::StepContext& step);

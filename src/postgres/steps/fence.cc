@@ -38,7 +38,7 @@ class Fence final : public engine::Step {
         const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
         if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old->name, parts_.env));
-        const std::vector<std::string> nodes = fence_group(*old);
+        const std::vector<std::string> nodes = old->fence_group();
         step.facts["fenced"] = nodes;
         const hosts::FenceOrder order{nodes, step.context.run_id,
                                       "primary lost, failover of postgres under way"};
@@ -76,7 +76,7 @@ class Fence final : public engine::Step {
         }
         step.facts["fence.confirmed"] = true;
         step.progress(fmt::format("{} are fenced: nothing of them runs, both ports refuse",
-                                  join(fence_group(old), " and ")));
+                                  join(old.fence_group(), " and ")));
         return {};
     }
 

@@ -109,7 +109,7 @@ class ProveLoss final : public engine::Step {
         if (!may_act) {
             step.progress(fmt::format("proposal: fence {} and release its lease (run 'aeterna-dr failover postgres'); "
                                       "Patroni does so by itself in {} s",
-                                      join(fence_group(old), " and "), leader.remaining_seconds.value_or(0)));
+                                      join(old.fence_group(), " and "), leader.remaining_seconds.value_or(0)));
         }
         return {};
     }

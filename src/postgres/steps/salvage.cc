@@ -28,7 +28,7 @@ struct Salvaged {
     std::uint64_t bytes = 0;
     std::uint32_t timeline = 0;
     std::uint64_t fork_lsn = 0;
-    std::string first, last;
+    std::string first;  // segment
 };
 
 class Salvage final : public engine::Step {
@@ -131,7 +131,6 @@ class Salvage final : public engine::Step {
             const auto header = parse_wal_segment_header(std::string_view(content).substr(0, kHeaderBytes));
             if (!header || header->page_lsn != begin) return false;
             if (result.first.empty()) result.first = name;
-            result.last = name;
         }
         AETERNA_TRY(parts_.env.files.write_durable(result.directory + "/" + name, content));
         ++result.files;
