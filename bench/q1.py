@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Measures drill Q1 again and again, beside an observer that shares no code with it.
 
-    bench/q1.py [--sync] [--fault kill|pause] [--assist off|act] [--since COMMIT] [--runs N]
+    bench/q1.py [--sync] [--fault kill|pause] [--assist off|act|refused|off,refused] [--since COMMIT] [--runs N]
 
 Each run is appended with its commit to bench/results/q1.jsonl; a series that was interrupted is continued: runs of
 the same mode, fault and assist that are there count, with --since only those of COMMIT and its descendants. Prints the
-summary of the series. Needs the release build.
+summary of the series. `refused` is act in a stack whose hosts cannot fence; `off,refused` takes turns, both in such a
+stack, and its runs are a series of their own ("off beside refused"). Needs the release build.
 """
 import argparse
 import json
@@ -19,18 +20,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "live"))
-from support import Lab  # noqa: E402
+from support import Lab, restart_serve  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "q1.jsonl"
 RESULTS.parent.mkdir(exist_ok=True)
 
 
 class Series:
-    def __init__(self, options):
+    def __init__(self, options, assist):
         self.mode = "synchronous" if options.sync else "asynchronous"
         self.fault = options.fault
-        self.assist = options.assist
+        self.assist = assist
         self.since = options.since
+
+    @property
+    def drill_word(self):
+        return "act" if self.assist in ("act", "refused") else "off"
 
     def is_recent(self, commit):
         if not self.since:
@@ -54,7 +59,8 @@ def measure(lab, series):
         observer = subprocess.Popen(["/usr/bin/python3", ROOT / "tests" / "live" / "observer.py", status, output],
                                     stdout=subprocess.PIPE, text=True)
         observer.stdout.readline()
-        done = lab.cli("--json", "drill", "run", "q1", "--fault", series.fault, "--assist", series.assist, "--yes",
+        done = lab.cli("--json", "drill", "run", "q1", "--fault", series.fault, "--assist", series.drill_word,
+                       "--yes",
                        timeout=1200)
         observer.send_signal(signal.SIGTERM)
         observer.wait(60)
@@ -62,6 +68,13 @@ def measure(lab, series):
     if done.code not in (0, 4, 6):
         raise SystemExit(f"the drill could not be measured: {done}")
     return done, observed
+
+
+def without_fences(lab):
+    """A stack whose hosts cannot fence: the assist has to refuse."""
+    text = Path(lab.stack).read_text()
+    Path(lab.stack).write_text(text.replace("fence: marker", "fence: none"))
+    restart_serve(lab)
 
 
 def append(series, done, observed):
@@ -101,22 +114,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sync", action="store_true")
     parser.add_argument("--fault", choices=("kill", "pause"), default="kill")
-    parser.add_argument("--assist", choices=("off", "act"), default="off")
+    parser.add_argument("--assist", choices=("off", "act", "refused", "off,refused"), default="off")
     parser.add_argument("--since", help="a commit: older runs do not count")
     parser.add_argument("--runs", type=int, default=10)
     options = parser.parse_args()
-    series = Series(options)
-    missing = options.runs - len(series.records())
-    if missing > 0:
+    words = ["off beside refused", "refused"] if options.assist == "off,refused" else [options.assist]
+    every = [Series(options, word) for word in words]
+    if any(len(series.records()) < options.runs for series in every):
         lab = Lab(*(["--sync"] if options.sync else []))
         lab.up()
-        lab.await_healthy()
-        for number in range(missing):
-            append(series, *measure(lab, series))
-            print(f"run {number + 1} of {missing} done", flush=True)
-            lab.await_healthy(300)
+        if "refused" in words:
+            without_fences(lab)
+        while any(len(series.records()) < options.runs for series in every):
+            for series in every:
+                if len(series.records()) >= options.runs:
+                    continue
+                lab.await_healthy(300)
+                append(series, *measure(lab, series))
+                print(f"{series.assist}: {len(series.records())} of {options.runs} done", flush=True)
         lab.remove()
-    summarise(series)
+    for series in every:
+        summarise(series)
 
 
 main()

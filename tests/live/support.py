@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -135,6 +136,13 @@ class Lab:
             status = self.status()
             return status["healthy"] and not status["incidents"]
         wait_until("a healthy stack", healthy, seconds)
+
+
+def restart_serve(lab):
+    """It reads the stack file once, at its start."""
+    os.kill(lab.node("serve")["pid"], signal.SIGKILL)
+    done = run("lab", "up", "--dir", lab.directory, "--only", "serve", timeout=60, prefix=lab.prefix)
+    assert done.code == 0, done
 
 
 _shared = None

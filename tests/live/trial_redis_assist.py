@@ -12,7 +12,7 @@ import time
 import unittest
 
 import redis
-from support import PROGRAM, run, shared_lab, wait_until
+from support import PROGRAM, restart_serve, run, shared_lab, wait_until
 
 ASSISTED_SECONDS = 20  # down-after is 30 s
 
@@ -151,9 +151,7 @@ def without_cooldown(lab):
         return
     with open(lab.stack, "w") as file:
         file.write(text.replace("    assist: act\n", "    assist: act\n    assist_cooldown: 1s\n"))
-    os.kill(lab.node("serve")["pid"], signal.SIGKILL)
-    done = run("lab", "up", "--dir", lab.directory, "--only", "serve", timeout=60)
-    assert done.code == 0, done
+    restart_serve(lab)
 
 
 def executions(lab):
