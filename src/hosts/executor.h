@@ -23,6 +23,8 @@ struct Vitals {
     std::size_t alive = 0;    // every process that is there, the next two included
     std::size_t stopped = 0;  // state T: SIGSTOP, a debugger, a frozen cgroup shows as D
     std::size_t blocked = 0;  // state D: waits in the kernel; SIGKILL does not take yet
+    // Its main process is dead and only children of it are left: they may finish what they do, nobody new gets in.
+    bool is_headless = false;
     [[nodiscard]] bool is_gone() const { return alive == 0; }
     [[nodiscard]] bool is_all_stopped() const { return alive > 0 && stopped == alive; }
 };
@@ -39,6 +41,10 @@ class Executor {
     virtual ~Executor() = default;
     // kNotFound when the node is not configured on this host or nothing of it runs.
     [[nodiscard]] virtual Result<NodeProcesses> find(const std::string& node, const env::Context& context) = 0;
+    // What find() gives or, when the main process is dead, the children that outlived it: a PostgreSQL backend that
+    // waits for a lock of a killed one waits for ever, and its shared memory keeps the server from starting again.
+    // Empty when nothing is left.
+    [[nodiscard]] virtual Result<NodeProcesses> remains(const std::string& node, const env::Context& context) = 0;
     // SIGKILL to all, then waits until all are gone. kPartial when some remain at the deadline.
     virtual Status kill(const NodeProcesses& target, const env::Context& context) = 0;
     // SIGSTOP / SIGCONT to all.

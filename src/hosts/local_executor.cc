@@ -104,6 +104,10 @@ class LocalExecutor final : public Executor {
                           "Run its start command by hand and look at its log.", Effect::kUnknown);
     }
 
+    Result<NodeProcesses> remains(const std::string& node, const env::Context& context) override {
+        AETERNA_TRY(configured_process(node));
+        return LocalFence(host_, env_, *this).remains(node, context);
+    }
     Result<Vitals> vitals(const std::string& node, const env::Context& context) override {
         AETERNA_TRY(configured_process(node));
         return LocalFence(host_, env_, *this).vitals(node, context);

@@ -42,7 +42,7 @@ Status LocalFence::check_order(const FenceOrder& order) const {
     return {};
 }
 
-// Backends outlive a killed postmaster for a moment. They stand in its data directory, are called
+// Backends outlive a killed postmaster, most for a moment, one that waits for a lock for ever. They stand in its data directory, are called
 // as it was, and run as the owner of its pid file.
 std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
     std::vector<env::ProcessId> orphans;
@@ -60,30 +60,36 @@ std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
     return orphans;
 }
 
-Result<std::vector<env::ProcessId>> LocalFence::processes_of(const std::string& node,
-                                                             const env::Context& context) {
+Result<NodeProcesses> LocalFence::remains(const std::string& node, const env::Context& context, bool& is_headless) {
     auto found = executor_.find(node, context);
     if (!found && found.error().code != ErrorCode::kNotFound) return found.error();
-    std::vector<env::ProcessId> processes;
-    if (found) processes = std::move(found->processes);
+    is_headless = !found;
+    NodeProcesses left{node, {}};
+    if (found) left.processes = std::move(found->processes);
     for (const env::ProcessId& id : orphans_of(node)) {
-        if (std::find(processes.begin(), processes.end(), id) == processes.end()) {
-            processes.push_back(id);
-        }
+        const bool is_known = std::find(left.processes.begin(), left.processes.end(), id) != left.processes.end();
+        if (!is_known) left.processes.push_back(id);
     }
-    return processes;
+    return left;
+}
+
+Result<NodeProcesses> LocalFence::remains(const std::string& node, const env::Context& context) {
+    bool is_headless = false;
+    return remains(node, context, is_headless);
 }
 
 Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& context) {
-    AETERNA_ASSIGN(const auto processes, processes_of(node, context));
+    bool is_headless = false;
+    AETERNA_ASSIGN(const NodeProcesses left, remains(node, context, is_headless));
     Vitals vitals;
-    for (const env::ProcessId& id : processes) {
+    for (const env::ProcessId& id : left.processes) {
         const auto info = env_.processes.inspect(id.pid);
         if (!info || info->id != id) continue;
         ++vitals.alive;
         if (info->state == 'T' || info->state == 't') ++vitals.stopped;
         if (info->state == 'D') ++vitals.blocked;
     }
+    vitals.is_headless = is_headless && vitals.alive > 0;
     return vitals;
 }
 
@@ -98,10 +104,10 @@ Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
     while (true) {
         std::size_t found = 0;
         for (const std::string& node : order.nodes) {
-            AETERNA_ASSIGN(auto processes, processes_of(node, bounded));
-            found += processes.size();
-            if (processes.empty()) continue;
-            AETERNA_TRY(executor_.kill({node, std::move(processes)}, bounded));
+            AETERNA_ASSIGN(const NodeProcesses left, remains(node, bounded));
+            found += left.processes.size();
+            if (left.processes.empty()) continue;
+            AETERNA_TRY(executor_.kill(left, bounded));
         }
         if (found == 0 && was_empty) return {};
         was_empty = found == 0;

@@ -12,13 +12,14 @@ class LocalFence {
     LocalFence(const config::Host& host, const env::Env& env, Executor& executor)
         : host_(host), env_(env), executor_(executor) {}
 
+    [[nodiscard]] Result<NodeProcesses> remains(const std::string& node, const env::Context& context);
     [[nodiscard]] Result<Vitals> vitals(const std::string& node, const env::Context& context);
     Status fence(const FenceOrder& order, const env::Context& context);
 
   private:
     [[nodiscard]] Status check_order(const FenceOrder& order) const;
-    [[nodiscard]] Result<std::vector<env::ProcessId>> processes_of(const std::string& node,
-                                                                   const env::Context& context);
+    // is_headless: the main process is dead.
+    [[nodiscard]] Result<NodeProcesses> remains(const std::string& node, const env::Context& context, bool& is_headless);
     [[nodiscard]] std::vector<env::ProcessId> orphans_of(const std::string& node);
     [[nodiscard]] const config::HostProcess* configured(const std::string& node) const;
 

@@ -138,6 +138,7 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     fault.at = env_.clock.wall_now();
     if (fault.kind == "kill") {
         AETERNA_TRY(executor->kill({hit.front(), processes}, context));
+        AETERNA_TRY(kill_what_is_left(hit, context));
     } else {
         AETERNA_TRY(executor->pause({hit.front(), processes}, context));
         while (env_.clock.remaining(context) > Duration::zero()) {
@@ -155,6 +156,24 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     }
     fault.state = "injected";
     return journal_.put_fault(fault);
+}
+
+// A node that is lost leaves nothing: what was forked since prepare(), too. Only then has its address gone quiet.
+Status FaultInjector::kill_what_is_left(const std::vector<std::string>& nodes, const env::Context& context) {
+    bool was_empty = false;
+    while (env_.clock.remaining(context) > Duration::zero()) {
+        bool is_empty = true;
+        for (const std::string& node : nodes) {
+            AETERNA_ASSIGN(const auto executor, executor_for(stack_, node, env_));
+            AETERNA_ASSIGN(const hosts::NodeProcesses left, executor->remains(node, context));
+            if (left.processes.empty()) continue;
+            is_empty = false;
+            AETERNA_TRY(executor->kill(left, context));
+        }
+        if (is_empty && was_empty) return {};
+        was_empty = is_empty;
+    }
+    return make_error(ErrorCode::kPartial, "not everything that was to be killed is dead", "", Effect::kPartial);
 }
 
 Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {

@@ -21,7 +21,7 @@ class FaultInjector {
     [[nodiscard]] Result<FaultRecord> prepare(const std::string& drill_id, const std::string& store,
                                               FaultKind kind, const FaultTarget& target,
                                               const env::Context& context);
-    // Signals them. For a pause the processes are looked up again until no new one has appeared: a backend forked
+    // Signals them. For a kill whatever is left of the nodes dies too, also what was forked since. For a pause the processes are looked up again until no new one has appeared: a backend forked
     // in between would go on answering.
     Status inject(FaultRecord& fault, const env::Context& context);
     // Lifts the drill's hold, continues what was stopped and starts what is not running, then journals "healed". kPartial when a node could
@@ -32,6 +32,7 @@ class FaultInjector {
     // Those of the nodes that a marker keeps from being started, by host.
     [[nodiscard]] Status hold(const FaultRecord& fault);
     Status release(const FaultRecord& fault, const env::Context& context);
+    Status kill_what_is_left(const std::vector<std::string>& nodes, const env::Context& context);
     Status continue_stopped(const FaultRecord& fault, const env::Context& context);
 
     const config::Stack& stack_;

@@ -3,6 +3,8 @@
 // the old node. Changes: nothing; Patroni rewinds and starts it. Undo: none. When it does not come
 // back in five minutes, the step ends as a proposal: redundancy is still missing, so this is never
 // called done.
+#include "base/strings.h"
+#include "postgres/steps/assist.h"
 #include "postgres/steps/live.h"
 #include "postgres/steps/steps.h"
 
@@ -48,7 +50,7 @@ class AwaitRejoin final : public engine::Step {
                 step.progress("'" + old + "' streams again");
                 return {};
             }
-            const std::string line = describe_state(world, old);
+            const std::string line = describe_state(world, old) + describe_orphans(world, old, step.context);
             if (line != told) step.progress(line);
             told = line;
             if (world.now >= until) {
@@ -87,6 +89,19 @@ class AwaitRejoin final : public engine::Step {
             return "'" + old + "' is '" + rest.value->state + "'";
         if (!world.is_streaming(old)) return "'" + old + "' runs but does not stream yet";
         return "'" + old + "' is not on the new timeline yet";
+    }
+
+    // What keeps a server from starting although nobody serves there.
+    std::string describe_orphans(const World& world, const std::string& old, const env::Context& context) const {
+        const auto& rest = world.of(old).rest;
+        if (!rest.value || rest.value->is_running()) return "";
+        const auto executor = executor_of(parts_.settings, old, parts_.env);
+        const auto vitals = executor ? (*executor)->vitals(old, context) : Result<hosts::Vitals>(executor.error());
+        const auto left = executor ? (*executor)->remains(old, context) : Result<hosts::NodeProcesses>(executor.error());
+        if (!vitals || !vitals->is_headless || !left || left->processes.empty()) return "";
+        std::vector<std::string> pids;
+        for (const env::ProcessId& id : left->processes) pids.push_back(std::to_string(id.pid));
+        return ": backends of its dead postmaster hold its shared memory and have to be killed (pid " + join(pids, ", ") + ")";
     }
 
     Error propose(const World& world, const std::string& old, const std::string& state) const {

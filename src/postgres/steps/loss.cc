@@ -18,6 +18,10 @@ bool silent(const Look& look) { return look.answer == Answer::kSilent; }
 
 std::string describe_vitals(const std::string& node, const hosts::Vitals& vitals) {
     if (vitals.is_gone()) return node + ": its host says that none of its processes is left";
+    if (vitals.is_headless) {
+        return fmt::format("{}: its host says that its main process is dead; {} orphan{} left", node, vitals.alive,
+                           vitals.alive == 1 ? " is" : "s are");
+    }
     if (vitals.is_all_stopped()) return node + ": its host says that all its processes are stopped";
     return fmt::format("{}: its host says that {} of its processes live", node, vitals.alive);
 }
@@ -155,7 +159,9 @@ LossVerdict judge_evidence(const World& world, const NodeSettings& old, const Lo
     }
     verdict.reasons.push_back(describe_vitals(old.agent, evidence.agent));
     verdict.reasons.push_back(describe_vitals(old.name, evidence.server));
-    const bool is_dead = evidence.agent.is_gone() && evidence.server.is_gone() && refused(sql) && refused(rest);
+    // Orphaned backends of a dead postmaster may still finish a commit: the fence ends them.
+    const bool server_is_dead = evidence.server.is_gone() || evidence.server.is_headless;
+    const bool is_dead = evidence.agent.is_gone() && server_is_dead && refused(sql) && refused(rest);
     if (is_dead) {
         verdict.kind = LossKind::kLost;
         return verdict;

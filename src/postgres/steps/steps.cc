@@ -9,10 +9,10 @@ namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 11> kSpecs{
+constexpr std::array<const engine::StepSpec*, 12> kSpecs{
     &kAwaitPromotionSpec, &kAwaitRejoinSpec,  &kCheckSwitchoverSpec, &kConfirmOneWriterSpec,
-    &kFenceSpec,          &kProveLossSpec,    &kReleaseLeaseSpec,    &kRestartAgentSpec,
-    &kSalvageSpec,        &kSwitchoverSpec,   &kUnfenceSpec};
+    &kEndOrphansSpec,     &kFenceSpec,        &kProveLossSpec,       &kReleaseLeaseSpec,
+    &kRestartAgentSpec,   &kSalvageSpec,      &kSwitchoverSpec,      &kUnfenceSpec};
 
 // Accepts a node's or a member's name; kUsage when neither knows it.
 Result<std::string> node_parameter(const Json& parameters, const std::string& key,
@@ -57,6 +57,7 @@ engine::Runbook failover(const StepParts& parts) {
     runbook.steps.push_back(make_release_lease(parts));
     runbook.steps.push_back(make_await_promotion(parts));
     runbook.steps.push_back(make_confirm_one_writer(parts));
+    runbook.steps.push_back(make_end_orphans(parts));
     runbook.steps.push_back(make_salvage(parts));
     runbook.steps.push_back(make_unfence(parts));
     runbook.steps.push_back(make_await_rejoin(parts));

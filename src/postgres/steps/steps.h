@@ -2,7 +2,7 @@
 // and plans list.
 //
 // failover:   restart_agent → prove_loss → fence → release_lease → await_promotion → confirm_one_writer →
-//             salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act", where they
+//             end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act", where they
 //             are refused or where Patroni was faster
 // switchover: check_switchover → switchover → confirm_one_writer → await_rejoin
 //
@@ -37,6 +37,7 @@ struct StepParts {
 [[nodiscard]] std::unique_ptr<engine::Step> make_await_rejoin(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_check_switchover(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_confirm_one_writer(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_end_orphans(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_fence(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_prove_loss(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_release_lease(StepParts parts);
@@ -59,6 +60,7 @@ extern const engine::StepSpec kAwaitPromotionSpec;
 extern const engine::StepSpec kAwaitRejoinSpec;
 extern const engine::StepSpec kCheckSwitchoverSpec;
 extern const engine::StepSpec kConfirmOneWriterSpec;
+extern const engine::StepSpec kEndOrphansSpec;
 extern const engine::StepSpec kFenceSpec;
 extern const engine::StepSpec kProveLossSpec;
 extern const engine::StepSpec kReleaseLeaseSpec;

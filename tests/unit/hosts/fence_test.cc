@@ -95,6 +95,7 @@ TEST_F(FenceTest, StoppedProcessesAreSeenAsStoppedAndDie) {
     const auto server = spawn({"sleep", "1000"}, "server");
     ASSERT_TRUE(real().processes.signal(server, SIGSTOP));
     EXPECT_TRUE(eventually([&] { return executor()->vitals("server-1", within(5s))->is_all_stopped(); }));
+    EXPECT_FALSE(executor()->vitals("server-1", within(5s))->is_headless);
     ASSERT_TRUE(fence());
     EXPECT_FALSE(real().processes.is_alive(server));
 }
@@ -110,6 +111,8 @@ TEST_F(FenceTest, BackendsThatOutliveThePostmasterDieToo) {
     const std::string directory = real().files.canonical(directory_.file(""));
     write("server", "2147483000\n" + directory + "\n1700000000\n");
     EXPECT_EQ(executor()->vitals("server-1", within(5s))->alive, 1U);
+    EXPECT_TRUE(executor()->vitals("server-1", within(5s))->is_headless);
+    EXPECT_EQ(executor()->remains("server-1", within(5s))->processes, std::vector{backend});
     EXPECT_EQ(*executor()->data_directory("server-1", within(5s)), directory);
     ASSERT_TRUE(fence());
     EXPECT_FALSE(real().processes.is_alive(backend));

@@ -66,6 +66,10 @@ TEST(Loss, OneVantageAloneProvesNothing) {
     backend_lives.evidence.server.alive = 1;
     EXPECT_EQ(backend_lives.judge().kind, LossKind::kWait);
 
+    backend_lives.evidence.server.is_headless = true;
+    EXPECT_EQ(backend_lives.judge().kind, LossKind::kLost) << "its postmaster is dead: the fence ends the orphan";
+    EXPECT_THAT(backend_lives.why(), HasSubstr("its main process is dead; 1 orphan is left"));
+
     Scene only_sql;
     only_sql.kill();
     only_sql.cluster.nodes["postgres-1"].rest = silence();

@@ -20,6 +20,9 @@ class FakeExecutor final : public hosts::Executor {
     Result<hosts::NodeProcesses> find(const std::string&, const env::Context&) override {
         return hosts::NodeProcesses{};
     }
+    Result<hosts::NodeProcesses> remains(const std::string&, const env::Context&) override {
+        return hosts::NodeProcesses{};
+    }
     Status kill(const hosts::NodeProcesses&, const env::Context&) override { return {}; }
     Status pause(const hosts::NodeProcesses&, const env::Context&) override { return {}; }
     Status resume(const hosts::NodeProcesses&, const env::Context&) override { return {}; }

@@ -1,6 +1,8 @@
 // Healing what a dead drill left: real processes, stopped or killed, from nothing but the journal.
 #include "stack/healing.h"
 
+#include <csignal>
+
 #include "engine/drill/fault.h"
 #include "hosts/executor.h"
 #include "rig.h"
@@ -97,6 +99,30 @@ TEST(HealFaults, WhatCannotBeHeldIsKilledAllTheSame) {
     EXPECT_TRUE(hosts::make_executor(rig.stack.hosts[0], real()).value()->fences(within(1s)).value().empty());
     EXPECT_EQ(heal(rig), 1U);
     EXPECT_TRUE(rig.process.is_running());
+}
+
+// A connection of the last moment: its backend is in no list, and outlives its postmaster.
+TEST(HealFaults, WhatWasForkedSinceThePreparationDiesToo) {
+    Rig rig;
+    Directory directory;
+    engine::FaultInjector injector(rig.stack, rig.journal(), real());
+    auto fault = injector.prepare("q1-test", "alpha", FaultKind::kKill, {"node-1", {"node-1"}, {"node-1"}}, within(5s));
+    ASSERT_TRUE(fault);
+    env::RunOptions copy;
+    copy.argv = {"cp", "/bin/sleep", directory.file("postgres")};
+    ASSERT_TRUE(real().processes.run(copy, within(5s)));
+    env::SpawnOptions options;
+    options.argv = {directory.file("postgres"), "1000"};
+    options.working_directory = directory.file("");
+    const auto backend = real().processes.spawn(options);
+    ASSERT_TRUE(backend);
+    const std::string& pid_file = rig.stack.hosts[0].processes[0].pid_file;
+    ASSERT_TRUE(real().files.write_durable(
+        pid_file, fmt::format("{}\n{}\n", rig.process.id().pid, real().files.canonical(directory.file("")))));
+    EXPECT_TRUE(injector.inject(*fault, within(5s)));
+    EXPECT_FALSE(real().processes.is_alive(*backend));
+    static_cast<void>(real().processes.signal(*backend, SIGKILL));
+    EXPECT_EQ(heal(rig), 1U);
 }
 
 TEST(HealFaults, AHoldWithoutAKillIsLiftedToo) {

@@ -1,0 +1,71 @@
+// postgres.end_orphans
+// Does: kills the backends that outlived the old primary's dead postmaster. One that waits for a lock of a killed backend
+// waits for ever, and "pre-existing shared memory block is still in use" then keeps the server from starting again
+// (PostgreSQL checks who is attached to it: sysv_shmem.c). Needs: another confirmed writer; the host's process table;
+// nothing where assist does not act, or where the fence has ended them. Changes: those processes, of which nobody can use
+// anything any more. Undo: none. Unknown outcome: repeating it is safe.
+#include <fmt/core.h>
+
+#include "postgres/steps/assist.h"
+
+namespace aeterna::postgres {
+
+constexpr engine::StepSpec kEndOrphansSpec{"postgres.end_orphans",
+                                           "end the backends that outlived the old primary's postmaster",
+                                           engine::Risk::kDisruptive, 20s, false};
+
+namespace {
+
+class EndOrphans final : public engine::Step {
+  public:
+    explicit EndOrphans(StepParts parts) : parts_(std::move(parts)) {}
+
+    const engine::StepSpec& spec() const override { return kEndOrphansSpec; }
+
+    std::string describe() const override {
+        if (parts_.assist != "act") return "nothing: assist does not act";
+        return "kill backends of the old primary whose postmaster is dead, if any are left";
+    }
+
+    Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        const std::string old = fact(step.facts, "old_primary");
+        const bool is_replaced = !old.empty() && old != fact(step.facts, "new_primary");
+        if (parts_.assist != "act" || !is_replaced) return engine::CheckOutcome::kAlreadyDone;
+        return has_orphans(old, step.context) ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const std::string old = fact(step.facts, "old_primary");
+        AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old, parts_.env));
+        AETERNA_ASSIGN(const hosts::NodeProcesses left, executor->remains(old, step.context));
+        // Started meanwhile: then nothing of it is an orphan.
+        if (!has_orphans(old, step.context)) return {};
+        AETERNA_TRY(executor->kill(left, step.context));
+        step.progress(fmt::format("ended {} backends of '{}' that had outlived their postmaster", left.processes.size(), old));
+        return {};
+    }
+
+    // What is left of it now was started again.
+    Status verify(engine::StepContext& step) override {
+        const std::string old = fact(step.facts, "old_primary");
+        if (!has_orphans(old, step.context)) return {};
+        return make_error(ErrorCode::kIo, "backends of '" + old + "' that outlived their postmaster are still there");
+    }
+
+  private:
+    // Where the host cannot be asked there are none that we could end.
+    bool has_orphans(const std::string& node, const env::Context& context) const {
+        const auto executor = executor_of(parts_.settings, node, parts_.env);
+        if (!executor) return false;
+        const auto vitals = (*executor)->vitals(node, context);
+        return vitals && vitals->is_headless;
+    }
+
+    StepParts parts_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Step> make_end_orphans(StepParts parts) { return std::make_unique<EndOrphans>(std::move(parts)); }
+
+}  // namespace aeterna::postgres
