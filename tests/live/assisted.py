@@ -83,6 +83,18 @@ def tree(pid):
     return [pid] + [found for child in children for found in tree(int(child))]
 
 
+def patch(lab, settings):
+    """Changes Patroni's settings through the first agent that takes them; false when none does."""
+    for node in lab.lab_status()["nodes"]:
+        if node["kind"] != "patroni":
+            continue
+        request = urllib.request.Request(f"http://{node['address']}/config", method="PATCH",
+                                         data=json.dumps(settings).encode(), headers={"Content-Type": "application/json"})
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
+            return True
+    return False
+
+
 class AssistTest(unittest.TestCase):
     lab = None
 
@@ -129,15 +141,8 @@ class AssistTest(unittest.TestCase):
         return sorted(str(marker.relative_to(folder)) for marker in folder.glob("*/*"))
 
     def patch(self, settings):
-        for node in self.lab.lab_status()["nodes"]:
-            if node["kind"] != "patroni":
-                continue
-            request = urllib.request.Request(f"http://{node['address']}/config", method="PATCH",
-                                             data=json.dumps(settings).encode(),
-                                             headers={"Content-Type": "application/json"})
-            with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
-                return
-        self.fail("no Patroni took the settings")
+        if not patch(self.lab, settings):
+            self.fail("no Patroni took the settings")
 
     def check_taken_over(self, execution):
         facts = execution["facts"]

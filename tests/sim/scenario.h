@@ -6,6 +6,7 @@
 //   {"do": "kill|stop|continue|start", "what": ["agent", "server", "etcd"], "of": NODE}
 //   {"do": "pause|resume", "what": ["cluster"], "of": "leader"}
 //   {"expect": FACT, "is": VALUE, "after": A, "within": B}   true for the first time A to B seconds after the last "do"
+//   {"pass": SECONDS}
 //   {"keep": FACT, "is": VALUE, "seconds": S}                true at every look for S seconds
 // Facts: "key" (who holds the leader key: NODE, "nobody", "another" than the leader), "writer" (who acknowledged a row in the last
 // second: NODE, "nobody", "another", "one", "two"), "follows" (that NODE streams from the only writer), "healthy" ("yes").
