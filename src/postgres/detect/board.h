@@ -1,33 +1,14 @@
-// Board: where the probes post and the judge reads. Thread-safe; the lock is held for copying only.
+// Where the PostgreSQL probes post and the judge reads.
 #pragma once
 
-#include <mutex>
-
+#include "engine/detect/board.h"
 #include "postgres/detect/observations.h"
 
 namespace aeterna::postgres {
 
-class Board {
+class Board : public engine::Board<Snapshot> {
   public:
-    explicit Board(const Settings& settings) {
-        for (const NodeSettings& node : settings.nodes) seen_.nodes[node.name];
-    }
-
-    [[nodiscard]] Snapshot snapshot() const {
-        const std::lock_guard lock(mutex_);
-        return seen_;
-    }
-
-    // Lets `change` edit what was seen; it must not block.
-    template <class Change>
-    void post(Change change) {
-        const std::lock_guard lock(mutex_);
-        change(seen_);
-    }
-
-  private:
-    mutable std::mutex mutex_;
-    Snapshot seen_;
+    explicit Board(const Settings& settings) : engine::Board<Snapshot>(engine::with_every_node<Snapshot>(settings)) {}
 };
 
 // Folds a SQL answer and keeps track of since when the node has been a primary.

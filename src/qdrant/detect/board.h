@@ -1,14 +1,13 @@
-// Board: where the Qdrant probes post and the judge reads. Observations are values with the time
-// they were made; nothing here decides what they mean. Thread-safe; the lock is held for copying
-// only.
+// Where the Qdrant probes post and the judge reads. Observations are values with the time they were made; nothing here
+// decides what they mean.
 #pragma once
 
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/detect/board.h"
 #include "qdrant/client/answers.h"
 #include "qdrant/settings.h"
 
@@ -78,25 +77,9 @@ struct Seen {
     std::optional<MetricSeen> metric;
 };
 
-class Board {
+class Board : public engine::Board<Seen> {
   public:
-    explicit Board(const Settings& settings) {
-        for (const NodeSettings& node : settings.nodes) seen_.nodes[node.name];
-    }
-    [[nodiscard]] Seen snapshot() const {
-        const std::lock_guard lock(mutex_);
-        return seen_;
-    }
-    // Lets `change` edit what was seen; it must not block.
-    template <class Change>
-    void post(Change change) {
-        const std::lock_guard lock(mutex_);
-        change(seen_);
-    }
-
-  private:
-    mutable std::mutex mutex_;
-    Seen seen_;
+    explicit Board(const Settings& settings) : engine::Board<Seen>(engine::with_every_node<Seen>(settings)) {}
 };
 
 }  // namespace aeterna::qdrant
