@@ -227,6 +227,8 @@ Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKin
         AETERNA_TRY(journal_.append_event(
             {wall_at, faults[i].store, "fault.injected", primary, std::string(engine::fault_kind_name(kind))}));
     }
+    for (const engine::FaultRecord& fault : faults)
+        AETERNA_TRY(injector.complete(fault, env_.clock.within(10s, context)));
     return {};
 }
 

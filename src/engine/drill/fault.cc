@@ -138,7 +138,6 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     fault.at = env_.clock.wall_now();
     if (fault.kind == "kill") {
         AETERNA_TRY(executor->kill({hit.front(), processes}, context));
-        AETERNA_TRY(kill_what_is_left(hit, context));
     } else {
         AETERNA_TRY(executor->pause({hit.front(), processes}, context));
         while (env_.clock.remaining(context) > Duration::zero()) {
@@ -158,8 +157,9 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
     return journal_.put_fault(fault);
 }
 
-// A node that is lost leaves nothing: what was forked since prepare(), too. Only then has its address gone quiet.
-Status FaultInjector::kill_what_is_left(const std::vector<std::string>& nodes, const env::Context& context) {
+Status FaultInjector::complete(const FaultRecord& fault, const env::Context& context) {
+    if (fault.kind != "kill") return {};
+    const std::vector<std::string> nodes = texts_of(fault.inverse, "hit");
     bool was_empty = false;
     while (env_.clock.remaining(context) > Duration::zero()) {
         bool is_empty = true;

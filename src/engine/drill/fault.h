@@ -21,9 +21,12 @@ class FaultInjector {
     [[nodiscard]] Result<FaultRecord> prepare(const std::string& drill_id, const std::string& store,
                                               FaultKind kind, const FaultTarget& target,
                                               const env::Context& context);
-    // Signals them. For a kill whatever is left of the nodes dies too, also what was forked since. For a pause the processes are looked up again until no new one has appeared: a backend forked
+    // Signals them. For a pause the processes are looked up again until no new one has appeared: a backend forked
     // in between would go on answering.
     Status inject(FaultRecord& fault, const env::Context& context);
+    // After a kill: a node that is lost leaves nothing, so what was forked since prepare() dies too. Apart from inject(),
+    // because the outage begins with the signal. kPartial when something is left at the deadline.
+    Status complete(const FaultRecord& fault, const env::Context& context);
     // Lifts the drill's hold, continues what was stopped and starts what is not running, then journals "healed". kPartial when a node could
     // not be started; the fault then stays unhealed in the journal.
     Status heal(FaultRecord& fault, const env::Context& context);
@@ -32,7 +35,6 @@ class FaultInjector {
     // Those of the nodes that a marker keeps from being started, by host.
     [[nodiscard]] Status hold(const FaultRecord& fault);
     Status release(const FaultRecord& fault, const env::Context& context);
-    Status kill_what_is_left(const std::vector<std::string>& nodes, const env::Context& context);
     Status continue_stopped(const FaultRecord& fault, const env::Context& context);
 
     const config::Stack& stack_;

@@ -120,6 +120,7 @@ TEST(HealFaults, WhatWasForkedSinceThePreparationDiesToo) {
     ASSERT_TRUE(real().files.write_durable(
         pid_file, fmt::format("{}\n{}\n", rig.process.id().pid, real().files.canonical(directory.file("")))));
     EXPECT_TRUE(injector.inject(*fault, within(5s)));
+    EXPECT_TRUE(injector.complete(*fault, within(5s)));
     EXPECT_FALSE(real().processes.is_alive(*backend));
     static_cast<void>(real().processes.signal(*backend, SIGKILL));
     EXPECT_EQ(heal(rig), 1U);
