@@ -83,10 +83,8 @@ class Scoring {
         if (failure) add("first_failure", since_fault(*failure));
         else note("no write failed after the fault: it may have hit the wrong processes");
         add_journaled(journal);
-        if (failure) {
-            const auto success = engine::find_first_success(ledger_, *failure);
-            if (success) add("first_success", since_fault(*success));
-        }
+        // What the RTO ends with; a lone acknowledgement of a dying backend is none.
+        if (failure && direct_) add("first_success", since_fault(direct_->first));
         if (direct_ && client_)
             add("stable", since_fault(std::max(direct_->stable, client_->stable)));
         if (fault_.redundant_at) add("redundancy_restored", since_fault(*fault_.redundant_at));

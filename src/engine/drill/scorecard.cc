@@ -129,15 +129,6 @@ std::optional<MonoTime> find_first_failure(const LedgerContent& ledger, MonoTime
     return earliest;
 }
 
-std::optional<MonoTime> find_first_success(const LedgerContent& ledger, MonoTime after) {
-    std::optional<MonoTime> earliest;
-    for (const LedgerEntry& entry : ledger.entries) {
-        if (entry.outcome != WriteOutcome::kOk || !entry.done || *entry.done < after) continue;
-        earliest = earliest ? std::min(*earliest, *entry.done) : *entry.done;
-    }
-    return earliest;
-}
-
 bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span) {
     const std::vector<Outcome> outcomes = outcomes_after(ledger, PathKind::kClient, now - span);
     MonoTime previous = now - span;

@@ -49,7 +49,6 @@ struct Loss {
 // `primary`.
 [[nodiscard]] std::optional<MonoTime> find_first_failure(const LedgerContent& ledger, MonoTime fault,
                                                          const std::string& primary);
-[[nodiscard]] std::optional<MonoTime> find_first_success(const LedgerContent& ledger, MonoTime after);
 // Whether every client path was acknowledged without a failure during the last `span` before `now`.
 [[nodiscard]] bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span);
 
