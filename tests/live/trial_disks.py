@@ -3,7 +3,7 @@ namespace of this process and go with it."""
 import contextlib
 import ctypes
 import os
-import pwd
+import shutil
 import subprocess
 import time
 import unittest
@@ -33,12 +33,18 @@ class DiskTest(assisted.AssistTest):
         own_mounts()
         cls.lab = Lab()
         cls.addClassCleanup(cls.lab.remove)
+        cls.lab.up()
+        cls.lab.await_healthy(180)
+        cls.lab.down()
+        # What the lab has made moves onto the file system that is to fail.
         data = Path(cls.lab.directory, "data", NODE)
-        data.mkdir(parents=True)
+        kept = data.rename(data.with_suffix(".kept"))
+        data.mkdir()
         cls.mount(data)
         cls.addClassCleanup(subprocess.run, ["umount", "-l", str(data)], check=False)
+        subprocess.run(["cp", "-a", f"{kept}/.", str(data)], check=True)
+        shutil.rmtree(kept)
         cls.lab.up()
-        cls.owner = pwd.getpwnam("postgres")
 
     def setUp(self):
         self.lab.await_healthy(180)
