@@ -100,7 +100,7 @@ class Play:
         leaders = [member["name"] for member in members if member["role"] == "leader"]
         if fact == "healthy":
             states = [member["state"] for member in members]
-            return len(leaders) == 1 and states == ["running"] * 3 and len({member["timeline"] for member in members}) == 1
+            return len(leaders) == 1 and states == ["running"] * 3 and len({member.get("timeline") for member in members}) == 1
         if fact == "follows":
             return bool(leaders) and self.rows.recent() == leaders and self.streams_from(leaders[0], self.names[value])
         raise ValueError(fact)
