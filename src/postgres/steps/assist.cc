@@ -36,6 +36,7 @@ LossEvidence LossWatch::gather(const World& world, const env::Context& context) 
     if (silent_since_) {
         evidence.silent_for = std::max(world.now - *silent_since_, watched_silence(world.now));
     }
+    if (down_since_) evidence.down_for = world.now - *down_since_;
     evidence.failed_starts = failed_starts_;
     if (starting_since_) evidence.starting_for = world.now - *starting_since_;
     std::int64_t furthest = 0, redo = 0;
@@ -77,6 +78,8 @@ void LossWatch::follow_silence(const World& world) {
     const bool has_gap = last_gather_ && world.now - *last_gather_ > kLargestGap;
     if (sql.answer != Answer::kSilent || has_gap) silent_since_.reset();
     if (sql.answer == Answer::kSilent && !silent_since_) silent_since_ = sql.started;
+    if (sql.value || has_gap) down_since_.reset();
+    if (!sql.value && !down_since_) down_since_ = sql.started;
 }
 
 // What serve has seen counts too, if it is fresh and serve itself did not sleep meanwhile.

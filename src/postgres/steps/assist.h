@@ -31,6 +31,7 @@ class LossWatch {
     const StepParts& parts_;
     const NodeSettings& old_;
     std::optional<MonoTime> silent_since_;
+    std::optional<MonoTime> down_since_;
     std::optional<MonoTime> last_gather_;
     std::optional<MonoTime> starting_since_;
     std::string last_state_;

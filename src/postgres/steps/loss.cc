@@ -28,10 +28,7 @@ std::string describe_vitals(const std::string& node, const hosts::Vitals& vitals
 
 void refuse_by_keys(const World& world, const NodeSettings& old, Lines& lines) {
     const DcsView* dcs = world.dcs();
-    if (!dcs) {
-        lines.push_back("etcd keys: not readable from here, or etcd has no quorum");
-        return;
-    }
+    if (!dcs) return;
     if (!dcs->has_config) lines.emplace_back("etcd keys: there is no readable Patroni configuration");
     for (const std::string& key : dcs->unreadable) lines.push_back("etcd keys: unreadable " + key);
     if (dcs->config.paused) lines.emplace_back("etcd keys: the cluster is paused");
@@ -65,6 +62,25 @@ void refuse_without_successor(const World& world, const NodeSettings& old, Lines
     }
     lines.push_back(hindrances.empty() ? std::string("there is no other node")
                                        : "no node could take over: " + join(hindrances, "; "));
+}
+
+// Somebody has to change this before anything may be done.
+Lines lasting_refusals(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
+    Lines lines;
+    refuse_by_keys(world, old, lines);
+    refuse_by_agents(world, lines);
+    if (!evidence.cannot_fence.empty()) lines.push_back(evidence.cannot_fence);
+    if (evidence.watchdog_armed) {
+        lines.push_back("a hardware watchdog is armed on the host of '" + old.name + "': it will reset it");
+    }
+    return lines;
+}
+
+Lines passing_refusals(const World& world, const NodeSettings& old) {
+    Lines lines;
+    if (!world.dcs()) lines.emplace_back("etcd keys: not readable from here, or etcd has no quorum");
+    refuse_without_successor(world, old, lines);
+    return lines;
 }
 
 // The replicas' own ears: an independent vantage on a silent primary.
@@ -113,13 +129,16 @@ LossVerdict judge_living_agent(const World& world, const NodeSettings& old, cons
     const bool has_tried = evidence.failed_starts >= 2;
     const bool is_long = evidence.starting_for >= kLongestRecovery ||
                          evidence.predicted_recovery_seconds > to_seconds(kLongestRecovery);
+    // Seen at a full disk: it comes up, takes a row, dies again, and no single start counts as failed.
+    const bool is_down_long = evidence.down_for >= kLongestRecovery;
     if (has_tried) verdict.reasons.push_back(fmt::format("{} starts in place have failed", evidence.failed_starts));
     if (is_long) {
         verdict.reasons.push_back(fmt::format("its recovery is predicted to take {:.0f} s and has taken {}",
                                               evidence.predicted_recovery_seconds,
                                               format_duration(evidence.starting_for)));
     }
-    if (has_tried || is_long) verdict.kind = LossKind::kLost;
+    if (is_down_long) verdict.reasons.push_back(fmt::format("it has been down for {}", format_duration(evidence.down_for)));
+    if (has_tried || is_long || is_down_long) verdict.kind = LossKind::kLost;
     else verdict.reasons.emplace_back("its agent starts it in place, which loses nothing");
     return verdict;
 }
@@ -166,6 +185,13 @@ LossVerdict judge_evidence(const World& world, const NodeSettings& old, const Lo
         verdict.kind = LossKind::kLost;
         return verdict;
     }
+    // An agent that is busy with starts that fail answers nobody, and renews its lease all the while.
+    const bool is_down_long = evidence.down_for >= kLongestRecovery;
+    if (server_is_dead && refused(sql) && is_down_long) {
+        verdict.reasons.push_back(fmt::format("PostgreSQL has been down for {}", format_duration(evidence.down_for)));
+        verdict.kind = LossKind::kLost;
+        return verdict;
+    }
     if (silent(sql) && silent(rest)) return judge_silence(world, old, evidence, std::move(verdict));
     return verdict;
 }
@@ -173,19 +199,13 @@ LossVerdict judge_evidence(const World& world, const NodeSettings& old, const Lo
 }  // namespace
 
 std::vector<std::string> assist_refusals(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
-    Lines lines;
-    refuse_by_keys(world, old, lines);
-    refuse_by_agents(world, lines);
-    refuse_without_successor(world, old, lines);
-    if (!evidence.cannot_fence.empty()) lines.push_back(evidence.cannot_fence);
-    if (evidence.watchdog_armed) {
-        lines.push_back("a hardware watchdog is armed on the host of '" + old.name + "': it will reset it");
-    }
+    Lines lines = lasting_refusals(world, old, evidence);
+    for (std::string& line : passing_refusals(world, old)) lines.push_back(std::move(line));
     return lines;
 }
 
 bool RefusalWatch::stands(const LossVerdict& verdict, MonoTime now) {
-    if (verdict.kind != LossKind::kRefused) {
+    if (verdict.kind != LossKind::kRefused || verdict.may_pass) {
         since_.reset();
         return false;
     }
@@ -195,13 +215,16 @@ bool RefusalWatch::stands(const LossVerdict& verdict, MonoTime now) {
 
 LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
     if (world.primary && *world.primary != old.name) {
-        return {LossKind::kNotNeeded, {*world.primary + " SQL: it accepts writes"}};
+        return {LossKind::kNotNeeded, false, {*world.primary + " SQL: it accepts writes"}};
     }
     if (const DcsView* dcs = world.dcs(); dcs && world.key_holder() != old.name) {
-        return {LossKind::kNotNeeded, {"etcd: '" + old.name + "' does not hold the leader key any more"}};
+        return {LossKind::kNotNeeded, false, {"etcd: '" + old.name + "' does not hold the leader key any more"}};
     }
     Lines refusals = assist_refusals(world, old, evidence);
-    if (!refusals.empty()) return {LossKind::kRefused, std::move(refusals)};
+    if (!refusals.empty()) {
+        const bool may_pass = lasting_refusals(world, old, evidence).empty();
+        return {LossKind::kRefused, may_pass, std::move(refusals)};
+    }
     return judge_evidence(world, old, evidence);
 }
 

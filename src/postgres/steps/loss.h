@@ -19,6 +19,7 @@ struct LossEvidence {
     std::string cannot_fence;     // why the host can't; empty: it can
     bool watchdog_armed = false;
     Duration silent_for{};        // how long SQL of the old primary has been silent without a break
+    Duration down_for{};          // how long it has not answered SQL, whatever came instead
     int failed_starts = 0;        // by its agent, since it was lost
     Duration starting_for{};      // how long the present start has lasted
     double predicted_recovery_seconds = 0;
@@ -33,6 +34,8 @@ enum class LossKind {
 
 struct LossVerdict {
     LossKind kind = LossKind::kWait;
+    // Of a refusal: it may pass by itself while the old primary holds its key (a replica catches up, an agent answers again).
+    bool may_pass = false;
     std::vector<std::string> reasons;  // each names its vantage
 };
 
@@ -44,7 +47,8 @@ inline constexpr Duration kLongestRecovery = std::chrono::seconds(60);
 // promotes another node, and there would be two writers.
 inline constexpr std::int64_t kAgentLossMarginSeconds = 8;
 
-// What one look refuses may be a late answer of etcd or of an agent: it stands only when it has lasted.
+// What one look refuses may be a late answer of etcd or of an agent: it stands only when it has lasted, and what may
+// pass never stands.
 inline constexpr Duration kRefusalStands = std::chrono::seconds(2);
 
 class RefusalWatch {
@@ -58,7 +62,8 @@ class RefusalWatch {
 
 [[nodiscard]] LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence);
 
-// Everything that forbids to act for `old`, whatever its state; empty when nothing does.
+// Everything that forbids to act for `old`, whatever its state; empty when nothing does. First what somebody has to
+// change, then what may pass.
 [[nodiscard]] std::vector<std::string> assist_refusals(const World& world, const NodeSettings& old,
                                                        const LossEvidence& evidence);
 

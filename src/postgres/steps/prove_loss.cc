@@ -42,7 +42,8 @@ class ProveLoss final : public engine::Step {
         std::optional<LossWatch> watch;
         std::optional<MonoTime> until;
         RefusalWatch refusals;
-        bool is_told = false;
+        std::optional<LossKind> told;
+        std::optional<LossVerdict> refused;  // by the last look
         while (true) {
             const World world = live_.look(step.context, parts_.old_primary);
             if (!old) {
@@ -57,9 +58,15 @@ class ProveLoss final : public engine::Step {
             const LossVerdict verdict = judge_loss(world, *old, evidence);
             const bool stands = refusals.stands(verdict, world.now);
             const bool is_open = verdict.kind == LossKind::kWait || (verdict.kind == LossKind::kRefused && !stands);
-            if (!is_open) return settle(step, world, *old, verdict);
-            if (!is_told) step.progress("not proven yet: " + join(verdict.reasons, "; "));
-            is_told = true;
+            if (!is_open) return settle(step, world, *old, was_refused(world, *old, verdict, refused) ? *refused : verdict);
+            if (verdict.kind == LossKind::kRefused) refused = verdict;
+            else refused.reset();
+            // Only what is new: ages and times move all the while.
+            const bool is_refused = verdict.kind == LossKind::kRefused;
+            if (told != verdict.kind) {
+                step.progress((is_refused ? "not allowed now: " : "not proven yet: ") + join(verdict.reasons, "; "));
+            }
+            told = verdict.kind;
             if (!until) until = world.now + time_of(world.config());
             if (world.now >= *until) return give_up(step, verdict.reasons);
             if (!parts_.env.clock.sleep_for(kLookEvery, step.context.stop))
@@ -75,13 +82,19 @@ class ProveLoss final : public engine::Step {
         return parts_.settings.find(world.primary.value_or(world.reference));
     }
 
+    // Patroni's own time has run out on a refusal: that is what happened, not that nothing was needed.
+    static bool was_refused(const World& world, const NodeSettings& old, const LossVerdict& verdict,
+                            const std::optional<LossVerdict>& refused) {
+        return refused && verdict.kind == LossKind::kNotNeeded && world.primary != old.name;
+    }
+
     static Status refuse_unknown(engine::StepContext& step) {
         refuse_assist(step, {"nobody knows which node was the primary"});
         return {};
     }
 
     static Status give_up(engine::StepContext& step, std::vector<std::string> reasons) {
-        reasons.insert(reasons.begin(), "it could not be proven in time");
+        reasons.insert(reasons.begin(), "it could not be done in time");
         refuse_assist(step, reasons);
         return {};
     }

@@ -223,9 +223,46 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"no host that runs", [](Scene& s) { s.evidence.cannot_fence = "no host that runs it"; }},
         Refusal{"hardware watchdog", [](Scene& s) { s.evidence.watchdog_armed = true; }}));
 
+// As at a full disk: the agent tries and tries, answers nobody, and its lease is renewed.
+TEST(Loss, AServerThatStaysDownBesideALivingAgentIsLost) {
+    Scene scene;
+    scene.kill();
+    scene.evidence.agent = {3, 0, 0};
+    scene.cluster.nodes["postgres-1"].rest = silence();
+    scene.evidence.down_for = kLongestRecovery - 1ms;
+    EXPECT_EQ(scene.judge().kind, LossKind::kWait);
+    scene.evidence.down_for = kLongestRecovery;
+    EXPECT_EQ(scene.judge().kind, LossKind::kLost);
+    EXPECT_THAT(scene.why(), HasSubstr("PostgreSQL has been down for 60"));
+    scene.evidence.server.alive = 1;
+    EXPECT_EQ(scene.judge().kind, LossKind::kWait) << "its host says that something of it lives";
+
+    Scene flapping;
+    flapping.kill();
+    flapping.cluster.nodes["postgres-1"].rest = rest_view(true, "starting");
+    EXPECT_EQ(flapping.judge().kind, LossKind::kWait);
+    flapping.evidence.down_for = kLongestRecovery;
+    EXPECT_EQ(flapping.judge().kind, LossKind::kLost);
+}
+
+TEST(Loss, WhatMayPassIsToldFromWhatSomebodyHasToChange) {
+    Scene behind;
+    behind.kill();
+    behind.cluster.dcs->last_leader_position = 9 << 20;
+    EXPECT_EQ(behind.judge().kind, LossKind::kRefused);
+    EXPECT_TRUE(behind.judge().may_pass);
+    behind.cluster.dcs->config.paused = true;
+    EXPECT_FALSE(behind.judge().may_pass);
+
+    RefusalWatch watch;
+    const LossVerdict passing{LossKind::kRefused, true, {"it is 9 MiB behind"}};
+    EXPECT_FALSE(watch.stands(passing, MonoTime{}));
+    EXPECT_FALSE(watch.stands(passing, MonoTime{} + 1min));
+}
+
 TEST(Loss, ARefusalStandsOnlyWhenItHasLasted) {
-    const LossVerdict refused{LossKind::kRefused, {"etcd keys: not readable from here"}};
-    const LossVerdict open{LossKind::kWait, {}};
+    const LossVerdict refused{LossKind::kRefused, false, {"the cluster is paused"}};
+    const LossVerdict open{LossKind::kWait, false, {}};
     const MonoTime begin{};
     RefusalWatch watch;
     EXPECT_FALSE(watch.stands(refused, begin));
