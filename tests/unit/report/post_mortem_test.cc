@@ -29,7 +29,7 @@ std::vector<std::string> headings(const std::string& text) {
     return found;
 }
 
-const std::vector<std::string> kSections = {"Timeline", "Root Cause", "Resolution", "Lessons Learned", "Action Items"};
+const std::vector<std::string> kSections = {"Timeline", "Root Cause", "Resolution", "Lessons Learned", "Action Items", "Evidence"};
 
 // Rows of the tables, without their headers.
 std::vector<std::string> table_rows(const std::string& text) {
@@ -56,8 +56,10 @@ void expect_contains(const std::string& text, const std::string& part) {
 TEST(PostMortem, OfADrillHasTheFiveSectionsAndItsFigures) {
     auto redis = faulted_store("redis", 2.0, 30.1, 30.4, 30.6);
     lose(redis, 2, 0, 0.21);
+    auto postgres = faulted_store("postgres", 3.1, 23.4, 23.6, 25.3);
+    postgres.phases[1].write = 7;
     Material material = drill_material(
-        drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3), watched_store("qdrant"), redis}));
+        drill_card({postgres, watched_store("qdrant"), redis}));
     material.events = {{injected(), "postgres", "fault.injected", "postgres-1", "kill"},
                        {injected() + 23400ms, "postgres", "primary.changed", "postgres-2", "timeline 2"}};
     engine::IncidentSummary incident;
@@ -76,10 +78,10 @@ TEST(PostMortem, OfADrillHasTheFiveSectionsAndItsFigures) {
     expect_contains(text, "| postgres | 23.60 s | 25.30 s | 300.00 s | 3.10 s | 0.00 s | 5231 | 0 | 0 | yes |");
     expect_contains(text, "| qdrant (stand-in) | 0.01 s |");
     expect_contains(text, "\nLost writes of redis (2): 1, 2\n");
-    expect_contains(text, "| 10:15:00.123 | +0.00 s | postgres fault.injected: postgres-1 (kill) | journal, event |");
+    expect_contains(text, "| 10:15:00.123 | +0.00 s | postgres fault.injected: postgres-1 (kill) | [event 1](#event-1) |");
     expect_contains(text, "| 10:15:03.223 | +3.10 s | postgres.primary_down detected on postgres-1: nobody answers | "
-                          "incident `inc-1` |");
-    expect_contains(text, "postgres first_failure | ledger `/state/drills/q1-20261123T101459Z-3f2a/postgres.ledger` |");
+                          "[incident inc-1](#inc-1) |");
+    expect_contains(text, "postgres first_failure | [ledger](</state/drills/q1-20261123T101459Z-3f2a/postgres.ledger>), write 7 |");
     expect_contains(text, "kill of the primaries (seed 42). No other cause.");
     expect_contains(text, "- postgres: primary.changed postgres-2 timeline 2\n");
     expect_contains(text, "Written from the journal `/state/journal.db`.");
@@ -102,7 +104,7 @@ TEST(PostMortem, TableCellsCannotBreakTheTable) {
     Material material = drill_material(drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3)}));
     material.events = {{injected(), "postgres", "odd", "a|b", "first | second\nthird\tfourth\x1b[0m"}};
     const std::string text = post_mortem_markdown(material);
-    expect_contains(text, "| postgres odd: a\\|b (first \\| second | journal, event |");
+    expect_contains(text, "| postgres odd: a\\|b (first \\| second | [event 1](#event-1) |");
     for (const std::string& each : table_rows(text)) {
         const std::size_t cells = count_cells(each);
         EXPECT_TRUE(cells == 4 || cells == 10) << each;
@@ -175,13 +177,54 @@ TEST(PostMortem, OfAnIncidentLeavesTheCauseToPeople) {
     expect_contains(text, "redis.master_down: no vantage. closed since 2026-11-23T10:15:00.123Z.");
     expect_contains(text, "Not known to the watcher; to be written by a person.");
     expect_contains(text, "- sentinel-1: odown\n");
-    EXPECT_EQ(text.find("second line"), std::string::npos);
+    EXPECT_GT(text.find("second line"), text.find("## Evidence")) << "one line each where people read";
     expect_contains(text, "- `exec-1`: runbook redis failover, succeeded: redis-2 is master\n");
     expect_contains(text, "  - redis.promote done (verify)\n");
-    expect_contains(text, "execution `exec-1`, step 3 |");
+    expect_contains(text, "[execution exec-1, record 1](#exec-1-1) |");
     expect_contains(text, "RTO and RPO are unknown");
     expect_contains(text, "- [ ] `inc-20261123T101503Z-0001-A1` (open)");
     EXPECT_EQ(text.find("Verdict"), std::string::npos);
+}
+
+TEST(PostMortem, EveryRowLinksToItsEvidenceWordByWord) {
+    Material material = drill_material(drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3)}));
+    material.events = {{injected(), "postgres", "fault.injected", "postgres-1", "kill `9`\nand | more"}};
+    engine::IncidentSummary incident;
+    incident.id = "inc-1";
+    incident.detector = "postgres.primary_down";
+    incident.subject = "postgres-1";
+    incident.summary = "nobody answers";
+    incident.reasons = {"SQL: refused", "REST: refused"};
+    incident.opened_at = injected() + 3100ms;
+    incident.closed_at = injected() + 44s;
+    material.incidents = {incident};
+    engine::ExecutionRecord execution;
+    execution.id = "exec-1";
+    execution.runbook = "failover";
+    execution.store = "postgres";
+    execution.started_at = injected() + 4s;
+    execution.ended_at = injected() + 40s;
+    const auto record = [](const char* phase, const char* outcome, const std::string& detail) {
+        return engine::StepRecord{"exec-1", 2, "postgres.fence", phase, outcome, Effect::kNone, injected() + 5s, detail};
+    };
+    material.executions = {{execution,
+                            {record("check", "started", "fence it"),
+                             record("check", "skipped", "not needed: only if the primary is proven lost")}}};
+    const std::string text = post_mortem_markdown(material);
+    std::size_t rows = 0;
+    for (const std::string& row : table_rows(text)) {
+        if (count_cells(row) != 4) continue;
+        ++rows;
+        std::smatch target;
+        ASSERT_TRUE(std::regex_search(row, target, std::regex(R"(\[[^\]]+\]\((#([^)]+)|</[^>]+>)\))"))) << row;
+        if (target[2].matched) expect_contains(text, "<a id=\"" + target[2].str() + "\"></a>");
+    }
+    EXPECT_EQ(rows, 10U);
+    expect_contains(text, "<a id=\"event-1\"></a>event 1 at 2026-11-23T10:15:00.123Z: postgres ` \"fault.injected\" ` ` "
+                          "\"postgres-1\" ` `` \"kill `9`\\nand | more\" ``\n");
+    expect_contains(text, "(`aeterna-dr incident show inc-1`)\n  - ` \"SQL: refused\" `\n");
+    expect_contains(text, "(`aeterna-dr execution show exec-1`)");
+    expect_contains(text, "  - postgres.fence skipped: not needed: only if the primary is proven lost\n");
 }
 
 struct LessonCase {
