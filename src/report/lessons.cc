@@ -1,8 +1,10 @@
-// What a drill's figures teach, by store: the longest phase, the client's extra time, the writes that were lost.
+// What a drill's figures teach, by store: what each part of the outage cost, what made the long ones long, the client's
+// extra time, the writes that were lost.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/time.h"
 #include "report/assist_text.h"
@@ -14,6 +16,8 @@ namespace {
 using Phases = std::map<std::string, double>;
 
 constexpr double kWorthATalk = 2;  // seconds
+// A stall of up to 5 s is never called a death: only what goes beyond is slow.
+constexpr double kSlowDetection = 5;
 
 Phases phases_of(const Json& scorecard, const std::string& store) {
     Phases phases;
@@ -27,6 +31,56 @@ Phases phases_of(const Json& scorecard, const std::string& store) {
 }
 
 std::string duration(double seconds) { return format_duration(from_seconds(seconds)); }
+
+// The outage cut where one thing ended and the next began; their sum is the RTO. What the watcher saw late, or did not
+// see, takes nothing: its time belongs to the part that was going on.
+struct Cuts {
+    double detection = 0;
+    double proof = 0;      // until the assist acted
+    double wait = 0;       // until the promotion
+    double first = 0;      // from the promotion to the first write
+    double unbroken = 0;   // from the first write to the first of an unbroken row
+    bool is_detected = false;
+    bool has_proof = false;
+};
+
+Cuts cut(Phases phases, const std::optional<double>& acted_at, double rto) {
+    Cuts cuts;
+    double at = 0;
+    if (acted_at) phases["assisted"] = *acted_at;
+    const auto take = [&](const char* phase, double& part) {
+        const auto found = phases.find(phase);
+        if (found == phases.end()) return false;
+        const double until = std::clamp(found->second, at, rto);
+        part = until - at;
+        at = until;
+        return true;
+    };
+    const auto detected = phases.find("detected"), promoted = phases.find("promoted");
+    const bool is_in_time = detected != phases.end() &&
+                            (promoted == phases.end() || detected->second <= promoted->second);
+    cuts.is_detected = is_in_time && take("detected", cuts.detection);
+    cuts.has_proof = acted_at && take("assisted", cuts.proof);
+    if (take("promoted", cuts.wait)) take("first_success", cuts.first);
+    cuts.unbroken = rto - at;
+    return cuts;
+}
+
+void add_split(std::vector<Lesson>& lessons, const std::string& store, const Phases& phases, const Cuts& cuts, double rto) {
+    std::string text = fmt::format("{}: {} without writes", store, duration(rto));
+    const char* joint = " = ";
+    const auto add = [&](double seconds, const char* what) {
+        text += fmt::format("{}{} {}", joint, seconds < 0.0005 ? "0 s" : duration(seconds), what);
+        joint = " + ";
+    };
+    const bool is_promoted = phases.contains("promoted");
+    if (cuts.is_detected) add(cuts.detection, "detection");
+    if (cuts.has_proof) add(cuts.proof, "proof and fence");
+    if (is_promoted) add(cuts.wait, cuts.has_proof ? "promotion after the assist" : "wait for a promotion");
+    if (is_promoted) add(cuts.first, "to the first write");
+    add(cuts.unbroken, is_promoted ? "until writes stayed unbroken" : "until writes stayed unbroken (no promotion was seen)");
+    lessons.push_back({text + ".", ""});
+}
 
 // What the wait between death and promotion is made of, and what shortens it.
 struct WaitCause {
@@ -52,26 +106,40 @@ WaitCause wait_cause(const std::string& store, const std::string& fault) {
     return {"the store waited before it acted", "Find out which time-out it waited for."};
 }
 
+// A refusal has to be understood before a shorter time-out is worth a thought: then the cost alone is told.
 void add_wait(std::vector<Lesson>& lessons, const std::string& store, const std::string& fault, const Phases& phases,
-              double rto) {
-    const auto promoted = phases.find("promoted");
-    const auto detected = phases.find("detected");
-    if (promoted == phases.end() || detected == phases.end() || rto <= 0) return;
-    const double wait = promoted->second - detected->second;
-    if (wait < kWorthATalk) return;
+              const Cuts& cuts, double rto, bool is_refused) {
+    if (!phases.contains("promoted") || cuts.wait < kWorthATalk) return;
     const WaitCause cause = wait_cause(store, fault);
-    lessons.push_back({fmt::format("{}: {} of the {} without writes passed between our detection ({} after the fault) "
-                                   "and the promotion: {}.",
-                                   store, duration(wait), duration(rto), duration(detected->second), cause.cause),
-                       fmt::format("{}: {}", store, cause.action)});
+    const std::string since =
+        cuts.is_detected ? fmt::format("between our detection ({} after the fault) and the promotion", duration(cuts.detection))
+                         : std::string("before the promotion");
+    lessons.push_back({fmt::format("{}: {} of the {} without writes passed {}: {}.", store, duration(cuts.wait),
+                                   duration(rto), since, cause.cause),
+                       is_refused ? "" : fmt::format("{}: {}", store, cause.action)});
 }
 
-// What the assist changed about the wait. True when that says all there is to say about it: no shorter ttl helps where
-// nobody waited for it, and none where a refusal has to be understood first.
-bool add_assist(std::vector<Lesson>& lessons, const std::string& store, const Json& score, const Phases& phases) {
+void add_slow_parts(std::vector<Lesson>& lessons, const std::string& store, const Cuts& cuts, bool is_promoted) {
+    if (cuts.detection >= kSlowDetection) {
+        lessons.push_back({fmt::format("{}: the detection alone took {}.", store, duration(cuts.detection)),
+                           fmt::format("{}: `aeterna-dr incident show` names which vantage spoke late.", store)});
+    }
+    if (is_promoted && cuts.first >= kWorthATalk) {
+        lessons.push_back({fmt::format("{}: {} passed between the promotion and the first write.", store, duration(cuts.first)),
+                           fmt::format("{}: the new primary's log and the errors in the ledger say what refused writes.",
+                                       store)});
+    }
+    if (is_promoted && cuts.unbroken >= kWorthATalk) {
+        lessons.push_back({fmt::format("{}: after the first write, {} more passed until writes stayed unbroken.", store,
+                                       duration(cuts.unbroken)),
+                           fmt::format("{}: the ledger names the writes that failed in between, and their errors.", store)});
+    }
+}
+
+// What the assist changed about the wait.
+void add_assist(std::vector<Lesson>& lessons, const std::string& store, const Json& score, const Phases& phases) {
     const Json* assist = find_member(score, "assist");
-    if (assist == nullptr) return false;
-    const std::string outcome = find_string(*assist, "outcome").value_or("");
+    if (assist == nullptr) return;
     for (const std::string& line : assist_lines(*assist, "the fault")) {
         const bool is_refusal = line.rfind("the assist refused", 0) == 0;
         const bool is_fence = line.rfind("still held", 0) == 0;
@@ -80,7 +148,7 @@ bool add_assist(std::vector<Lesson>& lessons, const std::string& store, const Js
                            : is_fence ? fmt::format("{}: lift the fence: `aeterna-dr unfence`.", store)
                                       : std::string()});
     }
-    if (outcome != "acted") return outcome == "refused" || outcome == "not_needed";
+    if (find_string(*assist, "outcome") != "acted") return;
     const auto acted_at = find_number(*assist, "acted_at_seconds");
     const auto promoted = phases.find("promoted");
     if (acted_at && promoted != phases.end() && promoted->second - *acted_at >= kWorthATalk) {
@@ -88,7 +156,28 @@ bool add_assist(std::vector<Lesson>& lessons, const std::string& store, const Js
                                        duration(promoted->second - *acted_at)),
                            fmt::format("{}: find out what the candidate waited for; its log says so.", store)});
     }
-    return true;
+}
+
+std::string assist_outcome(const Json& score) {
+    const Json* assist = find_member(score, "assist");
+    return assist == nullptr ? "" : find_string(*assist, "outcome").value_or("");
+}
+
+// Where the outage of one faulted store went.
+void add_outage(std::vector<Lesson>& lessons, const std::string& store, const Json& score, const std::string& fault,
+                const Phases& phases) {
+    const auto rto = find_number(score, "rto_seconds");
+    const std::string outcome = assist_outcome(score);
+    const bool is_faulted = find_boolean(score, "faulted").value_or(false);
+    const Json* assist = find_member(score, "assist");
+    const auto acted_at = outcome == "acted" ? find_number(*assist, "acted_at_seconds") : std::nullopt;
+    const Cuts cuts = rto ? cut(phases, acted_at, *rto) : Cuts{};
+    const bool is_told = rto && *rto > 0 && is_faulted;
+    if (is_told) add_split(lessons, store, phases, cuts, *rto);
+    add_assist(lessons, store, score, phases);
+    if (!is_told) return;
+    if (outcome != "acted") add_wait(lessons, store, fault, phases, cuts, *rto, outcome == "refused");
+    add_slow_parts(lessons, store, cuts, phases.contains("promoted"));
 }
 
 void add_client(std::vector<Lesson>& lessons, const std::string& store, double rto, double client_rto) {
@@ -136,8 +225,7 @@ std::vector<Lesson> lessons_of(const Json& scorecard) {
     for (const auto& [store, score] : stores->items()) {
         const Phases phases = phases_of(scorecard, store);
         const auto rto = find_number(score, "rto_seconds"), client = find_number(score, "client_rto_seconds");
-        const bool is_explained = add_assist(lessons, store, score, phases);
-        if (rto && !is_explained) add_wait(lessons, store, fault, phases, *rto);
+        add_outage(lessons, store, score, fault, phases);
         if (rto && client) add_client(lessons, store, *rto, *client);
         add_loss(lessons, store, score);
         if (find_boolean(score, "faulted").value_or(false) && !find_number(score, "detect_seconds")) {

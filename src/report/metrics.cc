@@ -111,6 +111,13 @@ void add_cluster_status(std::string& out, const engine::StoreStatus& store) {
     }
 }
 
+void add_cache_misses(std::string& out, const engine::StoreStatus& store) {
+    const auto found = store.extra.find("cache_miss_ratio");
+    if (found == store.extra.end() || !found->second.is_number()) return;
+    Family(out, fmt::format("aeterna_{}_cache_miss_ratio", store.store), "Look-ups that found no key, of those of the last 30 s")
+        .sample({}, fmt::format("{:.4f}", found->second.get<double>()));
+}
+
 void add_numbers(std::string& out, const engine::StackStatus& status) {
     Family rpo(out, "aeterna_rpo_now_seconds", "Age of the oldest write that is not yet in the repository");
     for (const engine::StoreStatus& store : status.stores) {
@@ -149,6 +156,7 @@ std::string render_metrics(const MetricsInput& input) {
     add_nodes(out, input.status);
     add_orders(out, input.status);
     for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, store);
+    for (const engine::StoreStatus& store : input.status.stores) add_cache_misses(out, store);
     add_numbers(out, input.status);
     add_incidents(out, input);
     Family probes(out, "aeterna_probe_duration_seconds", "Duration of the probe's last run");

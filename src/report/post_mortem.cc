@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "engine/drill/assist_score.h"
 #include "report/assist_text.h"
+#include "report/evidence.h"
 #include "report/human_text.h"
 
 namespace aeterna::report {
@@ -16,7 +17,7 @@ namespace {
 struct Row {
     WallTime at;
     std::string what;
-    std::string evidence;
+    std::string evidence;  // a link; Markdown
 };
 
 // A table cell must not break the table.
@@ -39,36 +40,38 @@ std::optional<WallTime> injected_at(const Material& material) {
 
 std::vector<Row> timeline(const Material& material) {
     std::vector<Row> rows;
-    for (const engine::StoreEvent& event : material.events) {
+    for (std::size_t i = 0; i < material.events.size(); ++i) {
+        const engine::StoreEvent& event = material.events[i];
         rows.push_back({event.at, fmt::format("{} {}: {}", event.store, event.kind, event.subject) +
                                       (event.detail.empty() ? "" : " (" + event.detail + ")"),
-                        "journal, event"});
+                        event_link(i)});
     }
     for (const engine::IncidentSummary& incident : material.incidents) {
         rows.push_back({incident.opened_at,
                         fmt::format("{} detected on {}: {}", incident.detector, incident.subject, incident.summary),
-                        fmt::format("incident `{}`", incident.id)});
+                        incident_link(incident.id)});
         if (incident.closed_at) {
             rows.push_back({*incident.closed_at, fmt::format("{} over on {}", incident.detector, incident.subject),
-                            fmt::format("incident `{}`", incident.id)});
+                            incident_link(incident.id)});
         }
     }
     for (const auto& [execution, steps] : material.executions) {
         rows.push_back({execution.started_at,
                         fmt::format("runbook {} {} began ({})", execution.store, execution.runbook, execution.trigger),
-                        fmt::format("execution `{}`", execution.id)});
-        for (const engine::StepRecord& step : steps) {
+                        execution_link(execution.id)});
+        for (std::size_t i = 0; i < steps.size(); ++i) {
+            const engine::StepRecord& step = steps[i];
             if (step.outcome == "started" || step.phase == "progress") continue;
             rows.push_back({step.at,
                             fmt::format("step {} {} {}", step.step, step.phase, step.outcome) +
                                 (step.detail.empty() ? "" : ": " + step.detail),
-                            fmt::format("execution `{}`, step {}", execution.id, step.index + 1)});
+                            record_link(execution.id, i)});
         }
         if (execution.ended_at) {
             rows.push_back({*execution.ended_at,
                             fmt::format("runbook {} {} ended: {}", execution.store, execution.runbook,
                                         execution_state_name(execution.state)),
-                            fmt::format("execution `{}`", execution.id)});
+                            execution_link(execution.id)});
         }
     }
     return rows;
@@ -96,8 +99,9 @@ void add_phase_rows(std::vector<Row>& rows, const Material& material, WallTime i
         const bool from_ledger = name != "redundancy_restored";
         rows.push_back({injected_at(material, store, injected) + std::chrono::duration_cast<WallTime::duration>(after),
                         fmt::format("{} {}", store, name),
-                        from_ledger ? fmt::format("ledger `{}/{}.ledger`", material.ledger_directory, store)
-                                    : std::string("status of the watcher")});
+                        from_ledger ? ledger_link(fmt::format("{}/{}.ledger", material.ledger_directory, store),
+                                                  find_integer(phase, "write"))
+                                    : scorecard_link()});
     }
 }
 
@@ -111,7 +115,7 @@ std::string timeline_section(const Material& material) {
                      : "\n\n| time | T | what | evidence |\n|---|---:|---|---|\n";
     for (const Row& row : rows) {
         const std::string after = injected ? fmt::format("{:+.2f} s", to_seconds(row.at - *injected)) : "";
-        text += fmt::format("| {} | {} | {} | {} |\n", format_clock(row.at), after, cell(row.what), cell(row.evidence));
+        text += fmt::format("| {} | {} | {} | {} |\n", format_clock(row.at), after, cell(row.what), row.evidence);
     }
     return text + "\n";
 }
@@ -177,7 +181,9 @@ std::string resolution_section(const Material& material) {
             if (step.outcome != "done" && step.outcome != "skipped") continue;
             if (step.phase != "verify" && step.phase != "check" && step.phase != "undo") continue;
             if (step.phase == "check" && step.outcome != "skipped") continue;
-            text += fmt::format("  - {} {} ({})\n", step.step, step.outcome, step.phase);
+            const bool is_skipped = step.outcome == "skipped" && !step.detail.empty();
+            text += is_skipped ? fmt::format("  - {} skipped: {}\n", step.step, one_line(step.detail))
+                               : fmt::format("  - {} {} ({})\n", step.step, step.outcome, step.phase);
         }
     }
     for (const engine::StoreEvent& event : material.events) {
@@ -283,6 +289,7 @@ std::string post_mortem_markdown(const Material& material) {
     }
     if (const std::string words = from_people(material, kActions); !words.empty()) text += "\n" + words;
     if (const std::string words = from_people(material, kNotes); !words.empty()) text += "\n## Notes\n\n" + words;
+    text += "\n" + evidence_section(material);
     text += fmt::format("\n---\nWritten from the journal `{}`.\n", material.journal_file);
     return text;
 }

@@ -76,17 +76,22 @@ class Scoring {
         score_.phases.push_back({name, score_.store, seconds});
     }
 
+    // An instant of the ledger, with the write that shows it.
+    void add(const char* name, MonoTime at) {
+        score_.phases.push_back({name, score_.store, since_fault(at), engine::find_write(ledger_, at)});
+    }
+
     void add_phases(engine::Journal& journal) {
         add("injected", 0);
         const auto failure = engine::find_first_failure(ledger_, fault_.at, fault_.primary);
         score_.interrupted = failure.has_value();
-        if (failure) add("first_failure", since_fault(*failure));
+        if (failure) add("first_failure", *failure);
         else note("no write failed after the fault: it may have hit the wrong processes");
         add_journaled(journal);
         // What the RTO ends with; a lone acknowledgement of a dying backend is none.
-        if (failure && direct_) add("first_success", since_fault(direct_->first));
+        if (failure && direct_) add("first_success", direct_->first);
         if (direct_ && client_)
-            add("stable", since_fault(std::max(direct_->stable, client_->stable)));
+            add("stable", std::max(direct_->stable, client_->stable));
         if (fault_.redundant_at) add("redundancy_restored", since_fault(*fault_.redundant_at));
         else note("full redundancy did not come back before the end");
         std::stable_sort(score_.phases.begin(), score_.phases.end(),

@@ -1,6 +1,7 @@
 """Drill Q1 on real servers: measured, agreed by an independent observer, healed also when it is killed."""
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -83,8 +84,17 @@ class DrillTest(unittest.TestCase):
 
     def check_post_mortem(self, card):
         text = Path(card["post_mortem"]).read_text()
-        for heading in ("## Timeline", "## Root Cause", "## Resolution", "## Lessons Learned", "## Action Items"):
+        for heading in ("## Timeline", "## Root Cause", "## Resolution", "## Lessons Learned", "## Action Items",
+                        "## Evidence"):
             self.assertIn(heading, text)
+        rows = [line for line in text.split("## Root Cause")[0].splitlines() if line.startswith("| ")]
+        for row in rows:
+            if re.match(r"\| \d\d:\d\d:", row):
+                self.assertRegex(row, r"\]\((#|</)[^)]+\)", "the row links to its evidence")
+        for target in set(re.findall(r"\]\(#([^)]+)\)", text)):
+            self.assertIn(f'<a id="{target}"></a>', text)
+        for ledger in set(re.findall(r"\]\(<(/[^>]+)>\)", text)):
+            self.assertTrue(Path(ledger).is_file(), ledger)
         self.assertIn("Injected by drill", text)
         self.assertIn(card["id"], text)
 

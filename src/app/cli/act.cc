@@ -100,6 +100,12 @@ std::vector<std::string> abort_plan(const engine::Runbook* runbook, const std::v
 
 }  // namespace
 
+env::Context run_context(const Session& session, Duration planned) {
+    env::Context context = session.context(kBudget + std::chrono::minutes(1));
+    if (!session.options.timeout.empty()) context.deadline -= planned;
+    return context;
+}
+
 Json execution_to_json(const engine::ExecutionRecord& execution, const std::vector<engine::StepRecord>& steps) {
     Json document{{"id", execution.id},
                   {"runbook", execution.runbook},
@@ -160,7 +166,9 @@ Result<int> act(Session& session, const ActRequest& request) {
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
+    const MonoTime begun = session.env().clock.now();
     const std::vector<std::string> plan = runner.plan(runbook, request.parameters, session.context());
+    const Duration planned = session.env().clock.now() - begun;
     if (request.dry_run) {
         if (session.options.json) {
             session.print_json(Json{{"runbook", runbook.name}, {"store", runbook.store}, {"plan", plan}});
@@ -173,7 +181,7 @@ Result<int> act(Session& session, const ActRequest& request) {
     AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
     AETERNA_TRY(ask(session, *open, runbook, request.parameters, plan, request.yes));
     AETERNA_ASSIGN(const auto execution, runner.run(runbook, run_request(session, request.parameters),
-                                                    session.context(kBudget + std::chrono::minutes(1))));
+                                                    run_context(session, planned)));
     return report(session, *journal, execution);
 }
 
@@ -183,7 +191,10 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes, 
     AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
     AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found.store, found.runbook, found.parameters, session.env()));
     std::vector<std::string> plan;
-    for (std::size_t i = found.next_step; i < runbook.steps.size(); ++i) plan.push_back(runbook.steps[i]->describe());
+    for (std::size_t i = found.next_step; i < runbook.steps.size(); ++i) {
+        const engine::Step& step = *runbook.steps[i];
+        plan.push_back(step.describe() + (step.condition().empty() ? "" : " – " + step.condition()));
+    }
     AETERNA_TRY(check_maintenance(session, *journal, found.store, during_maintenance));
     AETERNA_TRY(ask(session, *open, runbook, found.parameters, plan, yes));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
@@ -191,7 +202,7 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes, 
     engine::RunRequest request = run_request(session, found.parameters);
     request.trigger = found.trigger;
     AETERNA_ASSIGN(const auto execution, runner.resume(found, runbook, request,
-                                                       session.context(kBudget + std::chrono::minutes(1))));
+                                                       run_context(session, {})));
     return report(session, *journal, execution);
 }
 
@@ -221,7 +232,7 @@ Result<int> abort_execution(Session& session, const std::string& id, bool yes) {
     engine::Runner runner(*journal, *lock, session.env());
     AETERNA_ASSIGN(const auto execution, runner.abort(found, runbook ? &*runbook : nullptr,
                                                       run_request(session, found.parameters),
-                                                      session.context(kBudget + std::chrono::minutes(1))));
+                                                      run_context(session, {})));
     AETERNA_ASSIGN(const int code, report(session, *journal, execution));
     const bool is_done = execution.state == engine::ExecutionState::kAborted && !execution.error;
     return is_done ? 0 : code;

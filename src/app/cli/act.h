@@ -36,6 +36,10 @@ Status check_maintenance(const Session& session, engine::Journal& journal, const
 // Ends one that awaits approval or was interrupted, taking back what has an undo; asks with what that is.
 [[nodiscard]] Result<int> abort_execution(Session& session, const std::string& id, bool yes);
 
+// For a run after a plan that took `planned`: what --timeout gives is for both together. A person's thinking is not
+// counted, and without --timeout the run has its own budget.
+[[nodiscard]] env::Context run_context(const Session& session, Duration planned);
+
 [[nodiscard]] Json execution_to_json(const engine::ExecutionRecord& execution,
                                      const std::vector<engine::StepRecord>& steps);
 // "  10:00:00.123  redis.pause_writes  apply  done  …": one line of an execution's history.

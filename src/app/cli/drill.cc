@@ -8,6 +8,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/drill_abort.h"
 #include "app/cli/look.h"
+#include "app/cli/partial_result.h"
 #include "app/cli/session.h"
 #include "app/daemon/orphans.h"
 #include "engine/drill/scorecard.h"
@@ -125,9 +126,11 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
         auto card = run_once(session, *open, *journal, options, first_seed + i, watch.token());
         if (!card) {
             // What was measured before is shown; the run that could not be measured decides the exit code.
-            if (!cards.empty()) show(session, open->stack.name, cards);
+            if (!cards.empty() && !session.options.json) show(session, open->stack.name, cards);
             if (!watch.requester().empty()) session.progress(fmt::format("{} has aborted it", watch.requester()));
-            return wrap_error(card.error(), fmt::format("run {} of {} was not measured", i + 1, options.repeat));
+            Error error = wrap_error(card.error(), fmt::format("run {} of {} was not measured", i + 1, options.repeat));
+            if (cards.empty()) return error;
+            return fail_with(session, engine::to_json(cards), std::move(error));
         }
         cards.push_back(std::move(*card));
         if (options.repeat > 1 && !session.options.json) {

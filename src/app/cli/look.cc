@@ -42,23 +42,37 @@ Result<engine::StackStatus> ask_serve(const config::Stack& stack, const env::Env
     return status;
 }
 
-Orders Look::orders() const {
-    const std::string file = journal_path(open_.stack);
-    if (!env_.files.exists(file)) return {};  // a look creates nothing
-    const auto journal = engine::open_sqlite_journal(file);
-    if (!journal) return {};
-    Orders orders = read_orders(**journal, env_).value_or(Orders{});
-    orders.fences = read_fences(open_.stack, **journal, env_);
-    return orders;
+Journaled read_journaled(const config::Stack& stack, const env::Env& env) {
+    Journaled found;
+    const std::string file = journal_path(stack);
+    if (!env.files.exists(file)) return found;  // a look creates nothing
+    const auto read = [&]() -> Status {
+        AETERNA_ASSIGN(const auto journal, engine::open_sqlite_journal(file));
+        AETERNA_ASSIGN(found.orders, read_orders(*journal, env));
+        AETERNA_ASSIGN(found.open_incidents, journal->open_incidents());
+        found.orders.fences = read_fences(stack, *journal, env);
+        return {};
+    };
+    if (const Status done = read(); !done) found.unreadable = done.error().to_string();
+    return found;
 }
 
-engine::StackStatus Look::probe(const env::Context& context) {
+engine::StackStatus Look::probe(const env::Context& context, std::vector<std::string>& notices) {
     if (!watcher_) watcher_ = std::make_unique<Watcher>(open_, env_, engine::IsolationSettings{.rounds = 1});
     watcher_->observe_once(kProbeLimit, context);
     engine::StackStatus status = watcher_->judge().status;
     status.watcher = "direct";
-    annotate(status, open_.stack, orders());
+    Journaled journaled = read_journaled(open_.stack, env_);
+    annotate(status, open_.stack, journaled.orders);
     status.healthy = is_healthy(status);
+    if (!journaled.unreadable.empty()) {
+        // Calm is nothing that anybody knows of it.
+        status.healthy = false;
+        notices.push_back("the journal cannot be read, so incidents, maintenance and fences are unknown: " +
+                          journaled.unreadable);
+    }
+    // Whoever opened them may be dead and what they tell of over: they are told, and do not change this look's verdict.
+    status.incidents = std::move(journaled.open_incidents);
     return status;
 }
 
@@ -72,7 +86,7 @@ Result<StatusView> Look::now(const env::Context& context) {
         const bool is_absent = error.code == ErrorCode::kConnectionRefused;
         view.notices.push_back(fmt::format("serve is not running: {}",
                                            is_absent ? "nobody watches this stack, this is one look" : error.to_string()));
-        view.status = probe(context);
+        view.status = probe(context, view.notices);
         if (context.stop.stop_requested()) return make_error(ErrorCode::kCancelled, "cancelled");
         if (env_.clock.remaining(context) <= Duration::zero()) {
             return make_error(ErrorCode::kDeadline, "the deadline passed before every server had answered",

@@ -15,6 +15,14 @@ namespace aeterna::app {
 [[nodiscard]] Result<engine::StackStatus> ask_serve(const config::Stack& stack, const env::Env& env,
                                                     const env::Context& context);
 
+// What the journal says beside a look of our own.
+struct Journaled {
+    Orders orders;
+    std::vector<engine::IncidentSummary> open_incidents;
+    std::string unreadable;  // why nothing of it is known; empty when it was read, or when there is no journal yet
+};
+[[nodiscard]] Journaled read_journaled(const config::Stack& stack, const env::Env& env);
+
 class Look {
   public:
     Look(const OpenStack& open, const env::Env& env) : open_(open), env_(env) {}
@@ -22,9 +30,7 @@ class Look {
     [[nodiscard]] Result<StatusView> now(const env::Context& context);
 
   private:
-    [[nodiscard]] engine::StackStatus probe(const env::Context& context);
-    // None while the journal cannot be read.
-    [[nodiscard]] Orders orders() const;
+    [[nodiscard]] engine::StackStatus probe(const env::Context& context, std::vector<std::string>& notices);
 
     const OpenStack& open_;
     const env::Env& env_;

@@ -19,9 +19,17 @@ Json step_to_json(const engine::Step& step) {
     return Json{{"step", spec.name},
                 {"help", spec.help},
                 {"does", step.describe()},
+                {"condition", step.condition()},
                 {"risk", engine::risk_name(spec.risk)},
                 {"timeout_seconds", to_seconds(spec.timeout)},
                 {"undo", spec.has_undo}};
+}
+
+// As serve would run it on this stack: a failover goes by the store's assist.
+Json parameters_of(const config::Stack& stack, const RunbookOptions& options) {
+    const config::StoreSection* section = stack.find_store(options.store);
+    if (options.name != "failover" || section == nullptr) return Json::object();
+    return Json{{"assist", config::assist_name(section->assist)}};
 }
 
 Result<int> run_list(Session& session) {
@@ -42,7 +50,8 @@ Result<int> run_list(Session& session) {
 Result<int> run_show(Session& session, const RunbookOptions& options) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(engine::Store * store, open->find(options.store));
-    auto runbook = store->make_runbook(options.name, Json::object());
+    const Json parameters = parameters_of(open->stack, options);
+    auto runbook = store->make_runbook(options.name, parameters);
     if (!runbook && runbook.error().code == ErrorCode::kNotFound) {
         return make_error(ErrorCode::kUsage,
                           fmt::format("store '{}' has no runbook '{}'", options.store, options.name),
@@ -54,6 +63,7 @@ Result<int> run_show(Session& session, const RunbookOptions& options) {
                       {"name", runbook->name},
                       {"purpose", runbook->purpose},
                       {"approval", runbook->approval},
+                      {"parameters", parameters},
                       {"steps", Json::array()}};
         for (const auto& step : runbook->steps) document["steps"].push_back(step_to_json(*step));
         session.print_json(document);
@@ -63,11 +73,15 @@ Result<int> run_show(Session& session, const RunbookOptions& options) {
     int number = 0;
     for (const auto& step : runbook->steps) {
         const engine::StepSpec& spec = step->spec();
-        session.print(fmt::format("{}. {}\n   {}: {}\n   risk: {}, at most {}, {}", ++number, step->describe(),
-                                  spec.name, spec.help, engine::risk_name(spec.risk),
-                                  format_duration(spec.timeout), spec.has_undo ? "can be undone" : "no undo"));
+        const std::string condition = step->condition();
+        session.print(fmt::format("{}. {}\n{}   {}: {}\n   risk: {}, at most {}, {}", ++number, step->describe(),
+                                  condition.empty() ? "" : "   " + condition + "\n", spec.name, spec.help,
+                                  engine::risk_name(spec.risk), format_duration(spec.timeout),
+                                  spec.has_undo ? "can be undone" : "no undo"));
     }
-    if (!runbook->approval.empty()) {
+    if (find_string(parameters, "assist") == "act") {
+        session.print(fmt::format("\nApproved by 'assist: act' of stores.{}.", runbook->store));
+    } else if (!runbook->approval.empty()) {
         session.print(fmt::format("\nNeeds approval: --yes, a person, or '{}' under approvals of stores.{}.",
                                   runbook->approval, runbook->store));
     }

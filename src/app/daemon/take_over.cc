@@ -100,7 +100,9 @@ Result<engine::ExecutionRecord> Policy::resume(const engine::ExecutionRecord& ex
                                          const engine::RunRequest& request, const env::Context& inner) {
         auto resumed = runner.resume(execution, runbook, request, inner);
         const bool is_passing = !resumed && (resumed.error().code == ErrorCode::kLocked ||
-                                             resumed.error().code == ErrorCode::kUnavailable);
+                                             resumed.error().code == ErrorCode::kUnavailable ||
+                                             resumed.error().code == ErrorCode::kTimeout ||
+                                             resumed.error().code == ErrorCode::kDeadline);
         if (is_passing) {  // a dead serve's lock ends by itself, etcd comes back
             const std::lock_guard lock(mutex_);
             pending_.push_back(execution);

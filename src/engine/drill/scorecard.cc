@@ -129,6 +129,12 @@ std::optional<MonoTime> find_first_failure(const LedgerContent& ledger, MonoTime
     return earliest;
 }
 
+std::optional<std::uint64_t> find_write(const LedgerContent& ledger, MonoTime at) {
+    for (const LedgerEntry& entry : ledger.entries)
+        if (entry.done && *entry.done == at) return entry.id;
+    return std::nullopt;
+}
+
 bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span) {
     const std::vector<Outcome> outcomes = outcomes_after(ledger, PathKind::kClient, now - span);
     MonoTime previous = now - span;
@@ -209,8 +215,9 @@ Json to_json(const Scorecard& scorecard) {
     for (const StoreScore& score : scorecard.stores) {
         json["stores"][score.store] = score_to_json(score);
         for (const Phase& phase : score.phases) {
-            json["phases"].push_back(
-                {{"name", phase.name}, {"store", phase.store}, {"at_seconds", phase.at_seconds}});
+            Json item = {{"name", phase.name}, {"store", phase.store}, {"at_seconds", phase.at_seconds}};
+            if (phase.write) item["write"] = *phase.write;
+            json["phases"].push_back(std::move(item));
         }
     }
     return json;

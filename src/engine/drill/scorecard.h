@@ -49,6 +49,8 @@ struct Loss {
 // `primary`.
 [[nodiscard]] std::optional<MonoTime> find_first_failure(const LedgerContent& ledger, MonoTime fault,
                                                          const std::string& primary);
+// The write whose outcome became known at `at`; nothing when there is none.
+[[nodiscard]] std::optional<std::uint64_t> find_write(const LedgerContent& ledger, MonoTime at);
 // Whether every client path was acknowledged without a failure during the last `span` before `now`.
 [[nodiscard]] bool is_steady(const LedgerContent& ledger, MonoTime now, Duration span);
 
@@ -56,6 +58,7 @@ struct Phase {
     std::string name;  // injected first_failure detected assisted promoted first_success stable redundancy_restored
     std::string store;
     double at_seconds = 0;  // after the injection
+    std::optional<std::uint64_t> write = {};  // the ledger's entry that shows it
 };
 
 struct StoreScore {

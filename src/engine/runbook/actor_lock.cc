@@ -183,7 +183,9 @@ class EtcdActorLock final : public ActorLock {
     static Error unavailable(const Error& cause) {
         if (cause.code == ErrorCode::kCancelled || cause.code == ErrorCode::kAuthentication) return cause;
         Error error = wrap_error(cause, "etcd does not grant the actor lock");
-        error.code = ErrorCode::kUnavailable;
+        // Silence stays what it is: who set a deadline is told that it passed.
+        const bool is_silent = cause.code == ErrorCode::kTimeout || cause.code == ErrorCode::kDeadline;
+        if (!is_silent) error.code = ErrorCode::kUnavailable;
         error.effect = Effect::kNone;
         error.hint = "Check etcd's endpoints and quorum; without the lock nothing is done.";
         return error;

@@ -28,7 +28,8 @@ class ActorLockHold {
 class ActorLock {
   public:
     virtual ~ActorLock() = default;
-    // kLocked when another one acts; the message names it and its intent. kUnavailable when etcd does not answer.
+    // kLocked when another one acts; the message names it and its intent. kUnavailable when etcd
+    // refuses or has no quorum, kTimeout or kDeadline when it stays silent.
     [[nodiscard]] virtual Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& intent,
                                                                          const env::Context& context) = 0;
 };

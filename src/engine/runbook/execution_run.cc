@@ -128,9 +128,11 @@ ExecutionRun::MaybeStop ExecutionRun::check_step(std::size_t index, StepContext&
     const Result<CheckOutcome> checked = step(index).check(step_context);
     if (Status saved = save_facts(); !saved) return stop_before_judgement(index, saved.error());
     if (checked) {
-        done = *checked == CheckOutcome::kAlreadyDone;
+        done = *checked != CheckOutcome::kReady;
+        const bool not_due = *checked == CheckOutcome::kNotDue;
         Status noted;
-        if (done) noted = note(index, "check", "skipped", "the world is so already");
+        if (done) noted = note(index, "check", "skipped",
+                               not_due ? "not needed: " + step(index).condition() : "the world is so already");
         if (!noted) return stop_before_judgement(index, noted.error());
         interrupted_.erase(index);
         return std::nullopt;

@@ -54,7 +54,8 @@ void close_unread(ExecutionRecord& execution, const std::vector<StepRecord>& his
                                  Effect::kUnknown);
 }
 
-std::string describe_check(const Result<CheckOutcome>& checked) {
+std::string describe_check(const Step& step, const Result<CheckOutcome>& checked) {
+    if (checked && *checked == CheckOutcome::kNotDue) return step.condition();
     if (checked) return *checked == CheckOutcome::kAlreadyDone ? "already done" : "would run";
     const Error& error = checked.error();
     if (error.code == ErrorCode::kGuardRefused) return "refused: " + error.to_string();
@@ -134,7 +135,7 @@ std::vector<std::string> Runner::plan(Runbook& runbook, const Json&, const env::
                                  [](const std::string&) {}};
         const Result<CheckOutcome> checked = step->check(step_context);
         lines.push_back(fmt::format("{}. {} ({}; undo: {}) – {}", lines.size() + 1, step->describe(),
-                                    risk_name(spec.risk), spec.has_undo ? "yes" : "no", describe_check(checked)));
+                                    risk_name(spec.risk), spec.has_undo ? "yes" : "no", describe_check(*step, checked)));
     }
     return lines;
 }

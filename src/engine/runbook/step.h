@@ -42,6 +42,9 @@ struct StepContext {
 enum class CheckOutcome {
     kReady,        // apply may run
     kAlreadyDone,  // the world is as this step wants it: apply and verify are skipped
+    // Its condition() does not hold, or is not known to hold yet: nothing was done and nothing is to be done now.
+    // Asked again by whoever resumes at this step: by then it may be due.
+    kNotDue,
 };
 
 class Step {
@@ -50,6 +53,9 @@ class Step {
     [[nodiscard]] virtual const StepSpec& spec() const = 0;
     // What it will do to what, for the plan: "pause writes on redis-2 for at most 15 s".
     [[nodiscard]] virtual std::string describe() const = 0;
+    // For a step that may return kNotDue: on what it depends, as it ends a plan's line: "only if the primary is proven
+    // lost". Empty: it is always due.
+    [[nodiscard]] virtual std::string condition() const { return {}; }
     // kGuardRefused: it must not be done now (message says why). kAwaitingApproval: a person has to decide; the
     // message is the proposal with its reason. Never changes anything.
     [[nodiscard]] virtual Result<CheckOutcome> check(StepContext& step) = 0;

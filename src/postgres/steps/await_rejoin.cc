@@ -29,11 +29,13 @@ class AwaitRejoin final : public engine::Step {
         return "wait until the old primary streams from the new one (5 min at most)";
     }
 
+    std::string condition() const override { return "only if another node took the old primary's place"; }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
         // Restarted in place, or nobody led before: nothing to come back.
         if (old.empty() || old == fact(step.facts, "new_primary"))
-            return engine::CheckOutcome::kAlreadyDone;
+            return engine::CheckOutcome::kNotDue;
         const World world = live_.look(step.context, fact(step.facts, "new_primary"));
         return has_rejoined(world, old) ? engine::CheckOutcome::kAlreadyDone
                                         : engine::CheckOutcome::kReady;

@@ -23,15 +23,19 @@ class EndOrphans final : public engine::Step {
     const engine::StepSpec& spec() const override { return kEndOrphansSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
-        return "kill backends of the old primary whose postmaster is dead, if any are left";
+        return "kill the backends of the old primary that outlived its postmaster";
+    }
+
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if the old primary was replaced and has such backends";
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
         const bool is_replaced = !old.empty() && old != fact(step.facts, "new_primary");
-        if (parts_.assist != "act" || !is_replaced) return engine::CheckOutcome::kAlreadyDone;
-        return has_orphans(old, step.context) ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        if (parts_.assist != "act" || !is_replaced) return engine::CheckOutcome::kNotDue;
+        return has_orphans(old, step.context) ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

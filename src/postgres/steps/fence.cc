@@ -25,13 +25,17 @@ class Fence final : public engine::Step {
     const engine::StepSpec& spec() const override { return kFenceSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
         return "fence the lost primary: kill its agent and its server, keep both from being started";
     }
 
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if the primary is proven lost";
+    }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        const bool is_due = is_assist(step.facts, "proven") && !step.facts.contains("fence.confirmed");
-        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        if (step.facts.contains("fence.confirmed")) return engine::CheckOutcome::kAlreadyDone;
+        return is_assist(step.facts, "proven") ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -26,15 +26,20 @@ class ProveLoss final : public engine::Step {
     const engine::StepSpec& spec() const override { return kProveLossSpec; }
 
     std::string describe() const override {
-        if (parts_.assist == "off") return "nothing: assist is off, Patroni is waited for";
         return "prove that " + (parts_.old_primary.empty() ? "the primary" : "'" + parts_.old_primary + "'") +
                " is lost: its processes, its ports, its replicas and etcd must agree";
     }
 
+    std::string condition() const override {
+        if (parts_.assist == "off") return "only with assist 'propose' or 'act'";
+        return "only if its agent could not simply be started again";
+    }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         if (parts_.assist == "off" && !step.facts.contains("assist")) step.facts["assist"] = "off";
-        const bool is_open = !step.facts.contains("assist");
-        return is_open ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        if (!step.facts.contains("assist")) return engine::CheckOutcome::kReady;
+        const bool is_settled = find_boolean(step.facts, "restart_agent.done").value_or(false) || is_assist(step.facts, "off");
+        return is_settled ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kAlreadyDone;
     }
 
     Status apply(engine::StepContext& step) override {

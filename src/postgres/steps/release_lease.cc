@@ -27,13 +27,18 @@ class ReleaseLease final : public engine::Step {
     const engine::StepSpec& spec() const override { return kReleaseLeaseSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
         return "take the fenced primary's leader key out of etcd, if it is still the same and we still hold the lock";
+    }
+
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if the fence is confirmed";
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const bool is_due = is_assist(step.facts, "proven") && step.facts.contains("fence.confirmed");
-        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        if (is_assist(step.facts, "acted")) return engine::CheckOutcome::kAlreadyDone;
+        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

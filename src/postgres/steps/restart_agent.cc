@@ -25,15 +25,20 @@ class RestartAgent final : public engine::Step {
     const engine::StepSpec& spec() const override { return kRestartAgentSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
         return "start the primary's agent again, if only the agent is dead";
     }
 
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if the primary takes writes and its agent is dead";
+    }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        if (parts_.assist != "act") return engine::CheckOutcome::kAlreadyDone;
+        if (parts_.assist != "act") return engine::CheckOutcome::kNotDue;
+        if (find_boolean(step.facts, "restart_agent.done").value_or(false)) return engine::CheckOutcome::kAlreadyDone;
         const World world = live_.look(step.context, parts_.old_primary);
         const NodeSettings* node = orphan(world, step.context);
-        return node ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        return node ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -38,14 +38,19 @@ class Salvage final : public engine::Step {
     const engine::StepSpec& spec() const override { return kSalvageSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
         return "copy the WAL that only the lost primary has below '" + parts_.settings.state_directory + "/salvage'";
     }
 
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if this execution holds the old primary fenced and another node was promoted";
+    }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        const bool is_due = !fenced_nodes(step.facts).empty() && !step.facts.contains("salvaged") &&
+        if (step.facts.contains("salvaged")) return engine::CheckOutcome::kAlreadyDone;
+        const bool is_due = !fenced_nodes(step.facts).empty() &&
                             fact(step.facts, "new_primary") != fact(step.facts, "old_primary");
-        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kAlreadyDone;
+        return is_due ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -18,12 +18,17 @@ class Unfence final : public engine::Step {
     const engine::StepSpec& spec() const override { return kUnfenceSpec; }
 
     std::string describe() const override {
-        if (parts_.assist != "act") return "nothing: assist does not act";
         return "lift the fence of the old primary and start its agent";
     }
 
+    std::string condition() const override {
+        if (parts_.assist != "act") return "only with assist 'act'";
+        return "only if this execution holds a fence";
+    }
+
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        return fenced_nodes(step.facts).empty() ? engine::CheckOutcome::kAlreadyDone : engine::CheckOutcome::kReady;
+        if (!fenced_nodes(step.facts).empty()) return engine::CheckOutcome::kReady;
+        return step.facts.contains("fence.confirmed") ? engine::CheckOutcome::kAlreadyDone : engine::CheckOutcome::kNotDue;
     }
     Status apply(engine::StepContext& step) override { return lift_fence(parts_, step); }
     Status verify(engine::StepContext&) override { return {}; }

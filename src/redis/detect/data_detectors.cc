@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "redis/detect/detector.h"
+#include "redis/detect/lookups.h"
 
 namespace aeterna::redis {
 namespace {
@@ -11,30 +12,15 @@ using engine::Severity;
 
 constexpr std::int64_t kEnoughLookups = 20;
 
-// Hits and misses of all nodes over the window; counters restart with the server, so only one run is compared.
 class CacheMiss final : public Detector {
   public:
     CacheMiss() : Detector("redis.cache_miss_100", Severity::kDegraded, {2s, 2s}) {}
 
     std::vector<Finding> judge(const Snapshot& snapshot) override {
-        std::int64_t hits = 0;
-        std::int64_t misses = 0;
-        bool is_seen = false;
-        for (const auto& [name, record] : snapshot.nodes) {
-            if (!fresh_node(snapshot, name) || record.lookups.empty()) continue;
-            is_seen = true;
-            const LookupSample& last = record.lookups.back();
-            for (const LookupSample& first : record.lookups) {
-                if (first.run_id != last.run_id || snapshot.now - first.at > kLookupWindow) continue;
-                if (last.hits >= first.hits && last.misses >= first.misses) {
-                    hits += last.hits - first.hits;
-                    misses += last.misses - first.misses;
-                }
-                break;
-            }
-        }
+        const auto lookups = lookups_in_window(snapshot);
         Opinion opinion;
-        if (is_seen) {
+        if (lookups) {
+            const auto& [hits, misses] = *lookups;
             opinion.condition = misses >= kEnoughLookups && hits == 0;
             opinion.summary = *opinion.condition ? "every look-up missed the cache"
                               : hits + misses == 0 ? "no look-ups" : "look-ups hit the cache";

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "redis/detect/lookups.h"
 #include "redis/detect/monitor.h"
 
 namespace aeterna::redis {
@@ -123,6 +124,9 @@ engine::StoreStatus make_status(const Snapshot& snapshot) {
     judge_sentinels(snapshot, status);
     const auto address = sentinels_master(snapshot);
     status.extra["sentinel_master"] = address ? Json(snapshot.settings->name_of(*address)) : Json(nullptr);
+    const auto lookups = lookups_in_window(snapshot);
+    const auto miss_ratio = lookups ? lookups->miss_ratio() : std::nullopt;
+    status.extra["cache_miss_ratio"] = miss_ratio ? Json(*miss_ratio) : Json(nullptr);
     if (snapshot.isolated || !is_anything_known(snapshot)) {
         status.health = Health::kUnknown;
         if (snapshot.isolated) status.reasons.insert(status.reasons.begin(), "nothing at all answers us");

@@ -33,21 +33,23 @@ class FenceMaster final : public RedisStep {
                "confirmed";
     }
 
+    std::string condition() const override { return "only if the master is proven dead and its host can be acted on"; }
+
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (!is_going(step.facts) || !old) return CheckOutcome::kAlreadyDone;
+        if (!is_going(step.facts) || !old) return CheckOutcome::kNotDue;
         if (is_fenced(step.facts, old->name)) return CheckOutcome::kAlreadyDone;
         const auto executor = acting_->hands->executor_of(*old);
         if (!executor) {
             step.progress("'" + old->name + "' cannot be fenced, its return is guarded instead: " +
                           executor.error().to_string());
-            return CheckOutcome::kAlreadyDone;
+            return CheckOutcome::kNotDue;
         }
         // A marker alone is no fence: whoever wrote it may have died before the kill.
         if (is_marked(*old, step)) return CheckOutcome::kReady;
         if (!is_alive_again(*acting_, *old, step.facts, step.context)) return CheckOutcome::kReady;
         refuse_assist(step, {"the master answers again"});
-        return CheckOutcome::kAlreadyDone;
+        return CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -34,20 +34,21 @@ class ForceFailover final : public RedisStep {
         return "SENTINEL FAILOVER " + settings().master_name + " on one Sentinel, at once";
     }
 
+    std::string condition() const override { return "only if the master is proven dead and a Sentinel can promote"; }
+
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (!is_going(step.facts) || !old || is_by_hand(step.facts))
-            return CheckOutcome::kAlreadyDone;
+        if (!is_going(step.facts) || !old || is_by_hand(step.facts)) return CheckOutcome::kNotDue;
         if (is_seen(step)) return CheckOutcome::kAlreadyDone;
         if (is_fenced(step.facts, old->name)) return CheckOutcome::kReady;
         if (is_alive_again(*acting_, *old, step.facts, step.context)) {
             refuse_assist(step, {"the master answers again"});
-            return CheckOutcome::kAlreadyDone;
+            return CheckOutcome::kNotDue;
         }
         // An empty master that lives would be followed until the very promotion.
         if (find_string(step.facts, kDeathForm) != "empty") return CheckOutcome::kReady;
         step.facts[kByHand] = true;
-        return CheckOutcome::kAlreadyDone;
+        return CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -29,13 +29,15 @@ class PromoteByHand final : public RedisStep {
         : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
-        return "where no Sentinel can: REPLICAOF NO ONE on the fullest replica, the others follow "
+        return "REPLICAOF NO ONE on the fullest replica, the others follow "
                "it, and every Sentinel "
                "is told (REMOVE, MONITOR, SET)";
     }
 
+    std::string condition() const override { return "only if the master is proven dead and no Sentinel can promote"; }
+
     Result<CheckOutcome> check(engine::StepContext& step) override {
-        if (!is_going(step.facts) || !is_by_hand(step.facts)) return CheckOutcome::kAlreadyDone;
+        if (!is_going(step.facts) || !is_by_hand(step.facts)) return CheckOutcome::kNotDue;
         const RedisNode* old = node_of(step.facts, kOldMaster);
         remember_sentinels(*cluster_, step.facts, step.context);
         const bool is_begun = find_promoted(*cluster_, step.facts, step.context) != nullptr;
@@ -43,7 +45,7 @@ class PromoteByHand final : public RedisStep {
             is_alive_again(*acting_, *old, step.facts, step.context)) {
             refuse_assist(step, {"the master answers again"});
             stand_down(*acting_);
-            return CheckOutcome::kAlreadyDone;
+            return CheckOutcome::kNotDue;
         }
         return CheckOutcome::kReady;
     }

@@ -1,9 +1,8 @@
 // redis.prove_death: decides whether the assist may go on: proves that the master is dead (or came
 // back empty) from two vantages, and refuses where acting could do harm.
 //
-// Needs: RESP to the nodes and the Sentinels. Changes nothing; decides in check(), and writes the
-// decision into the facts together with what later proves a promotion (old history, replicas,
-// epoch). It never fails the execution: a refusal, or no proof in time, leaves the failover to
+// Needs: RESP to the nodes and the Sentinels. Changes nothing; writes the decision into the facts
+// together with what later proves a promotion (old history, replicas, epoch). It never fails the execution: a refusal, or no proof in time, leaves the failover to
 // Sentinel, whose down-after runs meanwhile.
 #include "redis/steps/assist.h"
 #include "redis/steps/death_proof.h"
@@ -37,22 +36,23 @@ class ProveDeath final : public RedisStep {
     }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
-        if (find_string(step.facts, kDecision)) return CheckOutcome::kAlreadyDone;
+        return find_string(step.facts, kDecision) ? CheckOutcome::kAlreadyDone : CheckOutcome::kReady;
+    }
+
+    Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         if (!old) {
             const auto named = supposed_old_master(*cluster_, old_primary_, step.context);
             if (!named) {
                 refuse_assist(step, {named.error().to_string()});
-                return CheckOutcome::kAlreadyDone;
+                return {};
             }
             old = *named;
         }
         step.facts[kOldMaster] = old->name;
-        AETERNA_TRY(decide(*old, step));
-        return CheckOutcome::kAlreadyDone;
+        return decide(*old, step);
     }
 
-    Status apply(engine::StepContext&) override { return {}; }
     Status verify(engine::StepContext&) override { return {}; }
 
   private:

@@ -37,14 +37,16 @@ class Salvage final : public RedisStep {
                ", and list the writes that only it had";
     }
 
+    std::string condition() const override { return "only if the old master is fenced and its files can be reached"; }
+
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (!old || !is_fenced(step.facts, old->name) || find_member(step.facts, kSalvaged))
-            return CheckOutcome::kAlreadyDone;
+        if (find_member(step.facts, kSalvaged)) return CheckOutcome::kAlreadyDone;
+        if (!old || !is_fenced(step.facts, old->name)) return CheckOutcome::kNotDue;
         if (acting_->hands->has_files_of(*old)) return CheckOutcome::kReady;
         step.progress("what only '" + old->name +
                       "' has is not kept: its config_file is not in the stack file");
-        return CheckOutcome::kAlreadyDone;
+        return CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

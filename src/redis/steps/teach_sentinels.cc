@@ -26,13 +26,15 @@ class TeachSentinels final : public RedisStep {
     explicit TeachSentinels(ActingPointer acting) : RedisStep(acting->cluster, kSpec) {}
 
     std::string describe() const override {
-        return "after a promotion by hand: tell every Sentinel that comes back";
+        return "tell every Sentinel that comes back who is master now";
     }
+
+    std::string condition() const override { return "only after a promotion by hand"; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const bool is_ours =
             is_by_hand(step.facts) && is_going(step.facts) && node_of(step.facts, kNewMaster);
-        return is_ours ? CheckOutcome::kReady : CheckOutcome::kAlreadyDone;
+        return is_ours ? CheckOutcome::kReady : CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {

@@ -37,6 +37,15 @@ TEST(Metrics, ClusterStatusIsWholeOrAbsent) {
     }
 }
 
+TEST(Metrics, TheMissRatioIsANumberOrAbsent) {
+    MetricsInput metrics = input(app::samples::healthy());
+    for (engine::StoreStatus& store : metrics.status.stores) store.extra["cache_miss_ratio"] = nullptr;
+    EXPECT_EQ(render_metrics(metrics).find("cache_miss"), std::string::npos);
+    for (engine::StoreStatus& store : metrics.status.stores)
+        if (store.store == "redis") store.extra["cache_miss_ratio"] = 0.25;
+    EXPECT_TRUE(has(render_metrics(metrics), "aeterna_redis_cache_miss_ratio 0.2500"));
+}
+
 TEST(Metrics, UnknownNodesAreAbsentAndDeadOnesZero) {
     MetricsInput metrics = input(app::samples::healthy());
     metrics.status.stores[1].nodes[0].state = "unknown";

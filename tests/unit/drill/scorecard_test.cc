@@ -131,10 +131,21 @@ TEST(FirstFailure, LooksAtTheClientAndTheOldPrimaryOnly) {
     EXPECT_EQ(find_first_failure(ledger.content(), at_ms(1040), "node-1"), at_ms(1050));
 }
 
+TEST(FindWrite, IsTheOneWhoseOutcomeWasKnownThen) {
+    LedgerBuilder ledger;
+    ledger.add(0, 1030, kFail);
+    ledger.add(1, 1050, kOk);
+    const LedgerContent content = ledger.content();
+    EXPECT_EQ(find_write(content, at_ms(1050)), content.entries[1].id);
+    EXPECT_EQ(find_write(content, at_ms(1040)), std::nullopt);
+}
+
 TEST(ScorecardJson, HasTheContractsMembers) {
     Scorecard one = card(30, 33, true);
-    one.stores[0].phases = {{"detected", "redis", 0.9}};
+    one.stores[0].phases = {{"detected", "redis", 0.9}, {"first_success", "redis", 2.5, 17}};
     const Json json = to_json(one);
+    EXPECT_FALSE(json["phases"][0].contains("write"));
+    EXPECT_EQ(json["phases"][1]["write"], 17);
     for (const char* key : {"drill", "seed", "fault", "assist", "started_at", "verdict", "overall", "stores", "phases",
                             "repeats", "post_mortem"}) {
         EXPECT_TRUE(json.contains(key)) << key;

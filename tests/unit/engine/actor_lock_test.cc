@@ -41,7 +41,23 @@ TEST(FileActorLock, IsHeldByOneAndSaysWhy) {
     EXPECT_FALSE(fake.files.exists("/state/actor.json"));
 }
 
-TEST(EtcdActorLock, SilentEtcdIsUnavailable) {
+TEST(EtcdActorLock, SilenceIsATimeOut) {
+    for (const ErrorCode code : {ErrorCode::kTimeout, ErrorCode::kDeadline}) {
+        ::aeterna::testing::FakeEnv fake;
+        fake.http.handler = [&](const env::HttpRequest&) -> Result<env::HttpResponse> {
+            return make_error(code, "no answer");
+        };
+        config::Stack stack = stack_without_etcd();
+        stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+        const auto refused = make_actor_lock(stack, fake.env)->acquire("failover", fake.clock.context());
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(exit_code(refused.error().code), 8);
+        EXPECT_THAT(refused.error().message, HasSubstr("etcd does not grant the actor lock"));
+        EXPECT_THAT(refused.error().hint, HasSubstr("without the lock nothing is done"));
+    }
+}
+
+TEST(EtcdActorLock, AnEtcdThatRefusesIsUnavailable) {
     ::aeterna::testing::FakeEnv fake;
     config::Stack stack = stack_without_etcd();
     stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};

@@ -41,6 +41,15 @@ ToyBehaviour failing_check(ErrorCode code) {
     return behaviour;
 }
 
+ToyBehaviour due_when(const bool& is_due) {
+    ToyBehaviour behaviour;
+    behaviour.condition = "only if it rains";
+    behaviour.check = [&is_due]() -> Result<CheckOutcome> {
+        return is_due ? CheckOutcome::kReady : CheckOutcome::kNotDue;
+    };
+    return behaviour;
+}
+
 class RunnerTest : public ::testing::Test {
   protected:
     ExecutionRecord run(Steps steps, std::stop_token stop = {}) {
@@ -62,7 +71,8 @@ class RunnerTest : public ::testing::Test {
     }
     std::vector<std::string> journaled(const std::string& id) {
         std::vector<std::string> lines;
-        for (const StepRecord& r : temp.journal->steps(id).value()) lines.push_back(r.step + " " + r.phase + " " + r.outcome);
+        const auto records = temp.journal->steps(id);
+        for (const StepRecord& r : *records) lines.push_back(r.step + " " + r.phase + " " + r.outcome);
         return lines;
     }
     testing::TempJournal temp;
@@ -94,6 +104,33 @@ TEST_F(RunnerTest, SkipsWhatIsDoneAndNeverUndoesIt) {
     EXPECT_EQ(failed.state, ExecutionState::kFailed);
     EXPECT_THAT(world.trace, ElementsAre("apply b", "undo b"));
     EXPECT_EQ(world.values["a"], 1);
+}
+
+TEST_F(RunnerTest, AStepThatIsNotDueIsNeitherAppliedNorCalledDone) {
+    bool rains = false;
+    const ExecutionRecord failed = run({{"a", due_when(rains)}, {"b", failing_verify(ErrorCode::kServer)}});
+    EXPECT_THAT(world.trace, ElementsAre("apply b", "undo b"));
+    const StepRecord skipped = temp.journal->steps(failed.id).value().at(1);
+    EXPECT_EQ(skipped.step + " " + skipped.phase + " " + skipped.outcome, "a check skipped");
+    EXPECT_EQ(skipped.detail, "not needed: only if it rains");
+}
+
+TEST_F(RunnerTest, WhatWasNotDueMayBeDueWhenItIsResumed) {
+    bool rains = false;
+    // The record of a's verdict is the last thing that is written: the execution still stands at a.
+    MortalJournal mortal(*temp.journal, world, 3);
+    {
+        Runbook first = testing::toy_runbook(world, {{"a", due_when(rains)}, {"b", {}}});
+        static_cast<void>(Runner(mortal, lock, fake.env).run(first, request, fake.clock.context()));
+    }
+    world.dead = false;
+    rains = true;
+    const ExecutionRecord left = temp.journal->executions(1).value().at(0);
+    ASSERT_THAT(journaled(left.id), ElementsAre("a check started", "a check skipped"));
+    const auto done = resume(left, {{"a", due_when(rains)}, {"b", {}}});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->state, ExecutionState::kSucceeded);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b"));
 }
 
 TEST_F(RunnerTest, BeginsNothingWithoutTheLock) {
@@ -314,17 +351,20 @@ TEST_F(RunnerTest, ResumeRefusesWhatHasEndedAndWhatDoesNotFit) {
 
 TEST_F(RunnerTest, ThePlanTouchesNothing) {
     world.values["a"] = 1;
+    bool rains = false;
     Runbook runbook = testing::toy_runbook(world, {{"a", {}},
                                                    {"b", {}},
                                                    {"c", failing_check(ErrorCode::kGuardRefused)},
                                                    {"d", failing_check(ErrorCode::kAwaitingApproval)},
-                                                   {"e", failing_check(ErrorCode::kNotFound)}});
+                                                   {"e", failing_check(ErrorCode::kNotFound)},
+                                                   {"f", due_when(rains)}});
     const auto lines = Runner(*temp.journal, lock, fake.env).plan(runbook, Json::object(), fake.clock.context());
     EXPECT_THAT(lines, ElementsAre("1. set a (reversible; undo: yes) – already done",
                                    "2. set b (reversible; undo: yes) – would run",
                                    "3. set c (reversible; undo: yes) – refused: toy says no",
                                    "4. set d (reversible; undo: yes) – needs approval: toy says no",
-                                   "5. set e (reversible; undo: yes) – cannot be told yet: toy says no"));
+                                   "5. set e (reversible; undo: yes) – cannot be told yet: toy says no",
+                                   "6. set f (reversible; undo: yes) – only if it rains"));
     EXPECT_THAT(world.trace, IsEmpty());
     EXPECT_THAT(temp.journal->executions(10).value(), IsEmpty());
 }

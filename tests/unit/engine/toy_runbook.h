@@ -19,6 +19,7 @@ struct World {
 
 struct ToyBehaviour {
     std::function<Result<CheckOutcome>()> check;  // empty: done when the value is 1
+    std::string condition;
     std::function<Status()> apply;                // after the change; empty: ok
     std::function<Status()> verify;               // empty: value is 1
     bool changes_world = true;
@@ -34,6 +35,7 @@ class ToyStep final : public Step {
     }
     const StepSpec& spec() const override { return spec_; }
     std::string describe() const override { return "set " + name_; }
+    std::string condition() const override { return behaviour_.condition; }
     Result<CheckOutcome> check(StepContext&) override {
         if (behaviour_.check) return behaviour_.check();
         return world_.values[name_] == 1 ? CheckOutcome::kAlreadyDone : CheckOutcome::kReady;

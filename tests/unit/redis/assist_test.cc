@@ -71,6 +71,48 @@ TEST(Assist, KilledAtAnyJournalWriteItEndsTheSameAfterAResume) {
     }
 }
 
+std::vector<std::string> verdicts(const std::vector<std::string>& plan) {
+    std::vector<std::string> ends;
+    for (const std::string& line : plan) ends.push_back(line.substr(line.find(") – ") + std::string(") – ").size()));
+    return ends;
+}
+
+TEST(Assist, ThePlanNamesTheConditionOfEveryStepThatMayNotBeNeeded) {
+    for (const bool is_dead : {true, false}) {
+        Stage stage;
+        stage.servers.nodes[1].is_refusing = is_dead;
+        engine::Runbook built = stage.runbook();
+        const auto lines = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
+                               .plan(built, Json::object(), stage.servers.fake.clock.context(20min));
+        const auto await = is_dead ? ::testing::Eq(std::string("would run"))
+                                   : ::testing::Matcher<std::string>(HasSubstr("refused: the master 'redis-1' answers"));
+        EXPECT_THAT(verdicts(lines),
+                    ElementsAre("would run", "only if the master is proven dead and its host can be acted on",
+                                "only if the master is proven dead and a Sentinel can promote",
+                                "only if the master is proven dead and no Sentinel can promote", await,
+                                ::testing::_, "only if the old master is fenced and its files can be reached",
+                                "only if another node took the old master's place",
+                                "only after a promotion by hand", "would run"));
+        EXPECT_TRUE(stage.servers.orders.empty());
+        EXPECT_TRUE(stage.hands->executor.trace.empty());
+    }
+}
+
+TEST(Assist, WhatIsNotNeededIsNeverJournaledAsDone) {
+    Stage stage;
+    const auto ended = stage.run();
+    std::map<std::string, std::string> skipped;
+    const auto records = stage.temp.journal->steps(ended.id);
+    ASSERT_TRUE(records);
+    for (const engine::StepRecord& record : *records)
+        if (record.outcome == "skipped") skipped[record.step] = record.detail;
+    EXPECT_EQ(skipped["redis.promote_by_hand"],
+              "not needed: only if the master is proven dead and no Sentinel can promote");
+    EXPECT_EQ(skipped["redis.teach_sentinels"], "not needed: only after a promotion by hand");
+    EXPECT_FALSE(skipped.contains("redis.prove_death"));
+    EXPECT_FALSE(skipped.contains("redis.fence_master"));
+}
+
 TEST(Assist, ARefusalLeavesItToSentinel) {
     const std::pair<const char*, std::function<void(Stage&)>> table[] = {
         {"failing over", [](Stage& stage) { stage.servers.sentinels[1].is_failing_over = true; }},

@@ -3,6 +3,7 @@
 
 #include "fixtures.h"
 #include "redis/detect/detector.h"
+#include "redis/detect/monitor.h"
 
 namespace aeterna::redis {
 namespace {
@@ -379,6 +380,19 @@ TEST(CacheMiss, NeedsTwentyLookupsWithoutAHit) {
         }
         EXPECT_EQ(state, each.expected) << each.what;
     }
+}
+
+TEST(Status, CarriesTheMissRatioOfTheWindow) {
+    World world;
+    Snapshot& snapshot = world.tick(500ms);
+    EXPECT_EQ(make_status(snapshot).extra.at("cache_miss_ratio"), nullptr) << "no look-ups are no rate";
+    snapshot.nodes["redis-1"].lookups = {{snapshot.now - 40s, "r", 0, 0}, {snapshot.now - 20s, "r", 5, 5}, {snapshot.now, "r", 8, 6}};
+    snapshot.nodes["redis-2"].lookups = {{snapshot.now - 20s, "q", 0, 90}, {snapshot.now, "r", 0, 0}};
+    EXPECT_EQ(make_status(snapshot).extra.at("cache_miss_ratio"), 0.25);
+    world.silence_node(1);
+    world.silence_node(2);
+    world.silence_node(3);
+    EXPECT_EQ(make_status(world.tick(10s)).extra.at("cache_miss_ratio"), nullptr);
 }
 
 TEST(PersistenceFailed, NamesWhatFailed) {

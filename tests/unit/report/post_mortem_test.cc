@@ -29,7 +29,7 @@ std::vector<std::string> headings(const std::string& text) {
     return found;
 }
 
-const std::vector<std::string> kSections = {"Timeline", "Root Cause", "Resolution", "Lessons Learned", "Action Items"};
+const std::vector<std::string> kSections = {"Timeline", "Root Cause", "Resolution", "Lessons Learned", "Action Items", "Evidence"};
 
 // Rows of the tables, without their headers.
 std::vector<std::string> table_rows(const std::string& text) {
@@ -56,8 +56,10 @@ void expect_contains(const std::string& text, const std::string& part) {
 TEST(PostMortem, OfADrillHasTheFiveSectionsAndItsFigures) {
     auto redis = faulted_store("redis", 2.0, 30.1, 30.4, 30.6);
     lose(redis, 2, 0, 0.21);
+    auto postgres = faulted_store("postgres", 3.1, 23.4, 23.6, 25.3);
+    postgres.phases[1].write = 7;
     Material material = drill_material(
-        drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3), watched_store("qdrant"), redis}));
+        drill_card({postgres, watched_store("qdrant"), redis}));
     material.events = {{injected(), "postgres", "fault.injected", "postgres-1", "kill"},
                        {injected() + 23400ms, "postgres", "primary.changed", "postgres-2", "timeline 2"}};
     engine::IncidentSummary incident;
@@ -76,10 +78,10 @@ TEST(PostMortem, OfADrillHasTheFiveSectionsAndItsFigures) {
     expect_contains(text, "| postgres | 23.60 s | 25.30 s | 300.00 s | 3.10 s | 0.00 s | 5231 | 0 | 0 | yes |");
     expect_contains(text, "| qdrant (stand-in) | 0.01 s |");
     expect_contains(text, "\nLost writes of redis (2): 1, 2\n");
-    expect_contains(text, "| 10:15:00.123 | +0.00 s | postgres fault.injected: postgres-1 (kill) | journal, event |");
+    expect_contains(text, "| 10:15:00.123 | +0.00 s | postgres fault.injected: postgres-1 (kill) | [event 1](#event-1) |");
     expect_contains(text, "| 10:15:03.223 | +3.10 s | postgres.primary_down detected on postgres-1: nobody answers | "
-                          "incident `inc-1` |");
-    expect_contains(text, "postgres first_failure | ledger `/state/drills/q1-20261123T101459Z-3f2a/postgres.ledger` |");
+                          "[incident inc-1](#inc-1) |");
+    expect_contains(text, "postgres first_failure | [ledger](</state/drills/q1-20261123T101459Z-3f2a/postgres.ledger>), write 7 |");
     expect_contains(text, "kill of the primaries (seed 42). No other cause.");
     expect_contains(text, "- postgres: primary.changed postgres-2 timeline 2\n");
     expect_contains(text, "Written from the journal `/state/journal.db`.");
@@ -102,7 +104,7 @@ TEST(PostMortem, TableCellsCannotBreakTheTable) {
     Material material = drill_material(drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3)}));
     material.events = {{injected(), "postgres", "odd", "a|b", "first | second\nthird\tfourth\x1b[0m"}};
     const std::string text = post_mortem_markdown(material);
-    expect_contains(text, "| postgres odd: a\\|b (first \\| second | journal, event |");
+    expect_contains(text, "| postgres odd: a\\|b (first \\| second | [event 1](#event-1) |");
     for (const std::string& each : table_rows(text)) {
         const std::size_t cells = count_cells(each);
         EXPECT_TRUE(cells == 4 || cells == 10) << each;
@@ -175,13 +177,54 @@ TEST(PostMortem, OfAnIncidentLeavesTheCauseToPeople) {
     expect_contains(text, "redis.master_down: no vantage. closed since 2026-11-23T10:15:00.123Z.");
     expect_contains(text, "Not known to the watcher; to be written by a person.");
     expect_contains(text, "- sentinel-1: odown\n");
-    EXPECT_EQ(text.find("second line"), std::string::npos);
+    EXPECT_GT(text.find("second line"), text.find("## Evidence")) << "one line each where people read";
     expect_contains(text, "- `exec-1`: runbook redis failover, succeeded: redis-2 is master\n");
     expect_contains(text, "  - redis.promote done (verify)\n");
-    expect_contains(text, "execution `exec-1`, step 3 |");
+    expect_contains(text, "[execution exec-1, record 1](#exec-1-1) |");
     expect_contains(text, "RTO and RPO are unknown");
     expect_contains(text, "- [ ] `inc-20261123T101503Z-0001-A1` (open)");
     EXPECT_EQ(text.find("Verdict"), std::string::npos);
+}
+
+TEST(PostMortem, EveryRowLinksToItsEvidenceWordByWord) {
+    Material material = drill_material(drill_card({faulted_store("postgres", 3.1, 23.4, 23.6, 25.3)}));
+    material.events = {{injected(), "postgres", "fault.injected", "postgres-1", "kill `9`\nand | more"}};
+    engine::IncidentSummary incident;
+    incident.id = "inc-1";
+    incident.detector = "postgres.primary_down";
+    incident.subject = "postgres-1";
+    incident.summary = "nobody answers";
+    incident.reasons = {"SQL: refused", "REST: refused"};
+    incident.opened_at = injected() + 3100ms;
+    incident.closed_at = injected() + 44s;
+    material.incidents = {incident};
+    engine::ExecutionRecord execution;
+    execution.id = "exec-1";
+    execution.runbook = "failover";
+    execution.store = "postgres";
+    execution.started_at = injected() + 4s;
+    execution.ended_at = injected() + 40s;
+    const auto record = [](const char* phase, const char* outcome, const std::string& detail) {
+        return engine::StepRecord{"exec-1", 2, "postgres.fence", phase, outcome, Effect::kNone, injected() + 5s, detail};
+    };
+    material.executions = {{execution,
+                            {record("check", "started", "fence it"),
+                             record("check", "skipped", "not needed: only if the primary is proven lost")}}};
+    const std::string text = post_mortem_markdown(material);
+    std::size_t rows = 0;
+    for (const std::string& row : table_rows(text)) {
+        if (count_cells(row) != 4) continue;
+        ++rows;
+        std::smatch target;
+        ASSERT_TRUE(std::regex_search(row, target, std::regex(R"(\[[^\]]+\]\((#([^)]+)|</[^>]+>)\))"))) << row;
+        if (target[2].matched) expect_contains(text, "<a id=\"" + target[2].str() + "\"></a>");
+    }
+    EXPECT_EQ(rows, 10U);
+    expect_contains(text, "<a id=\"event-1\"></a>event 1 at 2026-11-23T10:15:00.123Z: postgres ` \"fault.injected\" ` ` "
+                          "\"postgres-1\" ` `` \"kill `9`\\nand | more\" ``\n");
+    expect_contains(text, "(`aeterna-dr incident show inc-1`)\n  - ` \"SQL: refused\" `\n");
+    expect_contains(text, "(`aeterna-dr execution show exec-1`)");
+    expect_contains(text, "  - postgres.fence skipped: not needed: only if the primary is proven lost\n");
 }
 
 struct LessonCase {
@@ -194,6 +237,12 @@ struct LessonCase {
 
 engine::StoreScore with_loss(engine::StoreScore score, std::uint64_t before, std::uint64_t after) {
     lose(score, before, after, 4.5);
+    return score;
+}
+
+engine::StoreScore with_phase(engine::StoreScore score, const std::string& name, double at) {
+    std::erase_if(score.phases, [&](const engine::Phase& phase) { return phase.name == name; });
+    score.phases.push_back({name, score.store, at});
     return score;
 }
 
@@ -245,16 +294,27 @@ TEST(LessonsOf, TheAssistTakesThePlaceOfTheWait) {
     };
     const Row rows[] = {
         {"acted", {{"assist", "acted"}, {"down_after_remaining_seconds", 29.2}}, 1.2,
-         {"the assist acted: 29.2 s of Sentinel's down-after were left"}, {""}},
+         {"1.3 s without writes = 500 ms detection + ", "the assist acted: 29.2 s of Sentinel's down-after were left"},
+         {"", ""}},
         {"acted, slow promotion", {{"assist", "acted"}, {"assist_acted_at", "2026-11-23T10:15:01.123Z"}}, 6,
-         {"the assist acted 1.0 s after the fault.", "after the assist had acted, the promotion took 5.0 s more"},
-         {"", "find out what the candidate waited for"}},
+         {"redis: 6.1 s without writes = 500 ms detection + 500 ms proof and fence + 5.0 s promotion after the assist + "
+          "100 ms to the first write + 0 s until writes stayed unbroken.",
+          "the assist acted 1.0 s after the fault.", "after the assist had acted, the promotion took 5.0 s more"},
+         {"", "", "find out what the candidate waited for"}},
         {"refused", {{"assist", "refused"}, {"assist_reasons", {"the cluster is paused", "no quorum"}}}, 30,
-         {"the assist refused: the cluster is paused; no quorum."}, {"remove the reason of the refusal"}},
-        {"not needed", {{"assist", "not_needed"}}, 1.2, {"the assist was not needed"}, {""}},
+         {"30.1 s without writes = 500 ms detection + 29.5 s wait for a promotion",
+          "the assist refused: the cluster is paused; no quorum.",
+          "29.5 s of the 30.1 s without writes passed between our detection (500 ms after the fault) and the promotion: "
+          "Sentinel's down-after-milliseconds"},
+         {"", "remove the reason of the refusal", ""}},
+        {"not needed", {{"assist", "not_needed"}}, 1.2, {"1.3 s without writes = ", "the assist was not needed"}, {"", ""}},
+        {"not needed, but waited for", {{"assist", "not_needed"}}, 9,
+         {"8.5 s wait for a promotion", "the assist was not needed", "down-after-milliseconds had to pass"},
+         {"", "", "or lower down-after"}},
         {"still fenced", {{"assist", "acted"}, {"fenced", {"redis-1"}}}, 1.2,
-         {"the assist acted.", "still held fenced by it: redis-1."}, {"", "aeterna-dr unfence"}},
-        {"off", {{"assist", "off"}}, 30, {"down-after-milliseconds had to pass"}, {"(assist: act), or lower down-after"}},
+         {"1.3 s without writes = ", "the assist acted.", "still held fenced by it: redis-1."}, {"", "", "aeterna-dr unfence"}},
+        {"off", {{"assist", "off"}}, 30, {"30.1 s without writes = ", "down-after-milliseconds had to pass"},
+         {"", "(assist: act), or lower down-after"}},
     };
     for (const Row& row : rows) {
         SCOPED_TRACE(row.title);
@@ -269,9 +329,39 @@ TEST(LessonsOf, TheAssistTakesThePlaceOfTheWait) {
     }
 }
 
+TEST(LessonsOf, SayWhereEverySecondWent) {
+    const std::pair<engine::StoreScore, const char*> cases[] = {
+        {faulted_store("postgres", 3.1, 23.4, 23.6, 25.3),
+         "postgres: 23.6 s without writes = 3.1 s detection + 20.3 s wait for a promotion + 200 ms to the first write + 0 s "
+         "until writes stayed unbroken."},
+        {with_phase(faulted_store("redis", 1, 2, 10, 10), "first_success", 3),
+         "redis: 10.0 s without writes = 1.0 s detection + 1.0 s wait for a promotion + 1.0 s to the first write + 7.0 s "
+         "until writes stayed unbroken."},
+        // Promoted before it was called critical: the detection cost nothing.
+        {faulted_store("redis", 4, 2, 2.5, 2.5),
+         "redis: 2.5 s without writes = 2.0 s wait for a promotion + 500 ms to the first write + 0 s until writes stayed "
+         "unbroken."},
+        {undetected(faulted_store("redis", 1, 30, 30.1, 30.2)),
+         "redis: 30.1 s without writes = 30.0 s wait for a promotion + 100 ms to the first write + 0 s until writes stayed "
+         "unbroken."},
+    };
+    for (const auto& [score, text] : cases) {
+        const std::vector<Lesson> lessons = lessons_of(to_json(drill_card({score})));
+        ASSERT_FALSE(lessons.empty());
+        EXPECT_EQ(lessons.front().text, text);
+        EXPECT_EQ(lessons.front().action, "");
+    }
+}
+
 TEST(LessonsOf, NameTheLongestWaitAndWhatToDo) {
     const LessonCase cases[] = {
         {"nothing stood out", faulted_store("postgres", 1, 2, 2.1, 2.2), "kill", {}, {}},
+        {"slow detection", faulted_store("postgres", 6, 7, 7.2, 7.3), "kill", {"the detection alone took 6.0 s"},
+         {"which vantage spoke late"}},
+        {"slow first write", faulted_store("postgres", 1, 2, 10, 10), "kill",
+         {"8.0 s passed between the promotion and the first write"}, {"what refused writes"}},
+        {"broken again", with_phase(faulted_store("redis", 1, 2, 10, 10), "first_success", 3), "kill",
+         {"after the first write, 7.0 s more passed until writes stayed unbroken"}, {"failed in between"}},
         {"watched only", watched_store("qdrant"), "kill", {}, {}},
         {"postgres kill", faulted_store("postgres", 3, 23, 23.5, 23.6), "kill",
          {"20.0 s of the 23.5 s without writes passed between our detection (3.0 s after the fault) and the promotion: "
@@ -292,11 +382,15 @@ TEST(LessonsOf, NameTheLongestWaitAndWhatToDo) {
         {"lost both", with_loss(faulted_store("redis", 1, 2, 2.1, 2.2), 1, 2), "kill",
          {"1 writes were acknowledged before", "2 writes were acknowledged after"}, {"WAIT", "min-replicas"}},
         {"not detected", undetected(faulted_store("redis", 1, 30, 30.1, 30.2)), "kill",
-         {"the watcher did not report the fault as critical"}, {"find out why detection failed"}},
+         {"30.0 s of the 30.1 s without writes passed before the promotion: Sentinel's down-after",
+          "the watcher did not report the fault as critical"},
+         {"lower down-after-milliseconds", "find out why detection failed"}},
     };
     for (const LessonCase& each : cases) {
         SCOPED_TRACE(each.title);
-        const std::vector<Lesson> lessons = lessons_of(to_json(drill_card({each.score}, each.fault)));
+        std::vector<Lesson> lessons = lessons_of(to_json(drill_card({each.score}, each.fault)));
+        // What each part cost comes first; it is another test's business.
+        if (each.score.faulted) lessons.erase(lessons.begin());
         ASSERT_EQ(lessons.size(), each.texts.size()) << (lessons.empty() ? "" : lessons[0].text);
         for (std::size_t i = 0; i < lessons.size(); ++i) {
             expect_contains(lessons[i].text, each.texts[i]);

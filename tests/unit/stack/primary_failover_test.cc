@@ -106,6 +106,8 @@ TEST_F(PrimaryFailover, KillIsMeasuredHealedAndJournaled) {
               (std::vector<std::string>{"injected", "first_failure", "detected", "promoted", "first_success", "stable",
                                         "redundancy_restored"}));
     EXPECT_GE(score.phases[5].at_seconds, outage + 5);
+    for (const std::size_t of_ledger : {1, 4, 5}) EXPECT_TRUE(score.phases[of_ledger].write) << of_ledger;
+    EXPECT_FALSE(score.phases[2].write);
 
     EXPECT_TRUE(rig.process.is_running());
     EXPECT_NE(rig.process.id(), before) << "nothing was killed";

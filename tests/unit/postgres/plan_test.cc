@@ -1,0 +1,74 @@
+// The plan of the real failover runbook, over servers that all refuse: what depends on a proof is neither "already done"
+// nor promised.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../engine/temp_journal.h"
+#include "../engine/toy_runbook.h"
+#include "../support/fake_env.h"
+#include "fixtures.h"
+#include "postgres/steps/steps.h"
+
+namespace aeterna::postgres {
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// Bodies run when they are started: a look's probes are over when it joins them.
+class InlineThreads final : public env::Threads {
+  public:
+    std::unique_ptr<env::Thread> start(std::string name, std::function<void(std::stop_token)> body) override {
+        body({});
+        return idle_.start(std::move(name), {});
+    }
+    std::unique_ptr<env::Signal> make_signal() override { return idle_.make_signal(); }
+
+  private:
+    aeterna::testing::FakeThreads idle_;
+};
+
+struct Stage {
+    aeterna::testing::FakeEnv fake;
+    InlineThreads threads;
+    env::Env env{fake.clock, fake.random, threads,   fake.files,         fake.processes,
+                 fake.dialer, fake.http,  fake.http_listener, fake.sql, fake.log};
+    Settings settings = testing::three_nodes();
+    engine::testing::TempJournal temp;
+    engine::testing::ToyLock lock;
+
+    std::vector<std::string> plan(const Json& parameters) {
+        auto runbook = make_runbook("failover", parameters, settings, env);
+        return engine::Runner(*temp.journal, lock, env).plan(*runbook, parameters, fake.clock.context(20min));
+    }
+    // What each line says after the step's description.
+    std::vector<std::string> verdicts(const Json& parameters) {
+        std::vector<std::string> ends;
+        for (const std::string& line : plan(parameters)) ends.push_back(line.substr(line.find(") – ") + 6));
+        return ends;
+    }
+};
+
+TEST(FailoverPlan, NamesTheConditionOfEachStepThatMayNotBeNeeded) {
+    Stage stage;
+    EXPECT_THAT(stage.verdicts({{"assist", "act"}, {"old_primary", "postgres-1"}}),
+                ElementsAre("only if the primary takes writes and its agent is dead", "would run",
+                            "only if the primary is proven lost", "only if the fence is confirmed", "would run", _,
+                            "only if the old primary was replaced and has such backends",
+                            "only if this execution holds the old primary fenced and another node was promoted",
+                            "only if this execution holds a fence", "only if another node took the old primary's place"));
+}
+
+TEST(FailoverPlan, SaysWhatWouldBeDoneAndThatAssistMustActForIt) {
+    Stage stage;
+    const auto lines = stage.plan({{"assist", "propose"}, {"old_primary", "postgres-1"}});
+    EXPECT_EQ(lines.at(2), "3. fence the lost primary: kill its agent and its server, keep both from being started "
+                           "(disruptive; undo: yes) – only with assist 'act'");
+    EXPECT_THAT(lines.at(1), HasSubstr("would run"));
+    EXPECT_THAT(stage.verdicts({{"old_primary", "postgres-1"}}).at(1), "only with assist 'propose' or 'act'");
+}
+
+}  // namespace
+}  // namespace aeterna::postgres
