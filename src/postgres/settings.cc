@@ -101,6 +101,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.stack_name = stack.name;
     settings.objectives = store.objectives;
     settings.heartbeat_approved = store.is_approved("heartbeat");
+    settings.assist = store.assist;
     settings.scope = section.required_text("scope");
     settings.key_prefix = key_prefix(section.text("namespace", "/service"), settings.scope);
     settings.user = section.text("user", "aeterna_dr");
