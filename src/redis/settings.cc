@@ -65,6 +65,7 @@ Result<SettingsPointer> load_settings(const config::Stack& stack, const config::
     config::Section source = section.settings;
     auto settings = std::make_shared<RedisSettings>();
     settings->objectives = section.objectives;
+    settings->assist = section.assist;
     settings->master_name = source.required_text("master_name");
     settings->user = source.text("user", "");
     settings->password = source.secret("password", files);
