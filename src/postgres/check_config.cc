@@ -244,7 +244,7 @@ class Checker {
     void check_exporter() {
         if (settings_.prometheus_url.empty() || settings_.exporter_job.empty()) {
             return add(Level::kWarning, "exporter",
-                       "no prometheus url or exporter_job: the seed's signal 'up' is not seen",
+                       "no prometheus url or exporter_job: it is not seen whether the exporters are up",
                        "Add both to the stack file.");
         }
         services::Prometheus prometheus(settings_.prometheus_url, env_);

