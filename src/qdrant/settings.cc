@@ -18,6 +18,10 @@ NodeSettings read_node(config::Section& entry, const config::Stack& stack) {
 
 }  // namespace
 
+std::string own_metric(const Settings& settings) {
+    return "aeterna_qdrant_cluster_status{stack=\"" + settings.stack_name + "\"}";
+}
+
 std::string host_of_url(std::string_view url) {
     if (url.starts_with("http://")) {
         url.remove_prefix(7);
