@@ -1,182 +1,24 @@
-// The strict reader of YAML, and the only file that knows yaml-cpp. The event interface is used, not yaml-cpp's node
-// tree: it sees every key of a mapping (the node tree keeps duplicates silently) and every alias before it is expanded.
-// Refused: duplicate keys, aliases and anchors, tags, several documents, keys that are no plain text, empty values.
-// yaml-cpp bounds the nesting depth itself (DepthGuard); its exceptions end here.
+// The strict readers over the tree of yaml_tree.h: every message says where, what, and in its hint what to do.
 #include "config/section.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/anchor.h>
-#include <yaml-cpp/emitterstyle.h>
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/mark.h>
-#include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <set>
-#include <sstream>
+#include <cctype>
 
 #include "base/strings.h"
+#include "config/yaml_tree.h"
 
 namespace aeterna::config {
-
-struct Section::Node {
-    enum class Kind { kScalar, kMapping, kList, kNull };
-    struct Entry {
-        std::string key;
-        int line = 0;
-        std::shared_ptr<Node> value;
-        bool read = false;
-    };
-    Kind kind = Kind::kNull;
-    int line = 0;
-    bool quoted = false;
-    std::string scalar;
-    std::vector<Entry> entries;                // of a mapping, in file order
-    std::vector<std::shared_ptr<Node>> items;  // of a list
-    std::set<std::string> asked;               // the keys somebody looked for: the known ones
-
-    [[nodiscard]] Entry* entry(const std::string& key) {
-        for (Entry& candidate : entries) {
-            if (candidate.key == key) return &candidate;
-        }
-        return nullptr;
-    }
-};
-
-struct Section::Document {
-    std::string file_name;
-    std::shared_ptr<Node> root;
-    std::optional<Error> error;
-
-    void fail(int line, const std::string& message, const std::string& hint = "") {
-        if (error) return;
-        error = make_error(ErrorCode::kConfiguration, fmt::format("{}:{}: {}", file_name, line, message), hint);
-    }
-};
 
 namespace {
 
 using Node = Section::Node;
+constexpr const char* kNodeName = "node name";
+constexpr const char* kListHint = "Begin each of its entries with '- ', as in '- name: NAME'.";
+constexpr const char* kUrlHint = "Write it as http://HOST:PORT or https://HOST:PORT.";
 constexpr std::size_t kDocumentLimitBytes = 1 << 20;
-constexpr std::size_t kKeyLimit = 1000;
 constexpr std::size_t kSecretLimitBytes = 64 << 10;
-
-// Builds our own tree from yaml-cpp's events.
-class TreeBuilder final : public YAML::EventHandler {
-  public:
-    explicit TreeBuilder(Section::Document& document) : document_(document) {}
-
-    void OnDocumentStart(const YAML::Mark&) override {}
-    void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-        refuse(mark, "?", anchor);
-        add(make(Node::Kind::kNull, mark));
-    }
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-        document_.fail(mark.line + 1, "aliases are not allowed", "Write the value out at each place.");
-        add(make(Node::Kind::kNull, mark));
-    }
-    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  const std::string& value) override {
-        refuse(mark, tag, anchor);
-        if (value.find('\0') != std::string::npos) document_.fail(mark.line + 1, "a value contains a NUL character");
-        auto node = make(Node::Kind::kScalar, mark);
-        node->scalar = value;
-        node->quoted = tag == "!";
-        const bool null_word = !node->quoted && (value == "~" || value == "null" || value.empty());
-        if (null_word) node->kind = Node::Kind::kNull;
-        add(std::move(node));
-    }
-    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                         YAML::EmitterStyle::value) override {
-        refuse(mark, tag, anchor);
-        open(make(Node::Kind::kList, mark));
-    }
-    void OnSequenceEnd() override { open_.pop_back(); }
-    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                    YAML::EmitterStyle::value) override {
-        refuse(mark, tag, anchor);
-        open(make(Node::Kind::kMapping, mark));
-    }
-    void OnMapEnd() override { open_.pop_back(); }
-
-  private:
-    struct Open {
-        std::shared_ptr<Node> node;
-        std::optional<Node::Entry> pending;  // a mapping's key that waits for its value
-    };
-
-    static std::shared_ptr<Node> make(Node::Kind kind, const YAML::Mark& mark) {
-        auto node = std::make_shared<Node>();
-        node->kind = kind;
-        node->line = mark.line + 1;
-        return node;
-    }
-
-    void refuse(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
-        if (anchor != YAML::NullAnchor) document_.fail(mark.line + 1, "anchors are not allowed");
-        const bool plain = tag.empty() || tag == "?" || tag == "!";
-        if (!plain) document_.fail(mark.line + 1, fmt::format("tag '{}' is not allowed", one_line(tag, 60)));
-    }
-
-    void open(std::shared_ptr<Node> node) {
-        add(node);
-        open_.push_back({std::move(node), std::nullopt});
-    }
-
-    void add(std::shared_ptr<Node> node) {
-        if (open_.empty()) {
-            document_.root = std::move(node);
-            return;
-        }
-        Open& parent = open_.back();
-        if (parent.node->kind == Node::Kind::kList) {
-            parent.node->items.push_back(std::move(node));
-        } else if (!parent.pending) {
-            begin_entry(parent, *node);
-        } else {
-            parent.pending->value = std::move(node);
-            parent.node->entries.push_back(std::move(*parent.pending));
-            parent.pending.reset();
-        }
-    }
-
-    void begin_entry(Open& parent, const Node& key) {
-        if (key.kind != Node::Kind::kScalar) document_.fail(key.line, "a key is not plain text");
-        if (parent.node->entries.size() >= kKeyLimit) document_.fail(key.line, "too many keys in one mapping");
-        if (document_.error) {
-            // Searching on in a file that is refused anyway would only cost time.
-        } else if (const Node::Entry* first = parent.node->entry(key.scalar)) {
-            document_.fail(key.line,
-                           fmt::format("duplicate key '{}'; the first is in line {}", one_line(key.scalar), first->line),
-                           "Keep one of the two.");
-        }
-        parent.pending = Node::Entry{key.scalar, key.line, nullptr, false};
-    }
-
-    Section::Document& document_;
-    std::vector<Open> open_;
-};
-
-void parse_into(Section::Document& document, const std::string& text) {
-    try {
-        std::istringstream stream(text);
-        YAML::Parser parser(stream);
-        TreeBuilder builder(document);
-        parser.HandleNextDocument(builder);
-        TreeBuilder second(document);
-        const std::shared_ptr<Node> root = document.root;
-        if (parser.HandleNextDocument(second)) {
-            document.fail(document.root ? document.root->line : 1, "more than one YAML document");
-        }
-        document.root = root;
-    } catch (const YAML::Exception& problem) {
-        document.fail(problem.mark.line + 1, fmt::format("not YAML: {}", one_line(problem.msg)));
-    } catch (const std::exception& problem) {
-        document.fail(1, fmt::format("not YAML: {}", one_line(problem.what())));
-    }
-}
 
 std::string kind_words(const Node& node) {
     switch (node.kind) {
@@ -196,11 +38,44 @@ void report_unknown(Section::Document& document, const Node& node, const Node* s
             report_unknown(document, *entry.value, skip);
             continue;
         }
-        std::vector<std::string> known(node.asked.begin(), node.asked.end());
-        document.fail(entry.line, fmt::format("unknown key '{}'", one_line(entry.key)),
+        const std::vector<std::string> known(node.asked.begin(), node.asked.end());
+        document.fail(entry.line, fmt::format("unknown key '{}'", shown(entry.key)),
                       known.empty() ? "Remove it." : fmt::format("Known keys here: {}.", join(known, ", ")));
     }
     for (const auto& item : node.items) report_unknown(document, *item, skip);
+}
+
+void report_unclaimed(Section::Document& document) {
+    for (const auto& [name, line] : document.references) {
+        if (document.claims.contains({kNodeName, name})) continue;
+        document.fail(line, fmt::format("'{}' is the name of no store's node or agent", shown(name)),
+                      "Correct the name, or remove the process.");
+    }
+}
+
+// How many bytes the printable character at the start of `text` has; 0: none is there.
+std::size_t utf8_length(std::string_view text) {
+    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    if (at(0) < 0x80) return at(0) >= 0x20 && at(0) != 0x7f ? 1 : 0;
+    const std::size_t length = at(0) >= 0xc2 && at(0) < 0xe0 ? 2 : at(0) >= 0xe0 && at(0) < 0xf0 ? 3
+                             : at(0) >= 0xf0 && at(0) < 0xf5 ? 4 : 0;
+    if (length == 0 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((at(i) & 0xc0) != 0x80) return 0;
+    }
+    const bool is_control = length == 2 && at(0) == 0xc2 && at(1) < 0xa0;  // C1
+    return is_control ? 0 : length;
+}
+
+// "host:port" of a URL is checked as an address; without a port the scheme's own is meant.
+bool is_url(const std::string& url) {
+    const std::size_t start = url.starts_with("http://") ? 7 : url.starts_with("https://") ? 8 : 0;
+    if (start == 0) return false;
+    const std::string authority = url.substr(start, url.find('/', start) - start);
+    const bool is_v6 = authority.starts_with('[');
+    const bool has_port = authority.find(':', is_v6 ? authority.find(']') : 0) != std::string::npos;
+    const bool is_text = std::all_of(url.begin(), url.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+    return is_text && env::parse_endpoint(has_port ? authority : authority + ":80").has_value();
 }
 
 std::string directory_of(const std::string& file) {
@@ -209,6 +84,22 @@ std::string directory_of(const std::string& file) {
 }
 
 }  // namespace
+
+std::string shown(std::string_view text) {
+    constexpr std::size_t kLimit = 120;
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (result.size() > kLimit) return result + "…";
+        const std::size_t length = utf8_length(text.substr(i));
+        if (length == 0) {
+            result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+        } else {
+            result += text.substr(i, length);
+            i += length - 1;
+        }
+    }
+    return result;
+}
 
 Section::Section(std::shared_ptr<Document> document, std::shared_ptr<Node> node)
     : document_(std::move(document)), node_(std::move(node)) {}
@@ -221,9 +112,10 @@ Result<Section> Section::parse(const std::string& text, const std::string& file_
     } else {
         parse_into(*document, text);
     }
-    if (!document->error && !document->root) document->fail(1, "the file is empty");
+    if (!document->error && !document->root) document->fail(1, "the file is empty", "Write one with `aeterna-dr config init`.");
     if (!document->error && document->root->kind != Node::Kind::kMapping) {
-        document->fail(document->root->line, fmt::format("expected a mapping, found {}", kind_words(*document->root)));
+        document->fail(document->root->line, fmt::format("expected a mapping, found {}", kind_words(*document->root)),
+                       "Begin with 'name: NAME'; `aeterna-dr config init` writes an example.");
     }
     if (document->error) return *document->error;
     return Section(document, document->root);
@@ -234,7 +126,7 @@ Section::Node* Section::find(const std::string& key, bool required) {
     node_->asked.insert(key);
     Node::Entry* entry = node_->entry(key);
     if (entry == nullptr) {
-        if (required) document_->fail(node_->line, fmt::format("missing key '{}'", key));
+        if (required) document_->fail(node_->line, fmt::format("missing key '{}'", key), fmt::format("Add '{}: …'.", key));
         return nullptr;
     }
     entry->read = true;
@@ -249,7 +141,8 @@ Section::Node* Section::find(const std::string& key, bool required) {
 Section::Node* Section::find_scalar(const std::string& key, bool required) {
     Node* node = find(key, required);
     if (node != nullptr && node->kind != Node::Kind::kScalar) {
-        fail(key, fmt::format("'{}' must be a plain value, not {}", key, kind_words(*node)));
+        fail(key, fmt::format("'{}' must be a plain value, not {}", key, kind_words(*node)),
+             fmt::format("Write '{}: VALUE' on one line.", key));
         return nullptr;
     }
     return node;
@@ -262,7 +155,9 @@ bool Section::has(const std::string& key) const {
 
 std::string Section::required_text(const std::string& key) {
     const Node* node = find_scalar(key, true);
-    if (node != nullptr && node->scalar.empty()) fail(key, fmt::format("'{}' must not be empty", key));
+    if (node != nullptr && node->scalar.empty()) {
+        fail(key, fmt::format("'{}' must not be empty", key), "Write what it shall be.");
+    }
     return node != nullptr ? node->scalar : "";
 }
 
@@ -275,7 +170,8 @@ std::string Section::word(const std::string& key, const std::string& fallback,
                           const std::vector<std::string>& allowed) {
     const std::string value = text(key, fallback);
     if (std::find(allowed.begin(), allowed.end(), value) != allowed.end() || value == fallback) return value;
-    fail(key, fmt::format("'{}' must be one of {}, not '{}'", key, join(allowed, ", "), one_line(value)));
+    fail(key, fmt::format("'{}' must be one of {}, not '{}'", key, join(allowed, ", "), shown(value)),
+         "Write one of these words.");
     return fallback;
 }
 
@@ -285,8 +181,8 @@ std::int64_t Section::integer(const std::string& key, std::int64_t fallback, std
     if (node == nullptr) return fallback;
     const std::optional<std::int64_t> value = node->quoted ? std::nullopt : to_integer(node->scalar);
     if (value && *value >= minimum && *value <= maximum) return *value;
-    fail(key, fmt::format("'{}' must be a whole number from {} to {}, not '{}'", key, minimum, maximum,
-                          one_line(node->scalar)));
+    fail(key, fmt::format("'{}' must be a whole number from {} to {}, not '{}'", key, minimum, maximum, shown(node->scalar)),
+         "Write the number without quotes.");
     return fallback;
 }
 
@@ -295,7 +191,8 @@ bool Section::boolean(const std::string& key, bool fallback) {
     if (node == nullptr) return fallback;
     if (!node->quoted && node->scalar == "true") return true;
     if (!node->quoted && node->scalar == "false") return false;
-    fail(key, fmt::format("'{}' must be true or false, not '{}'", key, one_line(node->scalar)));
+    fail(key, fmt::format("'{}' must be true or false, not '{}'", key, shown(node->scalar)),
+         "Write one of the two, without quotes.");
     return fallback;
 }
 
@@ -304,7 +201,7 @@ Duration Section::duration(const std::string& key, Duration fallback) {
     if (node == nullptr) return fallback;
     Result<Duration> value = parse_duration(node->scalar);
     if (value) return *value;
-    fail(key, fmt::format("'{}': {}", key, value.error().message));
+    fail(key, fmt::format("'{}': '{}' is not a duration", key, shown(node->scalar)), value.error().hint);
     return fallback;
 }
 
@@ -318,7 +215,7 @@ std::optional<env::Endpoint> Section::endpoint(const std::string& key) {
     if (node == nullptr) return std::nullopt;
     Result<env::Endpoint> value = env::parse_endpoint(node->scalar);
     if (value) return *value;
-    fail(key, fmt::format("'{}': {}", key, value.error().message));
+    fail(key, fmt::format("'{}': '{}' is no address", key, shown(node->scalar)), value.error().hint);
     return std::nullopt;
 }
 
@@ -327,12 +224,14 @@ std::vector<std::string> Section::texts(const std::string& key) {
     const Node* node = find(key, false);
     if (node == nullptr) return values;
     if (node->kind != Node::Kind::kList) {
-        fail(key, fmt::format("'{}' must be a list, not {}", key, kind_words(*node)));
+        fail(key, fmt::format("'{}' must be a list, not {}", key, kind_words(*node)),
+             fmt::format("Write '{}: [ONE, TWO]'.", key));
         return values;
     }
     for (const auto& item : node->items) {
         if (item->kind != Node::Kind::kScalar) {
-            document_->fail(item->line, fmt::format("'{}' must be a list of plain values", key));
+            document_->fail(item->line, fmt::format("'{}' must be a list of plain values", key),
+                            fmt::format("Write '{}: [ONE, TWO]'.", key));
             return {};
         }
         values.push_back(item->scalar);
@@ -360,22 +259,32 @@ Secret Section::secret(const std::string& key, env::Files& files) {
     const std::string file = path(file_key, "");
     const std::string variable = text(environment_key, "");
     if (!file.empty() && !variable.empty()) {
-        fail(environment_key, fmt::format("both '{}' and '{}' are given", file_key, environment_key));
+        fail(environment_key, fmt::format("both '{}' and '{}' are given", file_key, environment_key),
+             "Keep one of the two.");
         return {};
     }
     if (!variable.empty()) {
         std::optional<std::string> value = files.environment_variable(variable);
-        if (!value) fail(environment_key, fmt::format("environment variable '{}' is not set", one_line(variable)));
+        if (!value) {
+            fail(environment_key, fmt::format("environment variable '{}' is not set", shown(variable)),
+                 fmt::format("Set it for this program, or name a file with {}.", file_key));
+        }
         return Secret(value.value_or(""));
     }
     if (file.empty()) return {};
     Result<std::string> content = files.read(file, kSecretLimitBytes);
     if (!content) {
-        fail(file_key, fmt::format("cannot read '{}': {}", file, content.error().to_string()));
+        fail(file_key, fmt::format("cannot read '{}': {}", shown(file), content.error().to_string()),
+             "Name a file that this user may read and that holds nothing but the secret.");
         return {};
     }
     while (!content->empty() && (content->back() == '\n' || content->back() == '\r')) content->pop_back();
-    if (content->empty()) fail(file_key, fmt::format("'{}' is empty", file));
+    if (content->empty()) fail(file_key, fmt::format("'{}' is empty", shown(file)), "Write the secret into it.");
+    // Only the first line would be meant, or a NUL end it: in either case another secret than somebody thinks.
+    if (content->find_first_of(std::string_view("\n\r\0", 3)) != std::string::npos) {
+        fail(file_key, fmt::format("'{}' holds more than one line of text", shown(file)),
+             "Keep the secret alone in it, on one line.");
+    }
     return Secret(std::move(*content));
 }
 
@@ -386,7 +295,8 @@ Section Section::section(const std::string& key) {
     if (const Node* node = find(key, false); node == nullptr) return Section(document_, empty);
     const std::shared_ptr<Node>& value = node_->entry(key)->value;
     if (value->kind == Node::Kind::kMapping) return Section(document_, value);
-    fail(key, fmt::format("'{}' must be a mapping, not {}", key, kind_words(*value)));
+    fail(key, fmt::format("'{}' must be a mapping, not {}", key, kind_words(*value)),
+         fmt::format("Write '{}:' and below it, indented, its keys.", shown(key)));
     return Section(document_, empty);
 }
 
@@ -395,12 +305,12 @@ std::vector<Section> Section::list(const std::string& key) {
     const Node* node = find(key, false);
     if (node == nullptr) return sections;
     if (node->kind != Node::Kind::kList) {
-        fail(key, fmt::format("'{}' must be a list of mappings, not {}", key, kind_words(*node)));
+        fail(key, fmt::format("'{}' must be a list of mappings, not {}", key, kind_words(*node)), kListHint);
         return sections;
     }
     for (const auto& item : node->items) {
         if (item->kind != Node::Kind::kMapping) {
-            document_->fail(item->line, fmt::format("'{}' must be a list of mappings", key));
+            document_->fail(item->line, fmt::format("'{}' must be a list of mappings", key), kListHint);
             return {};
         }
         sections.push_back(Section(document_, item));
@@ -417,13 +327,62 @@ std::vector<std::pair<std::string, Section>> Section::children(const std::string
     return result;
 }
 
-void Section::fail(const std::string& key, const std::string& message) {
+int Section::line_of(const std::string& key) const {
     const Node::Entry* entry = node_->entry(key);
-    document_->fail(entry != nullptr ? entry->line : node_->line, message);
+    return entry != nullptr ? entry->line : node_->line;
+}
+
+void Section::fail(const std::string& key, const std::string& message, const std::string& hint) {
+    document_->fail(line_of(key), message, hint);
+}
+
+void Section::claim(const std::string& key, const std::string& kind, const std::string& value) {
+    if (value.empty()) return;
+    const int line = line_of(key);
+    const auto [first, is_new] = document_->claims.try_emplace({kind, value}, line);
+    if (is_new) return;
+    fail(key, fmt::format("the {} '{}' is used twice; first in line {}", kind, shown(value), first->second),
+         fmt::format("Give each its own {}.", kind));
+}
+
+void Section::refer_to_node(const std::string& key) {
+    const Node::Entry* entry = node_->entry(key);
+    if (entry != nullptr) document_->references.emplace_back(entry->value->scalar, entry->line);
+}
+
+std::string Section::required_url(const std::string& key) {
+    std::string url = required_text(key);
+    if (!url.empty() && !is_url(url)) fail(key, fmt::format("'{}': '{}' is no http(s) address", key, shown(url)), kUrlHint);
+    while (url.ends_with('/')) url.pop_back();
+    return url;
+}
+
+std::vector<std::string> Section::urls(const std::string& key) {
+    std::vector<std::string> all = texts(key);
+    for (std::string& url : all) {
+        if (!is_url(url)) fail(key, fmt::format("'{}': '{}' is no http(s) address", key, shown(url)), kUrlHint);
+        while (url.ends_with('/')) url.pop_back();
+    }
+    return all;
+}
+
+std::string Section::required_node(const std::string& key) {
+    std::string name = required_text(key);
+    const auto is_word = [](unsigned char c) { return std::isalnum(c) != 0 && c < 0x80; };
+    const bool is_good = name.size() <= 63 && (name.empty() || is_word(name.front())) &&
+                         std::all_of(name.begin(), name.end(), [&](unsigned char c) {
+                             return is_word(c) || c == '.' || c == '_' || c == '-';
+                         });
+    if (!is_good) {
+        fail(key, fmt::format("'{}' is no node name", shown(name)),
+             "Use letters, digits, '.', '_' and '-', up to 63, and begin with a letter or digit.");
+    }
+    return name;
 }
 
 Status Section::finish() const {
     report_unknown(*document_, *document_->root, nullptr);
+    report_unclaimed(*document_);
     if (document_->error) return *document_->error;
     return {};
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,11 @@ class Section {
     [[nodiscard]] env::Endpoint required_endpoint(const std::string& key);
     [[nodiscard]] std::optional<env::Endpoint> endpoint(const std::string& key);
     [[nodiscard]] std::vector<std::string> texts(const std::string& key);
+    // http:// or https:// with a host, a port from 1 to 65535 where one is given; without a final slash.
+    [[nodiscard]] std::string required_url(const std::string& key);
+    [[nodiscard]] std::vector<std::string> urls(const std::string& key);
+    // A node's name: it becomes part of file names and keys, so only [A-Za-z0-9._-], and first a letter or digit.
+    [[nodiscard]] std::string required_node(const std::string& key);
     // A file's or folder's path; a relative one starts at the stack file's folder.
     [[nodiscard]] std::string path(const std::string& key, const std::string& fallback);
     // `key_file: PATH` or `key_environment: NAME`; a literal `key: …` is refused (secrets do not belong into the
@@ -48,8 +54,12 @@ class Section {
     // A mapping of mappings, in file order.
     [[nodiscard]] std::vector<std::pair<std::string, Section>> children(const std::string& key);
 
-    // Reports a semantic error at `key`'s line.
-    void fail(const std::string& key, const std::string& message);
+    // Reports a semantic error at `key`'s line. `hint` is one sentence that says what to do.
+    void fail(const std::string& key, const std::string& message, const std::string& hint);
+    // `value` of this kind ("node name", "address") belongs to `key` here and to nothing else in the document.
+    void claim(const std::string& key, const std::string& kind, const std::string& value);
+    // The text of `key` must be claimed as a "node name" by the time of finish().
+    void refer_to_node(const std::string& key);
     // The first error anywhere in the document, or an unknown key anywhere. Call it on any section, last.
     [[nodiscard]] Status finish() const;
     // As finish(), but what lies beneath this section's `key` is left to a later finish().
@@ -62,11 +72,15 @@ class Section {
 
   private:
     Section(std::shared_ptr<Document> document, std::shared_ptr<Node> node);
+    [[nodiscard]] int line_of(const std::string& key) const;
     [[nodiscard]] Node* find(const std::string& key, bool required);
     [[nodiscard]] Node* find_scalar(const std::string& key, bool required);
     [[nodiscard]] std::string resolved(const std::string& path) const;
     std::shared_ptr<Document> document_;
     std::shared_ptr<Node> node_;
 };
+
+// What stands in a file, for a message: cut, and what is not printable is escaped (\x00).
+[[nodiscard]] std::string shown(std::string_view text);
 
 }  // namespace aeterna::config

@@ -24,10 +24,19 @@ bool is_name(const std::string& text) {
            std::all_of(text.begin(), text.end(), [&](char c) { return is_letter(c) || c == '-'; });
 }
 
-constexpr const char* kNameRule = "only a-z, 0-9 and '-', starting with a letter or digit";
+constexpr const char* kNameHint = "Use only a-z, 0-9 and '-', up to 63, and begin with a letter or digit.";
 
-bool is_http_url(const std::string& url) {
-    return url.starts_with("http://") || url.starts_with("https://");
+// What may stand under `approvals`: a word that is not known would silently approve nothing.
+const std::vector<std::string> kApprovals = {"drill", "failover", "fence", "heartbeat", "switchover", "unfence"};
+
+std::vector<std::string> read_approvals(Section& section) {
+    std::vector<std::string> approvals = section.texts("approvals");
+    for (const std::string& word : approvals) {
+        if (std::find(kApprovals.begin(), kApprovals.end(), word) != kApprovals.end()) continue;
+        section.fail("approvals", fmt::format("'{}' is nothing that can be approved", shown(word)),
+                     fmt::format("Write words of: {}.", join(kApprovals, ", ")));
+    }
+    return approvals;
 }
 
 // A file that gives objectives says both, so that a typing error cannot leave one at the default.
@@ -38,22 +47,22 @@ Objectives read_objectives(Section& parent, Objectives fallback, bool both) {
     result.rto = section.duration("rto", fallback.rto);
     result.rpo = section.duration("rpo", fallback.rpo);
     for (const char* key : {"rto", "rpo"}) {
-        if (both && !section.has(key)) section.fail(key, fmt::format("missing key '{}' in objectives", key));
+        if (both && !section.has(key)) {
+            section.fail(key, fmt::format("missing key '{}' in objectives", key), "Write {rto: 5m, rpo: 5m}, both of them.");
+        }
     }
-    if (result.rto <= Duration::zero()) section.fail("rto", "'rto' must be more than zero");
-    if (result.rpo < Duration::zero()) section.fail("rpo", "'rpo' must not be negative");
+    if (result.rto <= Duration::zero()) section.fail("rto", "'rto' must be more than zero", "Write the longest outage that is allowed.");
     return result;
 }
 
 EtcdSettings read_etcd(Section section, env::Files& files) {
     EtcdSettings etcd;
     etcd.session = std::make_shared<EtcdSession>();
-    etcd.endpoints = section.texts("endpoints");
-    if (etcd.endpoints.empty()) section.fail("endpoints", "'endpoints' must name at least one etcd server");
-    for (const std::string& endpoint : etcd.endpoints) {
-        if (!is_http_url(endpoint)) {
-            section.fail("endpoints", fmt::format("'{}' is not an http:// or https:// address", one_line(endpoint)));
-        }
+    etcd.endpoints = section.urls("endpoints");
+    for (const std::string& endpoint : etcd.endpoints) section.claim("endpoints", "etcd endpoint", endpoint);
+    if (etcd.endpoints.empty()) {
+        section.fail("endpoints", "'endpoints' must name at least one etcd server",
+                     "Write 'endpoints: [http://HOST:2379]' with all of Patroni's.");
     }
     etcd.user = section.text("user", "");
     etcd.password = section.secret("password", files);
@@ -63,7 +72,7 @@ EtcdSettings read_etcd(Section section, env::Files& files) {
     return etcd;
 }
 
-Host read_host(Section& section, const std::string& state_directory, std::set<std::string>& hosts,
+Host read_host(Section& section, const std::string& state_directory, bool is_lab, std::set<std::string>& hosts,
                std::set<std::string>& nodes) {
     Host host;
     host.name = section.required_text("name");
@@ -71,17 +80,22 @@ Host read_host(Section& section, const std::string& state_directory, std::set<st
     host.executor = section.word("executor", "none", {"local", "none"});
     host.fence_directory = section.path("fence_directory", state_directory + "/fences");
     if (!host.name.empty() && !hosts.insert(host.name).second) {
-        section.fail("name", fmt::format("duplicate host '{}'", host.name));
+        section.fail("name", fmt::format("duplicate host '{}'", shown(host.name)), "Give each host its own name.");
     }
     for (Section& entry : section.list("processes")) {
         HostProcess process;
-        process.node = entry.required_text("node");
-        if (!entry.has("pid_file")) entry.fail("pid_file", "missing key 'pid_file'");
+        process.node = entry.required_node("node");
+        // A lab lists what no store knows as well: etcd, the proxy, the exporters.
+        if (!is_lab) entry.refer_to_node("node");
+        if (!entry.has("pid_file")) {
+            entry.fail("pid_file", "missing key 'pid_file'", "Name the file whose first line is the process id.");
+        }
         process.pid_file = entry.path("pid_file", "");
         process.start = entry.texts("start");
         process.honours_fence = entry.word("fence", "none", {"none", "marker"}) == "marker";
         if (!process.node.empty() && !nodes.insert(process.node).second) {
-            entry.fail("node", fmt::format("node '{}' is listed twice; a node lives on one host", process.node));
+            entry.fail("node", fmt::format("node '{}' is listed twice; a node lives on one host", process.node),
+                       "Remove one of the two.");
         }
         host.processes.push_back(std::move(process));
     }
@@ -94,20 +108,20 @@ void read_assist(Section& section, StoreSection& store) {
     store.assist = assist_from_name(word).value_or(Assist::kOff);
     store.assist_cooldown = section.duration("assist_cooldown", store.assist_cooldown);
     if (store.assist_cooldown < Duration::zero() || store.assist_cooldown > kLongestCooldown) {
-        section.fail("assist_cooldown", "'assist_cooldown' must be between 0s and 24h");
+        section.fail("assist_cooldown", "'assist_cooldown' must be between 0s and 24h", "10m is the default.");
     }
 }
 
 std::vector<StoreSection> read_stores(Section& root, const Objectives& overall) {
     std::vector<StoreSection> stores;
     for (auto& [name, section] : root.children("stores")) {
-        if (!is_name(name)) root.fail("stores", fmt::format("'{}' is no store name: {}", one_line(name), kNameRule));
+        if (!is_name(name)) root.fail("stores", fmt::format("'{}' is no store name", shown(name)), kNameHint);
         const Objectives objectives = read_objectives(section, overall, true);
-        std::vector<std::string> approvals = section.texts("approvals");
+        std::vector<std::string> approvals = read_approvals(section);
         stores.push_back(StoreSection{name, objectives, std::move(approvals), section});
         read_assist(section, stores.back());
     }
-    if (stores.empty()) root.fail("stores", "'stores' must name at least one store");
+    if (stores.empty()) root.fail("stores", "'stores' must name at least one store", "Add 'stores:' with postgres, redis or qdrant.");
     return stores;
 }
 
@@ -115,7 +129,7 @@ Stack read_stack(Section& root, env::Files& files) {
     Stack stack;
     stack.name = root.required_text("name");
     if (!stack.name.empty() && !is_name(stack.name)) {
-        root.fail("name", fmt::format("'{}' is no stack name: {}", one_line(stack.name), kNameRule));
+        root.fail("name", fmt::format("'{}' is no stack name", shown(stack.name)), kNameHint);
     }
     stack.state_directory = root.path("state_directory", "");
     if (stack.state_directory.empty()) stack.state_directory = default_state_directory(files) + "/" + stack.name;
@@ -123,19 +137,26 @@ Stack read_stack(Section& root, env::Files& files) {
     if (root.has("etcd")) stack.etcd = read_etcd(root.section("etcd"), files);
     if (root.has("prometheus")) {
         Section prometheus = root.section("prometheus");
-        stack.prometheus_url = prometheus.required_text("url");
-        if (!is_http_url(stack.prometheus_url)) prometheus.fail("url", "'url' must start with http:// or https://");
+        stack.prometheus_url = prometheus.required_url("url");
     }
     if (root.has("serve")) stack.serve_listen = root.section("serve").required_endpoint("listen");
     if (root.has("journal")) {
         Section journal = root.section("journal");
         stack.journal_keep = journal.duration("keep", stack.journal_keep);
-        if (stack.journal_keep < kShortestKeep) journal.fail("keep", "'keep' must be at least 7d");
+        if (stack.journal_keep < kShortestKeep) journal.fail("keep", "'keep' must be at least 7d", "400d is the default.");
     }
-    if (root.has("lab")) stack.lab_directory = root.section("lab").required_text("directory");
+    if (root.has("lab")) {
+        Section lab = root.section("lab");
+        stack.lab_directory = lab.required_text("directory");
+        // It is what `lab down --purge` would remove.
+        if (!stack.lab_directory.starts_with('/') || stack.lab_directory.find_first_not_of("/.") == std::string::npos) {
+            lab.fail("directory", fmt::format("'{}' is no lab's directory", shown(stack.lab_directory)),
+                     "Only `aeterna-dr lab up` writes this section; remove it.");
+        }
+    }
     std::set<std::string> hosts, nodes;
     for (Section& section : root.list("hosts")) {
-        stack.hosts.push_back(read_host(section, stack.state_directory, hosts, nodes));
+        stack.hosts.push_back(read_host(section, stack.state_directory, !stack.lab_directory.empty(), hosts, nodes));
     }
     stack.stores = read_stores(root, stack.objectives);
     return stack;
@@ -196,7 +217,7 @@ Result<Stack> load_stack(const std::string& path, env::Files& files) {
         }
         Error error = wrap_error(text.error(), fmt::format("cannot read the stack file '{}'", path));
         error.code = ErrorCode::kConfiguration;
-        error.hint = hint;
+        error.hint = "Name a file that this user may read; a stack file is a few KiB, at most 1 MiB.";
         return error;
     }
     AETERNA_ASSIGN(Section root, Section::parse(*text, file));

@@ -187,9 +187,19 @@ Status claim_directory(const std::string& directory, const env::Env& env) {
         return make_error(
             ErrorCode::kConfiguration, fmt::format("'{}' {}", directory, *reason),
             "Give another --dir: its path goes into the configuration of every server.");
-    if (!env.files.exists(directory)) return env.files.make_directories(directory, 0755);
+    const auto unfit = [](Error error) {
+        error.hint = "Give another --dir, where this user may make a directory.";
+        return error;
+    };
+    if (!env.files.exists(directory)) {
+        const Status made = env.files.make_directories(directory, 0755);
+        return made ? made : unfit(made.error());
+    }
     AETERNA_ASSIGN(const env::Owner owner, env.files.owner(directory));
-    if (owner.uid == env.processes.effective_uid()) return {};
+    if (owner.uid == env.processes.effective_uid()) {
+        const auto content = env.files.list(directory);  // fails on a file
+        return content ? Status() : unfit(content.error());
+    }
     return make_error(ErrorCode::kGuardRefused,
                       fmt::format("'{}' belongs to another user (uid {})", directory, owner.uid),
                       "Work on the lab as that user, or give another --dir.");

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "engine/runbook/actor_lock.h"
 #include "postgres/client/dcs.h"
 #include "postgres/client/patroni.h"
 #include "postgres/client/sql.h"
@@ -158,6 +159,7 @@ class Checker {
                 good ? "healthy" : member.reason,
                 good ? "" : "Check the endpoint and that etcd has a quorum.");
         }
+        check_etcd_rights(dcs);
         auto view = dcs.read(bounded());
         if (!view) return failed("etcd keys", view.error(), "Check etcd's endpoints and user.");
         if (!view->has_config) {
@@ -166,6 +168,24 @@ class Checker {
                        "Correct 'scope' and 'namespace'.");
         }
         check_patroni_config(*view);
+    }
+
+    // A role that is too small would show only after the primary was ended, as a lease that is waited for in full.
+    void check_etcd_rights(Dcs& dcs) {
+        const bool acts = settings_.assist == config::Assist::kAct;
+        std::vector<std::string> keys{engine::actor_key(settings_.stack_name)};
+        if (acts) keys.push_back(settings_.key_prefix + "leader");
+        for (const std::string& key : keys) {
+            const Status allowed = dcs.check_write(key, bounded());
+            if (!allowed && allowed.error().code == ErrorCode::kPermission) {
+                return add(Level::kError, "etcd rights",
+                           fmt::format("the user '{}' may not write '{}'", settings_.etcd->user, key),
+                           "Give the role the rights that `config check` prints.");
+            }
+            if (!allowed) return failed("etcd rights", allowed.error(), "Check etcd's endpoints and user.");
+        }
+        add(Level::kOk, "etcd rights",
+            acts ? "it may write our actor lock and release the leader key" : "it may write our actor lock");
     }
 
     void check_patroni_config(const DcsView& view) {
@@ -224,7 +244,7 @@ class Checker {
     void check_exporter() {
         if (settings_.prometheus_url.empty() || settings_.exporter_job.empty()) {
             return add(Level::kWarning, "exporter",
-                       "no prometheus url or exporter_job: the seed's signal 'up' is not seen",
+                       "no prometheus url or exporter_job: it is not seen whether the exporters are up",
                        "Add both to the stack file.");
         }
         services::Prometheus prometheus(settings_.prometheus_url, env_);
@@ -273,10 +293,11 @@ GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";
 CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION "{0}";
 
-# In etcd, where it asks for users: Patroni's keys to read, the key of our own actor lock to write.
+# In etcd, where it asks for users: Patroni's keys to read, our own actor lock to write.
 etcdctl role add "{2}"
 etcdctl role grant-permission "{2}" --prefix read '{3}'
 etcdctl role grant-permission "{2}" --prefix readwrite '/aeterna-dr/{4}/'
+{6}etcdctl role grant-permission "{2}" readwrite '{3}leader'   # assist: act releases a dead primary's lease
 etcdctl user add "{2}"   # asks for the password; then put it into etcd's password_file
 etcdctl user grant-role "{2}" "{2}"
 
@@ -284,7 +305,8 @@ etcdctl user grant-role "{2}" "{2}"
 # those of restapi.authentication in patroni.yml: POST /switchover and /failover ask for them.
 )",
         user, database, etcd_user, settings.key_prefix, settings.stack_name,
-        settings.patroni_user.empty() ? "not set here" : "here '" + settings.patroni_user + "'");
+        settings.patroni_user.empty() ? "not set here" : "here '" + settings.patroni_user + "'",
+        settings.assist == config::Assist::kAct ? "" : "# Only with 'assist: act': ");
 }
 
 }  // namespace aeterna::postgres

@@ -1,8 +1,6 @@
 // Reading the postgres section: every key of docs/stack-file.md, nothing else.
 #include "postgres/settings.h"
 
-#include <set>
-
 namespace aeterna::postgres {
 
 namespace {
@@ -14,16 +12,17 @@ std::string without_final_slash(std::string url) {
 
 NodeSettings read_node(config::Section& section, const config::Stack& stack) {
     NodeSettings node;
-    node.name = section.required_text("name");
-    node.agent = section.text("agent", "");
+    node.name = section.required_node("name");
+    if (section.has("agent")) node.agent = section.required_node("agent");
     node.member = section.text("member", node.name);
     node.address = section.required_endpoint("address");
-    node.patroni_url = without_final_slash(section.required_text("patroni"));
+    node.patroni_url = section.required_url("patroni");
     if (node.agent.empty()) node.agent = "patroni@" + node.name;
-    if (!node.patroni_url.empty() && node.patroni_url.rfind("http://", 0) != 0 &&
-        node.patroni_url.rfind("https://", 0) != 0) {
-        section.fail("patroni", "'" + node.patroni_url + "' is not an http or https address");
-    }
+    section.claim("name", "node name", node.name);
+    section.claim("agent", "node name", node.agent);
+    section.claim("member", "member name", node.member);
+    section.claim("address", "address", node.address.port == 0 ? "" : node.address.to_string());
+    section.claim("patroni", "URL", node.patroni_url);
     if (const config::Host* host = stack.host_of(node.name)) {
         node.host = host->name;
         node.site = host->site;
@@ -33,17 +32,11 @@ NodeSettings read_node(config::Section& section, const config::Stack& stack) {
 
 std::vector<NodeSettings> read_nodes(config::Section& section, const config::Stack& stack) {
     std::vector<NodeSettings> nodes;
-    std::set<std::string> names, members;
-    for (config::Section& item : section.list("nodes")) {
-        NodeSettings node = read_node(item, stack);
-        if (!names.insert(node.name).second)
-            item.fail("name", "two nodes are named '" + node.name + "'");
-        if (!members.insert(node.member).second) {
-            item.fail("member", "two nodes have the member name '" + node.member + "'");
-        }
-        nodes.push_back(std::move(node));
+    for (config::Section& item : section.list("nodes")) nodes.push_back(read_node(item, stack));
+    if (nodes.empty()) {
+        section.fail("nodes", "postgres has no 'nodes'",
+                     "List every PostgreSQL server with its name, address and patroni.");
     }
-    if (nodes.empty()) section.fail("nodes", "at least one node is needed");
     return nodes;
 }
 
@@ -101,7 +94,11 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.stack_name = stack.name;
     settings.objectives = store.objectives;
     settings.heartbeat_approved = store.is_approved("heartbeat");
+    settings.assist = store.assist;
     settings.scope = section.required_text("scope");
+    if (settings.scope.find('/') != std::string::npos) {
+        section.fail("scope", "'scope' contains a '/'", "Write Patroni's scope alone; what is before it is 'namespace'.");
+    }
     settings.key_prefix = key_prefix(section.text("namespace", "/service"), settings.scope);
     settings.user = section.text("user", "aeterna_dr");
     settings.password = section.secret("password", env.files);
@@ -109,7 +106,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.ssl_mode =
         section.word("ssl_mode", "prefer",
                      {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"});
-    settings.ssl_root_certificate = section.text("ssl_root_certificate", "");
+    settings.ssl_root_certificate = section.path("ssl_root_certificate", "");
     settings.client = section.endpoint("client");
     settings.exporter_job = section.text("exporter_job", "");
     settings.patroni_user = section.text("patroni_user", "");

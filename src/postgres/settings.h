@@ -31,6 +31,7 @@ struct Settings {
     std::string stack_name;
     config::Objectives objectives;
     bool heartbeat_approved = false;  // may we write rows into our own schema?
+    config::Assist assist = config::Assist::kOff;
     std::string scope;
     std::string key_prefix;  // "/service/aeterna/"
     std::string user;

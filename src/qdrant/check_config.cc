@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "qdrant/client/qdrant.h"
+#include "services/prometheus.h"
 
 namespace aeterna::qdrant {
 namespace {
@@ -28,6 +29,7 @@ class Checker {
         }
         for (const NodeSettings& node : settings_.nodes) check_node(node);
         check_copies();
+        check_metric();
         return std::move(findings_);
     }
 
@@ -119,6 +121,20 @@ class Checker {
                 add(Level::kOk, "qdrant collections", fmt::format("{} collections", names->size()));
             }
             return;
+        }
+    }
+
+    // A read-back that finds nothing would otherwise only be missed when it is needed.
+    void check_metric() {
+        if (settings_.prometheus_url.empty()) return;
+        const auto samples = services::Prometheus(settings_.prometheus_url, env_).query(own_metric(settings_), context_);
+        if (!samples) {
+            add(Level::kWarning, "qdrant metric", samples.error().to_string(), "Check prometheus' url.");
+        } else if (samples->empty()) {
+            add(Level::kWarning, "qdrant metric", "prometheus has no " + own_metric(settings_),
+                "Let Prometheus scrape the address serve.listen, and serve run.");
+        } else {
+            add(Level::kOk, "qdrant metric", "prometheus scrapes serve");
         }
     }
 

@@ -1,18 +1,14 @@
 #include "qdrant/settings.h"
 
-#include <set>
-
 namespace aeterna::qdrant {
 namespace {
 
 NodeSettings read_node(config::Section& entry, const config::Stack& stack) {
     NodeSettings node;
-    node.name = entry.required_text("name");
-    node.url = entry.required_text("url");
-    while (node.url.ends_with('/')) node.url.pop_back();
-    if (!node.url.empty() && host_of_url(node.url).empty()) {
-        entry.fail("url", "'" + node.url + "' is no http:// or https:// address");
-    }
+    node.name = entry.required_node("name");
+    node.url = entry.required_url("url");
+    entry.claim("name", "node name", node.name);
+    entry.claim("url", "URL", node.url);
     if (const config::Host* host = stack.host_of(node.name)) {
         node.host = host->name;
         node.site = host->site;
@@ -21,6 +17,10 @@ NodeSettings read_node(config::Section& entry, const config::Stack& stack) {
 }
 
 }  // namespace
+
+std::string own_metric(const Settings& settings) {
+    return "aeterna_qdrant_cluster_status{stack=\"" + settings.stack_name + "\"}";
+}
 
 std::string host_of_url(std::string_view url) {
     if (url.starts_with("http://")) {
@@ -43,22 +43,12 @@ Result<SettingsPointer> load_settings(const config::Stack& stack,
     settings->objectives = section.objectives;
     settings->prometheus_url = stack.prometheus_url;
     settings->api_key = source.secret("api_key", files);
-    settings->tls.ca_file = source.text("ca_file", "");
-    settings->tls.certificate_file = source.text("certificate_file", "");
-    settings->tls.key_file = source.text("key_file", "");
-    std::set<std::string> names, urls;
-    for (config::Section& entry : source.list("nodes")) {
-        NodeSettings node = read_node(entry, stack);
-        if (!names.insert(node.name).second || !urls.insert(node.url).second) {
-            return make_error(ErrorCode::kConfiguration,
-                              source.location() + ": '" + node.name + "' or its url is used twice",
-                              "Give each node of the qdrant section a name and a url of its own.");
-        }
-        settings->nodes.push_back(std::move(node));
-    }
+    settings->tls.ca_file = source.path("ca_file", "");
+    settings->tls.certificate_file = source.path("certificate_file", "");
+    settings->tls.key_file = source.path("key_file", "");
+    for (config::Section& entry : source.list("nodes")) settings->nodes.push_back(read_node(entry, stack));
     if (settings->nodes.empty()) {
-        return make_error(ErrorCode::kConfiguration, source.location() + ": qdrant has no 'nodes'",
-                          "List every Qdrant server with its name and url.");
+        source.fail("nodes", "qdrant has no 'nodes'", "List every Qdrant server with its name and url.");
     }
     return SettingsPointer(std::move(settings));
 }

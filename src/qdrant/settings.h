@@ -33,6 +33,9 @@ using SettingsPointer = std::shared_ptr<const Settings>;
                                                     const config::StoreSection& section,
                                                     env::Files& files);
 
+// The query for the metric that `serve` exports of this stack's cluster; other stacks may share the Prometheus.
+[[nodiscard]] std::string own_metric(const Settings& settings);
+
 // "127.0.0.1" of "http://127.0.0.1:6333/"; empty when there is none.
 [[nodiscard]] std::string host_of_url(std::string_view url);
 

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "redis/rights.h"
 
 namespace aeterna::redis {
 namespace {
@@ -12,37 +13,13 @@ using engine::ConfigFinding;
 using Level = ConfigFinding::Level;
 using Findings = std::vector<ConfigFinding>;
 
-// What the steps, the probes and the drill send to data nodes; the second half is needed to act, not to watch.
-const std::vector<Command> kRights = {
-    {"INFO"}, {"ROLE"}, {"PING"}, {"CLIENT", "PAUSE", "1", "WRITE"}, {"CLIENT", "UNPAUSE"},
-    {"REPLICAOF", "NO", "ONE"}, {"CONFIG", "SET", "replica-priority", "100"}, {"CONFIG", "GET", "appendonly"},
-    {"CONFIG", "REWRITE"}, {"SET", "aeterna-dr:confirm:x", "1"}, {"SCAN", "0"}, {"UNLINK", "aeterna-dr:drill:x"}};
-
 std::string config_value(Cluster& cluster, const RedisNode& node, const std::string& key, const env::Context& context) {
     const auto reply = cluster.ask(node, {"CONFIG", "GET", key}, context);
     return reply && reply->elements.size() == 2 ? reply->elements[1].text : "";
 }
 
-void check_rights(Cluster& cluster, const RedisNode& node, const env::Context& context, Findings& findings) {
-    const auto user = cluster.ask(node, {"ACL", "WHOAMI"}, context);
-    if (!user) {
-        findings.push_back({Level::kWarning, node.name + " rights", "cannot be asked for: " + user.error().to_string(),
-                            "Allow +acl|whoami and +acl|dryrun to have the rights checked."});
-        return;
-    }
-    std::vector<std::string> missing;
-    for (const Command& right : kRights) {
-        Command dry_run{"ACL", "DRYRUN", user->text};
-        dry_run.insert(dry_run.end(), right.begin(), right.end());
-        const auto reply = cluster.ask(node, dry_run, context);
-        if (!reply || reply->text != "OK") missing.push_back(right[0] + (right.size() > 1 ? " " + right[1] : ""));
-    }
-    if (missing.empty())
-        findings.push_back({Level::kOk, node.name + " rights", "the user '" + user->text + "' has all rights it needs", ""});
-    else
-        findings.push_back({Level::kError, node.name + " rights",
-                            "the user '" + user->text + "' lacks: " + join(missing, ", "),
-                            "Apply the ACL lines that `config check` prints."});
+void add_rights(Cluster& cluster, const RedisNode& server, const env::Context& context, Findings& findings) {
+    for (ConfigFinding& finding : check_rights(cluster, server, context)) findings.push_back(std::move(finding));
 }
 
 void check_guards(Cluster& cluster, const RedisNode& node, const env::Context& context, Findings& findings) {
@@ -81,7 +58,7 @@ void check_node(Cluster& cluster, const RedisNode& node, const env::Context& con
     }
     findings.push_back({Level::kOk, node.name,
                         fmt::format("Redis {}, {}", one_line(info->version, 20), info->is_master ? "master" : "replica"), ""});
-    check_rights(cluster, node, context, findings);
+    add_rights(cluster, node, context, findings);
     check_guards(cluster, node, context, findings);
     if (!info->is_master && info->replica_priority == 0)
         findings.push_back({Level::kWarning, node.name + " replica-priority", "is 0: Sentinel never promotes it", ""});
@@ -131,27 +108,13 @@ void check_sentinel(const SentinelAnswer& answer, const RedisSettings& settings,
 std::vector<ConfigFinding> check_config(Cluster& cluster, const env::Context& context) {
     Findings findings;
     for (const RedisNode& node : cluster.settings().nodes) check_node(cluster, node, context, findings);
-    for (const SentinelAnswer& answer : cluster.opinions(context))
-        check_sentinel(answer, cluster.settings(), findings);
+    const auto answers = cluster.opinions(context);  // in the order of the settings
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        check_sentinel(answers[i], cluster.settings(), findings);
+        const bool answered = answers[i].opinion || answers[i].error->code == ErrorCode::kPermission;
+        if (answered) add_rights(cluster, cluster.settings().sentinels[i], context, findings);
+    }
     return findings;
-}
-
-std::string least_privilege_text(const RedisSettings& settings) {
-    const std::string user = settings.user.empty() ? "aeterna-dr" : settings.user;
-    const std::string sentinel_user = settings.sentinel_user.empty() ? "aeterna-dr" : settings.sentinel_user;
-    // In a file, each user may have one line only: Redis 7 refuses to start with a second one.
-    const std::string watch = "user " + user + " on >PASSWORD resetchannels ~aeterna-dr:* +ping +info +role"
-                              " +client|setname +acl|whoami +acl|dryrun +config|get +scan +set +unlink";
-    return "# On every Redis server (users.acl or redis.conf), ONE of these two lines, never both for one user.\n"
-           "# Either to watch, confirm and drill only:\n" +
-           watch + "\n# Or to do that, to switch over (pause, demote, prefer a candidate) and to assist a failover (psync reads\n"
-                   "# what only an old master has):\n" + watch +
-           " +client|pause +client|unpause +replicaof +config|set +config|rewrite +psync\n"
-           "# On every Sentinel:\n"
-           "user " + sentinel_user + " on >PASSWORD allchannels +ping +info +psubscribe +client|setname"
-           " +sentinel|master +sentinel|replicas +sentinel|get-master-addr-by-name +sentinel|ckquorum"
-           " +sentinel|failover\n"
-           "# With assist, where no Sentinel can promote: add +sentinel|remove +sentinel|monitor +sentinel|set\n";
 }
 
 }  // namespace aeterna::redis

@@ -3,6 +3,7 @@
 
 #include "redis/check_config.h"
 #include "redis/detect/monitor.h"
+#include "redis/rights.h"
 #include "redis/runbooks.h"
 #include "redis/settings.h"
 #include "redis/workload/redis_drill_store.h"

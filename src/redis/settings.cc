@@ -1,7 +1,5 @@
-// Reading and checking the redis section: names and addresses are unique, there is at least one of each kind.
+// Reading and checking the redis section: names and addresses are unique in the document, there is one of each kind.
 #include "redis/settings.h"
-
-#include <set>
 
 namespace aeterna::redis {
 namespace {
@@ -11,8 +9,10 @@ std::vector<RedisNode> read_nodes(config::Section& section, const std::string& k
     std::vector<RedisNode> nodes;
     for (config::Section& entry : section.list(key)) {
         RedisNode node;
-        node.name = entry.required_text("name");
+        node.name = entry.required_node("name");
         node.address = entry.required_endpoint("address");
+        entry.claim("name", "node name", node.name);
+        entry.claim("address", "address", node.address.port == 0 ? "" : node.address.to_string());
         if (key == "nodes") node.config_file = entry.path("config_file", "");
         if (const config::Host* host = stack.host_of(node.name)) {
             node.host = host->name;
@@ -21,24 +21,6 @@ std::vector<RedisNode> read_nodes(config::Section& section, const std::string& k
         nodes.push_back(std::move(node));
     }
     return nodes;
-}
-
-Status check_unique(const RedisSettings& settings, const std::string& where) {
-    std::set<std::string> names;
-    std::set<env::Endpoint> addresses;
-    for (const auto* group : {&settings.nodes, &settings.sentinels}) {
-        for (const RedisNode& node : *group) {
-            if (!names.insert(node.name).second)
-                return make_error(ErrorCode::kConfiguration,
-                                  where + ": the name '" + node.name + "' is used twice",
-                                  "Give each node of the redis section a name of its own.");
-            if (!addresses.insert(node.address).second)
-                return make_error(ErrorCode::kConfiguration,
-                                  where + ": the address '" + node.address.to_string() + "' is used twice",
-                                  "Give each node of the redis section its own address.");
-        }
-    }
-    return {};
 }
 
 }  // namespace
@@ -65,6 +47,7 @@ Result<SettingsPointer> load_settings(const config::Stack& stack, const config::
     config::Section source = section.settings;
     auto settings = std::make_shared<RedisSettings>();
     settings->objectives = section.objectives;
+    settings->assist = section.assist;
     settings->master_name = source.required_text("master_name");
     settings->user = source.text("user", "");
     settings->password = source.secret("password", files);
@@ -73,12 +56,9 @@ Result<SettingsPointer> load_settings(const config::Stack& stack, const config::
     settings->nodes = read_nodes(source, "nodes", stack);
     settings->sentinels = read_nodes(source, "sentinels", stack);
     if (settings->nodes.empty())
-        return make_error(ErrorCode::kConfiguration, source.location() + ": redis has no 'nodes'",
-                          "List every Redis server with its name and address.");
+        source.fail("nodes", "redis has no 'nodes'", "List every Redis server with its name and address.");
     if (settings->sentinels.empty())
-        return make_error(ErrorCode::kConfiguration, source.location() + ": redis has no 'sentinels'",
-                          "List every Sentinel with its name and address.");
-    AETERNA_TRY(check_unique(*settings, source.location()));
+        source.fail("sentinels", "redis has no 'sentinels'", "List every Sentinel with its name and address.");
     return SettingsPointer(std::move(settings));
 }
 

@@ -30,6 +30,7 @@ struct RedisSettings {
     std::vector<RedisNode> nodes;
     std::vector<RedisNode> sentinels;
     config::Objectives objectives;
+    config::Assist assist = config::Assist::kOff;
 
     // nullptr when there is none.
     [[nodiscard]] const RedisNode* find_node(const std::string& name) const;

@@ -98,7 +98,8 @@ void add_nodes(std::string& out, const engine::StackStatus& status) {
     }
 }
 
-void add_cluster_status(std::string& out, const engine::StoreStatus& store) {
+// Carries the stack's name: it is read back from a Prometheus that other stacks may share.
+void add_cluster_status(std::string& out, const std::string& stack, const engine::StoreStatus& store) {
     const auto found = store.extra.find("cluster_status");
     if (found == store.extra.end() || !found->second.is_string()) return;
     const auto word = found->second.get<std::string>();
@@ -107,7 +108,7 @@ void add_cluster_status(std::string& out, const engine::StoreStatus& store) {
     Family family(out, fmt::format("aeterna_{}_cluster_status", store.store),
                   "1 for the cluster's present status, 0 for the others");
     for (const std::string_view color : kColors) {
-        family.sample({{"status", std::string(color)}}, word == color);
+        family.sample({{"stack", stack}, {"status", std::string(color)}}, word == color);
     }
 }
 
@@ -155,7 +156,7 @@ std::string render_metrics(const MetricsInput& input) {
     add_store_health(out, input.status);
     add_nodes(out, input.status);
     add_orders(out, input.status);
-    for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, store);
+    for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, input.status.stack, store);
     for (const engine::StoreStatus& store : input.status.stores) add_cache_misses(out, store);
     add_numbers(out, input.status);
     add_incidents(out, input);

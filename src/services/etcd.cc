@@ -326,6 +326,16 @@ Result<bool> Etcd::remove_if(const std::string& key, const std::vector<EtcdCondi
     return find_boolean(answer, "succeeded").value_or(false);
 }
 
+// No revision is negative.
+Status Etcd::check_write(const std::string& key, const env::Context& context) {
+    const Json put{{"request_put", {{"key", base64_encode(key)}, {"value", ""}}}};
+    const Json body{{"compare", comparisons({{key, std::nullopt, -1, std::nullopt}})},
+                    {"success", Json::array({put, removal(key)})}};
+    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
+    if (!find_boolean(answer, "succeeded").value_or(false)) return {};
+    return make_error(ErrorCode::kProtocol, fmt::format("etcd found a negative revision of '{}'", key));
+}
+
 EtcdMemberHealth Etcd::ask_health(const std::string& endpoint, const env::Context& context) {
     EtcdMemberHealth health;
     health.endpoint = endpoint;

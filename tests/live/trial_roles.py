@@ -1,4 +1,5 @@
 """Everything asks for a password, and we have exactly the rights that `config check` prints: that must be enough."""
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import urllib.request
 
 import psycopg2
 import redis
+from assisted import tree
 from support import PROGRAM, Lab, run, wait_until
 from watching import kill
 
@@ -74,6 +76,9 @@ class SecuredLab:
                        "ETCDCTL_ENDPOINTS": ",".join(node["address"] for node in self.nodes("etcd"))}
         subprocess.run(["etcdctl", *arguments], env=environment, check=True, text=True, stdout=subprocess.DEVNULL,
                        input=password + "\n" if password else None)
+
+    def etcdctl_as_root(self, *arguments):
+        self.etcdctl("--user", f"root:{ROOT_PASSWORD}", *arguments)
 
     def secure_etcd(self, printed):
         self.etcdctl("role", "add", "root")
@@ -212,6 +217,36 @@ class RolesTest(unittest.TestCase):
         self.assertEqual(done.code, 0)
         self.assertTrue(any("has all rights it needs" in finding["message"] for finding in findings))
         self.assertEqual([finding for finding in findings if "pg_monitor" in finding["message"]], [])
+
+    def test_a_role_that_cannot_release_the_lease_is_told(self):
+        """What `config check` once printed itself: reading Patroni's keys alone."""
+        permission = ["readwrite", "/service/aeterna/leader"]
+        self.secured.etcdctl_as_root("role", "revoke-permission", ETCD_USER, permission[1])
+        self.addCleanup(self.secured.etcdctl_as_root, "role", "grant-permission", ETCD_USER, *permission)
+        done = self.secured.cli("--json", "config", "check", timeout=60)
+        self.assertEqual(done.code, 2, done)
+        errors = [finding for finding in done.json()["findings"] if finding["level"] == "error"]
+        self.assertEqual([finding["subject"] for finding in errors], ["etcd rights"], errors)
+        self.assertIn("may not write '/service/aeterna/leader'", errors[0]["message"])
+
+    def test_a_kill_is_ended_by_the_assist(self):
+        primary = self.secured.status()["stores"]["postgres"]["primary"]
+        known = {one["id"] for one in self.secured.cli("--json", "execution", "list").json()["executions"]}
+        nodes = [self.lab.node(name)["pid"] for name in ("patroni-" + primary[-1], primary)]
+        for pid in [child for node in nodes for child in tree(node)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+        def ended():
+            listed = self.secured.cli("--json", "execution", "list").json()["executions"]
+            return next((one for one in reversed(listed)
+                         if one["id"] not in known and one["store"] == "postgres" and one["state"] != "running"), None)
+        found = wait_until("the end of an execution", ended, 240)
+        execution = self.secured.cli("--json", "execution", "show", found["id"]).json()["execution"]
+        self.assertEqual(execution["state"], "succeeded", execution)
+        self.assertEqual(execution["facts"]["assist"], "acted", execution["facts"].get("assist_reasons"))
+        self.assertNotEqual(execution["facts"]["new_primary"], primary)
+        self.assertGreater(execution["facts"]["lease_remaining_seconds"], 0, "the lease was not waited for")
 
     def test_status_sees_everything_and_writes_its_heartbeat(self):
         status = self.secured.status()

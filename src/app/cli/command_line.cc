@@ -11,12 +11,20 @@
 namespace aeterna::app {
 namespace {
 
+// An empty text is what "$UNSET" gives: to go on with the default would mean another stack than somebody thinks of.
+const CLI::Validator& not_empty() {
+    static const CLI::Validator validator(
+        [](const std::string& text) { return text.empty() ? std::string("it is given, but empty") : std::string(); }, "");
+    return validator;
+}
+
 void add_global_options(CLI::App& app, GlobalOptions& options) {
     app.add_option("--stack", options.stack,
-                   "Stack name or file; else $AETERNA_DR_STACK, else /etc/aeterna-dr/stack.yaml");
+                   "Stack name or file; else $AETERNA_DR_STACK, else /etc/aeterna-dr/stack.yaml")
+        ->check(not_empty());
     app.add_option("--repo", options.repository, "Repository; else the stack file's");
     app.add_option("--key-file", options.key_file, "The repository's key; else the stack file's");
-    app.add_option("--timeout", options.timeout, "Give up after this long (30s, 5m)");
+    app.add_option("--timeout", options.timeout, "Give up after this long (30s, 5m)")->check(not_empty());
     app.add_flag("--json", options.json, "One JSON document on stdout, nothing else");
     app.add_flag("--quiet", options.quiet, "No progress on stderr");
     app.add_flag("--no-color", options.no_color, "No colours; so does $NO_COLOR");

@@ -30,7 +30,7 @@ const std::vector<StackOption>& stack_options() {
         {"stores.*.objectives.rto", "duration", "the stack's", "Longest outage of this store"},
         {"stores.*.objectives.rpo", "duration", "the stack's", "Longest stretch of lost writes of this store"},
         {"stores.*.approvals", "list of words", "none",
-         "Actions that need no question: heartbeat, failover, switchover, drill"},
+         "Actions that need no question: heartbeat, failover, switchover, drill, fence, unfence"},
         {"stores.*.assist", "off | propose | act", "off",
          "With a primary that is proven dead: only wait for Patroni or Sentinel, name the steps that would end the wait, "
          "or fence it and take them; act is the standing approval of these steps"},
@@ -59,6 +59,8 @@ const std::vector<StackOption>& stack_options() {
         {"stores.redis.sentinel_password_file", "path", "none", "File that holds its password"},
         {"stores.redis.nodes[].name", "text", "required", "Node name"},
         {"stores.redis.nodes[].address", "HOST:PORT", "required", "Its Redis"},
+        {"stores.redis.nodes[].config_file", "path", "none",
+         "Its redis.conf on its host: an assisted failover keeps a returning master from starting as one"},
         {"stores.redis.sentinels[].name", "text", "required", "Node name"},
         {"stores.redis.sentinels[].address", "HOST:PORT", "required", "Its Sentinel"},
         {"stores.qdrant.api_key_file", "path", "none", "File that holds the API key"},
@@ -94,6 +96,9 @@ hosts:                                            # an equal number in node name
     executor: local                               # local | none: how we may act on it
     processes:                                    # argv without a shell
       - {node: patroni-1, pid_file: /run/patroni.pid, start: [systemctl, start, patroni]}
+      - node: postgres-1                          # Patroni starts it
+        pid_file: /var/lib/postgresql/15/main/postmaster.pid
+        start: [systemctl, start, patroni]
       - {node: redis-1, pid_file: /run/redis/redis-server.pid, start: [systemctl, start, redis-server]}
 
 stores:
@@ -107,6 +112,7 @@ stores:
     database: postgres
     ssl_mode: verify-full
     client: 10.0.0.10:5000                        # what applications connect to
+    exporter_job: postgres                        # the exporters' job label in Prometheus
     nodes:
       - {name: postgres-1, agent: patroni-1, address: "10.0.0.1:5432", patroni: "http://10.0.0.1:8008"}
       - {name: postgres-2, agent: patroni-2, address: "10.0.0.2:5432", patroni: "http://10.0.0.2:8008"}

@@ -8,6 +8,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/drill_abort.h"
 #include "app/cli/look.h"
+#include "app/cli/option_checks.h"
 #include "app/cli/partial_result.h"
 #include "app/cli/session.h"
 #include "app/daemon/orphans.h"
@@ -25,7 +26,7 @@ struct DrillOptions {
     std::string fault = "kill";
     std::string assist;  // empty: what the stack file says of each store
     bool during_maintenance = false;
-    std::optional<std::uint64_t> seed;
+    std::string seed;  // as given; empty: random
     std::uint64_t repeat = 1;
     std::string id;
     bool yes = false;
@@ -108,6 +109,7 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
         return make_error(ErrorCode::kUsage, fmt::format("there is no drill '{}'", options.drill),
                           "List them with `aeterna-dr drill list`.");
     }
+    AETERNA_ASSIGN(const auto given_seed, parse_seed(options.seed, options.repeat));
     AETERNA_ASSIGN(OpenStack * open, session.open());
     if (serve_url(open->stack).empty()) {
         return make_error(ErrorCode::kConfiguration, "the stack file has no serve.listen",
@@ -118,7 +120,7 @@ Result<int> run_drill(Session& session, const DrillOptions& options) {
     AETERNA_ASSIGN(const auto lock, stack::lock_drills(open->stack, session.env()));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_TRY(check_maintenance(session, *journal, "", options.during_maintenance));
-    const std::uint64_t first_seed = options.seed.value_or(session.env().random.next() % 1'000'000);
+    const std::uint64_t first_seed = given_seed.value_or(session.env().random.next() % 1'000'000);
     const AbortWatch watch(*journal, session.env(), session.stop());
     std::vector<engine::Scorecard> cards;
     for (std::uint64_t i = 0; i < options.repeat; ++i) {

@@ -54,6 +54,10 @@ std::string down_text(bool was_there, const LabOptions& options) {
 
 Result<int> run_down(Session& session, const LabOptions& options) {
     const bool was_there = session.env().files.exists(options.up.directory);
+    if (was_there && !session.env().files.list(options.up.directory)) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no directory that can be read", options.up.directory),
+                          "Name the lab's directory with --dir.");
+    }
     AETERNA_TRY(lab::down(options.up.directory, options.purge, options.up.progress, session.env(),
                           session.context(kDownTime)));
     if (session.options.json)

@@ -51,6 +51,9 @@ class Dcs {
         return etcd_.health(timeout, context);
     }
 
+    // Whether we may write `key`; changes nothing.
+    Status check_write(const std::string& key, const env::Context& context) { return etcd_.check_write(key, context); }
+
   private:
     const Settings& settings_;
     services::Etcd etcd_;

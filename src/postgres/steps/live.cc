@@ -47,7 +47,8 @@ Error ended(const env::Env& env, const env::Context& context, const std::string&
     if (context.stop.stop_requested())
         return make_error(ErrorCode::kCancelled, "cancelled while " + what);
     static_cast<void>(env);
-    return make_error(ErrorCode::kDeadline, "the time ran out while " + what);
+    return make_error(ErrorCode::kDeadline, "the time ran out while " + what,
+                      "Look with `status` at what hinders it, then run it again, with a longer --timeout if need be.");
 }
 
 }  // namespace aeterna::postgres

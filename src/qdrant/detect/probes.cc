@@ -116,13 +116,13 @@ void probe_metric(const Settings& settings, Board& board, const env::Env& env,
     services::Prometheus prometheus(settings.prometheus_url, env);
     MetricSeen metric;
     metric.started = env.clock.now();
-    const auto samples = prometheus.query("aeterna_qdrant_cluster_status", context);
+    const auto samples = prometheus.query(own_metric(settings), context);
     if (!samples) metric.error = samples.error().to_string();
     for (std::size_t i = 0; samples && i < samples->size(); ++i) {
         const auto& labels = (*samples)[i].labels;
         const auto stack = labels.find("stack");
         const auto status = labels.find("status");
-        if (stack != labels.end() && stack->second != settings.stack_name) continue;
+        if (stack == labels.end() || stack->second != settings.stack_name) continue;
         if ((*samples)[i].value == 1 && status != labels.end()) metric.status = status->second;
     }
     metric.at = env.clock.now();

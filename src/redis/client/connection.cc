@@ -68,7 +68,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Target& target, const
                                                      const env::Context& context) {
     auto stream = env.dialer.connect(target.address, context);
     if (!stream)
-        return wrap_error(stream.error(), target.name + " (" + target.address.to_string() + ")");
+        return wrap_error(stream.error(), target.name);
     std::unique_ptr<Connection> connection(new Connection(target.name, std::move(*stream)));
     if (Status status = connection->authenticate(target, context); !status) {
         Error error = status.error();

@@ -105,10 +105,11 @@ Result<const RedisNode*> supposed_old_master(Cluster& cluster, const std::string
         if (!address && answer.opinion) address = answer.opinion->current_address;
     if (!address)
         return make_error(ErrorCode::kUnavailable, "no Sentinel answers, so the master is unknown",
-                          "Start the Sentinels, or name the old master with --old-primary.");
+                          "Start at least one Sentinel: only they know which master is lost.");
     if (const RedisNode* node = settings.node_at(*address)) return node;
     return make_error(ErrorCode::kConfiguration,
-                      "the Sentinels name '" + address->to_string() + "', which is no node of the stack file");
+                      "the Sentinels name '" + address->to_string() + "', which is no node of the stack file",
+                      "Use in redis.nodes the addresses that the servers announce.");
 }
 
 bool is_heir(const NodeInfo& master, const Json& facts) {

@@ -28,9 +28,9 @@ TEST(Metrics, ClusterStatusIsWholeOrAbsent) {
     MetricsInput metrics = input(app::samples::healthy());
     metrics.status.stores[2].extra["cluster_status"] = "Red";
     const std::string red = render_metrics(metrics);
-    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{status=\"Red\"} 1"));
-    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{status=\"Green\"} 0"));
-    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{status=\"Yellow\"} 0"));
+    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{stack=\"lab\",status=\"Red\"} 1")) << red;
+    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{stack=\"lab\",status=\"Green\"} 0"));
+    EXPECT_TRUE(has(red, "aeterna_qdrant_cluster_status{stack=\"lab\",status=\"Yellow\"} 0"));
     for (const Json& unknown : {Json(nullptr), Json("Unknown"), Json(1)}) {
         metrics.status.stores[2].extra["cluster_status"] = unknown;
         EXPECT_EQ(render_metrics(metrics).find("cluster_status"), std::string::npos) << unknown;

@@ -61,5 +61,20 @@ TEST(Since, TimesAndAges) {
     }
 }
 
+// Beyond 2^63-1 a seed would be shown as another one.
+TEST(Seed, IsAWholeNumberWithRoomForAllRuns) {
+    EXPECT_EQ(*parse_seed("", 1), std::nullopt);
+    EXPECT_EQ(*parse_seed("0", 1), 0U);
+    EXPECT_EQ(*parse_seed("010", 1), 10U) << "no octal";
+    EXPECT_EQ(*parse_seed("9223372036854775806", 1), 9223372036854775806U);
+    for (const char* wrong : {"-1", "99999999999999999999999", "9223372036854775807", "1.5", "0x10", "one", " 1"}) {
+        const auto result = parse_seed(wrong, 1);
+        ASSERT_FALSE(result) << wrong;
+        EXPECT_EQ(result.error().code, ErrorCode::kUsage);
+        EXPECT_FALSE(result.error().hint.empty());
+    }
+    EXPECT_FALSE(parse_seed("9223372036854775806", 2)) << "the second run's seed would not fit";
+}
+
 }  // namespace
 }  // namespace aeterna::app

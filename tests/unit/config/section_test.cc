@@ -27,7 +27,10 @@ Status read(const std::string& text) {
     Result<Section> root = Section::parse(text, "t.yaml");
     if (!root) return root.error();
     testing::FakeFiles files;
+    files.content = {{"two", "a\nb\n"}, {"nul", std::string("a\0b", 3)}, {"empty", "\n"}};
     static_cast<void>(root->required_text("name"));
+    if (root->has("url")) static_cast<void>(root->required_url("url"));
+    if (root->has("node")) static_cast<void>(root->required_node("node"));
     static_cast<void>(root->integer("count", 1, 0, 10));
     static_cast<void>(root->boolean("flag", false));
     static_cast<void>(root->duration("wait", Duration::zero()));
@@ -47,6 +50,7 @@ TEST_P(BadDocuments, GiveOneLineWithFileAndLine) {
     EXPECT_EQ(status.error().code, ErrorCode::kConfiguration);
     EXPECT_THAT(status.error().message, HasSubstr(GetParam().expected));
     EXPECT_EQ(status.error().message.find('\n'), std::string::npos);
+    EXPECT_TRUE(status.error().hint.ends_with('.') || status.error().hint.ends_with('?')) << "what to do: " << GetParam().text;
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -83,12 +87,77 @@ INSTANTIATE_TEST_SUITE_P(
         BadDocument{"tag", "name: !!binary eA==\n", "tag 'tag:yaml.org,2002:binary' is not allowed"},
         BadDocument{"two documents", "name: x\n---\nname: y\n", "more than one YAML document"},
         BadDocument{"complex key", "name: x\n? {a: b}\n: c\n", "a key is not plain text"},
-        BadDocument{"not YAML", "name: [x\n", "not YAML"},
+        BadDocument{"not YAML", "name: x\n  count: 1\n", "t.yaml:2: not YAML"},
         BadDocument{"a list", "- name\n", "t.yaml:1: expected a mapping, found a list"},
         BadDocument{"empty", "", "t.yaml:1: the file is empty"},
         BadDocument{"NUL", "name: \"a\\0b\"\n", "a value contains a NUL character"},
         BadDocument{"too large", std::string((1 << 20) + 1, '#'), "larger than 1 MiB"},
-        BadDocument{"too deep", "name: " + std::string(5000, '['), "t.yaml:1: "}));
+        BadDocument{"too deep", "name: " + std::string(5000, '['), "t.yaml:1: nested too deeply"},
+        BadDocument{"tab", "name: x\nnested:\n\tinner: a\n", "t.yaml:3: a tab stands where only spaces may"},
+        BadDocument{"open quote", "name: \"x\ncount: 1\nflag: true\n", "t.yaml:1: a text that is quoted here never ends"},
+        BadDocument{"open apostrophe", "name: x\nmode: 'a\ncount: 1\n", "t.yaml:2: a text that is quoted here never ends"},
+        BadDocument{"open quote at the end", "name: x\nmode: \"a\n", "t.yaml:2: a text that is quoted here never ends"},
+        BadDocument{"open brace", "name: x\nnested: {inner: a\nflag: true\n", "t.yaml:2: '{' is never closed"},
+        BadDocument{"open bracket", "name: x # it's [here\nwords: [a, b\n", "t.yaml:2: '[' is never closed"},
+        BadDocument{"bytes that are no text", "name: x\nmode: \"\x01\xff\"\n", "t.yaml:2: "},
+        BadDocument{"two secrets", "name: x\npassword_file: two\n", "t.yaml:2: 'two' holds more than one line of text"},
+        BadDocument{"a secret with NUL", "name: x\npassword_file: nul\n", "'nul' holds more than one line of text"},
+        BadDocument{"an empty secret", "name: x\npassword_file: empty\n", "t.yaml:2: 'empty' is empty"},
+        BadDocument{"port too large", "name: x\nurl: http://h:99999\n", "t.yaml:2: 'url': 'http://h:99999' is no http(s) address"},
+        BadDocument{"port zero", "name: x\nurl: http://h:0/a\n", "is no http(s) address"},
+        BadDocument{"no host", "name: x\nurl: 'http://'\n", "'http://' is no http(s) address"},
+        BadDocument{"no scheme", "name: x\nurl: h:80\n", "'h:80' is no http(s) address"},
+        BadDocument{"no port after v6", "name: x\nurl: 'http://[::1]:'\n", "is no http(s) address"},
+        BadDocument{"node with a path", "name: x\nnode: /../etc\n", "t.yaml:2: '/../etc' is no node name"},
+        BadDocument{"node with a space", "name: x\nnode: a b\n", "'a b' is no node name"},
+        BadDocument{"node with a dot first", "name: x\nnode: .a\n", "'.a' is no node name"}));
+
+TEST(Section, ApostrophesWithinAPlainValueOpenNothing) {
+    for (const char* text : {"name: it's\n", "name: a 'b\n", "name: x # isn't\n", "name: \"a 'b\"\n", "name: 'it''s'\n",
+                             "words: ['a', \"b\"] # '\nname: \"\\\"\"\n"}) {
+        const Status status = read(text);
+        EXPECT_TRUE(status) << text << status.error().message;
+    }
+}
+
+TEST(Section, UrlsLoseTheirFinalSlashOnly) {
+    Result<Section> root = Section::parse("a: http://h\nb: 'https://[::1]:65535/p/'\nc: [http://h:1/]\n", "t.yaml");
+    ASSERT_TRUE(root);
+    EXPECT_EQ(root->required_url("a"), "http://h");
+    EXPECT_EQ(root->required_url("b"), "https://[::1]:65535/p");
+    EXPECT_THAT(root->urls("c"), ElementsAre("http://h:1"));
+    const Status finished = root->finish();
+    EXPECT_TRUE(finished) << finished.error().message;
+}
+
+TEST(Section, WhatIsClaimedTwiceNamesBothLines) {
+    Result<Section> root = Section::parse("a: one\nb: one\n", "t.yaml");
+    ASSERT_TRUE(root);
+    root->claim("a", "address", root->text("a", ""));
+    root->claim("b", "other kind", root->text("b", ""));
+    EXPECT_TRUE(root->finish());
+    root->claim("b", "address", root->text("b", ""));
+    EXPECT_EQ(root->finish().error().message, "t.yaml:2: the address 'one' is used twice; first in line 1");
+}
+
+TEST(Section, AReferenceIsToANodeThatMayComeLater) {
+    Result<Section> root = Section::parse("host: a\nother: b\nnode: a\n", "t.yaml");
+    ASSERT_TRUE(root);
+    static_cast<void>(root->required_node("host"));
+    root->refer_to_node("host");
+    root->claim("node", "node name", root->required_node("node"));
+    static_cast<void>(root->text("other", ""));
+    EXPECT_TRUE(root->finish());
+    root->refer_to_node("other");
+    EXPECT_EQ(root->finish().error().message, "t.yaml:2: 'b' is the name of no store's node or agent");
+}
+
+TEST(Section, WhatIsNotPrintableIsShownEscaped) {
+    EXPECT_EQ(shown("caf\xc3\xa9 \xe2\x80\xa6"), "caf\xc3\xa9 \xe2\x80\xa6");
+    EXPECT_EQ(shown(std::string_view("a\x1b[2J\n\xff\0z", 9)), "a\\x1b[2J\\x0a\\xff\\x00z");
+    EXPECT_EQ(shown("\xc2\x9b"), "\\xc2\\x9b") << "C1 is a terminal's";
+    EXPECT_LT(shown(std::string(5000, '\xff')).size(), 140U);
+}
 
 TEST(Section, NamesNoSecretInItsError) {
     EXPECT_EQ(read("name: x\npassword: hunter2\n").error().to_string().find("hunter2"), std::string::npos);

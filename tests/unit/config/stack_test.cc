@@ -83,6 +83,7 @@ TEST(Stack, IsFinishedOnceTheStoresHaveReadTheirs) {
     Result<Stack> stack = load(files, kStack);
     ASSERT_TRUE(stack);
     EXPECT_EQ(stack->stores[0].settings.required_text("scope"), "aeterna");
+    stack->stores[0].settings.claim("scope", "node name", "patroni-1");
     EXPECT_EQ(stack->stores[1].settings.required_text("master_name"), "m");
     const Status finished = stack->stores[0].settings.finish();
     EXPECT_TRUE(finished) << finished.error().message;
@@ -138,8 +139,15 @@ TEST(Stack, RefusesWhatCannotBe) {
         {good + "hosts: [{name: a, processes: [{node: n}]}]\n", "missing key 'pid_file'"},
         {good + "hosts: [{name: a, executor: ssh}]\n", "'executor' must be one of local, none"},
         {good + "etcd: {endpoints: []}\n", "'endpoints' must name at least one etcd server"},
-        {good + "etcd: {endpoints: ['10.0.0.1:2379']}\n", "is not an http:// or https:// address"},
-        {good + "prometheus: {url: 'ftp://x'}\n", "'url' must start with http:// or https://"},
+        {good + "etcd: {endpoints: ['10.0.0.1:2379']}\n", "is no http(s) address"},
+        {good + "prometheus: {url: 'ftp://x'}\n", "'url': 'ftp://x' is no http(s) address"},
+        {good + "etcd: {endpoints: ['http://']}\n", ":3: 'endpoints': 'http://' is no http(s) address"},
+        {good + "etcd: {endpoints: ['http://a:1', 'http://a:1/']}\n", ":3: the etcd endpoint 'http://a:1' is used twice"},
+        {"name: s\nstores:\n  redis:\n    approvals: [failver, drill]\n", ":4: 'failver' is nothing that can be approved"},
+        {"name: s\nstores: {redis: {approvals: [all]}}\n", "'all' is nothing that can be approved"},
+        {good + "hosts: [{name: a, processes: [{node: 'a/../b', pid_file: p}]}]\n", ":3: 'a/../b' is no node name"},
+        {good + "lab: {directory: /}\n", ":3: '/' is no lab's directory"},
+        {good + "lab: {directory: here}\n", ":3: 'here' is no lab's directory"},
         {good + "state_directry: /x\n", ":3: unknown key 'state_directry'"},
         {good + "serve: {listen: 127.0.0.1:1, port: 2}\n", "unknown key 'port'"},
     };
@@ -149,7 +157,28 @@ TEST(Stack, RefusesWhatCannotBe) {
         ASSERT_FALSE(stack) << text;
         EXPECT_EQ(stack.error().code, ErrorCode::kConfiguration);
         EXPECT_THAT(stack.error().message, HasSubstr(expected)) << text;
+        EXPECT_FALSE(stack.error().hint.empty()) << text;
     }
+}
+
+// A lab's hosts list what no store knows; elsewhere such a process is a slip of the pen.
+TEST(Stack, AProcessOfNoStoresNodeIsRefused) {
+    const std::string text = "name: s\nhosts:\n  - {name: a, processes: [{node: redis-9, pid_file: p}]}\nstores: {redis: {}}\n";
+    testing::FakeFiles files;
+    auto stack = load(files, text);
+    ASSERT_TRUE(stack);
+    const Status wrong = stack->stores[0].settings.finish();
+    ASSERT_FALSE(wrong);
+    EXPECT_THAT(wrong.error().message, HasSubstr(":3: 'redis-9' is the name of no store's node or agent"));
+    auto lab = load(files, text + "lab: {directory: /var/tmp/lab}\n");
+    ASSERT_TRUE(lab);
+    EXPECT_TRUE(lab->stores[0].settings.finish());
+}
+
+TEST(Stack, EveryWordThatIsUsedCanBeApproved) {
+    testing::FakeFiles files;
+    const auto stack = load(files, "name: s\nstores: {redis: {approvals: [heartbeat, failover, switchover, drill, fence, unfence]}}\n");
+    EXPECT_TRUE(stack) << stack.error().to_string();
 }
 
 TEST(Stack, AMissingFileSaysWhereStacksAreLookedFor) {

@@ -191,12 +191,14 @@ TEST(Monitor, ReadsItsOwnMetricBack) {
         return env::HttpResponse{
             200, {}, R"({"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"status":"Red","stack":"other"},"value":[1,"1"]},
+            {"metric":{"status":"Red"},"value":[1,"1"]},
             {"metric":{"status":"Green","stack":"test"},"value":[1,"0"]},
             {"metric":{"status":"Yellow","stack":"test"},"value":[1,"1"]}]}})"};
     };
     QdrantMonitor monitor(three_nodes("http://prom"), fake.env);
     run_all(monitor, fake);
     EXPECT_EQ(monitor.board().snapshot().metric->status, "Yellow");
+    EXPECT_EQ(own_metric(*three_nodes("http://prom")), R"(aeterna_qdrant_cluster_status{stack="test"})");
 }
 
 }  // namespace

@@ -77,6 +77,46 @@ TEST(Module, HasNoRunbookButADrillStore) {
     }));
 }
 
+// Prometheus that does not scrape serve is told, not left silent.
+TEST(Module, ChecksThatItsOwnMetricComesBack) {
+    aeterna::testing::FakeEnv fake;
+    const auto root = config::Section::parse("nodes: [{name: a, url: 'http://127.0.0.1:1'}]\n", "stack.yaml");
+    ASSERT_TRUE(root);
+    config::Stack stack;
+    stack.name = "test";
+    stack.prometheus_url = "http://prom";
+    const auto store = make_module()->open(stack, {"qdrant", {}, {}, *root}, fake.env);
+    ASSERT_TRUE(store);
+    const auto level = [&](const std::string& answer) {
+        fake.http.handler = [&](const env::HttpRequest& request) -> Result<env::HttpResponse> {
+            if (request.url.starts_with("http://prom") && !answer.empty()) return env::HttpResponse{200, {}, answer};
+            return make_error(ErrorCode::kConnectionRefused, "nobody");
+        };
+        for (const auto& finding : (*store)->check_config(fake.clock.context())) {
+            if (finding.subject == "qdrant metric") return finding.level;
+        }
+        return engine::ConfigFinding::Level::kError;
+    };
+    const std::string head = R"({"status":"success","data":{"resultType":"vector","result":[)";
+    EXPECT_EQ(level(""), engine::ConfigFinding::Level::kWarning);
+    EXPECT_EQ(level(head + "]}}"), engine::ConfigFinding::Level::kWarning);
+    EXPECT_EQ(level(head + R"({"metric":{"status":"Red","stack":"test"},"value":[1,"1"]}]}})"),
+              engine::ConfigFinding::Level::kOk);
+}
+
+// A relative path means the stack file's folder, as everywhere.
+TEST(Settings, CertificatesLieBesideTheStackFile) {
+    aeterna::testing::FakeFiles files;
+    const auto root = config::Section::parse(
+        "ca_file: ca.pem\ncertificate_file: c.pem\nkey_file: /k.pem\nnodes: [{name: a, url: 'http://x'}]\n", "/etc/s/stack.yaml");
+    ASSERT_TRUE(root);
+    const auto settings = load_settings({}, {"qdrant", {}, {}, *root}, files);
+    ASSERT_TRUE(settings);
+    EXPECT_EQ((*settings)->tls.ca_file, "/etc/s/ca.pem");
+    EXPECT_EQ((*settings)->tls.certificate_file, "/etc/s/c.pem");
+    EXPECT_EQ((*settings)->tls.key_file, "/k.pem");
+}
+
 TEST(HostOfUrl, Table) {
     EXPECT_EQ(host_of_url("http://127.0.0.1:6333/"), "127.0.0.1");
     EXPECT_EQ(host_of_url("https://[::1]:6333"), "[::1]");

@@ -48,6 +48,7 @@ class FakeServers final : public env::Dialer {
     std::function<void(const std::string&)> on_order;
     std::function<void()> on_question;  // before each answer
     std::string next_error;             // what the present order is answered with
+    std::function<std::string(bool is_sentinel, const Command&)> acl;  // answers ACL …
     const bool* dead = nullptr;  // it is us who died, when true: nothing is sent any more
     SettingsPointer settings = make_settings();
     aeterna::testing::FakeEnv fake;
@@ -90,6 +91,7 @@ class FakeServers final : public env::Dialer {
         if (on_question) on_question();
         const int n = address.host.back() - '0';
         const bool is_sentinel = address.port == 26379;
+        if (command[0] == "ACL" && acl) return acl(is_sentinel, command);
         if (command[0] == "PING") return "+PONG\r\n";
         if (command[0] == "INFO") return bulk(is_sentinel ? "sentinel_tilt:0\r\n" : info(nodes[n]));
         if (command[0] == "ROLE") return role(nodes[n]);

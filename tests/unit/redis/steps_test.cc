@@ -1,6 +1,7 @@
 // The pure parts of acting: why Sentinel is stuck, whom it would promote, priorities, what a write's end means.
 #include <gtest/gtest.h>
 
+#include "fake_servers.h"
 #include "fixtures.h"
 #include "redis/steps/explain_stuck.h"
 #include "redis/steps/support.h"
@@ -173,6 +174,17 @@ TEST(DrillKeys, AreReadBackExactly) {
     EXPECT_EQ(drill_id_of_key(prefix + "42", "drill-1"), 42U);
     for (const std::string& wrong : {prefix, prefix + "x", prefix + "-1", drill_key_prefix("drill-2") + "1", std::string()})
         EXPECT_FALSE(drill_id_of_key(wrong, "drill-1")) << wrong;
+}
+
+// What it tells to do must be something that can be done: there is no option that names the old master.
+TEST(SupposedOldMaster, WithoutASentinelItNamesTheRemedy) {
+    FakeServers servers;
+    for (auto& [n, sentinel] : servers.sentinels) sentinel.is_refusing = true;
+    const auto master = supposed_old_master(*servers.cluster, "", servers.fake.clock.context());
+    ASSERT_FALSE(master);
+    EXPECT_EQ(master.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(master.error().hint.find("Start"), std::string::npos);
+    EXPECT_EQ(master.error().hint.find("--"), std::string::npos) << master.error().hint;
 }
 
 }  // namespace

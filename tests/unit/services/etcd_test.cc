@@ -135,6 +135,21 @@ TEST_F(EtcdTest, RemovesOnlyIfEveryConditionHolds) {
     EXPECT_FALSE(etcd.remove_if("/t/leader", {right, actor}, within(5s)).value()) << "it is another key by now";
 }
 
+TEST_F(EtcdTest, AskingForTheRightToWriteChangesNothing) {
+    Etcd etcd = client();
+    ASSERT_TRUE(etcd.create("/t/asked", "kept", 0, within(5s)));
+    const auto before = etcd.get("/t/asked", within(5s)).value().value();
+    for (const char* key : {"/t/asked", "/t/not-there"}) {
+        const Status allowed = etcd.check_write(key, within(5s));
+        EXPECT_TRUE(allowed) << allowed.error().to_string();
+    }
+    const auto after = etcd.get("/t/asked", within(5s)).value();
+    ASSERT_TRUE(after);
+    EXPECT_EQ(after->value, "kept");
+    EXPECT_EQ(after->mod_revision, before.mod_revision);
+    EXPECT_FALSE(etcd.get("/t/not-there", within(5s)).value().has_value());
+}
+
 TEST_F(EtcdTest, LeasesLiveAndEnd) {
     Etcd etcd = client();
     const auto lease = etcd.grant_lease(60, within(5s));

@@ -1,0 +1,70 @@
+// The postgres section of the stack file: what makes two servers one, or names something else than was meant.
+#include "postgres/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../support/fake_env.h"
+
+namespace aeterna::postgres::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kFirst = "  - {name: one, agent: a1, address: '10.0.0.1:5432', patroni: 'http://10.0.0.1:8008/'}\n";
+
+struct Read {
+    Settings settings;
+    Status finished;
+};
+
+Read read(const std::string& nodes, const std::string& more = "scope: main\n") {
+    aeterna::testing::FakeEnv fake;
+    auto root = config::Section::parse(more + "nodes:\n" + nodes, "/etc/s/stack.yaml");
+    EXPECT_TRUE(root);
+    config::Stack stack;
+    stack.name = "test";
+    Read result;
+    result.settings = read_settings(stack, {"postgres", {}, {}, *root}, fake.env);
+    result.finished = root->finish();
+    return result;
+}
+
+TEST(Settings, ReadsANode) {
+    const Read good = read(std::string(kFirst) + "  - {name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}\n",
+                           "scope: main\nssl_root_certificate: ca.pem\n");
+    ASSERT_TRUE(good.finished) << good.finished.error().to_string();
+    EXPECT_EQ(good.settings.nodes[0].patroni_url, "http://10.0.0.1:8008");
+    EXPECT_EQ(good.settings.nodes[1].agent, "patroni@two");
+    EXPECT_EQ(good.settings.nodes[1].member, "two");
+    EXPECT_EQ(good.settings.ssl_root_certificate, "/etc/s/ca.pem") << "as every path, from the stack file's folder";
+}
+
+TEST(Settings, NoTwoNodesShareWhatIsOneServers) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"{name: one, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'one' is used twice"},
+        {"{name: two, agent: a1, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'a1'"},
+        {"{name: a1, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'a1'"},
+        {"{name: two, member: one, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the member name 'one'"},
+        {"{name: two, address: '10.0.0.1:5432', patroni: 'http://10.0.0.2:8008'}", "the address '10.0.0.1:5432'"},
+        {"{name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.1:8008'}", "the URL 'http://10.0.0.1:8008'"},
+        {"{name: a/b, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "'a/b' is no node name"},
+        {"{name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:80080'}", "is no http(s) address"},
+    };
+    for (const auto& [node, expected] : cases) {
+        const Read bad = read(std::string(kFirst) + "  - " + node + "\n");
+        ASSERT_FALSE(bad.finished) << node;
+        EXPECT_THAT(bad.finished.error().message, HasSubstr("/etc/s/stack.yaml:4: ")) << node;
+        EXPECT_THAT(bad.finished.error().message, HasSubstr(expected));
+        EXPECT_FALSE(bad.finished.error().hint.empty());
+    }
+}
+
+TEST(Settings, AScopeIsOnePartOfAKey) {
+    const Read bad = read(kFirst, "scope: main/../other\n");
+    ASSERT_FALSE(bad.finished);
+    EXPECT_THAT(bad.finished.error().message, HasSubstr(":1: 'scope' contains a '/'"));
+}
+
+}  // namespace
+}  // namespace aeterna::postgres::testing
