@@ -4,6 +4,7 @@
 
 #include "fake_servers.h"
 #include "redis/check_config.h"
+#include "redis/rights.h"
 #include "redis/workload/redis_drill_store.h"
 
 namespace aeterna::redis {
