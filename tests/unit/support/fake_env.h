@@ -69,7 +69,7 @@ class FakeThreads final : public env::Threads {
     int started = 0;
 };
 
-class FakeFiles final : public env::Files {
+class FakeFiles : public env::Files {
   public:
     std::map<std::string, std::string> content;
     std::map<std::string, std::string> environment;
