@@ -330,7 +330,7 @@ Result<bool> Etcd::remove_if(const std::string& key, const std::vector<EtcdCondi
 Status Etcd::check_write(const std::string& key, const env::Context& context) {
     const Json put{{"request_put", {{"key", base64_encode(key)}, {"value", ""}}}};
     const Json body{{"compare", comparisons({{key, std::nullopt, -1, std::nullopt}})},
-                    {"success", Json::array({put, removal(key)})}};
+                    {"success", Json::array({put})}};
     AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
     if (!find_boolean(answer, "succeeded").value_or(false)) return {};
     return make_error(ErrorCode::kProtocol, fmt::format("etcd found a negative revision of '{}'", key));

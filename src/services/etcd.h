@@ -71,8 +71,8 @@ class Etcd {
     // Deletes the key, in one transaction, if all conditions hold; false when one does not. Repeating it is harmless.
     [[nodiscard]] Result<bool> remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
                                          const env::Context& context);
-    // May we put and delete this key? Asked with a transaction whose condition never holds: etcd checks the rights for
-    // both branches before it compares. Changes nothing.
+    // May we put and delete this key (etcd has one right for both)? Asked with a transaction whose condition never holds:
+    // etcd checks the rights of its branches before it compares. Changes nothing.
     Status check_write(const std::string& key, const env::Context& context);
     // Every endpoint's own opinion; each asked with its own time-out.
     [[nodiscard]] std::vector<EtcdMemberHealth> health(Duration timeout, const env::Context& context);

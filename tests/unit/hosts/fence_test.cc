@@ -1,6 +1,8 @@
 // Fences on real processes: what is fenced is dead and stays dead until it is unfenced.
 #include <signal.h>
 
+#include <functional>
+
 #include "hosts/executor.h"
 #include "unit/env/real_env.h"
 
@@ -119,11 +121,31 @@ TEST_F(FenceTest, BackendsThatOutliveThePostmasterDieToo) {
     EXPECT_TRUE(real().processes.is_alive(stranger)) << "only working there is no guilt";
 }
 
+// Lets the fence wait until the loop has really started the server again, however slow the machine is.
+class UntilStartedAgain final : public env::Clock {
+  public:
+    explicit UntilStartedAgain(std::function<bool()> is_there) : is_there_(std::move(is_there)) {}
+    MonoTime now() const override { return real().clock.now(); }
+    WallTime wall_now() const override { return real().clock.wall_now(); }
+    bool sleep_until(MonoTime until, const std::stop_token& stop) override {
+        if (!real().clock.sleep_until(until, stop)) return false;
+        return eventually(is_there_);
+    }
+
+  private:
+    std::function<bool()> is_there_;
+};
+
 TEST_F(FenceTest, WhatIsStartedAgainInSpiteOfTheMarkerIsNoFence) {
     const std::string loop = "while :; do sleep 1000 & echo $! > server.new; mv server.new server; wait; done";
     spawn({"sh", "-c", loop}, "");
     ASSERT_TRUE(eventually([&] { return real().files.exists(directory_.file("server")); }));
-    const Status fenced = fence();
+    UntilStartedAgain clock([&] { return executor()->vitals("server-1", within(5s))->alive > 0; });
+    const env::Env& base = real();
+    const env::Env slow{clock,       base.random, base.threads,       base.files, base.processes,
+                        base.dialer, base.http,   base.http_listener, base.sql,   base.log};
+    const auto watched = std::move(*make_executor(host_, slow));
+    const Status fenced = watched->fence({{"agent-1", "server-1"}, "exec-1", "test"}, within(10s));
     ASSERT_FALSE(fenced);
     EXPECT_EQ(fenced.error().code, ErrorCode::kPartial);
     EXPECT_EQ(executor()->fences(within(5s))->size(), 2U) << "the markers stay";

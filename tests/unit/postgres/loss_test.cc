@@ -233,7 +233,7 @@ TEST(Loss, AServerThatStaysDownBesideALivingAgentIsLost) {
     EXPECT_EQ(scene.judge().kind, LossKind::kWait);
     scene.evidence.down_for = kLongestRecovery;
     EXPECT_EQ(scene.judge().kind, LossKind::kLost);
-    EXPECT_THAT(scene.why(), HasSubstr("PostgreSQL has been down for 60"));
+    EXPECT_THAT(scene.why(), HasSubstr("PostgreSQL has been down for 1 min"));
     scene.evidence.server.alive = 1;
     EXPECT_EQ(scene.judge().kind, LossKind::kWait) << "its host says that something of it lives";
 
