@@ -96,19 +96,19 @@ Status LocalStorage::make_durable_directory(const std::string& path) {
         if (durable_directories_.contains(path)) return {};
     }
     const std::string parent = parent_of(path);
-    const bool is_inside = path.size() > root_.size();
-    if (is_inside) AETERNA_TRY(make_durable_directory(parent));
-    Status made = files_.make_directory(path, kDirectoryMode);
-    if (is_code(made, ErrorCode::kNotFound) && !is_inside && parent != path) {
+    // The whole chain, also where all is there: whoever made it may have died before it was durable.
+    if (parent != path) {
         AETERNA_TRY(make_durable_directory(parent));
-        made = files_.make_directory(path, kDirectoryMode);
+        const bool is_above_root = path.size() < root_.size();
+        const Status made = files_.make_directory(path, kDirectoryMode);
+        const bool was_there = is_code(made, ErrorCode::kAlreadyExists) ||
+                               (is_above_root && is_code(made, ErrorCode::kPermission));
+        if (!made && !was_there) return made;
+        // Up there are directories that others prepared and that we may not even look into.
+        const Status synced = files_.sync_directory(parent);
+        const bool is_foreign = was_there && path.size() <= root_.size();
+        if (!synced && !(is_foreign && is_code(synced, ErrorCode::kPermission))) return synced;
     }
-    const bool was_there = is_code(made, ErrorCode::kAlreadyExists);
-    if (!made && !was_there) return made;
-    // Also when it was there: whoever made it may not have come to this sync yet. Above a root that somebody else
-    // prepared we may not even look.
-    const Status synced = files_.sync_directory(parent);
-    if (!synced && (is_inside || !was_there || synced.error().code != ErrorCode::kPermission)) return synced;
     const std::lock_guard lock(mutex_);
     durable_directories_.insert(path);
     return {};
