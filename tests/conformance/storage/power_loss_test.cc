@@ -87,7 +87,8 @@ class Script {
 
 bool run_script(Script& script) {
     return script.put("config", "the configuration", PutMode::kIfAbsent) &&
-           script.put("sessions/one", "begun", PutMode::kOverwrite) && script.stream("data/ab/pack-1", "pack content") &&
+           script.put("sessions/one", "begun", PutMode::kOverwrite) &&
+           script.stream("data/ab/pack-1", "pack content") &&
            script.put("sessions/one", "refreshed", PutMode::kOverwrite) &&
            script.stream("data/ab/pack-2", "another pack") && script.put("index/1", "index", PutMode::kIfAbsent) &&
            script.remove("data/ab/pack-1") && script.remove("sessions/one") &&

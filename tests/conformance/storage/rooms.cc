@@ -8,6 +8,7 @@
 #include "env/posix/posix_env.h"
 #include "repository/storage/local.h"
 #include "repository/storage/memory.h"
+#include "s3_servers.h"
 
 namespace aeterna::repository::testing {
 namespace {
@@ -90,6 +91,46 @@ class LocalRoom final : public Room {
     std::string directory_;
 };
 
+// A prefix of its own in the bucket, so that what one test leaves does not disturb the next.
+class S3Room final : public Room {
+  public:
+    explicit S3Room(std::shared_ptr<S3Server> server)
+        : server_(std::move(server)), credentials_(server_->place()),
+          prefix_("test/" + std::to_string(real().random.next())) {}
+    std::unique_ptr<Storage> open() override {
+        const S3Ports ports{real().http, real().clock, real().random, real().threads, credentials_};
+        auto opened = S3Storage::open(ports, options_for(server_->place(), prefix_));
+        EXPECT_TRUE(opened) << opened.error().to_string();
+        return std::move(*opened);
+    }
+    void abandon(const std::string& name) override {
+        // The writer's process dies: for the server, nobody ever speaks of this upload again.
+        const S3Place place = server_->place();
+        const S3Options options = options_for(place, prefix_);
+        const auto channel = make_signed_channel(real().http, real().clock, credentials_, options.endpoint);
+        S3Request request;
+        request.method = "POST";
+        request.key = prefix_ + "/" + name;
+        request.query = {{"uploads", ""}};
+        const auto begun = channel->send(request, within(10s));
+        ASSERT_TRUE(begun) << begun.error().to_string();
+        ASSERT_EQ(begun->status, 200);
+    }
+    Duration clock_resolution() const override { return 1s; }
+    std::size_t large_bytes() const override { return 3 * server_->place().smallest_part_bytes + (1U << 20); }
+
+  private:
+    std::shared_ptr<S3Server> server_;
+    FixedCredentials credentials_;
+    std::string prefix_;
+};
+
+std::unique_ptr<Room> make_versitygw_room() {
+    // One server for all tests: it takes longer to start than most of them.
+    static const std::shared_ptr<S3Server> server = start_versitygw(real(), *find_versitygw(real()));
+    return std::make_unique<S3Room>(server);
+}
+
 }  // namespace
 
 const env::Env& real() {
@@ -105,7 +146,13 @@ std::vector<RoomKind> room_kinds() {
     return {
         {"Memory", [] { return std::make_unique<MemoryRoom>(); }, ""},
         {"Local", [] { return std::make_unique<LocalRoom>(); }, ""},
+        {"S3StandIn", [] { return std::make_unique<S3Room>(start_stand_in(real())); }, ""},
     };
+}
+
+RoomKind versitygw_kind() {
+    return {"S3", find_versitygw(real()) ? make_versitygw_room : std::function<std::unique_ptr<Room>()>(),
+            "versitygw is not built: scripts/build-versitygw (needs Go)"};
 }
 
 }  // namespace aeterna::repository::testing

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,12 @@ struct RoomKind {
     std::string missing;
 };
 
-// Every driver, also those that cannot run here.
+inline void PrintTo(const RoomKind& kind, std::ostream* out) { *out << kind.name; }
+
+// Every driver, S3 against the stand-in.
 [[nodiscard]] std::vector<RoomKind> room_kinds();
+// S3 against a real server, where it is built.
+[[nodiscard]] RoomKind versitygw_kind();
 
 [[nodiscard]] const env::Env& real();
 [[nodiscard]] env::Context within(Duration duration, std::stop_token stop = {});
