@@ -1,5 +1,5 @@
 // Where S3's credentials come from: the environment, a web identity (a token file and STS), or the profile files, in
-// this order, as the AWS tools do it. Never from argv, never printed: they are Secrets, and errors name only the source.
+// this order, as the AWS tools do it. Never from argv, never printed: they are Secrets, and errors name the source.
 #pragma once
 
 #include <memory>

@@ -68,7 +68,8 @@ class S3Faults : public ::testing::TestWithParam<ServerKind> {
         RetryPolicy retry;
         retry.first_wait = 1ms;
         retry.longest_wait = 5ms;
-        retry.attempt_timeout = 600ms;
+        retry.attempts = 10;
+        retry.attempt_timeout = 400ms;
         retry.slowest_bytes_per_second = 16U << 20;
         return retry;
     }

@@ -64,8 +64,8 @@ class Versitygw final : public S3Server {
   private:
     void make_certificate() {
         env::RunOptions openssl;
-        openssl.argv = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-days", "2", "-subj", "/CN=aeterna-test", "-addext", "subjectAltName=IP:" + endpoint_.host,
+        openssl.argv = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=aeterna-test", "-addext", "subjectAltName=IP:" + endpoint_.host,
                         "-keyout", directory_ + "/key.pem", "-out", directory_ + "/certificate.pem"};
         const auto made = env_.processes.run(openssl, {env_.clock.now() + 60s, {}, "test"});
         EXPECT_TRUE(made && made->exit_status == 0) << "openssl req failed";
