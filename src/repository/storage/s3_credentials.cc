@@ -41,9 +41,11 @@ class Chain final : public CredentialSource {
             if (kept_ && (!kept_->expires || ports_.clock.wall_now() + kRenewAhead < *kept_->expires)) return *kept_;
         }
         // Two threads may ask at the same time: both answers are good.
-        AETERNA_ASSIGN(S3Credentials found, look(context));
+        auto found = look(context);
         const std::lock_guard lock(mutex_);
-        kept_ = found;
+        // A failed renewal is no harm while the old ones hold.
+        if (!found && kept_ && kept_->expires && ports_.clock.wall_now() < *kept_->expires) return *kept_;
+        if (found) kept_ = *found;
         return found;
     }
 

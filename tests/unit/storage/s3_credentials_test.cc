@@ -118,6 +118,20 @@ TEST_F(S3CredentialsTest, RenewsBeforeTheEndAndAfterForget) {
     EXPECT_EQ(asked, 4);
 }
 
+TEST_F(S3CredentialsTest, AFailedRenewalIsNoHarmWhileTheOldOnesHold) {
+    use_web_identity();
+    const auto source = chain();
+    ASSERT_TRUE(source->get(world.clock.context()));
+    world.clock.advance(57min);
+    sts_status = 503;
+    const auto kept = source->get(world.clock.context());
+    ASSERT_TRUE(kept) << kept.error().to_string();
+    EXPECT_EQ(kept->access_key_id, "ASIA1");
+    EXPECT_EQ(asked, 2);
+    world.clock.advance(4min);
+    EXPECT_FALSE(source->get(world.clock.context()));
+}
+
 TEST_F(S3CredentialsTest, ErrorsShowNoSecret) {
     use_web_identity();
     sts_status = 403;
