@@ -13,7 +13,8 @@ struct CodeRow {
 };
 
 // Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partial, 4 unknown outcome, 5 refused by a
-// guard, 6 objective missed, 7 awaiting approval, 8 deadline passed, 11 locked, 130 cancelled.
+// guard, 6 objective missed, 7 awaiting approval, 8 deadline passed, 10 no repository, 11 locked, 12 wrong key,
+// 130 cancelled.
 constexpr std::array kCodes = {
     CodeRow{ErrorCode::kInternal, "internal", 1},
     CodeRow{ErrorCode::kUsage, "usage", 2},
@@ -39,6 +40,10 @@ constexpr std::array kCodes = {
     CodeRow{ErrorCode::kDeadline, "deadline", 8},
     CodeRow{ErrorCode::kLocked, "locked", 11},
     CodeRow{ErrorCode::kCancelled, "cancelled", 130},
+    CodeRow{ErrorCode::kNoRepository, "no_repository", 10},
+    CodeRow{ErrorCode::kWrongKey, "wrong_key", 12},
+    CodeRow{ErrorCode::kCorrupt, "corrupt", 1},
+    CodeRow{ErrorCode::kNoSpace, "no_space", 1},
 };
 
 const CodeRow& row(ErrorCode code) {

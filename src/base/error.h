@@ -36,6 +36,10 @@ enum class ErrorCode {
     kDeadline,           // the caller's deadline passed
     kLocked,             // another aeterna-dr holds the lock
     kCancelled,          // stop was requested
+    kNoRepository,       // there is no repository at the named place
+    kWrongKey,           // the key opens none of the repository's key slots
+    kCorrupt,            // stored bytes are not what was written
+    kNoSpace,            // the disk or quota is full
 };
 
 enum class Effect { kNone, kPartial, kUnknown };

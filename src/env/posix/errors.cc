@@ -20,6 +20,8 @@ Error file_error(int error_number, const std::string& what) {
         case EPERM:
         case EROFS: code = ErrorCode::kPermission; break;
         case EEXIST: code = ErrorCode::kAlreadyExists; break;
+        case ENOSPC:
+        case EDQUOT: code = ErrorCode::kNoSpace; break;
         default: break;
     }
     return make_error(code, fmt::format("{}: {}", what, errno_text(error_number)));

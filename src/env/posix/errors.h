@@ -8,7 +8,7 @@
 
 namespace aeterna::env {
 
-// For files and processes: kNotFound, kPermission, kAlreadyExists, kIo.
+// For files and processes: kNotFound, kPermission, kAlreadyExists, kNoSpace, kIo.
 [[nodiscard]] Error file_error(int error_number, const std::string& what);
 // For sockets: kConnectionRefused, kConnectionLost, kTimeout, kUnreachable, kPermission, kIo.
 [[nodiscard]] ErrorCode socket_error_code(int error_number);

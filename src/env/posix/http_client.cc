@@ -48,6 +48,7 @@ struct Sink {
     HttpResponse response;
     std::size_t limit_bytes = 0;
     bool is_over_limit = false;
+    bool has_whole_head = false;  // libcurl takes a head that is cut off for a whole one
     char message[CURL_ERROR_SIZE] = {};
 };
 
@@ -65,6 +66,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
     Sink& sink = *static_cast<Sink*>(user);
     const std::string_view line(data, size * count);
     if (line.substr(0, 5) == "HTTP/") sink.response.headers.clear();  // after "100 Continue"
+    sink.has_whole_head = trim(line).empty();
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return size * count;
     std::string& value = sink.response.headers[lower(line.substr(0, colon))];
@@ -250,6 +252,7 @@ class CurlHttpClient final : public HttpClient {
 
         const auto outcome = drive(*transfer, context);
         if (outcome != CURLE_OK) return failure(request, what, outcome, sink, easy);
+        if (!sink.has_whole_head) return failure(request, what, CURLE_PARTIAL_FILE, sink, easy);
         long status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         sink.response.status = static_cast<int>(status);

@@ -12,7 +12,7 @@
 namespace aeterna {
 namespace {
 
-constexpr int kLastCode = static_cast<int>(ErrorCode::kCancelled);
+constexpr int kLastCode = static_cast<int>(ErrorCode::kNoSpace);
 
 TEST(ErrorCodes, HaveUniqueNamesThatComeBack) {
     std::set<std::string_view> names;
@@ -25,13 +25,14 @@ TEST(ErrorCodes, HaveUniqueNamesThatComeBack) {
 }
 
 // 1 failed, 2 usage or configuration, 3 partial, 4 unknown outcome, 5 refused by a guard, 6 objective missed,
-// 7 awaiting approval, 8 deadline passed, 11 locked, 130 cancelled.
+// 7 awaiting approval, 8 deadline passed, 10 no repository, 11 locked, 12 wrong key, 130 cancelled.
 TEST(ErrorCodes, GiveTheExitCodesOfTheContract) {
     const std::map<ErrorCode, int> special = {
         {ErrorCode::kUsage, 2},          {ErrorCode::kConfiguration, 2},    {ErrorCode::kAuthentication, 2},
         {ErrorCode::kPartial, 3},        {ErrorCode::kUnknownOutcome, 4},   {ErrorCode::kGuardRefused, 5},
         {ErrorCode::kObjectiveMissed, 6}, {ErrorCode::kAwaitingApproval, 7}, {ErrorCode::kDeadline, 8},
         {ErrorCode::kTimeout, 8},        {ErrorCode::kLocked, 11},          {ErrorCode::kCancelled, 130},
+        {ErrorCode::kNoRepository, 10},  {ErrorCode::kWrongKey, 12},
     };
     for (int i = 0; i <= kLastCode; ++i) {
         const auto code = static_cast<ErrorCode>(i);

@@ -177,6 +177,12 @@ TEST(HttpRaw, WhatIsNoHttpIsAProtocolErrorAndAnEndIsALoss) {
     const auto cut = OneConnection({"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"}).send("POST");
     EXPECT_EQ(cut.error().code, ErrorCode::kConnectionLost);
     EXPECT_EQ(cut.error().effect, Effect::kUnknown);
+    // Its length, its date or its last header are gone: no answer to build on.
+    for (const char* head : {"HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nETag: \"a", "HTTP/1.1 200 OK\r\nETag: a\r\n"}) {
+        const auto half = OneConnection({head}).send("PUT");
+        ASSERT_FALSE(half) << head;
+        EXPECT_EQ(half.error().code, ErrorCode::kConnectionLost) << half.error().to_string();
+    }
 }
 
 TEST(HttpRaw, ARepeatThatIsRefusedIsStillOfUnknownEffect) {

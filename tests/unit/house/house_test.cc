@@ -22,7 +22,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = [] {
     std::map<std::string, std::set<std::string>> table;
     const std::set<std::string> ports = {"base", "env"};
     const std::set<std::string> clients = {"base", "env", "config"};
-    const std::set<std::string> engine = {"base", "env", "config", "hosts", "services"};
+    const std::set<std::string> engine = {"base", "env", "config", "hosts", "services", "repository"};
     std::set<std::string> store = engine;
     store.insert("engine");
     std::set<std::string> stack = store;
@@ -33,7 +33,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = [] {
     app.insert({"report", "lab"});
     table["base"] = {};
     table["env"] = {"base"};
-    table["config"] = ports;
+    table["config"] = table["repository"] = ports;
     table["hosts"] = table["services"] = clients;
     table["engine"] = engine;
     for (const char* name : {"postgres", "redis", "qdrant"}) table[name] = store;
