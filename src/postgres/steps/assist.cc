@@ -78,8 +78,10 @@ void LossWatch::follow_silence(const World& world) {
     const bool has_gap = last_gather_ && world.now - *last_gather_ > kLargestGap;
     if (sql.answer != Answer::kSilent || has_gap) silent_since_.reset();
     if (sql.answer == Answer::kSilent && !silent_since_) silent_since_ = sql.started;
-    if (sql.value || has_gap) down_since_.reset();
-    if (!sql.value && !down_since_) down_since_ = sql.started;
+    // Up for a moment as a reader, and dead again before it takes a row: that is down all the while.
+    const bool is_primary = sql.value && !sql.value->in_recovery;
+    if (is_primary || has_gap) down_since_.reset();
+    if (!is_primary && !down_since_) down_since_ = sql.started;
 }
 
 // What serve has seen counts too, if it is fresh and serve itself did not sleep meanwhile.

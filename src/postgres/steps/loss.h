@@ -19,7 +19,7 @@ struct LossEvidence {
     std::string cannot_fence;     // why the host can't; empty: it can
     bool watchdog_armed = false;
     Duration silent_for{};        // how long SQL of the old primary has been silent without a break
-    Duration down_for{};          // how long it has not answered SQL, whatever came instead
+    Duration down_for{};          // how long it has not been a primary by SQL, whatever came instead
     int failed_starts = 0;        // by its agent, since it was lost
     Duration starting_for{};      // how long the present start has lasted
     double predicted_recovery_seconds = 0;

@@ -6,6 +6,8 @@
 
 #include "base/strings.h"
 #include "fixtures.h"
+#include "postgres/steps/assist.h"
+#include "unit/support/fake_env.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -243,6 +245,22 @@ TEST(Loss, AServerThatStaysDownBesideALivingAgentIsLost) {
     EXPECT_EQ(flapping.judge().kind, LossKind::kWait);
     flapping.evidence.down_for = kLongestRecovery;
     EXPECT_EQ(flapping.judge().kind, LossKind::kLost);
+}
+
+TEST(LossWatch, AReaderOfAMomentIsDownAllTheWhile) {
+    Scene scene;
+    scene.kill();
+    aeterna::testing::FakeEnv fake;
+    const StepParts parts{scene.cluster.settings, fake.env, "", "", "act", {}};
+    LossWatch watch(parts, scene.cluster.settings.nodes[0]);
+    const auto gather = [&] { return watch.gather(scene.cluster.tick(), {}); };
+    for (int look = 0; look < 20; ++look) static_cast<void>(gather());
+    scene.cluster.nodes["postgres-1"].sql = sql_view(false);
+    static_cast<void>(gather());
+    scene.cluster.nodes["postgres-1"].sql = refused();
+    EXPECT_GT(gather().down_for, 10s) << "20 looks of half a second";
+    scene.cluster.nodes["postgres-1"].sql = sql_view(true);
+    EXPECT_EQ(gather().down_for, Duration::zero());
 }
 
 TEST(Loss, WhatMayPassIsToldFromWhatSomebodyHasToChange) {
