@@ -7,7 +7,7 @@
 #include "base/strings.h"
 #include "fixtures.h"
 #include "postgres/steps/assist.h"
-#include "unit/support/fake_env.h"
+#include "../support/fake_env.h"
 
 namespace aeterna::postgres {
 namespace {
