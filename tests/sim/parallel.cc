@@ -21,9 +21,12 @@ struct Child {
     std::FILE* output = nullptr;
 };
 
+using Seeds = std::vector<std::uint64_t>;
+
 // Every `step`-th seed; a line before each, and a line of results after.
-void work(std::uint64_t first, std::uint64_t last, std::uint64_t step, std::FILE* output) {
-    for (std::uint64_t seed = first; seed <= last; seed += step) {
+void work(const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* output) {
+    for (std::size_t i = first; i < seeds.size(); i += step) {
+        const std::uint64_t seed = seeds[i];
         fmt::print(output, "{}\n", seed);
         std::fflush(output);
         const itimerval limit{{0, 0}, {kSecondsPerSeed, 0}};
@@ -35,6 +38,7 @@ void work(std::uint64_t first, std::uint64_t last, std::uint64_t step, std::FILE
                   {"executions", outcome.executions},
                   {"fences", outcome.fences},
                   {"releases", outcome.releases},
+                  {"stale_fences", outcome.stale_fences},
                   {"thefts", outcome.thefts},
                   {"lost", outcome.rows_lost}};
         if (!outcome.violations.empty()) {
@@ -48,14 +52,14 @@ void work(std::uint64_t first, std::uint64_t last, std::uint64_t step, std::FILE
     }
 }
 
-Child start(std::uint64_t first, std::uint64_t last, std::uint64_t step) {
+Child start(const Seeds& seeds, std::size_t first, std::size_t step) {
     int ends[2];
     if (::pipe(ends) != 0) return {};
     std::fflush(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::close(ends[0]);
-        work(first, last, step, ::fdopen(ends[1], "w"));
+        work(seeds, first, step, ::fdopen(ends[1], "w"));
         ::_exit(0);
     }
     ::close(ends[1]);
@@ -72,6 +76,7 @@ void add(RangeResult& result, const Json& line) {
     result.executions += count("executions");
     result.fences += count("fences");
     result.releases += count("releases");
+    result.stale_fences += count("stale_fences");
     result.thefts += count("thefts");
     result.rows_lost += count("lost");
     if (const auto failure = find_string(line, "failure")) result.failures.push_back(*failure);
@@ -79,10 +84,9 @@ void add(RangeResult& result, const Json& line) {
 
 }  // namespace
 
-RangeResult run_range(std::uint64_t first, std::uint64_t last, unsigned processes) {
+RangeResult run_seeds(const Seeds& seeds, unsigned processes) {
     std::vector<Child> children;
-    for (unsigned i = 0; i < processes && first + i <= last; ++i)
-        children.push_back(start(first + i, last, processes));
+    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(seeds, i, processes));
     RangeResult result;
     for (const Child& child : children) {
         std::string seed;

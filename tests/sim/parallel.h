@@ -1,5 +1,4 @@
-// Runs a range of seeds in one process per core, so that a crash of one is seen and no state is
-// shared.
+// Runs seeds in one process per core, so that a crash of one is seen and no state is shared.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +11,11 @@ struct RangeResult {
     std::uint64_t done = 0;
     std::uint64_t healthy = 0;
     double virtual_seconds = 0;
-    std::uint64_t executions = 0, fences = 0, releases = 0, thefts = 0, rows_lost = 0;
+    std::uint64_t executions = 0, fences = 0, releases = 0, stale_fences = 0, thefts = 0, rows_lost = 0;
     std::vector<std::string> failures;  // each with its seed and the schedule
 };
 
-// Seeds first…last. A process that dies or hangs (60 s of CPU for one seed) fails the seed that it
-// was at.
-[[nodiscard]] RangeResult run_range(std::uint64_t first, std::uint64_t last, unsigned processes);
+// A process that dies or hangs (60 s of CPU for one seed) fails the seed that it was at.
+[[nodiscard]] RangeResult run_seeds(const std::vector<std::uint64_t>& seeds, unsigned processes);
 
 }  // namespace aeterna::sim

@@ -1,12 +1,15 @@
 // sim_test: 2,000 random schedules.
 //   sim_test --seed N         one of them with its story
-//   sim_test --seeds A..B     that range; prints one JSON line of figures, failures on stderr
+//   sim_test --seeds A..B     that range, or A,B,C; prints one JSON line of figures, failures on stderr
+//   sim_test --plots A..B     the plot of each of them
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/strings.h"
@@ -31,7 +34,9 @@ TEST(Simulation, OneSeedGivesOneRun) {
 }
 
 TEST(Simulation, EveryInvariantHoldsInRandomSchedules) {
-    const RangeResult result = run_range(1, kSchedules, cores());
+    std::vector<std::uint64_t> seeds(kSchedules);
+    std::iota(seeds.begin(), seeds.end(), std::uint64_t{1});
+    const RangeResult result = run_seeds(seeds, cores());
     for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
     EXPECT_EQ(result.done, kSchedules);
     // Some end where only a person can help: in synchronous mode without a standby, a leader that must not lead again.
@@ -57,20 +62,33 @@ int tell_one(std::uint64_t seed) {
     return outcome.violations.empty() ? 0 : 1;
 }
 
-int run_range_of(const std::string& range) {
-    const std::size_t dots = range.find("..");
-    const auto first = to_integer(std::string_view(range).substr(0, dots));
-    const auto last =
-        dots == std::string::npos ? first : to_integer(std::string_view(range).substr(dots + 2));
-    if (!first || !last || *first < 0 || *last < *first) {
-        fmt::print(stderr, "'{}' is no range A..B\n", range);
-        return 2;
+// "A..B" or "A,B,C"; empty when it is neither.
+std::vector<std::uint64_t> parse_seeds(const std::string& text) {
+    std::vector<std::uint64_t> seeds;
+    const std::size_t dots = text.find("..");
+    if (dots != std::string::npos) {
+        const auto first = to_integer(std::string_view(text).substr(0, dots));
+        const auto last = to_integer(std::string_view(text).substr(dots + 2));
+        for (std::int64_t seed = first.value_or(0); first && last && seed <= *last; ++seed)
+            seeds.push_back(static_cast<std::uint64_t>(seed));
+        return seeds;
     }
-    const RangeResult result =
-        run_range(static_cast<std::uint64_t>(*first), static_cast<std::uint64_t>(*last), cores());
+    for (const std::string_view part : split(text, ',')) {
+        if (const auto seed = to_integer(part)) seeds.push_back(static_cast<std::uint64_t>(*seed));
+    }
+    return seeds;
+}
+
+int tell_plots(const std::vector<std::uint64_t>& seeds) {
+    for (const std::uint64_t seed : seeds) fmt::print("{} {}\n", seed, make_schedule(seed).plot);
+    return 0;
+}
+
+int run_all(const std::vector<std::uint64_t>& seeds) {
+    const RangeResult result = run_seeds(seeds, cores());
     for (const std::string& failure : result.failures) fmt::print(stderr, "{}\n", failure);
-    const Json line{{"first", *first},
-                    {"last", *last},
+    const Json line{{"first", seeds.front()},
+                    {"last", seeds.back()},
                     {"done", result.done},
                     {"failed", result.failures.size()},
                     {"healthy", result.healthy},
@@ -78,6 +96,7 @@ int run_range_of(const std::string& range) {
                     {"executions", result.executions},
                     {"fences", result.fences},
                     {"releases", result.releases},
+                    {"stale_fences", result.stale_fences},
                     {"thefts", result.thefts},
                     {"rows_lost", result.rows_lost}};
     fmt::print("{}\n", dump_json(line));
@@ -94,6 +113,13 @@ int main(int argc, char** argv) {
         return aeterna::sim::tell_one(
             static_cast<std::uint64_t>(aeterna::to_integer(argv[2]).value_or(1)));
     }
-    if (option == "--seeds") return aeterna::sim::run_range_of(argv[2]);
+    if (option == "--seeds" || option == "--plots") {
+        const auto seeds = aeterna::sim::parse_seeds(argv[2]);
+        if (seeds.empty()) {
+            fmt::print(stderr, "'{}' names no seeds\n", argv[2]);
+            return 2;
+        }
+        return option == "--seeds" ? aeterna::sim::run_all(seeds) : aeterna::sim::tell_plots(seeds);
+    }
     return RUN_ALL_TESTS();
 }

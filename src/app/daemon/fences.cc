@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/strings.h"
 #include "stack/fencing.h"
@@ -18,7 +19,9 @@ constexpr Duration kReadTime = std::chrono::seconds(2);
 
 Result<std::vector<hosts::FenceMarker>> read_markers(const config::Stack& stack, const env::Env& env) {
     std::vector<hosts::FenceMarker> all;
+    std::set<std::string> here;  // directories of this machine, which its nodes share
     for (const config::Host& host : stack.hosts) {
+        if (host.executor == "local" && !here.insert(host.fence_directory).second) continue;
         const auto executor = hosts::make_executor(host, env);
         if (!executor) continue;  // nothing was ever fenced where nothing can be done
         AETERNA_ASSIGN(const auto markers, (*executor)->fences({env.clock.now() + kReadTime, {}, "fences"}));

@@ -18,6 +18,13 @@ class Board {
         return seen_;
     }
 
+    // Shows `read` what was seen, without a copy; it must not block.
+    template <class Read>
+    void read(Read read) const {
+        const std::lock_guard lock(mutex_);
+        read(seen_);
+    }
+
     // Lets `change` edit what was seen; it must not block.
     template <class Change>
     void post(Change change) {

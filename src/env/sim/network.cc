@@ -118,6 +118,7 @@ Status Network::begin(const std::shared_ptr<Call>& call, Process& client, const 
         return make_error(ErrorCode::kCancelled, fmt::format("{}: stopped", options.what));
     call->network = this;
     call->client = &client;
+    call->begun = scheduler_.now();
     call->is_kept = options.is_kept;
     call->by_kernel = options.by_kernel;
     call->expected = options.expected;

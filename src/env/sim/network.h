@@ -39,6 +39,7 @@ struct Call : std::enable_shared_from_this<Call> {
     Process* client = nullptr;
     Host* server_host = nullptr;
     Process* server = nullptr;  // once it has arrived
+    MonoTime begun{};  // when the client sent it
     FiberRef waiter;
     Outcome outcome = Outcome::kPending;
     bool is_abandoned = false;  // the caller has gone away
@@ -68,6 +69,7 @@ class Promise {
     }
     [[nodiscard]] bool is_abandoned() const { return shared_->is_abandoned; }
     [[nodiscard]] Process& client() const { return *shared_->client; }
+    [[nodiscard]] MonoTime begun() const { return shared_->begun; }
 
   private:
     std::shared_ptr<Shared> shared_;

@@ -55,9 +55,14 @@ World PostgresMonitor::look_at(const engine::JudgeContext& context) const {
 }
 
 std::vector<engine::Reach> PostgresMonitor::reach() {
-    const Snapshot seen = board_->snapshot();
-    const MonoTime now = env_.clock.now();
     std::vector<engine::Reach> all;
+    all.reserve(3 * settings_.nodes.size() + 1);
+    board_->read([&](const Snapshot& seen) { add_reach(seen, all); });
+    return all;
+}
+
+void PostgresMonitor::add_reach(const Snapshot& seen, std::vector<engine::Reach>& all) const {
+    const MonoTime now = env_.clock.now();
     for (const NodeSettings& node : settings_.nodes) {
         const auto found = seen.nodes.find(node.name);
         if (found == seen.nodes.end()) continue;
@@ -75,7 +80,6 @@ std::vector<engine::Reach> PostgresMonitor::reach() {
     if (settings_.client) {
         all.push_back(reach_of("client path", "", seen.client, kClientRhythm, now));
     }
-    return all;
 }
 
 }  // namespace aeterna::postgres

@@ -25,6 +25,7 @@ class PostgresMonitor final : public engine::Monitor {
   private:
     // Looks begun before count for nothing from now on.
     void trust_from(MonoTime now);
+    void add_reach(const Snapshot& seen, std::vector<engine::Reach>& all) const;
     [[nodiscard]] World look_at(const engine::JudgeContext& context) const;
 
     const Settings& settings_;

@@ -1,27 +1,57 @@
+// The deeds of the controllers as they happen; what is left at the end stands in checks_end.cc.
 #include "harness/checks.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "models/postgres_sql.h"
+#include "base/strings.h"
 
 namespace aeterna::sim {
+namespace {
 
-Checks::Checks(World& world, Cluster& cluster,
-               std::vector<std::unique_ptr<Controller>>& controllers)
-    : world_(world), cluster_(cluster), controllers_(controllers) {
-    cluster_.etcd().on_client_change = [this](Process& client, const models::EtcdStore& before,
-                                              const models::EtcdStore& after) {
-        key_changed(client, before, after);
-    };
+constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+// Several SIGKILLs of one fence.
+constexpr Duration kOneFence = std::chrono::seconds(6);
+// A maintenance window that was opened so long before is known to whoever begins.
+constexpr Duration kWindowKnown = std::chrono::seconds(6);
+// If nobody was elected in that time, the old primary may be let go again.
+constexpr Duration kHeldDown = std::chrono::seconds(30);
+// postgres.fence acts on the proof that an interrupted execution had made before, however old it is: its kills are
+// told, not failed, until it looks again.
+constexpr bool kForgivesStaleProof = true;
+constexpr const char* kActorKey = "/aeterna-dr/lab/actor";
+
+// It runs, or is named as the one for whom it was done: its end may have come before we looked.
+bool is_acting(const engine::ExecutionRecord& execution, const std::string& did) {
+    return execution.state == engine::ExecutionState::kRunning || did.find(execution.id) != std::string::npos;
+}
+
+}  // namespace
+
+Checks::Checks(World& world, Cluster& cluster, std::vector<std::unique_ptr<Controller>>& controllers,
+               const std::string& assist)
+    : world_(world),
+      cluster_(cluster),
+      controllers_(controllers),
+      assist_(assist),
+      truth_(world, cluster, controllers) {
+    cluster_.etcd().on_client_change = [this](const auto& change) { key_changed(change); };
     for (int i = 0; i < Cluster::kNodes; ++i) {
-        cluster_.postgres(i).on_write = [this](const models::Postgres& server,
-                                               const models::WalRecord&) { written(server); };
+        cluster_.postgres(i).on_write = [this](const models::Postgres& server, const models::WalRecord&) {
+            written(server);
+        };
     }
-    world_.processes.on_signal = [this](Process& from, const Process& to, int number) {
-        signalled(from, to, number);
-    };
+    world_.processes.on_signal = [this](Process& from, const Process& to, int number) { signalled(from, to, number); };
+    cluster_.on_start_program = [this](int node, const Process& caller) { program_started(node, caller); };
+    look();
+}
+
+void Checks::look() {
+    look_at_executions();
+    look_at_markers();
+    look_at_releases();
+    world_.scheduler.after(kLookEvery, [this] { look(); });
 }
 
 void Checks::violated(const std::string& what) {
@@ -30,118 +60,199 @@ void Checks::violated(const std::string& what) {
     if (violations_.size() < 10) violations_.push_back(line);
 }
 
-const Controller* Checks::owner(const Process& process) const {
-    for (const auto& controller : controllers_) {
-        if (controller->owns(process)) return controller.get();
+// A fence by an execution that was interrupted after it had begun: its process died or was stopped.
+void Checks::violated_by_fence(std::size_t controller, const std::string& did, const std::vector<std::string>& why) {
+    const Controller& actor = *controllers_[controller];
+    bool was_interrupted = false;
+    for (const auto& [id, execution] : actor.pages().executions) {
+        const auto begun = begun_.find(id);
+        if (!is_acting(execution, did) || begun == begun_.end()) continue;
+        was_interrupted = was_interrupted || actor.started_at() > begun->second ||
+                          stops_[controller].touches(begun->second, world_.now());
     }
-    return nullptr;
+    if (why.empty() || !was_interrupted || !kForgivesStaleProof) {
+        return violated_by(fmt::format("controller {}", controller + 1), did, why);
+    }
+    ++stale_fences_;
+    world_.trace(fmt::format("STALE: controller {} {}, but {}", controller + 1, did, join(why, "; ")));
 }
 
-bool Checks::is_isolated(const Process& process) const {
+void Checks::violated_by(const std::string& who, const std::string& did, const std::vector<std::string>& why) {
+    if (!why.empty()) violated(fmt::format("{} {}, but {}", who, did, join(why, "; ")));
+}
+
+std::optional<std::size_t> Checks::owner(const Process& process) const {
+    for (std::size_t i = 0; i < controllers_.size(); ++i) {
+        if (controllers_[i]->owns(process)) return i;
+    }
+    return std::nullopt;
+}
+
+int Checks::node_of(const Process& process) const {
     for (int i = 0; i < Cluster::kNodes; ++i) {
-        const Host* host = &cluster_.host(i);
-        if (world_.network.is_open(process.host, host) ||
-            world_.network.is_open(host, process.host))
-            return false;
+        if (process.host == &cluster_.host(i)) return i;
     }
-    return true;
+    return -1;
 }
 
-void Checks::key_changed(Process& client, const models::EtcdStore& before,
-                         const models::EtcdStore& after) {
-    if (owner(client) == nullptr) return;
+// --- The leader key ------------------------------------------------------------------------------
+
+void Checks::key_changed(const models::Etcd::ClientChange& change) {
+    const auto controller = owner(change.client);
+    if (!controller) return;
+    const models::EtcdKey* actor = change.after.find(kActorKey);
+    const models::EtcdKey* before = change.before.find(kActorKey);
+    if (actor != nullptr && (before == nullptr || before->lease != actor->lease)) {
+        actors_[actor->lease] = &change.client;
+    }
     const std::string path = cluster_.settings().prefix + "leader";
-    const models::EtcdKey* had = before.find(path);
-    const models::EtcdKey* has = after.find(path);
-    if (had == nullptr || (has != nullptr && has->value == had->value && has->lease == had->lease))
-        return;
-    ++release_count_;
-    releases_[had->value] = {world_.age(), true};
-    world_.trace(fmt::format("{} released the leader key of {}", client.command, had->value));
+    const models::EtcdKey* had = change.before.find(path);
+    const models::EtcdKey* has = change.after.find(path);
+    const bool is_same = had == nullptr || (has != nullptr && has->value == had->value && has->lease == had->lease);
+    if (!is_same) released(change, *controller, had->value);
 }
 
-// The one whose key we took may write again once it holds the key anew.
+void Checks::released(const models::Etcd::ClientChange& change, std::size_t controller, const std::string& member) {
+    ++release_count_;
+    releases_[member] = {world_.age(), true, true};
+    const std::string did = "released the leader key of " + member;
+    world_.trace(fmt::format("{} {}", change.client.command, did));
+    const int node = member.back() - '1';
+    std::vector<std::string> why = truth_.refusals(node, controller, change.sent_at);
+    const std::string running = truth_.running_of(node);
+    if (!running.empty()) why.push_back(running + " ran");
+    const models::EtcdKey* actor = change.after.find(kActorKey);
+    const auto holder = actor == nullptr ? actors_.end() : actors_.find(actor->lease);
+    if (holder == actors_.end() || holder->second != &change.client) why.emplace_back("it did not hold the actor lock");
+    look_at_markers();
+    const bool is_held_down = std::any_of(markers_.begin(), markers_.end(), [&](const auto& marker) {
+        return marker.first.starts_with(fmt::format("patroni-{} by", node + 1));
+    });
+    if (!is_held_down) why.emplace_back("nothing kept it from being started");
+    violated_by(change.client.command, did, why);
+    check_leave(controller, did);
+}
+
+// The one whose key we took may write again once it holds the key anew; a fenced one does not write.
 void Checks::written(const models::Postgres& server) {
+    const int node = server.name().back() - '1';
+    const auto fence = fences_.find(node);
+    if (fence != fences_.end() && fence->second.at != MonoTime::max()) {
+        const Controller& controller = *controllers_[fence->second.controller];
+        for (const auto& [id, execution] : controller.pages().executions) {
+            const bool is_ours = find_boolean(execution.facts, "fence.confirmed").value_or(false) &&
+                                 execution.facts.contains("fenced") &&
+                                 find_string(execution.facts, "old_primary") == server.name();
+            if (!is_ours || !markers_.contains(fmt::format("postgres-{} by {}", node + 1, id))) continue;
+            violated(fmt::format("{} wrote while the fence of {} was confirmed", server.name(), id));
+            fence->second.at = MonoTime::max();
+        }
+    }
     const auto found = releases_.find(server.name());
     if (found == releases_.end() || !found->second.is_open) return;
-    const models::EtcdKey* key =
-        cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
-    if (key != nullptr && key->value == server.name()) {
-        found->second.is_open = false;
-        return;
-    }
     found->second.is_open = false;  // once is enough
-    violated(fmt::format("{} wrote after its leader key had been released by us at {:.3f} s",
-                         server.name(), to_seconds(found->second.at)));
+    const models::EtcdKey* key = cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
+    if (key != nullptr && key->value == server.name()) return;
+    violated(fmt::format("{} wrote after its leader key had been released by us at {:.3f} s", server.name(),
+                         to_seconds(found->second.at)));
 }
 
-void Checks::signalled(Process& from, const Process& to, int number) {
-    if (owner(from) == nullptr) return;
-    if (number == SIGKILL) ++kills_;
-    if (is_isolated(from))
-        violated(fmt::format("{} signalled {} while it was cut off", from.command, to.command));
-}
-
-void Checks::check_rows(const Workload& workload, Outcome& outcome) {
-    for (const LedgerRow& row : workload.ledger()) {
-        if (row.fate == RowFate::kAcknowledged) ++outcome.rows_acknowledged;
-    }
-    outcome.longest_outage = workload.longest_outage();
-    outcome.thefts = cluster_.thefts();
-    const int leader = cluster_.leader();
-    if (leader < 0) return;
-    const std::vector<std::size_t> lost = workload.lost(cluster_.postgres(leader));
-    outcome.rows_lost = lost.size();
-    if (!lost.empty() && cluster_.settings().synchronous_mode && outcome.thefts == 0) {
-        const LedgerRow& row = workload.ledger()[lost.front() - 1];
-        violated(fmt::format(
-            "{} acknowledged rows are lost in synchronous mode; the first, {}, was acknowledged by "
-            "postgres-{} at {:.3f} s",
-            lost.size(), lost.front(), row.node + 1, to_seconds(row.answered_at)));
+// Held down until somebody leads, or as long as that may take.
+void Checks::look_at_releases() {
+    const models::EtcdKey* key = cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
+    for (auto& [member, release] : releases_) {
+        if (!release.is_held) continue;
+        const std::string running = truth_.running_of(member.back() - '1');
+        if (key != nullptr || world_.age() - release.at > kHeldDown) release.is_held = false;
+        if (!release.is_held || running.empty()) continue;
+        release.is_held = false;
+        violated(fmt::format("{} runs, whose leader key was released at {:.3f} s, and nobody leads yet", running,
+                             to_seconds(release.at)));
     }
 }
 
-void Checks::check_executions(Outcome& outcome) {
-    for (const auto& controller : controllers_) {
-        if (!controller->failure().empty())
-            violated("the controller could not run: " + controller->failure());
-        for (const auto& [id, execution] : controller->pages().executions) {
-            ++outcome.executions;
-            if (execution.state == engine::ExecutionState::kRunning) {
-                violated(fmt::format("execution {} neither ended nor asks", id));
+// --- Signals, markers, starts --------------------------------------------------------------------
+
+void Checks::signalled(const Process& from, const Process& to, int number) {
+    const auto controller = owner(from);
+    const int node = node_of(to);
+    if (!controller || number != SIGKILL) return;
+    ++kills_;
+    const auto fence = fences_.find(node);
+    const bool is_same = fence != fences_.end() && fence->second.controller == *controller &&
+                         world_.now() - fence->second.at < kOneFence;
+    if (node < 0 || is_same) return;
+    fences_[node] = {*controller, world_.now()};
+    const std::string did = "killed " + to.command + fmt::format(" of host-{}", node + 1);
+    std::vector<std::string> why = truth_.refusals(node, *controller, world_.now());
+    for (std::string& line : truth_.against_killing(node, *controller)) why.push_back(std::move(line));
+    const models::EtcdKey* lock = cluster_.etcd().store().find(kActorKey);
+    const auto holder = lock == nullptr ? actors_.end() : actors_.find(lock->lease);
+    if (holder != actors_.end() && holder->second != &from) why.emplace_back("another one held the actor lock");
+    violated_by_fence(*controller, did, why);
+    check_leave(*controller, did);
+}
+
+void Checks::look_at_markers() {
+    std::map<std::string, std::size_t> present;
+    for (std::size_t i = 0; i < cluster_.fence_directories.size(); ++i) {
+        const std::string& directory = cluster_.fence_directories[i];
+        for (const std::string& node : world_.disk.list(directory)) {
+            for (const std::string& holder : world_.disk.list(directory + "/" + node)) {
+                const std::string name = node + " by " + holder;
+                present[name] = i;
+                if (!markers_.contains(name)) marker_found(node, holder, i);
             }
         }
     }
+    markers_ = std::move(present);
 }
 
-void Checks::check_fences(Outcome& outcome) {
-    outcome.fences = kills_;
-    outcome.releases = release_count_;
-    for (const std::string& marker : cluster_.markers()) {
-        bool is_told = false;
-        for (const auto& controller : controllers_) {
-            for (const auto& [id, execution] : controller->pages().executions) {
-                const Json* fenced = find_member(execution.facts, "fenced");
-                const bool names_it =
-                    fenced != nullptr && !fenced->empty() && marker.find(id) != std::string::npos;
-                is_told =
-                    is_told || (names_it && execution.state != engine::ExecutionState::kSucceeded);
-            }
-        }
-        if (!is_told) violated("a fence was left and nobody tells of it: " + marker);
+void Checks::marker_found(const std::string& node, const std::string& holder, std::size_t directory) {
+    if (!node.starts_with("patroni-")) return;
+    const std::string did = fmt::format("fenced {} for {}", node, holder);
+    // It may have been written up to a look ago.
+    violated_by_fence(directory, did, truth_.refusals(node.back() - '1', directory, world_.now() - kLookEvery));
+    check_leave(directory, did);
+}
+
+void Checks::program_started(int node, const Process& caller) {
+    const models::Postgres& server = cluster_.postgres(node);
+    const bool is_adopted = server.is_primary() && !server.is_starting() && !cluster_.patroni(node).is_running();
+    if (owner(caller) && is_adopted && truth_.was_paused(world_.now())) {
+        violated(fmt::format("{} started patroni-{}, but the cluster was paused", caller.command, node + 1));
     }
 }
 
-void Checks::finish(const Workload& workload, bool settled, Outcome& outcome) {
-    check_executions(outcome);
-    check_fences(outcome);
-    check_rows(workload, outcome);
-    outcome.was_healthy = cluster_.is_healthy();
-    outcome.final_state = cluster_.describe();
-    if (!settled) outcome.final_state += "\nwaiting:\n" + world_.scheduler.describe_waiting();
-    if (models::PostgresSql::unknown_statements > 0)
-        violated("the model met a statement that it does not know");
-    outcome.violations = violations_;
+// --- Who may act ---------------------------------------------------------------------------------
+
+void Checks::look_at_executions() {
+    for (std::size_t i = 0; i < controllers_.size(); ++i) {
+        for (const auto& [id, execution] : controllers_[i]->pages().executions) begun_.try_emplace(id, world_.now());
+        const Process* process = controllers_[i]->process();
+        stops_[i].note(process != nullptr && process->is_stopped(), world_.now());
+    }
+}
+
+// One running execution with the leave to act, begun outside of every maintenance window.
+void Checks::check_leave(std::size_t controller, const std::string& did) {
+    const Controller& actor = *controllers_[controller];
+    bool may_act = false;
+    std::vector<std::string> why;
+    for (const auto& [id, execution] : controllers_[controller]->pages().executions) {
+        if (!is_acting(execution, did)) continue;
+        if (find_string(execution.parameters, "assist") != "act") continue;
+        may_act = true;
+        const auto begun = begun_.find(id);
+        const MonoTime at = begun == begun_.end() ? world_.now() : begun->second;
+        const MonoTime life = actor.started_at();
+        const bool is_window = truth_.has_window_held(at - kWindowKnown, at) ||
+                               (life > at && truth_.has_window_held(life, world_.now()));
+        if (is_window) why.push_back(id + " was begun in a maintenance window");
+    }
+    if (assist_ != "act") why.push_back("the stack file says assist: " + assist_);
+    if (!may_act) why.emplace_back("no execution of it may act");
+    violated_by(fmt::format("controller {}", controller + 1), did, why);
 }
 
 }  // namespace aeterna::sim

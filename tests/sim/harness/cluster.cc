@@ -32,16 +32,18 @@ Cluster::Cluster(World& world, models::PatroniSettings settings)
             std::make_unique<models::Patroni>(world_, *etcd_, *postgres_.back(), settings_, peers_,
                                               env::Endpoint{host->address, kRestPort}));
         peers_.push_back(patroni_.back().get());
+        patroni_.back()->on_watchdog = [this, node = static_cast<int>(peers_.size()) - 1] { reset_host(node); };
     }
     for (int i = 0; i < kNodes; ++i) {
         if (i != 0) postgres(i).follow(&postgres(0));
-        postgres(i).start(i != 0);
+        postgres(i).start(i != 0 || settings_->is_standby_cluster);
         // The leader's agent first, so that nobody else finds the cluster unlocked.
         world_.scheduler.after(i == 0 ? Duration(600ms) : Duration(800ms),
                                [this, i] { patroni(i).start(); });
     }
-    world_.programs["start-node"] = [this](const std::vector<std::string>& argv, Process&) {
+    world_.programs["start-node"] = [this](const std::vector<std::string>& argv, Process& caller) {
         env::RunResult result;
+        if (on_start_program && argv.size() == 2) on_start_program(argv[1].back() - '1', caller);
         result.exit_status = argv.size() == 2 && start_node(argv[1]) ? 0 : 1;
         if (result.exit_status != 0) result.errors = "refused: a fence marker is there";
         return result;
@@ -54,6 +56,51 @@ void Cluster::write_config() {
     etcd_->publish();
 }
 
+void Cluster::spoil_config(bool spoilt) {
+    is_config_spoilt_ = spoilt;
+    if (!spoilt) return write_config();
+    put_key("config", world_.rng().chance(0.5) ? "{" : "");
+}
+
+void Cluster::put_key(const std::string& key, const std::string& value) {
+    const std::string path = settings_->prefix + key;
+    if (value.empty()) etcd_->store().remove(path);
+    else etcd_->store().put(path, value, 0);
+    etcd_->publish();
+}
+
+// Power goes and comes back: all of the host dies at once, and starts as the boot does it.
+void Cluster::reset_host(int node) {
+    for (Process* process : {patroni(node).process(), postgres(node).process(),
+                             &etcd_->process(static_cast<std::size_t>(node))}) {
+        if (process == nullptr) continue;
+        world_.processes.thaw(*process);
+        world_.processes.kill(*process);
+    }
+    world_.scheduler.after(world_.rng().between(8s, 15s), [this, node] {
+        etcd_->restart(static_cast<std::size_t>(node));
+        static_cast<void>(start_node(fmt::format("patroni-{}", node + 1)));
+    });
+}
+
+void Cluster::supervise(Duration restart_after) {
+    restart_after_ = restart_after;
+    for (int i = 0; i < kNodes; ++i) {
+        patroni(i).on_start = [this, i] { watch_agent(i); };
+    }
+}
+
+void Cluster::watch_agent(int node) {
+    patroni(node).process()->on_death.emplace_back([this, node] {
+        if (is_over) return;
+        world_.scheduler.after(restart_after_, [this, node] {
+            if (is_over || patroni(node).is_running()) return;
+            const std::string agent = fmt::format("patroni-{}", node + 1);
+            if (start_node(agent)) world_.trace("the supervisor has started " + agent + " again");
+        });
+    });
+}
+
 int Cluster::thefts() const {
     int count = 0;
     for (const auto& patroni : patroni_) count += patroni->thefts;
@@ -64,7 +111,10 @@ int Cluster::leader() {
     const models::EtcdKey* key = etcd_->store().find(settings_->prefix + "leader");
     int found = -1;
     for (int i = 0; i < kNodes; ++i) {
-        if (!postgres(i).is_primary() || postgres(i).is_starting()) continue;
+        const bool is_standby_leader =
+            settings_->is_standby_cluster && key != nullptr && key->value == postgres(i).name();
+        if (!(postgres(i).is_primary() || is_standby_leader) || !postgres(i).is_running() || postgres(i).is_starting())
+            continue;
         if (found >= 0 || key == nullptr || key->value != postgres(i).name()) return -1;
         found = i;
     }
@@ -131,7 +181,7 @@ bool Cluster::start_node(const std::string& node) {
         if (is_agent && !world_.disk.list(directory + "/" + server).empty()) return false;
     }
     const int number = node.back() - '1';
-    if (number < 0 || number >= kNodes) return false;
+    if (number < 0 || number >= kNodes || (broken_.contains(number) && !node.starts_with("etcd-"))) return false;
     if (node.starts_with("patroni-") || node.starts_with("postgres-")) patroni(number).start();
     if (node.starts_with("etcd-")) etcd_->restart(static_cast<std::size_t>(number));
     return true;
@@ -147,6 +197,7 @@ void Cluster::start_missing() {
             if (process->is_stopped()) world_.processes.signal(*process, SIGCONT);
         }
         etcd_->restart(static_cast<std::size_t>(i));
+        broken_.erase(i);
         if (!patroni(i).is_running())
             static_cast<void>(start_node(fmt::format("patroni-{}", i + 1)));
     }
@@ -171,7 +222,7 @@ std::string Cluster::stack_file(const std::string& state_directory,
                 kind, i,
                 is_agent ? fmt::format("/data/host-{}/patroni.pid", i)
                          : fmt::format("/data/host-{}/postgres/postmaster.pid", i));
-            if (!assist.empty()) text += "        fence: marker\n";
+            if (!assist.empty() && i != unfenceable + 1) text += "        fence: marker\n";
         }
     }
     text +=

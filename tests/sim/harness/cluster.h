@@ -4,7 +4,9 @@
 // inhibits it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,9 +36,22 @@ class Cluster {
     }
     [[nodiscard]] const models::PatroniSettings& settings() const { return *settings_; }
     void set_paused(bool paused) { settings_->is_paused = paused, write_config(); }
+    // Unreadable or gone.
+    void spoil_config(bool spoilt);
+    [[nodiscard]] bool is_config_spoilt() const { return is_config_spoilt_; }
+    // Its agent cannot be started.
+    void set_broken(int node, bool broken) { broken ? void(broken_.insert(node)) : void(broken_.erase(node)); }
+    // By hand, past every agent; an empty value removes the key.
+    void put_key(const std::string& key, const std::string& value);
+    // A person starts it, or its supervisor's unit without the condition: no marker counts.
+    void start_past_markers(int node) { patroni(node).start(); }
+    // A supervisor starts agents that were killed, unless a marker inhibits it.
+    void supervise(Duration restart_after);
+    // A start by the "start-node" program, before it happens.
+    std::function<void(int node, const Process& caller)> on_start_program;
     [[nodiscard]] int thefts() const;
 
-    // The holder of the leader key, when it runs as the only primary; else -1.
+    // The holder of the leader key, when it runs as the only primary (of a standby cluster: at all); else -1.
     [[nodiscard]] int leader();
     // One leader, everybody else streams from it, etcd agrees, in synchronous mode a standby is
     // named.
@@ -49,11 +64,15 @@ class Cluster {
     // The stack file of this cluster for a controller with that state directory.
     [[nodiscard]] std::string stack_file(const std::string& state_directory,
                                          const std::string& assist) const;
+    int unfenceable = -1;  // a node that the stack file calls so
     [[nodiscard]] std::vector<std::string> markers() const;
     std::vector<std::string> fence_directories;
+    bool is_over = false;  // nothing is started any more
 
   private:
     void write_config();
+    void reset_host(int node);
+    void watch_agent(int node);
 
     World& world_;
     std::shared_ptr<models::PatroniSettings> settings_;
@@ -64,6 +83,9 @@ class Cluster {
     std::vector<std::unique_ptr<models::Postgres>> postgres_;
     std::vector<std::unique_ptr<models::Patroni>> patroni_;
     std::vector<models::Patroni*> peers_;
+    bool is_config_spoilt_ = false;
+    std::set<int> broken_;
+    Duration restart_after_{};  // by the supervisor; 0: there is none
 };
 
 }  // namespace aeterna::sim

@@ -32,6 +32,7 @@ void Controller::start(CrashPoint crash) {
     options.host = &cluster_.controller_host(number_);
     process_ = &world.processes.start(std::move(options));
     processes_.push_back(process_);
+    started_at_ = world.now();
     lives_.push_back(std::make_unique<Life>(world, *process_, pages_, crash));
     Life& life = *lives_.back();
     process_->thread_stops.push_back(life.stop);

@@ -22,6 +22,8 @@ class Controller {
     [[nodiscard]] bool is_running() const { return process_ != nullptr && process_->is_alive(); }
     [[nodiscard]] Process* process() const { return process_; }
     [[nodiscard]] JournalPages& pages() { return pages_; }
+    [[nodiscard]] const JournalPages& pages() const { return pages_; }
+    [[nodiscard]] MonoTime started_at() const { return started_at_; }
     [[nodiscard]] bool owns(const Process& process) const;
     [[nodiscard]] std::string state_directory() const { return state_directory_; }
     // Why it could not run; empty when it could.
@@ -45,6 +47,7 @@ class Controller {
     std::string stack_path_;
     JournalPages pages_;
     Process* process_ = nullptr;
+    MonoTime started_at_{};
     std::vector<std::unique_ptr<Life>> lives_;
     std::vector<const Process*> processes_;
     std::string failure_;

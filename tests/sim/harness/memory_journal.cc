@@ -32,6 +32,13 @@ std::vector<Record> newest_first(const std::map<std::string, Record>& all, std::
 
 }  // namespace
 
+void MemoryJournal::stall() {
+    world_.trace("the controller is stopped at a journal write");
+    world_.processes.signal(process_, SIGSTOP);
+    world_.scheduler.after(crash_.stall_for, [this] { world_.processes.signal(process_, SIGCONT); });
+    static_cast<void>(world_.scheduler.park(world_.now(), {}, "its turn"));
+}
+
 template <class Write>
 Status MemoryJournal::write(bool counts, Write perform) {
     if (!process_.is_alive()) return closed();
@@ -40,6 +47,7 @@ Status MemoryJournal::write(bool counts, Write perform) {
     if (!process_.is_alive()) return closed();
     const bool dies = counts && ++pages_.execution_writes == crash_.at_write;
     if (!dies || crash_.is_durable) perform();
+    if (counts && pages_.execution_writes == crash_.stall_at_write) stall();
     if (!dies) return {};
     world_.trace("the controller dies at a journal write");
     world_.processes.kill(process_);

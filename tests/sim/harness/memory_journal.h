@@ -29,6 +29,8 @@ struct JournalPages {
 struct CrashPoint {
     int at_write = 0;        // 0: never; counts the writes of executions and steps
     bool is_durable = true;  // whether that write is still kept
+    int stall_at_write = 0;  // the process is stopped after that one, as a suspended machine is
+    Duration stall_for{};
 };
 
 class MemoryJournal final : public engine::Journal {
@@ -64,6 +66,7 @@ class MemoryJournal final : public engine::Journal {
     Result<std::vector<engine::RequestRecord>> open_requests() override;
 
   private:
+    void stall();
     template <class Write>
     Status write(bool counts, Write perform);
 

@@ -1,9 +1,13 @@
 // run_schedule: one schedule from a healthy cluster to its end, and what must hold:
-//   - never two writers by our hand: who lost the leader key through us writes no more until it has
-//   it again
-//   - in synchronous mode no acknowledged row is lost, as long as Patroni itself did not overwrite
-//   another's key
+//   - never two writers by our hand: whose leader key we released runs no more until somebody leads, and writes no more
+//     until it holds the key again; a confirmed fence lets nobody write
+//   - whatever forbids to act is heeded: a fence, a SIGKILL or a release is wrong while the models say (truth.h) that
+//     the cluster was paused, a failover was asked for, ... for longer than anybody may take to know it
+//   - who is killed had been silent for 5 s to us and to its replicas, or was dead, or its agent was
+//   - a release is made by the holder of the actor lock, of a node of which nothing runs and that a marker holds down
+//   - nobody acts without leave: the stack file's word, the execution's, maintenance windows, the cooldown
 //   - while a controller is cut off from everybody it signals nobody and changes nothing in etcd
+//   - in synchronous mode no acknowledged row is lost, as long as Patroni itself did not overwrite another's key
 //   - every fence is lifted at the end, or an execution that did not succeed tells of it
 //   - every execution ends or asks
 //   - the cluster finds back to one leader with all replicas
@@ -30,6 +34,7 @@ struct Outcome {
     int executions = 0;
     int fences = 0;  // SIGKILLs by a controller
     int releases = 0;
+    int stale_fences = 0;  // by an interrupted execution that did not look again
     bool was_healthy = false;
     std::string final_state;
 };

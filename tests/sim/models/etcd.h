@@ -74,9 +74,15 @@ class Etcd {
     void publish();
     [[nodiscard]] bool has_leader() const { return leader_ >= 0 && leader_serves_; }
     [[nodiscard]] std::int64_t next_lease() { return ++last_lease_; }
-    // Who changed the agreed store, for the checks of a run.
-    std::function<void(Process& client, const EtcdStore& before, const EtcdStore& after)>
-        on_client_change;
+    // A change of the agreed store through the gateway, for the checks of a run. `sent_at`: what a cut path held may
+    // arrive much later.
+    struct ClientChange {
+        Process& client;
+        MonoTime sent_at;
+        const EtcdStore& before;
+        const EtcdStore& after;
+    };
+    std::function<void(const ClientChange&)> on_client_change;
 
   private:
     struct Member {

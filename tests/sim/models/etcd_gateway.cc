@@ -107,7 +107,7 @@ void EtcdGateway::serve(HttpCall call, Promise<env::HttpResponse> answer) {
             const EtcdStore before = etcd_.store();
             env::HttpResponse response = perform(call, *body);
             if (before.revision != etcd_.store().revision) {
-                etcd_.on_client_change(answer.client(), before, etcd_.store());
+                etcd_.on_client_change({answer.client(), answer.begun(), before, etcd_.store()});
             }
             answer.send(std::move(response));
         } else {

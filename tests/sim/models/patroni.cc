@@ -27,6 +27,8 @@ std::string PatroniSettings::config_json() const {
                 {"synchronous_mode", synchronous_mode},
                 {"postgresql", {{"use_pg_rewind", true}}}};
     if (is_paused) config["pause"] = true;
+    if (failsafe_mode) config["failsafe_mode"] = true;
+    if (is_standby_cluster) config["standby_cluster"] = {{"host", "10.9.0.1"}, {"port", 5432}};
     return dump_json(config);
 }
 
@@ -62,6 +64,7 @@ PatroniView read_view(const std::map<std::string, EtcdKey>& keys, const std::str
             const Json failover = Json::parse(entry.value, nullptr, false);
             view.failover_leader = find_string(failover, "leader").value_or("");
             view.failover_candidate = find_string(failover, "member").value_or("");
+            view.is_failover_planned = find_string(failover, "scheduled_at").has_value();
             view.has_failover = !view.failover_leader.empty() || !view.failover_candidate.empty();
         } else if (key == "status") {
             view.optime =
@@ -105,6 +108,7 @@ void Patroni::start() {
     lease_ = 0;
     touched_.clear();
     is_leader_ = is_busy_ = is_recovering_ = is_demoted_ = false;
+    failsafe_at_.reset();
     known_role_ = postgres_.is_primary() && !postgres_.is_starting() ? "primary" : "replica";
     view_ = PatroniView();
     cache_ = std::make_shared<EtcdCache>();
@@ -119,6 +123,7 @@ void Patroni::start() {
         if (wakes) wake();
     };
     etcd_.follow(*process_, cache_, settings_->prefix);
+    if (on_start) on_start();
     world_.scheduler.spawn(process_, "ha", [this] { run(); });
 }
 
@@ -158,6 +163,7 @@ void Patroni::load_view() {
         old_members_.clear();
         for (const auto& member : view_.members) old_members_.push_back(member.name);
     }
+    follow_failsafe();
     if (!has_lock()) is_leader_ = false;
 }
 
@@ -240,7 +246,9 @@ Patroni::Lock Patroni::update_lock() {
     if (!renewed) return Lock::kDcsError;
     is_leader_ = *renewed;
     if (!*renewed) return Lock::kLost;
+    failsafe_at_.reset();
     if (postgres_.is_primary() && !postgres_.is_starting()) {
+        keep_watchdog();
         put("status", fmt::format("{{\"optime\":{}}}", postgres_.lsn()), false);
     }
     return Lock::kHeld;
@@ -266,7 +274,7 @@ std::string Patroni::state() const {
 
 std::string Patroni::role() const {
     if (postgres_.is_running() && !postgres_.is_starting())
-        return postgres_.is_primary() ? "master" : "replica";
+        return postgres_.is_primary() ? "master" : leads_standby_cluster() ? "standby_leader" : "replica";
     return is_demoted_ ? "demoted" : known_role_ == "primary" ? "master" : "replica";
 }
 

@@ -4,8 +4,8 @@
 // loop_wait, ttl, retry_timeout; the watch cache that may be stale; keepalive with retries,
 // demotion without the DCS; the leader race with lag gate, peers' REST, nofailover tags and the
 // sync key; restart of a crashed PostgreSQL in place, primary_start_timeout; pg_rewind; synchronous
-// mode; pause; manual failover and switchover by the failover key. Not modelled: watchdog, standby
-// cluster, Citus, slots, callbacks.
+// mode; pause; manual failover and switchover by the failover key; failsafe mode; a watchdog that resets
+// the host; a standby cluster without its remote primary. Not modelled: Citus, slots, callbacks.
 #pragma once
 
 #include <memory>
@@ -29,6 +29,9 @@ struct PatroniSettings {
     std::int64_t maximum_lag_on_failover = 1048576;
     bool synchronous_mode = false;
     bool is_paused = false;
+    bool failsafe_mode = false;
+    bool has_watchdog = false;     // a device at each host, mode automatic
+    bool is_standby_cluster = false;  // follows a primary that nobody here knows: nobody is promoted
     [[nodiscard]] std::string config_json() const;
 };
 
@@ -44,6 +47,7 @@ struct PatroniView {
     std::int64_t leader_revision = 0;
     std::vector<Member> members;
     bool has_failover = false;
+    bool is_failover_planned = false;  // for a time that no run lives to see
     std::string failover_leader, failover_candidate;
     bool has_sync = false;
     std::string sync_leader;
@@ -69,9 +73,15 @@ class Patroni {
     bool nofailover = false;
     int thefts = 0;  // unconditional overwrites of another's leader key
     std::function<void()> on_change;
+    std::function<void()> on_start;
+    std::function<void()> on_watchdog;  // its host is reset
 
     [[nodiscard]] const std::string& name() const { return postgres_.name(); }
     [[nodiscard]] Process* process() const { return process_; }
+    // Its REST interface asks PostgreSQL first: a stopped one makes it hang.
+    [[nodiscard]] bool answers() const {
+        return !(postgres_.is_running() && postgres_.process()->is_stopped());
+    }
     [[nodiscard]] bool is_running() const { return process_ != nullptr && process_->is_alive(); }
     [[nodiscard]] Postgres& postgres() const { return postgres_; }
     [[nodiscard]] const env::Endpoint& rest() const { return rest_; }
@@ -89,8 +99,15 @@ class Patroni {
     [[nodiscard]] const std::vector<Patroni*>& peers() const { return peers_; }
     [[nodiscard]] std::int64_t dcs_last_seen() const { return dcs_last_seen_; }
     [[nodiscard]] bool holds_lock() const { return is_leader_; }
+    [[nodiscard]] bool leads_standby_cluster() const { return is_leader_ && settings_->is_standby_cluster; }
     [[nodiscard]] Etcd& etcd() const { return etcd_; }
     [[nodiscard]] bool is_busy() const { return is_busy_; }
+    // For a ttl after the leader's last word; the leader's own while it has no DCS (ha.py, Failsafe.is_active).
+    [[nodiscard]] bool is_failsafe_active() const;
+    // POST /failsafe: a running primary does not accept another one.
+    [[nodiscard]] bool accept_failsafe(const std::string& leader);
+    [[nodiscard]] bool is_watchdog_armed() const { return is_watchdog_armed_; }
+    void disarm_watchdog();
     void wake() { event_ = true, world_.scheduler.unpark(nap_); }
 
   private:
@@ -119,6 +136,10 @@ class Patroni {
     void touch_member();
 
     bool handle_dcs_error();
+    [[nodiscard]] bool all_accept_failsafe();
+    void follow_failsafe();
+    void keep_watchdog();
+    void write_watchdog() const;
     bool process_unhealthy();
     bool process_healthy();
     bool recover();
@@ -165,6 +186,10 @@ class Patroni {
     bool event_ = false;
     FiberRef nap_;
     std::int64_t dcs_last_seen_ = 0;
+    std::optional<MonoTime> failsafe_at_;
+    std::string failsafe_leader_;
+    bool is_watchdog_armed_ = false;
+    std::uint64_t watchdog_kept_ = 0;  // counts keepalives
 };
 
 }  // namespace aeterna::sim::models

@@ -63,6 +63,15 @@ bool Patroni::run_cycle() {
 
 bool Patroni::handle_dcs_error() {
     if (settings_->is_paused || !postgres_.is_running() || !postgres_.is_primary()) return false;
+    if (settings_->failsafe_mode && all_accept_failsafe()) {
+        trace("goes on without the DCS: failsafe mode, all members accept");
+        is_leader_ = true;
+        failsafe_at_ = world_.now();
+        keep_watchdog();
+        return false;
+    }
+    failsafe_at_.reset();
+    if (!process_->is_alive() || !postgres_.is_primary()) return false;
     trace("demotes itself because the DCS is not accessible");
     demote(false, false, true);
     return false;
@@ -162,7 +171,7 @@ bool Patroni::process_healthy() {
         follow_leader();
         return true;
     }
-    if (settings_->is_paused && !postgres_.is_primary()) {
+    if (settings_->is_paused && !postgres_.is_primary() && !settings_->is_standby_cluster) {
         release_key();
         return true;
     }
@@ -180,6 +189,11 @@ bool Patroni::process_healthy() {
 }
 
 void Patroni::enforce_primary() {
+    if (settings_->is_standby_cluster) {  // enforce_follow_remote_member
+        known_role_ = "replica";
+        if (postgres_.upstream() != nullptr) postgres_.follow(nullptr);
+        return;
+    }
     if (postgres_.is_primary()) {
         known_role_ = "primary";
         process_sync();
@@ -255,6 +269,7 @@ void Patroni::demote(bool graceful, bool release, bool offline) {
     } else {
         postgres_.stop_immediate();
     }
+    disarm_watchdog();
     is_demoted_ = true;
     known_role_ = "replica";
     is_leader_ = false;
@@ -276,7 +291,7 @@ void Patroni::demote(bool graceful, bool release, bool offline) {
 
 // True: nothing was begun, the cycle goes on.
 bool Patroni::process_manual_failover() {
-    if (!view_.has_failover) return true;
+    if (!view_.has_failover || view_.is_failover_planned) return true;
     const bool is_ours = view_.failover_leader.empty() || view_.failover_leader == name();
     if (is_ours && view_.failover_candidate != name()) {
         std::vector<std::string> names;

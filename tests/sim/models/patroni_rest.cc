@@ -51,6 +51,7 @@ std::string PatroniRest::status_text() const {
         }
     }
     if (patroni_.view().is_unlocked()) text += R"(,"cluster_unlocked":true)";
+    if (patroni_.is_failsafe_active()) text += R"(,"failsafe_mode_is_active":true)";
     if (patroni_.settings().is_paused) text += R"(,"pause":true)";
     text +=
         fmt::format(R"(,"dcs_last_seen":{},"patroni":{{"version":"{}","scope":"lab"}}}})",

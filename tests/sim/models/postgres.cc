@@ -87,7 +87,7 @@ void Postgres::start(bool as_standby) {
                           &SqlService::kProtocol);
     const bool is_clean = control_ == ControlState::kShutDown;
     const Duration takes =
-        is_clean ? world_.rng().between(100ms, 500ms) : world_.rng().between(300ms, 2500ms);
+        is_clean ? world_.rng().between(100ms, 500ms) : world_.rng().between(300ms, slowest_recovery);
     control_ = as_standby ? ControlState::kInRecovery : ControlState::kInProduction;
     world_.scheduler.after(takes, [this, run = run_, as_standby] {
         if (run != run_ || !is_running()) return;

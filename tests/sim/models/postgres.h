@@ -33,6 +33,7 @@ class Postgres {
     Postgres(const Postgres&) = delete;
     Postgres& operator=(const Postgres&) = delete;
 
+    Duration slowest_recovery = std::chrono::milliseconds(2500);
     // What its Patroni does. Nothing here blocks: "starting" takes its time by itself.
     void start(bool as_standby);
     void stop_immediate();

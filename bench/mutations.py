@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Takes one safety check after another out of the program and shows which schedule of the simulation notices.
+
+    bench/mutations.py [--only REGEX] [--seeds N] [--scratch DIR] [--no-record]
+
+A copy of the working tree is built once with all mutations of tests/sim/mutation_list.py, each asleep behind a
+switch; then each is woken alone and seeds are run until one fails, those of its plots first. What survives alone
+because another check stands behind it is woken together with that one, until a seed fails that the other one alone
+lets pass. What is behind and names no other cannot fail here; the list says why. Ends with 1 when a mutation
+survives that should not, or when the sleeping program fails. The working tree is never changed.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIST = ROOT / "tests" / "sim" / "mutation_list.py"
+RESULTS = ROOT / "bench" / "results" / "mutations.jsonl"
+BLOCK = 40
+SWITCH = 'extern "C" bool aeterna_mutant(const char* name);\n'
+SWITCHBOARD = """
+extern "C" bool aeterna_mutant(const char* name) {
+    const char* named = ::getenv("AETERNA_MUTANTS");
+    static const std::string awake = std::string(",") + (named ? named : "") + ",";
+    return awake.find(std::string(",") + name + ",") != std::string::npos;
+}
+"""
+
+
+def load_list():
+    spec = importlib.util.spec_from_file_location("mutation_list", LIST)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def mutate(text, mutation):
+    """The file's text with one more switch in it."""
+    name, file, place, instead, _ = mutation
+    before, rest = place.split("«")
+    old, after = rest.split("»")
+    if text.count(before + old + after) != 1:
+        sys.exit(f"{name}: its place is {text.count(before + old + after)} times in {file}; correct {LIST.name}")
+    typed = instead[:instead.index("{")] + old if old.startswith("{") else old
+    if instead in ("true", "false"):
+        typed = f"static_cast<bool>({old})"
+    switch = f'(aeterna_mutant("{name}") ? ({instead}) : ({typed}))'
+    return text.replace(before + old + after, before + switch + after)
+
+
+def write_if_changed(path, text):
+    if path.exists() and path.read_bytes() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+
+
+def make_scratch(scratch, mutations):
+    tracked = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
+                             capture_output=True, text=True).stdout.split("\n")
+    texts = {name: (ROOT / name).read_bytes() for name in tracked if name and (ROOT / name).is_file()}
+    for mutation in mutations:
+        # What stands later in a file is changed first: places stay where the list says.
+        texts[mutation[1]] = mutate(texts[mutation[1]].decode(), mutation).encode()
+    for file in {mutation[1] for mutation in mutations}:
+        texts[file] = SWITCH.encode() + texts[file]
+    texts["tests/sim/sim_test.cc"] += SWITCHBOARD.encode()
+    for name, text in texts.items():
+        write_if_changed(scratch / name, text)
+    for script in ("scripts/build",):
+        (scratch / script).chmod(0o755)
+    subprocess.run(["scripts/build", "release", "sim_test"], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
+    return scratch / "build" / "release" / "tests" / "sim_test"
+
+
+class Seeds:
+    """Which seeds to run, and the running of them."""
+
+    def __init__(self, program, count):
+        self.program = program
+        told = subprocess.run([program, "--plots", f"1..{count}"], check=True, capture_output=True, text=True).stdout
+        self.plots = dict(line.split(" ", 1) for line in told.splitlines())
+
+    def order(self, plots):
+        first = [seed for seed, plot in self.plots.items() if plot in plots]
+        return first + [seed for seed in self.plots if self.plots[seed] not in plots]
+
+    def failures(self, names, seeds):
+        """[(seed, what it says)] of those that fail with these mutations awake."""
+        environment = dict(os.environ, AETERNA_MUTANTS=",".join(names))
+        done = subprocess.run([self.program, "--seeds", ",".join(seeds)], env=environment, capture_output=True,
+                              text=True)
+        found, says = [], ""
+        for line in done.stderr.splitlines():
+            says = says or line
+            if replay := re.search(r"replay: sim_test --seed (\d+)", line):
+                found.append((replay.group(1), says))
+                says = ""
+        return found or ([("?", "it died")] if done.returncode else [])
+
+    def run(self, names, plots, others=()):
+        """(seed, what it says, how many were run) of the first that fails, and that `others` alone let pass."""
+        seeds = self.order(plots)
+        for begin in range(0, len(seeds), BLOCK):
+            block = seeds[begin:begin + BLOCK]
+            for seed, says in self.failures(names, block):
+                if not others or not self.failures(others, [seed]):
+                    return seed, says, begin + len(block)
+        return None, "", len(seeds)
+
+
+def judge(seeds, mutation, behind, by_name):
+    """The table's lines for one mutation, and whether all is as it should be."""
+    name, _, _, _, plots = mutation
+    seed, says, ran = seeds.run([name], plots)
+    partners, why = behind.get(name, ([], ""))
+    lines = [{"mutation": name, "seed": seed, "says": says, "ran": ran, "behind": ""}]
+    if seed or not partners:
+        return lines, seed is not None or name in behind
+    lines[0]["behind"] = why
+    both = [name, *partners]
+    together = [plot for one in both for plot in by_name[one][4]]
+    seed, says, ran = seeds.run(both, together, partners)
+    lines.append({"mutation": " + ".join(both), "seed": seed, "says": says, "ran": ran, "behind": ""})
+    return lines, seed is not None
+
+
+def show(line):
+    fate = f"seed {line['seed']}: {line['says']}" if line["seed"] else f"survived {line['ran']} schedules"
+    print(f"{line['mutation']:44} {fate}{'; behind it: ' + line['behind'] if line['behind'] else ''}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="mutations whose name this finds")
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--scratch", type=Path, default=Path(f"/var/tmp/aeterna-mutations-{os.getuid()}"))
+    parser.add_argument("--no-record", action="store_true", help="only print")
+    options = parser.parse_args()
+    listed = load_list()
+    by_name = {mutation[0]: mutation for mutation in listed.MUTATIONS}
+    seeds = Seeds(make_scratch(options.scratch, listed.MUTATIONS), options.seeds)
+    seed, says, _ = seeds.run([], [])
+    if seed:
+        sys.exit(f"without any mutation seed {seed} fails: {says}")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    stamp = {"commit": commit.strip(), "at": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    survivors = 0
+    for name, mutation in by_name.items():
+        if not re.search(options.only, name):
+            continue
+        lines, is_good = judge(seeds, mutation, listed.BEHIND, by_name)
+        survivors += not is_good
+        for line in lines:
+            show(line)
+            if not options.no_record:
+                RESULTS.parent.mkdir(exist_ok=True)
+                with open(RESULTS, "a") as file:
+                    file.write(json.dumps({**stamp, **line}) + "\n")
+    print(f"{survivors} mutations survive that should not")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
