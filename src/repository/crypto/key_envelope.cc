@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include "base/json.h"
 #include "base/strings.h"
 #include "repository/crypto/cipher.h"
 

@@ -8,7 +8,6 @@
 
 #include <string>
 
-#include "base/json.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "env/clock.h"
