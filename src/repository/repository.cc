@@ -119,7 +119,13 @@ Result<std::unique_ptr<Repository>> Repository::open(Storage& storage, const Cre
                       "Put an exported copy of the key object back below 'keys/'.");
 }
 
-Status Repository::open_index(const std::string& state_directory, const env::Context& context) {
+Status Repository::open_index(const std::string& state_directory, SessionKind kind, const env::Context& context) {
+    if (kind != SessionKind::kPrune) {
+        auto session = Session::begin(storage_, kind, ports_, context);
+        const bool is_read_only = !session && session.error().code == ErrorCode::kPermission;
+        if (!session && !(is_read_only && kind == SessionKind::kRead)) return session.error();
+        if (session) session_ = std::move(*session);
+    }
     for (int number = 0; number < kMostCaches && !cache_lock_; ++number) {
         const std::string directory = fmt::format("{}/index-{}-{}", state_directory, id().substr(0, 16), number);
         AETERNA_TRY(ports_.files.make_directories(directory));

@@ -5,6 +5,8 @@
 //     packs/<ab>/<id>   packs (format/pack.h)
 //     index/<id>        index segments (format/index_segment.h)
 //     backups/<id>      the catalog (catalog.h)
+//     sessions/<name>   who uses it right now (sessions.h)
+//     garbage/<name>    packs that are on their way out (pipeline/prune.h)
 #pragma once
 
 #include <memory>
@@ -16,6 +18,7 @@
 #include "repository/crypto/key_envelope.h"
 #include "repository/index/chunk_index.h"
 #include "repository/ports.h"
+#include "repository/sessions.h"
 #include "repository/storage/storage.h"
 
 namespace aeterna::repository {
@@ -47,9 +50,11 @@ class Repository {
 
     // The index with its cache below `state_directory`; one process uses one cache directory at a time, a second one
     // gets another.
-    Status open_index(const std::string& state_directory, const env::Context& context);
+    // Begins a session first, which ends with the repository; a reader of a storage that cannot be written has none.
+    Status open_index(const std::string& state_directory, SessionKind kind, const env::Context& context);
     // open_index() has succeeded.
     [[nodiscard]] ChunkIndex& index() { return *index_; }
+    [[nodiscard]] Session* session() { return session_.get(); }
 
     [[nodiscard]] Result<std::vector<KeySlot>> key_slots(const env::Context& context);
     // The new slot's id.
@@ -71,6 +76,7 @@ class Repository {
     Catalog catalog_;
     std::unique_ptr<env::FileLock> cache_lock_;
     std::unique_ptr<ChunkIndex> index_;
+    std::unique_ptr<Session> session_;
 };
 
 }  // namespace aeterna::repository

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "repository/catalog.h"
+#include "repository/index/merge_runs.h"
 
 namespace aeterna::repository {
 namespace {
@@ -43,7 +44,7 @@ Result<std::unique_ptr<ChunkIndex>> ChunkIndex::open(Storage& storage, const Rep
     return index;
 }
 
-Status ChunkIndex::synchronise(const env::Context& context) {
+Result<std::map<std::string, PackId>> ChunkIndex::list_segments(const env::Context& context) const {
     std::map<std::string, PackId> segments;
     AETERNA_TRY(storage_.list(
         std::string(kPrefix),
@@ -54,13 +55,68 @@ Status ChunkIndex::synchronise(const env::Context& context) {
             return true;
         },
         context));
+    return segments;
+}
+
+Status ChunkIndex::synchronise(const env::Context& context) {
+    AETERNA_ASSIGN(const auto segments, list_segments(context));
     AETERNA_TRY(load_runs(segments));
+    AETERNA_TRY(fetch_missing(segments, context));
+    return runs_.size() > kMostRuns ? merge_runs() : Status();
+}
+
+Status ChunkIndex::fetch_missing(const std::map<std::string, PackId>& segments, const env::Context& context) {
     std::set<PackId> known;
-    for (const auto& run : runs_) known.insert(run->segments().begin(), run->segments().end());
+    for (const auto& run : runs()) known.insert(run->segments().begin(), run->segments().end());
     for (const auto& [name, id] : segments) {
         if (known.count(id) == 0) AETERNA_TRY(fetch(name, id, context));
     }
-    return runs_.size() > kMostRuns ? merge_runs() : Status();
+    return {};
+}
+
+Status ChunkIndex::refresh(bool is_exact, const env::Context& context) {
+    AETERNA_ASSIGN(const auto segments, list_segments(context));
+    if (is_exact) {
+        {
+            const std::lock_guard lock(mutex_);
+            runs_.clear();
+            fresh_.clear();
+        }
+        AETERNA_TRY(load_runs(segments));
+    }
+    return fetch_missing(segments, context);
+}
+
+Result<bool> ChunkIndex::has_lost_segments(const env::Context& context) const {
+    AETERNA_ASSIGN(const auto segments, list_segments(context));
+    std::set<PackId> present;
+    for (const auto& [name, id] : segments) present.insert(id);
+    for (const auto& run : runs()) {
+        for (const PackId& id : run->segments()) {
+            if (present.count(id) == 0) return true;
+        }
+    }
+    return false;
+}
+
+void ChunkIndex::know(const std::vector<PackContents>& packs) {
+    const std::lock_guard lock(mutex_);
+    for (const PackContents& pack : packs) {
+        for (const Location& place : locations_of(pack)) fresh_.emplace(place.entry.id, place);
+    }
+}
+
+Result<bool> ChunkIndex::has_outside(const Id& id, const std::set<PackId>& packs) const {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = fresh_.find(id);
+        if (found != fresh_.end() && packs.count(found->second.pack) == 0) return true;
+    }
+    for (const auto& run : runs()) {
+        AETERNA_ASSIGN(const auto found, run->find(id));
+        if (found && packs.count(found->pack) == 0) return true;
+    }
+    return false;
 }
 
 // A run that knows a segment which is gone, or that does not read, is removed; its segments are fetched again.
@@ -115,57 +171,10 @@ Status ChunkIndex::add_run(const PackId& segment, const std::vector<PackContents
     return {};
 }
 
-namespace {
-
-// One run being merged: a window of its rows.
-struct Cursor {
-    const RunFile* run;
-    std::uint64_t next = 0;
-    std::vector<Location> rows{};
-    std::size_t place = 0;
-
-    Status fill() {
-        if (place < rows.size() || next >= run->size()) return {};
-        AETERNA_ASSIGN(rows, run->rows(next, 4096));
-        next += rows.size();
-        place = 0;
-        return {};
-    }
-    [[nodiscard]] bool is_done() const { return place >= rows.size(); }
-    [[nodiscard]] const Location& front() const { return rows[place]; }
-};
-
-}  // namespace
-
-// All runs into one. Only at opening time: nobody else looks at the runs.
+// Only at opening time: nobody else looks at the runs.
 Status ChunkIndex::merge_runs() {
-    std::vector<PackId> segments, packs;
-    std::vector<Cursor> cursors;
-    for (const auto& run : runs_) {
-        segments.insert(segments.end(), run->segments().begin(), run->segments().end());
-        packs.insert(packs.end(), run->packs().begin(), run->packs().end());
-        cursors.push_back({run.get()});
-        AETERNA_TRY(cursors.back().fill());
-    }
-    std::sort(packs.begin(), packs.end());
-    packs.erase(std::unique(packs.begin(), packs.end()), packs.end());
     const std::string path = fmt::format("{}/{}.run", directory_, random_name(random_).to_hex());
-    RunWriter writer(files_, path, keys_.content);
-    AETERNA_TRY(writer.begin(segments, std::move(packs)));
-    while (true) {
-        Cursor* least = nullptr;
-        for (Cursor& cursor : cursors) {
-            if (!cursor.is_done() && (least == nullptr || cursor.front().entry.id < least->front().entry.id)) {
-                least = &cursor;
-            }
-        }
-        if (least == nullptr) break;
-        AETERNA_TRY(writer.add(least->front()));
-        ++least->place;
-        AETERNA_TRY(least->fill());
-    }
-    AETERNA_TRY(writer.finish());
-    AETERNA_ASSIGN(std::shared_ptr<RunFile> merged, RunFile::open(files_, path, keys_.content));
+    AETERNA_ASSIGN(std::shared_ptr<RunFile> merged, repository::merge_runs(files_, runs_, path, keys_.content));
     for (const auto& run : runs_) AETERNA_TRY(files_.remove(run->path()));
     runs_ = {std::move(merged)};
     return {};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -37,6 +38,16 @@ class ChunkIndex {
     // Puts what was added since the last segment.
     Status flush(const env::Context& context);
 
+    // Fetches segments that came since. With `is_exact` what the storage has no more is forgotten too; nobody else may
+    // use the index meanwhile.
+    Status refresh(bool is_exact, const env::Context& context);
+    // A segment that this index was built of is gone from the storage: somebody has pruned.
+    [[nodiscard]] Result<bool> has_lost_segments(const env::Context& context) const;
+    // Lets entries of packs be found that no segment names.
+    void know(const std::vector<PackContents>& packs);
+    // Whether the entry is in some pack that is not in `packs`.
+    [[nodiscard]] Result<bool> has_outside(const Id& id, const std::set<PackId>& packs) const;
+
     // Every entry, in no order of use to anybody; stops at the first error of `each`.
     Status for_each(const std::function<Status(const Location&)>& each) const;
     // Index segments in the storage.
@@ -48,6 +59,8 @@ class ChunkIndex {
         : storage_(storage), keys_(keys), random_(random), files_(files), directory_(std::move(directory)) {}
     using Runs = std::vector<std::shared_ptr<RunFile>>;
     Status synchronise(const env::Context& context);
+    [[nodiscard]] Result<std::map<std::string, PackId>> list_segments(const env::Context& context) const;
+    Status fetch_missing(const std::map<std::string, PackId>& segments, const env::Context& context);
     Status load_runs(const std::map<std::string, PackId>& segments);
     Status fetch(const std::string& name, const PackId& segment, const env::Context& context);
     Status put_segment(std::vector<PackContents> packs, const env::Context& context);

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "repository/pipeline/backup_worker.h"
+#include "repository/pipeline/live_set.h"
 #include "repository/pipeline/manifest_store.h"
 #include "repository/pipeline/tree_walk.h"
 
@@ -49,11 +50,26 @@ class TreeBackup {
         AETERNA_TRY(store_.finish());
         result_.backup.finished_at = clock.wall_now();
         result_.backup.stored_bytes = store_.stored_bytes();
-        AETERNA_TRY(repository_.catalog().put(result_.backup, random_name(repository_.ports().random), job_.context()));
+        AETERNA_TRY(commit());
         return std::move(result_);
     }
 
   private:
+    // A prune that runs beside us reads the catalog after it has changed the index; we look at the index after we have
+    // changed the catalog: one of the two sees the other.
+    Status commit() {
+        if (repository_.session() != nullptr) AETERNA_TRY(repository_.session()->verify(job_.context()));
+        AETERNA_TRY(repository_.catalog().put(result_.backup, random_name(repository_.ports().random), job_.context()));
+        AETERNA_ASSIGN(const bool is_pruned, repository_.index().has_lost_segments(job_.context()));
+        if (!is_pruned) return {};
+        AETERNA_TRY(repository_.index().refresh(true, job_.context()));
+        AETERNA_ASSIGN(const bool is_whole, has_everything(reader_, result_.backup));
+        if (is_whole) return {};
+        AETERNA_TRY(repository_.storage().remove(backup_object_name(result_.backup.id), job_.context()));
+        return make_error(ErrorCode::kUnavailable, "a prune has removed what this backup wanted to use again",
+                          "Run it again; what it stored is used then.");
+    }
+
     // ------------------------------------------------------------------------------------------ the parent
 
     Status find_parent() {

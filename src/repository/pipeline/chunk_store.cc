@@ -60,7 +60,10 @@ Status ChunkStore::Lane::flush() {
 
 Status ChunkStore::Lane::put(EntryType type, const Id& id, Bytes plain) {
     AETERNA_ASSIGN(const bool is_new, store_.index_.claim(id));
-    if (!is_new) return {};
+    return is_new ? put_again(type, id, plain) : Status();
+}
+
+Status ChunkStore::Lane::put_again(EntryType type, const Id& id, Bytes plain) {
     if (!builder_) AETERNA_TRY(begin_pack());
     builder_->add(type, id, plain);
     if (builder_->bytes() >= kPackBytes || builder_->entries().size() >= kMostPackEntries) return finish();

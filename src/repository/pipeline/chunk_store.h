@@ -52,6 +52,8 @@ class ChunkStore::Lane {
     explicit Lane(ChunkStore& store) : store_(store) {}
     // Stores the entry unless the repository has it or another lane stores it.
     Status put(EntryType type, const Id& id, Bytes plain);
+    // Stores the entry whatever the index says: out of a pack that goes.
+    Status put_again(EntryType type, const Id& id, Bytes plain);
     // Names the entry by its content and stores it.
     [[nodiscard]] Result<Id> put_named(EntryType type, Bytes plain);
     // Hands the open pack over.

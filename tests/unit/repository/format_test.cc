@@ -108,7 +108,9 @@ TEST(Manifest, ComesBackInPathOrder) {
     const auto records = some_records();
     ManifestWriter writer;
     for (std::size_t i = 0; i < records.size(); ++i) {
-        if (i > 0) EXPECT_LT(compare_paths(records[i - 1].path, records[i].path), 0) << i;
+        if (i > 0) {
+            EXPECT_LT(compare_paths(records[i - 1].path, records[i].path), 0) << i;
+        }
         writer.add(records[i]);
     }
     EXPECT_EQ(writer.first_path(), "");

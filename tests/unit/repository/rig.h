@@ -138,18 +138,22 @@ class Rig {
     [[nodiscard]] const Credential& key() const { return key_; }
 
     std::unique_ptr<Repository> open() { return open_at(memory).value(); }
-    Result<std::unique_ptr<Repository>> open_at(Storage& storage) {
+    Result<std::unique_ptr<Repository>> open_at(Storage& storage, SessionKind kind = SessionKind::kWrite) {
         AETERNA_ASSIGN(auto repository, Repository::open(storage, key_, real_ports(clock), forever()));
-        AETERNA_TRY(repository->open_index(state.path(), forever()));
+        AETERNA_TRY(repository->open_index(state.path(), kind, forever()));
         return repository;
     }
     Result<BackupResult> back_up_at(Storage& storage, const std::string& from) {
         AETERNA_ASSIGN(const auto repository, open_at(storage));
+        return back_up_with(*repository, from, workers);
+    }
+    static Result<BackupResult> back_up_with(Repository& repository, const std::string& from, unsigned workers = 2) {
         BackupRequest request;
         request.from = from;
         request.header.kind = "files";
         request.header.name = "data";
-        return back_up_tree(*repository, request, forever());
+        request.workers = workers;
+        return back_up_tree(repository, request, forever());
     }
     BackupResult back_up(const std::string& from) {
         auto result = back_up_at(memory, from);
@@ -176,9 +180,10 @@ class Rig {
         return restored ? difference(from, parent.file("out")) : restored.error().to_string();
     }
 
-    MemoryStorage memory{real().clock};
-    Directory state;
     ShiftedClock clock;
+    MemoryStorage memory{clock};
+    Directory state;
+    unsigned workers = 2;
 
   private:
     void init(Storage& storage, HashKind hash) {
