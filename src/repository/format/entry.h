@@ -27,6 +27,7 @@ enum class EntryType : std::uint8_t {
     kPackTable = 32,
     kIndexSegment = 33,
     kBackup = 34,
+    kLogPiece = 35,
 };
 
 enum class Codec : std::uint8_t { kRaw = 0, kZstd = 1 };
