@@ -45,6 +45,10 @@ void add_commands(CLI::App& app, Session& session) {
     add_maintenance_command(app, session);
     add_execution_command(app, session);
     add_runbook_command(app, session);
+    add_repo_command(app, session);
+    add_backup_command(app, session);
+    add_backups_command(app, session);
+    add_restore_command(app, session);
     add_drill_command(app, session);
     add_postmortem_command(app, session);
     for (const char* name : {"lab", "config"}) app.get_subcommand(name)->group("Set up");
@@ -52,6 +56,7 @@ void add_commands(CLI::App& app, Session& session) {
     for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
+    for (const char* name : {"repo", "backup", "backups", "restore"}) app.get_subcommand(name)->group("Keep");
     for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 

@@ -9,6 +9,8 @@ namespace aeterna::app {
 
 class Session;
 
+void add_backup_command(CLI::App& app, Session& session);
+void add_backups_command(CLI::App& app, Session& session);
 void add_config_command(CLI::App& app, Session& session);
 void add_drill_command(CLI::App& app, Session& session);
 void add_execution_command(CLI::App& app, Session& session);
@@ -18,6 +20,8 @@ void add_incident_command(CLI::App& app, Session& session);
 void add_lab_command(CLI::App& app, Session& session);
 void add_maintenance_command(CLI::App& app, Session& session);
 void add_postmortem_command(CLI::App& app, Session& session);
+void add_repo_command(CLI::App& app, Session& session);
+void add_restore_command(CLI::App& app, Session& session);
 void add_runbook_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_status_command(CLI::App& app, Session& session);

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Compares the repository with restic, borg and tar | zstd on the same data, interleaved, medians and ratios.
+
+    bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--json FILE]
+
+DATA is copied once, so that one page in a hundred can be changed between the first and the second backup. Every tool
+encrypts, writes to the same disk and is timed from start to exit; where a tool does not sync, `sync` belongs to its time.
+The order rotates from round to round: the machine's state (page cache, freed memory) moves results more than the tools do.
+Needs the packages of the group `bench` (scripts/install-packages bench); what is missing is left out and said.
+pgBackRest copies through a running server only; it belongs to the comparison of base backups.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = 8192
+
+
+def run(argv, **options):
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def size_of(path):
+    return sum(f.stat().st_size for f in Path(path).rglob("*") if f.is_file() and not f.is_symlink())
+
+
+class Tool:
+    """One round of one tool: its own empty repository in `place`."""
+    name = ""
+    program = ""
+    syncs = False  # durable at exit
+
+    def __init__(self, place, data):
+        self.place, self.data = place, data
+        self.repo = place / "repo"
+        self.env = dict(os.environ, XDG_STATE_HOME=str(place / "state"), XDG_CACHE_HOME=str(place / "cache"))
+
+    def call(self, *argv, **options):
+        return run([str(a) for a in argv], env=self.env, **options)
+
+    def init(self):
+        pass
+
+    def known(self):
+        return self.backup()
+
+
+class Aeterna(Tool):
+    name, program, syncs = "aeterna-dr", str(ROOT / "build/release/bin/aeterna-dr"), True
+
+    def command(self, *argv):
+        return self.call(self.program, "--repo", self.repo, "--key-file", self.place / "key", "--quiet", *argv)
+
+    def init(self):
+        self.command("repo", "init")
+
+    def backup(self):
+        self.command("backup", "files", "--from", self.data, "--name", "bench")
+
+    def restore(self, into):
+        self.command("restore", "files", "latest", "--into", into)
+
+
+class Restic(Tool):
+    name = program = "restic"
+
+    def __init__(self, place, data):
+        super().__init__(place, data)
+        self.env.update(RESTIC_REPOSITORY=str(self.repo), RESTIC_PASSWORD="bench")
+
+    def init(self):
+        self.call("restic", "init")
+
+    def backup(self):
+        self.call("restic", "backup", "-q", ".", cwd=self.data)
+
+    def restore(self, into):
+        self.call("restic", "restore", "-q", "latest", "--target", into)
+
+
+class Borg(Tool):
+    name = program = "borg"
+
+    def __init__(self, place, data):
+        super().__init__(place, data)
+        self.env.update(BORG_REPO=str(self.repo), BORG_PASSPHRASE="bench", BORG_BASE_DIR=str(place / "borg"))
+        self.count = 0
+
+    def init(self):
+        self.call("borg", "init", "-e", "repokey-blake2")
+
+    def backup(self):
+        self.count += 1
+        self.call("borg", "create", "-C", "zstd,1", f"::{self.count}", ".", cwd=self.data)
+
+    def restore(self, into):
+        into.mkdir()
+        self.call("borg", "extract", f"::{self.count}", cwd=into)
+
+
+class TarZstd(Tool):
+    """Neither dedups nor encrypts: what a script does."""
+    name, program = "tar | zstd -1", "zstd"
+
+    def backup(self):
+        self.repo.mkdir(exist_ok=True)
+        self.call("sh", "-c", 'tar c . | zstd -q -f -1 -T2 -o "$0"', self.repo / "data.tar.zst", cwd=self.data)
+
+    def restore(self, into):
+        into.mkdir()
+        self.call("sh", "-c", 'zstd -q -d -c "$0" | tar x', self.repo / "data.tar.zst", cwd=into)
+
+
+TOOLS = [Aeterna, Restic, Borg, TarZstd]
+
+
+def timed(tool, work, into=None):
+    os.sync()
+    before = time.monotonic()
+    work() if into is None else work(into)
+    if not tool.syncs:
+        os.sync()
+    return time.monotonic() - before
+
+
+def change_pages(data, share, seed):
+    """Overwrites `share` of all 8 KiB pages in place, scattered; each keeps most of its text, as an UPDATE does."""
+    chooser = random.Random(seed)
+    for path in sorted(p for p in data.rglob("*") if p.is_file() and not p.is_symlink()):
+        pages = path.stat().st_size // PAGE
+        with open(path, "r+b") as file:
+            for page in chooser.sample(range(pages), round(pages * share)):
+                file.seek(page * PAGE + 4096)
+                file.write(chooser.randbytes(64))
+
+
+def touch_all(data):
+    for path in data.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            os.utime(path)
+
+
+def one_round(kind, place, data, only):
+    tool = kind(place, data)
+    row = {}
+    tool.init()
+    row["first_seconds"] = timed(tool, tool.backup)
+    row["first_bytes"] = size_of(tool.repo)
+    if "known" in only:
+        time.sleep(2.1)  # files that changed within two seconds of a backup are not known by their times
+        tool.backup()
+        row["known_seconds"] = timed(tool, tool.known)
+    if "second" in only:
+        change_pages(data, 0.01, random.random())
+        touch_all(data)
+        before = size_of(tool.repo)
+        row["second_seconds"] = timed(tool, tool.backup)
+        row["second_bytes"] = size_of(tool.repo) - before
+    if "restore" in only:
+        into = place / "out"
+        row["restore_seconds"] = timed(tool, tool.restore, into)
+        if subprocess.run(["diff", "-r", "--no-dereference", str(data), str(into)]).returncode != 0:
+            sys.exit(f"{tool.name} restored something else")
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="first,second,known,restore")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    only = set(options.only.split(","))
+    tools = [t for t in TOOLS if shutil.which(t.program)]
+    for tool in TOOLS:
+        if tool not in tools:
+            print(f"left out: {tool.name} is not installed", file=sys.stderr)
+    rows = {t.name: [] for t in tools}
+    options.work.mkdir(parents=True)
+    try:
+        data = options.work / "data"
+        run(["cp", "-a", str(options.data), str(data)])
+        for number in range(options.rounds):
+            for tool in tools[number % len(tools):] + tools[:number % len(tools)]:
+                place = options.work / "round"
+                place.mkdir()
+                rows[tool.name].append(one_round(tool, place, data, only))
+                shutil.rmtree(place)
+                print(f"round {number + 1}: {tool.name}: {rows[tool.name][-1]}", file=sys.stderr)
+    finally:
+        shutil.rmtree(options.work)
+    result = {"data_bytes": size_of(options.data), "rounds": options.rounds, "tools": {}}
+    for name, measured in rows.items():
+        result["tools"][name] = {key: statistics.median(r[key] for r in measured) for key in measured[0]}
+    show(result)
+    if options.json:
+        options.json.write_text(json.dumps({"medians": result, "rows": rows}, indent=2) + "\n")
+
+
+def show(result):
+    ours = result["tools"].get("aeterna-dr", {})
+    keys = list(ours) or ["first_seconds"]
+    print(f"{result['data_bytes'] / 1e9:.2f} GB, {result['rounds']} rounds, medians; in brackets: how many times ours")
+    print("tool".ljust(16) + "".join(k.rjust(24) for k in keys))
+    for name, medians in result["tools"].items():
+        cells = []
+        for key in keys:
+            value = medians.get(key)
+            text = "-" if value is None else f"{value / 1e6:.1f} MB" if key.endswith("bytes") else f"{value:.2f} s"
+            ratio = f" ({value / ours[key]:.1f})" if value is not None and ours.get(key) else ""
+            cells.append((text + ratio).rjust(24))
+        print(name.ljust(16) + "".join(cells))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+// backup files: a directory with everything in it becomes one backup in the repository.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/commands.h"
+#include "app/cli/open_repository.h"
+#include "app/cli/render_status.h"
+
+namespace aeterna::app {
+namespace {
+
+struct BackupOptions {
+    std::string from, name;
+    bool read_all = false;
+};
+
+void show(const Session& session, const repository::BackupResult& result) {
+    if (session.options.json) {
+        Json document = backup_json(result.backup);
+        document["known_files"] = result.known_files;
+        document["problem_lines"] = result.problems;
+        session.print_json(Json{{"backup", document}});
+        return;
+    }
+    const repository::Backup& backup = result.backup;
+    session.print(fmt::format("{}  {} files ({} known), {}, stored {} in {}", backup.id, backup.files,
+                              result.known_files, human_bytes(backup.bytes), human_bytes(backup.stored_bytes),
+                              format_duration(backup.finished_at - backup.started_at)));
+}
+
+Result<int> run_files(Session& session, const BackupOptions& options) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kWrite, context));
+    repository::BackupRequest request;
+    request.from = session.env().files.canonical(options.from);
+    request.header.kind = "files";
+    request.header.name = options.name;
+    request.trust_times = !options.read_all;
+    request.workers = worker_count();
+    request.progress = progress_lines(session);
+    AETERNA_ASSIGN(const auto result, repository::back_up_tree(*opened, request, context));
+    for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
+    show(session, result);
+    // What is in the repository is whole, but it is not all that was asked for.
+    return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+}
+
+}  // namespace
+
+void add_backup_command(CLI::App& app, Session& session) {
+    auto options = std::make_shared<BackupOptions>();
+    CLI::App* command = app.add_subcommand("backup", "Put data into the repository");
+    command->require_subcommand(1);
+    CLI::App* files = command->add_subcommand("files", "Any directory: configuration, ACL files");
+    files->add_option("--from", options->from, "The directory")->required()->type_name("DIR");
+    files->add_option("--name", options->name, "Which series of backups it belongs to")->required()->type_name("NAME");
+    files->add_flag("--read-all", options->read_all, "Read files too whose size, times and inode are as they were");
+    files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
+}
+
+}  // namespace aeterna::app

@@ -1,0 +1,99 @@
+#include "app/cli/open_repository.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "app/cli/render_status.h"
+#include "base/strings.h"
+#include "config/stack.h"
+#include "env/posix/file_system.h"
+#include "env/posix/file_tree.h"
+#include "repository/storage/local.h"
+
+namespace aeterna::app {
+namespace {
+
+constexpr Duration kLineEvery = std::chrono::seconds(2);
+
+}  // namespace
+
+RepositoryPlace::RepositoryPlace(const Session& session)
+    : env_(session.env()), tree_(env::make_posix_file_tree()), files_(env::make_posix_file_system()) {}
+
+repository::Ports RepositoryPlace::ports() const {
+    return {env_.clock, env_.random, env_.threads, env_.files, *tree_};
+}
+
+Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::find(const Session& session) {
+    const std::string& name = session.options.repository;
+    if (name.empty()) {
+        return make_error(ErrorCode::kUsage, "no repository is named", "Add --repo PATH.");
+    }
+    if (name.find("://") != std::string::npos) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is not a kind of repository that this build knows", name),
+                          "Name a directory (--repo PATH).");
+    }
+    std::unique_ptr<RepositoryPlace> place(new RepositoryPlace(session));
+    place->storage_ = std::make_unique<repository::LocalStorage>(*place->files_, place->env_.random, place->env_.clock,
+                                                                 place->env_.files.canonical(name));
+    return place;
+}
+
+Result<repository::Credential> read_credential(const Session& session, const std::string& path) {
+    if (path.empty()) return make_error(ErrorCode::kUsage, "no key is named", "Add --key-file FILE.");
+    auto text = session.env().files.read(path, 1 << 16);
+    if (!text) return wrap_error(text.error(), "the key cannot be read");
+    return repository::parse_credential(*text);
+}
+
+Result<repository::Repository*> RepositoryPlace::open(const Session& session,
+                                                      std::optional<repository::SessionKind> kind,
+                                                      const env::Context& context) {
+    AETERNA_ASSIGN(const auto credential, read_credential(session, session.options.key_file));
+    AETERNA_ASSIGN(repository_, repository::Repository::open(*storage_, credential, ports(), context));
+    if (kind) {
+        const std::string state = config::default_state_directory(env_.files);
+        AETERNA_TRY(repository_->open_index(state + "/repository", *kind, context));
+    }
+    return repository_.get();
+}
+
+std::function<void(const repository::Progress&)> progress_lines(const Session& session) {
+    const MonoTime begun = session.env().clock.now();
+    return [&session, begun, next = begun + kLineEvery](const repository::Progress& progress) mutable {
+        const MonoTime now = session.env().clock.now();
+        if (now < next) return;
+        next = now + kLineEvery;
+        const double seconds = std::max(0.001, to_seconds(now - begun));
+        const double rate = static_cast<double>(progress.bytes) / seconds;
+        std::string line = fmt::format("{} files, {}, {}/s", progress.files, human_bytes(progress.bytes),
+                                       human_bytes(static_cast<std::uint64_t>(rate)));
+        if (progress.expected_bytes > progress.bytes && rate > 0) {
+            const double left = static_cast<double>(progress.expected_bytes - progress.bytes) / rate;
+            line += fmt::format(", about {} left", format_duration(from_seconds(left)));
+        }
+        session.progress(line);
+    };
+}
+
+Json backup_json(const repository::Backup& backup) {
+    return Json{{"id", backup.id},
+                {"kind", backup.kind},
+                {"store", backup.store.empty() ? Json(nullptr) : Json(backup.store)},
+                {"name", backup.name},
+                {"started_at", format_time(backup.started_at)},
+                {"finished_at", format_time(backup.finished_at)},
+                {"bytes", backup.bytes},
+                {"stored_bytes", backup.stored_bytes},
+                {"parent", backup.parent.empty() ? Json(nullptr) : Json(backup.parent)},
+                {"files", backup.files},
+                {"directories", backup.directories},
+                {"links", backup.links},
+                {"problems", backup.skipped}};
+}
+
+unsigned worker_count() { return static_cast<unsigned>(std::clamp(::sysconf(_SC_NPROCESSORS_ONLN), 2L, 64L)); }
+
+}  // namespace aeterna::app

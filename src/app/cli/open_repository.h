@@ -1,0 +1,52 @@
+// What the commands of the repository share: opening it by --repo and --key-file, progress, and JSON of a backup.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "app/cli/session.h"
+#include "env/file_system.h"
+#include "env/file_tree.h"
+#include "repository/pipeline/backup.h"
+#include "repository/repository.h"
+
+namespace aeterna::app {
+
+// Long work ends when it is done, when it is stopped, or by --timeout.
+inline constexpr Duration kRepositoryTimeout = std::chrono::hours(24 * 30);
+
+// Owns everything that an open repository refers to.
+class RepositoryPlace {
+  public:
+    // The storage that --repo names; nothing is touched yet. kUsage without --repo.
+    [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> find(const Session& session);
+
+    [[nodiscard]] repository::Storage& storage() { return *storage_; }
+    [[nodiscard]] repository::Ports ports() const;
+    // Opens it with the credential in --key-file; for a kind of work with the index too, whose cache is in the state
+    // directory.
+    [[nodiscard]] Result<repository::Repository*> open(const Session& session,
+                                                       std::optional<repository::SessionKind> kind,
+                                                       const env::Context& context);
+
+  private:
+    explicit RepositoryPlace(const Session& session);
+
+    const env::Env& env_;
+    std::unique_ptr<env::FileTree> tree_;
+    std::unique_ptr<env::FileSystem> files_;
+    std::unique_ptr<repository::Storage> storage_;
+    std::unique_ptr<repository::Repository> repository_;
+};
+
+// The credential in the file that --key-file names. kUsage without the option, kNotFound without the file.
+[[nodiscard]] Result<repository::Credential> read_credential(const Session& session, const std::string& path);
+
+// A line on stderr every two seconds: done, rate, and how long it may still take.
+[[nodiscard]] std::function<void(const repository::Progress&)> progress_lines(const Session& session);
+
+[[nodiscard]] Json backup_json(const repository::Backup& backup);
+// As many workers as there are cores, at least two.
+[[nodiscard]] unsigned worker_count();
+
+}  // namespace aeterna::app

@@ -1,0 +1,66 @@
+// Log segments: what a store writes after a backup (WAL, a command stream), appended a few KiB to MiB at a time and
+// durable when `append` returns. A log is a run of bytes with positions (an LSN, an offset); a piece of it is the sealed
+// object "logs/<log>/<start>", start in 16 hex digits.
+//
+// One writer: two that append at one position cannot both succeed, so the second learns that it is not alone. Small
+// pieces are merged later: the merged piece replaces the first in one step, then the others go; what a crash leaves
+// overlaps and is the same bytes, so a reader passes over what it has.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "repository/repository.h"
+
+namespace aeterna::repository {
+
+inline constexpr std::size_t kMostLogPiece = kMaxEntryBytes;
+
+// Every log that has a piece.
+[[nodiscard]] Result<std::vector<std::string>> list_logs(Repository& repository, const env::Context& context);
+
+class LogWriter {
+  public:
+    // At the end of the log `name` (letters, digits, '.', '_', '=', '-'), which may not exist yet. Reads one piece.
+    [[nodiscard]] static Result<std::unique_ptr<LogWriter>> open(Repository& repository, const std::string& name,
+                                                                 const env::Context& context);
+
+    // Where the next append belongs; nothing for an empty log, which may begin anywhere.
+    [[nodiscard]] std::optional<std::uint64_t> end() const { return end_; }
+    // Durable when it returns. `position` is end(), or later: then the bytes between are missing for ever, and every
+    // reader is told so. kGuardRefused for an earlier one; kLocked when another writer was there first.
+    Status append(std::uint64_t position, Bytes bytes, const env::Context& context);
+
+  private:
+    LogWriter(Repository& repository, std::string name) : repository_(repository), name_(std::move(name)) {}
+
+    Repository& repository_;
+    const std::string name_;
+    std::optional<std::uint64_t> end_;
+    Compressor compressor_;
+};
+
+// Gives the bytes from `from` on in order, up to the last durable one or a gap; the position after the last byte given.
+// kNotFound when the log does not have `from`. `each` returns false to stop after its bytes.
+[[nodiscard]] Result<std::uint64_t> read_log(Repository& repository, const std::string& name, std::uint64_t from,
+                                             const std::function<Result<bool>(std::uint64_t, Bytes)>& each,
+                                             const env::Context& context);
+
+struct LogRange {
+    std::uint64_t from = 0, to = 0;
+    friend bool operator==(const LogRange&, const LogRange&) = default;
+};
+// What the log has, without gaps inside a range. Reads every piece: a damaged one is kCorrupt.
+[[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
+                                                       const env::Context& context);
+
+// Merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its writer. How many
+// pieces went. May run beside a writer and readers, not beside another merge of the log.
+[[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name,
+                                            const env::Context& context);
+// Removes pieces that end at or before `before`. How many.
+[[nodiscard]] Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,
+                                           const env::Context& context);
+
+}  // namespace aeterna::repository

@@ -1,0 +1,97 @@
+#include "repository/pipeline/backup_worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace aeterna::repository {
+
+Status BackupWorker::store_segment(const BackupTask& task) {
+    BackupItem& item = *task.item;
+    FileRecord& record = item.record;
+    SegmentTask work;
+    work.file = task.file.get();
+    work.kind = record.kind;
+    work.offset = task.segment * kSegmentBytes;
+    work.bytes = std::min(kSegmentBytes, record.info.size - work.offset);
+    if (item.previous && item.previous->kind == record.kind && task.segment < item.previous->segments.size()) {
+        work.previous = &item.previous->segments[task.segment];
+    }
+    AETERNA_ASSIGN(StoredSegment stored, segments_.store(work));
+    record.segments[task.segment] = std::move(stored.ref);
+    item.digests[task.segment] = stored.digest;
+    bytes_ += work.bytes;
+    if (stored.is_short) problem_(fmt::format("'{}' became shorter while it was read", record.path));
+    if (item.segments_left.fetch_sub(1) > 1) return {};
+    record.digest = file_digest(record.kind, record.info.size, item.digests, repository_.keys().digest);
+    note_change(*task.file, item, stored.is_short);
+    item.is_open = false;
+    return {};
+}
+
+// A file that changed while it was read is in the backup as it was read, and is said to be.
+void BackupWorker::note_change(env::SourceFile& file, const BackupItem& item, bool is_short) {
+    const auto now = file.look();
+    const env::NodeInfo& then = item.record.info;
+    if (!is_short && (!now || now->size != then.size || now->mtime_ns != then.mtime_ns)) {
+        problem_(fmt::format("'{}' changed while it was read", item.record.path));
+    }
+}
+
+void BackupWorker::leave_out(BackupItem& item, const Error& error) {
+    item.is_gone = true;
+    problem_(error.to_string());
+}
+
+Status BackupWorker::store_bundle(const BackupTask& task) {
+    bundle_.clear();
+    std::vector<BackupItem*> inside;
+    for (const BackupItemPtr& item : task.bundle) {
+        if (add_to_bundle(*item)) inside.push_back(item.get());
+    }
+    if (!bundle_.empty()) {
+        AETERNA_ASSIGN(const Id id, lane_->put_named(EntryType::kData, bytes_of(bundle_)));
+        for (BackupItem* item : inside) item->record.segments.front().map.chunks.front() = id;
+    }
+    for (const BackupItemPtr& item : task.bundle) item->is_open = false;
+    return {};
+}
+
+// Whether the file's bytes are in the bundle; its chunk's id is filled in later.
+bool BackupWorker::add_to_bundle(BackupItem& item) {
+    FileRecord& record = item.record;
+    const auto size = static_cast<std::size_t>(record.info.size);
+    const auto file = repository_.ports().tree.open(from_ + "/" + record.path);
+    if (!file) {
+        leave_out(item, file.error());
+        return false;
+    }
+    const std::size_t before = bundle_.size();
+    bundle_.resize(before + size);
+    const auto got = (*file)->read_at(0, std::span(bundle_).subspan(before, size));
+    if (!got) {
+        bundle_.resize(before);
+        leave_out(item, got.error());
+        return false;
+    }
+    if (*got != size) problem_(fmt::format("'{}' became shorter while it was read", record.path));
+    note_change(**file, item, *got != size);
+    bytes_ += size;
+    const Bytes content = bytes_of(bundle_).subspan(before, size);
+    record.digest = small_file_digest(content, repository_.keys());
+    const bool is_old = item.previous && item.previous->kind == ContentKind::kSmall &&
+                        item.previous->info.size == size && item.previous->digest == record.digest;
+    if (is_old) record.segments = item.previous->segments;
+    const bool is_new = !is_old && !is_zero(content);
+    if (is_new) {
+        SegmentRef& segment = record.segments.emplace_back();
+        segment.map.chunks.emplace_back();
+        segment.map.add({0, static_cast<std::uint32_t>(before), static_cast<std::uint32_t>(size)});
+    } else {
+        if (!is_old) record.segments.emplace_back().map.add({kZeros, 0, static_cast<std::uint32_t>(size)});
+        bundle_.resize(before);
+    }
+    return is_new;
+}
+
+}  // namespace aeterna::repository

@@ -1,0 +1,220 @@
+#include "repository/pipeline/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "repository/pipeline/entry_reader.h"
+
+namespace aeterna::repository {
+namespace {
+
+constexpr std::size_t kMostProblems = 1000;
+constexpr std::uint64_t kMostPackBytes = 256ULL << 20;
+using IdSet = std::unordered_set<Id, IdHash>;
+
+class Check {
+  public:
+    Check(Repository& repository, const CheckRequest& request, const env::Context& context)
+        : repository_(repository), request_(request), context_(context), reader_(repository, context) {}
+
+    Result<CheckReport> run() {
+        AETERNA_TRY(list_packs());
+        AETERNA_TRY(compare_index());
+        if (request_.read_percent > 0) AETERNA_TRY(read_packs());
+        AETERNA_ASSIGN(const auto ids, repository_.catalog().ids(context_));
+        for (const std::string& id : ids) AETERNA_TRY(check_backup(id));
+        return std::move(report_);
+    }
+
+  private:
+    struct Pack {
+        std::uint64_t bytes = 0;
+        std::vector<Location> rows;  // of the index; only while bytes are read
+        bool is_indexed = false;
+    };
+
+    void add_problem(std::string text) {
+        ++report_.problem_count;
+        if (report_.problems.size() < kMostProblems) report_.problems.push_back(std::move(text));
+    }
+
+    Status list_packs() {
+        return repository_.storage().list(
+            "packs/",
+            [&](const ObjectInfo& object) {
+                packs_[object.name].bytes = object.bytes;
+                ++report_.packs;
+                report_.pack_bytes += object.bytes;
+                return true;
+            },
+            context_);
+    }
+
+    Status compare_index() {
+        std::set<PackId> missing;
+        AETERNA_TRY(repository_.index().for_each([&](const Location& row) -> Status {
+            ++report_.entries;
+            const auto pack = packs_.find(pack_name(row.pack));
+            const std::uint64_t end = std::uint64_t{row.offset} + row.entry.sealed_bytes;
+            if (pack == packs_.end()) {
+                bad_.insert(row.entry.id);
+                if (missing.insert(row.pack).second) add_problem(fmt::format("'{}' is missing", pack_name(row.pack)));
+                return {};
+            }
+            pack->second.is_indexed = true;
+            if (request_.read_percent > 0) pack->second.rows.push_back(row);
+            if (end + kPackFooterBytes > pack->second.bytes) {
+                bad_.insert(row.entry.id);
+                add_problem(fmt::format("'{}' is cut short: entry '{}' ends at {} of {} bytes", pack->first,
+                                        row.entry.id.to_hex(), end, pack->second.bytes));
+            }
+            return {};
+        }));
+        for (const auto& [name, pack] : packs_) report_.unused_packs += pack.is_indexed ? 0 : 1;
+        return {};
+    }
+
+    // ------------------------------------------------------------------------------------------ bytes
+
+    Status read_packs() {
+        std::string bytes;
+        for (auto& [name, pack] : packs_) {
+            if (!pack.is_indexed) continue;
+            if (request_.read_percent < 100 && repository_.ports().random.next() % 100 >= request_.read_percent) continue;
+            AETERNA_TRY(read_pack(name, pack, bytes));
+            pack.rows = {};
+        }
+        return {};
+    }
+
+    Status read_pack(const std::string& name, const Pack& pack, std::string& bytes) {
+        if (pack.bytes > kMostPackBytes) {
+            add_problem(fmt::format("'{}' has an impossible length", name));
+            return {};
+        }
+        bytes.resize(pack.bytes);
+        AETERNA_ASSIGN(const std::size_t got, repository_.storage().read(name, 0, bytes, context_));
+        bytes.resize(got);
+        ++report_.packs_read;
+        report_.bytes_read += got;
+        if (const Status frame = check_frame(pack, bytes); !frame) {
+            add_problem(fmt::format("'{}': {}", name, frame.error().to_string()));
+        }
+        std::string plain;
+        for (const Location& row : pack.rows) {
+            const std::uint64_t end = std::uint64_t{row.offset} + row.entry.sealed_bytes;
+            const Bytes sealed = end <= bytes.size() ? bytes_of(bytes).subspan(row.offset, row.entry.sealed_bytes) : Bytes();
+            if (reader_.open(row, sealed, plain) &&
+                name_of(row.entry.type, bytes_of(plain), repository_.keys()) == row.entry.id) {
+                continue;
+            }
+            bad_.insert(row.entry.id);
+            add_problem(fmt::format("'{}' is damaged at {}: entry '{}'", name, row.offset, row.entry.id.to_hex()));
+        }
+        return {};
+    }
+
+    // Header, footer and table: what an index would be built from.
+    Status check_frame(const Pack& pack, const std::string& bytes) {
+        if (bytes.size() < kPackHeaderBytes + kPackFooterBytes) return make_error(ErrorCode::kCorrupt, "is cut short");
+        const PackId id = pack.rows.front().pack;
+        AETERNA_TRY(check_header(bytes_of(bytes).first(kPackHeaderBytes), id));
+        AETERNA_ASSIGN(const TablePlace place,
+                       parse_footer(bytes_of(bytes).subspan(bytes.size() - kPackFooterBytes), bytes.size(), id));
+        Compressor compressor;
+        EntryCodec codec(compressor, pack_key(repository_.keys(), id));
+        AETERNA_TRY(open_table(place, bytes_of(bytes).subspan(place.offset, place.entry.sealed_bytes), codec));
+        return {};
+    }
+
+    // ------------------------------------------------------------------------------------------ backups
+
+    // Whether the entry can be relied on.
+    Result<bool> is_good(const Id& id) {
+        if (bad_.count(id) > 0) return false;
+        AETERNA_ASSIGN(const auto found, repository_.index().find(id));
+        if (!found) bad_.insert(id);
+        return found.has_value();
+    }
+
+    Status check_backup(const std::string& id) {
+        ++report_.backups;
+        const Result<Backup> backup = repository_.catalog().read(id, context_);
+        if (!backup && backup.error().code != ErrorCode::kCorrupt) return backup.error();
+        std::string reason;
+        if (!backup) {
+            reason = backup.error().to_string();
+        } else {
+            ManifestCursor cursor(reader_);
+            const Status opened = cursor.open(*backup);
+            if (!opened && opened.error().code != ErrorCode::kCorrupt) return opened;
+            if (!opened) reason = opened.error().to_string();
+            for (std::size_t row = 0; opened && row < cursor.rows().size(); ++row) {
+                AETERNA_ASSIGN(const std::string why, blob_problem(cursor, row));
+                if (reason.empty()) reason = why;
+            }
+        }
+        if (reason.empty()) return {};
+        report_.hit_backups.insert(id);
+        add_problem(fmt::format("backup '{}': {}", id, reason));
+        return {};
+    }
+
+    // Empty when the blob and all that it refers to is there. Blobs that backups share are looked at once.
+    Result<std::string> blob_problem(ManifestCursor& cursor, std::size_t row) {
+        const Id blob = cursor.rows()[row].blob;
+        if (const auto seen = blobs_.find(blob); seen != blobs_.end()) return seen->second;
+        std::string problem;
+        if (bad_.count(blob) > 0) {
+            problem = "a part of its manifest is damaged";
+        } else if (auto records = cursor.blob(row)) {
+            for (const FileRecord& record : *records) {
+                for (const SegmentRef& segment : record.segments) {
+                    AETERNA_ASSIGN(const bool good, is_segment_good(segment));
+                    if (!good && problem.empty()) problem = fmt::format("'{}' cannot be restored", record.path);
+                }
+            }
+        } else if (records.error().code != ErrorCode::kCorrupt) {
+            return records.error();
+        } else {
+            problem = records.error().to_string();
+        }
+        return blobs_[blob] = problem;
+    }
+
+    Result<bool> is_segment_good(const SegmentRef& segment) {
+        if (!segment.is_inline) {
+            if (good_maps_.count(segment.stored) > 0) return true;
+            if (bad_.count(segment.stored) > 0) return false;
+        }
+        const Result<LoadedMap> loaded = reader_.load_map(segment);
+        if (!loaded && loaded.error().code != ErrorCode::kCorrupt) return loaded.error();
+        bool good = loaded && bad_.count(loaded->base_id) == 0;
+        for (std::size_t i = 0; good && i < loaded->map.chunks.size(); ++i) {
+            AETERNA_ASSIGN(good, is_good(loaded->map.chunks[i]));
+        }
+        if (!segment.is_inline) (good ? good_maps_ : bad_).insert(segment.stored);
+        return good;
+    }
+
+    Repository& repository_;
+    const CheckRequest& request_;
+    env::Context context_;
+    EntryReader reader_;
+    std::map<std::string, Pack> packs_;
+    IdSet bad_, good_maps_;
+    std::map<Id, std::string> blobs_;
+    CheckReport report_;
+};
+
+}  // namespace
+
+Result<CheckReport> check_repository(Repository& repository, const CheckRequest& request, const env::Context& context) {
+    Check check(repository, request, context);
+    return check.run();
+}
+
+}  // namespace aeterna::repository

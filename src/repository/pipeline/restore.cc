@@ -1,0 +1,246 @@
+#include "repository/pipeline/restore.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <list>
+
+#include "repository/pipeline/bounded_queue.h"
+#include "repository/pipeline/job.h"
+#include "repository/pipeline/restore_segment.h"
+
+namespace aeterna::repository {
+namespace {
+
+constexpr std::size_t kMostWaitingTasks = 16;
+constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
+constexpr Duration kProgressEvery = 200ms;
+
+// A large file that workers write.
+struct OpenTarget {
+    FileRecord record;
+    std::unique_ptr<env::TargetFile> file;
+    bool is_new = true;
+    std::atomic<std::size_t> open{0};
+};
+
+struct Task {
+    std::shared_ptr<OpenTarget> target;
+    std::size_t segment = 0;
+};
+
+class TreeRestore {
+  public:
+    TreeRestore(Repository& repository, const RestoreRequest& request, const env::Context& context)
+        : repository_(repository), request_(request), tree_(repository.ports().tree), job_(context),
+          tasks_(repository.ports().threads, kMostWaitingTasks), reader_(repository, job_.context()), cursor_(reader_) {}
+
+    ~TreeRestore() {
+        tasks_.close();
+        for (const auto& worker : workers_) worker->join();
+    }
+
+    Result<RestoreResult> run() {
+        AETERNA_TRY(cursor_.open(request_.backup));
+        AETERNA_TRY(prepare_directory());
+        for (unsigned i = 0; i < std::max(1U, request_.workers); ++i) {
+            workers_.push_back(repository_.ports().threads.start("repo-restore", [this](const std::stop_token&) { work(); }));
+        }
+        if (const Status written = write_nodes(); !written) job_.fail(written.error());
+        tasks_.close();
+        for (const auto& worker : workers_) worker->join();
+        AETERNA_TRY(job_.status());
+        AETERNA_TRY(finish_directories());
+        AETERNA_TRY(tree_.sync_file_system(request_.into));
+        AETERNA_TRY(tree_.remove(marker()));
+        // Removing the marker has dated the root.
+        if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
+        result_.kept_bytes = kept_bytes_;
+        return result_;
+    }
+
+  private:
+    [[nodiscard]] std::string marker() const { return request_.into + "/" + std::string(kRestoreMarker); }
+    [[nodiscard]] std::string absolute(const std::string& path) const {
+        return path.empty() ? request_.into : request_.into + "/" + path;
+    }
+
+    Status prepare_directory() {
+        AETERNA_TRY(repository_.ports().files.make_directories(request_.into));
+        AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
+        if (!entries.empty()) {
+            const auto text = repository_.ports().files.read(marker());
+            if (!text || *text != request_.backup.id) {
+                return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", request_.into),
+                                  "Name a new or empty directory (--into).");
+            }
+            is_resumed_ = true;
+        }
+        return repository_.ports().files.write_durable(marker(), request_.backup.id);
+    }
+
+    // ------------------------------------------------------------------------------------------ the calling thread
+
+    Status write_nodes() {
+        while (true) {
+            AETERNA_ASSIGN(const FileRecord* record, cursor_.next());
+            if (record == nullptr) return {};
+            AETERNA_TRY(job_.status());
+            AETERNA_TRY(write_node(*record));
+            report_progress();
+        }
+    }
+
+    Status write_node(const FileRecord& record) {
+        const std::string path = absolute(record.path);
+        switch (record.info.type) {
+            case env::NodeType::kDirectory:
+                ++result_.directories;
+                return record.path.empty() ? Status() : make_directory(path);
+            case env::NodeType::kSymlink:
+                ++result_.links;
+                if (is_resumed_) AETERNA_TRY(tree_.remove(path));
+                AETERNA_TRY(tree_.make_symlink(path, record.target));
+                return tree_.set_attributes(path, record.info);
+            default: break;
+        }
+        ++result_.files;
+        result_.bytes += record.info.size;
+        return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty ? write_small(path, record)
+                                                                                       : push_large(path, record);
+    }
+
+    Status make_directory(const std::string& path) {
+        const Status made = tree_.make_directory(path);
+        if (made || made.error().code != ErrorCode::kAlreadyExists) return made;
+        AETERNA_ASSIGN(const env::NodeInfo there, tree_.look(path));
+        return there.type == env::NodeType::kDirectory ? Status() : made;
+    }
+
+    Status write_small(const std::string& path, const FileRecord& record) {
+        if (is_resumed_) AETERNA_TRY(tree_.remove(path));
+        AETERNA_ASSIGN(const auto file, tree_.open_target(path, true));
+        std::uint64_t place = 0, written = 0;
+        for (const SegmentRef& segment : record.segments) {
+            for (const Extent& extent : segment.map.extents) {
+                if (extent.chunk != kZeros) {
+                    AETERNA_ASSIGN(const std::string* chunk, chunk_of(segment.map.chunks[extent.chunk]));
+                    if (std::uint64_t{extent.offset} + extent.bytes > chunk->size()) {
+                        return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
+                    }
+                    AETERNA_TRY(file->write_at(place, bytes_of(*chunk).subspan(extent.offset, extent.bytes)));
+                    written = place + extent.bytes;
+                }
+                place += extent.bytes;
+            }
+        }
+        if (written < record.info.size) AETERNA_TRY(file->resize(record.info.size));
+        bytes_done_ += record.info.size;
+        return file->set_attributes(record.info);
+    }
+
+    Result<const std::string*> chunk_of(const Id& id) {
+        const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const auto& kept) { return kept.first == id; });
+        if (found != chunks_.end()) {
+            chunks_.splice(chunks_.begin(), chunks_, found);
+            return &chunks_.front().second;
+        }
+        std::string plain;
+        AETERNA_TRY(reader_.read(EntryType::kData, id, plain));
+        if (chunks_.size() >= kKeptChunks) chunks_.pop_back();
+        chunks_.emplace_front(id, std::move(plain));
+        return &chunks_.front().second;
+    }
+
+    Status push_large(const std::string& path, const FileRecord& record) {
+        auto target = std::make_shared<OpenTarget>();
+        target->record = record;
+        auto opened = tree_.open_target(path, true);
+        if (!opened && opened.error().code == ErrorCode::kAlreadyExists) {
+            target->is_new = false;
+            opened = tree_.open_target(path, false);
+        }
+        if (!opened) return opened.error();
+        target->file = std::move(*opened);
+        AETERNA_TRY(target->file->resize(record.info.size));
+        target->open = record.segments.size();
+        for (std::size_t i = 0; i < record.segments.size(); ++i) {
+            if (!tasks_.push({target, i}, job_.context())) return job_.reason();
+        }
+        return {};
+    }
+
+    // ------------------------------------------------------------------------------------------ workers
+
+    void work() {
+        EntryReader reader(repository_, job_.context());
+        SegmentWriter writer(reader);
+        while (auto task = tasks_.pop(job_.context())) {
+            if (!job_.check(write_segment(writer, *task))) return;
+        }
+    }
+
+    Status write_segment(SegmentWriter& writer, const Task& task) {
+        OpenTarget& target = *task.target;
+        const std::uint64_t offset = task.segment * kSegmentBytes;
+        const std::uint64_t bytes = std::min(kSegmentBytes, target.record.info.size - offset);
+        AETERNA_ASSIGN(const bool was_there,
+                       writer.write(target.record.segments[task.segment],
+                                    {target.file.get(), target.record.kind, offset, target.is_new}));
+        bytes_done_ += bytes;
+        if (was_there) kept_bytes_ += bytes;
+        if (target.open.fetch_sub(1) > 1) return {};
+        return target.file->set_attributes(target.record.info);
+    }
+
+    // ------------------------------------------------------------------------------------------ the end
+
+    // Backwards, children first: a directory without rights for us would hide them.
+    Status finish_directories() {
+        for (std::size_t row = cursor_.rows().size(); row-- > 0;) {
+            AETERNA_ASSIGN(const auto records, cursor_.blob(row));
+            for (auto record = records.rbegin(); record != records.rend(); ++record) {
+                if (record->info.type != env::NodeType::kDirectory) continue;
+                if (record->path.empty()) {
+                    root_ = record->info;
+                } else {
+                    AETERNA_TRY(tree_.set_attributes(absolute(record->path), record->info));
+                }
+            }
+        }
+        return {};
+    }
+
+    void report_progress() {
+        if (!request_.progress) return;
+        const MonoTime now = repository_.ports().clock.now();
+        if (now < next_progress_) return;
+        next_progress_ = now + kProgressEvery;
+        request_.progress({result_.files, bytes_done_, request_.backup.bytes});
+    }
+
+    Repository& repository_;
+    const RestoreRequest& request_;
+    env::FileTree& tree_;
+    Job job_;
+    BoundedQueue<Task> tasks_;
+    EntryReader reader_;
+    ManifestCursor cursor_;
+    std::list<std::pair<Id, std::string>> chunks_;  // last used first
+    std::optional<env::NodeInfo> root_;
+    bool is_resumed_ = false;
+    std::atomic<std::uint64_t> bytes_done_{0}, kept_bytes_{0};
+    MonoTime next_progress_{};
+    RestoreResult result_;
+    std::vector<std::unique_ptr<env::Thread>> workers_;
+};
+
+}  // namespace
+
+Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request, const env::Context& context) {
+    TreeRestore restore(repository, request, context);
+    return restore.run();
+}
+
+}  // namespace aeterna::repository

@@ -1,0 +1,150 @@
+// Log segments: durable when acknowledged, in order, one writer, merged without a moment in which a byte is missing.
+#include <gtest/gtest.h>
+
+#include "dying_storage.h"
+#include "repository/log_segments.h"
+#include "rig.h"
+
+namespace aeterna::repository {
+namespace {
+
+using namespace testing;
+
+constexpr std::uint64_t kBegin = 0x16000028;
+
+class LogTest : public ::testing::Test {
+  protected:
+    LogTest() : repository_(Repository::open(rig_.memory, rig_.key(), real_ports(), forever()).value()) {}
+
+    std::unique_ptr<LogWriter> writer() { return LogWriter::open(*repository_, "wal-1", forever()).value(); }
+    // Appends pieces of 1, 2, 3 … KiB; the log's whole text.
+    std::string fill(int pieces) {
+        const auto log = writer();
+        std::string text;
+        for (int i = 1; i <= pieces; ++i) {
+            const std::string piece = rows(1024U * static_cast<unsigned>(i), static_cast<std::uint64_t>(i));
+            EXPECT_TRUE(log->append(kBegin + text.size(), bytes_of(piece), forever()));
+            text += piece;
+        }
+        return text;
+    }
+    std::string read(Repository& repository, std::uint64_t from) {
+        std::string text;
+        const auto end = read_log(repository, "wal-1", from, [&](std::uint64_t position, Bytes bytes) -> Result<bool> {
+            EXPECT_EQ(position, from + text.size());
+            text.append(bytes.data(), bytes.size());
+            return true;
+        }, forever());
+        if (!end) return end.error().to_string();
+        EXPECT_EQ(*end, from + text.size());
+        return text;
+    }
+    std::size_t pieces() {
+        std::size_t count = 0;
+        EXPECT_TRUE(rig_.memory.list("logs/wal-1/", [&](const ObjectInfo&) { return ++count > 0; }, forever()));
+        return count;
+    }
+
+    Rig rig_;
+    std::unique_ptr<Repository> repository_;
+};
+
+TEST_F(LogTest, ReadsFromAnywhereToTheLastByte) {
+    const std::string text = fill(10);
+    for (const std::size_t from : {0UL, 1UL, 1024UL, 5000UL, text.size() - 1}) {
+        EXPECT_EQ(read(*repository_, kBegin + from), text.substr(from)) << from;
+    }
+    for (const std::uint64_t outside : {kBegin - 1, kBegin + text.size()}) {
+        EXPECT_EQ(read_log(*repository_, "wal-1", outside, [](auto, auto) { return true; }, forever()).error().code,
+                  ErrorCode::kNotFound);
+    }
+    EXPECT_EQ(writer()->end(), kBegin + text.size()) << "a new writer goes on there";
+    EXPECT_EQ(list_logs(*repository_, forever()).value(), std::vector<std::string>{"wal-1"});
+}
+
+TEST_F(LogTest, OneWriterOnly) {
+    fill(2);
+    const auto first = writer(), second = writer();
+    const std::uint64_t end = *first->end();
+    ASSERT_TRUE(first->append(end, bytes_of("one"), forever()));
+    EXPECT_EQ(second->append(end, bytes_of("two"), forever()).error().code, ErrorCode::kLocked);
+    EXPECT_EQ(first->append(end, bytes_of("again"), forever()).error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(read(*repository_, end), "one");
+}
+
+TEST_F(LogTest, AGapIsToldAndEndsTheReading) {
+    const std::string text = fill(2);
+    const auto log = writer();
+    ASSERT_TRUE(log->append(*log->end() + 100, bytes_of("after the gap"), forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    const std::uint64_t end = kBegin + text.size();
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).value(),
+              (std::vector<LogRange>{{kBegin, end}, {end + 100, end + 113}}));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(read(*repository_, end + 100), "after the gap");
+}
+
+TEST_F(LogTest, MergesAndTrims) {
+    const std::string text = fill(20);
+    EXPECT_EQ(merge_log(*repository_, "wal-1", forever()).value(), 18U);
+    EXPECT_EQ(pieces(), 2U);
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(read(*repository_, kBegin + 70000), text.substr(70000));
+    EXPECT_EQ(writer()->end(), kBegin + text.size());
+    EXPECT_EQ(trim_log(*repository_, "wal-1", kBegin + 1000, forever()).value(), 0U) << "still needed in part";
+    EXPECT_EQ(trim_log(*repository_, "wal-1", kBegin + text.size(), forever()).value(), 1U);
+    EXPECT_EQ(writer()->end(), kBegin + text.size()) << "the end is known after a trim";
+}
+
+TEST_F(LogTest, LargeAppendsAndMergesStayWithinAPiece) {
+    const auto log = writer();
+    const std::string large = noise(kMostLogPiece * 2 + 5, 1);
+    ASSERT_TRUE(log->append(0, bytes_of(large), forever()));
+    EXPECT_EQ(pieces(), 4U);
+    EXPECT_EQ(read(*repository_, 0), large);
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", forever()));
+    EXPECT_EQ(read(*repository_, 0), large);
+}
+
+TEST_F(LogTest, DyingAnywhereKeepsEveryAcknowledgedByte) {
+    for (const bool does_it_first : {false, true}) {
+        for (int calls = 1; calls <= 12; ++calls) {
+            Rig rig;
+            DyingStorage dying(rig.memory, calls, does_it_first);
+            const auto repository = Repository::open(dying, rig.key(), real_ports(), forever()).value();
+            const auto sound = Repository::open(rig.memory, rig.key(), real_ports(), forever()).value();
+            const auto log = LogWriter::open(*repository, "wal-1", forever()).value();
+            std::string acknowledged;
+            for (std::uint64_t i = 0; i < 6; ++i) {
+                const std::string piece = rows(500, i);
+                if (!log->append(kBegin + acknowledged.size(), bytes_of(piece), forever())) break;
+                acknowledged += piece;
+            }
+            static_cast<void>(merge_log(*repository, "wal-1", forever()).has_value());
+            if (!acknowledged.empty()) {
+                const std::string there = read(*sound, kBegin);
+                EXPECT_EQ(there.substr(0, acknowledged.size()), acknowledged) << calls;
+                EXPECT_EQ(read(*sound, kBegin + acknowledged.size() - 1), there.substr(acknowledged.size() - 1)) << calls;
+                EXPECT_LE(there.size(), acknowledged.size() + 500) << "one piece may have arrived without an answer";
+                ASSERT_TRUE(merge_log(*sound, "wal-1", forever()));
+                EXPECT_EQ(read(*sound, kBegin), there) << calls;
+            }
+        }
+    }
+}
+
+TEST_F(LogTest, ADamagedPieceIsSaid) {
+    fill(3);
+    std::vector<std::string> names;
+    EXPECT_TRUE(rig_.memory.list("logs/", [&](const ObjectInfo& object) { names.push_back(object.name); return true; },
+                                 forever()));
+    std::string bytes = read_object(rig_.memory, names[1], 1 << 20, forever()).value();
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    ASSERT_TRUE(rig_.memory.put(names[1], bytes_of(bytes), PutMode::kOverwrite, forever()));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(read(*repository_, kBegin).find("damaged"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace aeterna::repository
