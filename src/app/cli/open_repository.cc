@@ -11,6 +11,7 @@
 #include "env/posix/file_system.h"
 #include "env/posix/file_tree.h"
 #include "repository/storage/local.h"
+#include "repository/storage/s3_location.h"
 
 namespace aeterna::app {
 namespace {
@@ -29,16 +30,27 @@ repository::Ports RepositoryPlace::ports() const {
 Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::find(const Session& session) {
     const std::string& name = session.options.repository;
     if (name.empty()) {
-        return make_error(ErrorCode::kUsage, "no repository is named", "Add --repo PATH.");
-    }
-    if (name.find("://") != std::string::npos) {
-        return make_error(ErrorCode::kUsage, fmt::format("'{}' is not a kind of repository that this build knows", name),
-                          "Name a directory (--repo PATH).");
+        return make_error(ErrorCode::kUsage, "no repository is named", "Add --repo PATH or --repo s3://BUCKET/PREFIX.");
     }
     std::unique_ptr<RepositoryPlace> place(new RepositoryPlace(session));
+    if (name.starts_with("s3://")) {
+        AETERNA_ASSIGN(repository::OpenedS3 opened, repository::open_s3(place->env_, name));
+        place->credentials_ = std::move(opened.credentials);
+        place->s3_ = opened.storage.get();
+        place->storage_ = std::move(opened.storage);
+        return place;
+    }
+    if (name.find("://") != std::string::npos) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no kind of repository", name),
+                          "Name a directory (--repo PATH) or a bucket (--repo s3://BUCKET/PREFIX).");
+    }
     place->storage_ = std::make_unique<repository::LocalStorage>(*place->files_, place->env_.random, place->env_.clock,
                                                                  place->env_.files.canonical(name));
     return place;
+}
+
+Status RepositoryPlace::check_for_init(const env::Context& context) {
+    return s3_ ? s3_->verify_conditional_writes(context) : Status();
 }
 
 Result<repository::Credential> read_credential(const Session& session, const std::string& path) {

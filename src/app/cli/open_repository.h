@@ -9,6 +9,7 @@
 #include "env/file_tree.h"
 #include "repository/pipeline/backup.h"
 #include "repository/repository.h"
+#include "repository/storage/s3.h"
 
 namespace aeterna::app {
 
@@ -22,6 +23,8 @@ class RepositoryPlace {
     [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> find(const Session& session);
 
     [[nodiscard]] repository::Storage& storage() { return *storage_; }
+    // Whether a repository may be begun here: kConfiguration where two inits at once could both win.
+    Status check_for_init(const env::Context& context);
     [[nodiscard]] repository::Ports ports() const;
     // Opens it with the credential in --key-file; for a kind of work with the index too, whose cache is in the state
     // directory.
@@ -35,7 +38,9 @@ class RepositoryPlace {
     const env::Env& env_;
     std::unique_ptr<env::FileTree> tree_;
     std::unique_ptr<env::FileSystem> files_;
+    std::unique_ptr<repository::CredentialSource> credentials_;
     std::unique_ptr<repository::Storage> storage_;
+    repository::S3Storage* s3_ = nullptr;  // what storage_ is, where it is S3
     std::unique_ptr<repository::Repository> repository_;
 };
 

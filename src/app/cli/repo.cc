@@ -31,6 +31,7 @@ Result<repository::Credential> key_for_init(Session& session) {
 Result<int> run_init(Session& session) {
     const env::Context context = session.context();
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_TRY(place->check_for_init(context));
     AETERNA_ASSIGN(const auto credential, key_for_init(session));
     AETERNA_TRY(repository::Repository::init(place->storage(), credential, {}, place->ports(), context));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
