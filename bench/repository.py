@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the repository with restic, borg and tar | zstd on the same data, interleaved, medians and ratios.
 
-    bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--json FILE]
+    bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--program FILE] [--json FILE]
 
 DATA is copied once, so that one page in a hundred can be changed between the first and the second backup. Every tool
 encrypts, writes to the same disk and is timed from start to exit; where a tool does not sync, `sync` belongs to its time.
@@ -54,7 +54,7 @@ class Tool:
 
 
 class Aeterna(Tool):
-    name, program, syncs = "aeterna-dr", str(ROOT / "build/release/bin/aeterna-dr"), True
+    name, syncs = "aeterna-dr", True
 
     def command(self, *argv):
         return self.call(self.program, "--repo", self.repo, "--key-file", self.place / "key", "--quiet", *argv)
@@ -178,9 +178,11 @@ def main():
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="first,second,known,restore")
+    parser.add_argument("--program", type=Path, default=ROOT / "build/release/bin/aeterna-dr")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     only = set(options.only.split(","))
+    Aeterna.program = str(options.program)
     tools = [t for t in TOOLS if shutil.which(t.program)]
     for tool in TOOLS:
         if tool not in tools:

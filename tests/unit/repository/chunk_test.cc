@@ -44,6 +44,19 @@ TEST(Gear, TwoStreamsCutWhereOneWould) {
     }
 }
 
+// A cut in the second lane that comes at an earlier step than one in the first lane must not win.
+TEST(Gear, TheFirstLaneWins) {
+    const Gear gear(counting_key());
+    const std::string sample = noise(2 << 20, 4);
+    const std::size_t end = gear.cut_plainly(bytes_of(sample));
+    const std::string cutting = sample.substr(end - 64, 64);  // h depends on nothing else
+    std::string bytes(kMaxChunk, '\0');
+    bytes.replace(kMinChunk + 1500, cutting.size(), cutting);
+    bytes.replace(kMinChunk + 2048 + 500, cutting.size(), cutting);
+    ASSERT_EQ(gear.cut_plainly(bytes_of(bytes)), kMinChunk + 1500 + cutting.size());
+    EXPECT_EQ(gear.cut(bytes_of(bytes)), kMinChunk + 1500 + cutting.size());
+}
+
 TEST(Gear, ChunksKeepTheirBoundsAndAverage) {
     const std::string sample = noise(32 << 20, 3);
     const auto lengths = cuts_of(Gear(counting_key()), bytes_of(sample));
