@@ -31,11 +31,13 @@ Result<std::unique_ptr<hosts::Executor>> executor_of(const Settings& settings, c
 LossEvidence LossWatch::gather(const World& world, const env::Context& context) {
     follow_silence(world);
     follow_starts(world);
+    follow_listeners(world);
     last_gather_ = world.now;
     LossEvidence evidence;
     if (silent_since_) {
         evidence.silent_for = std::max(world.now - *silent_since_, watched_silence(world.now));
     }
+    for (const auto& [node, since] : cut_since_) evidence.cut_for[node] = world.now - since;
     if (down_since_) evidence.down_for = world.now - *down_since_;
     evidence.failed_starts = failed_starts_;
     if (starting_since_) evidence.starting_for = world.now - *starting_since_;
@@ -82,6 +84,15 @@ void LossWatch::follow_silence(const World& world) {
     const bool is_primary = sql.value && !sql.value->in_recovery;
     if (is_primary || has_gap) down_since_.reset();
     if (!is_primary && !down_since_) down_since_ = sql.started;
+}
+
+// Seen look by look: a replica says only that it has no connection, not since when.
+void LossWatch::follow_listeners(const World& world) {
+    for (const auto& [name, of] : world.seen.nodes) {
+        const bool is_cut = of.sql.value && of.sql.value->in_recovery && !of.sql.value->receiver_silent_seconds;
+        if (name == old_.name || !is_cut) cut_since_.erase(name);
+        else cut_since_.try_emplace(name, world.now);
+    }
 }
 
 // What serve has seen counts too, if it is fresh and serve itself did not sleep meanwhile.

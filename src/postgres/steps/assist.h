@@ -26,6 +26,7 @@ class LossWatch {
     void ask_host(LossEvidence& evidence, const env::Context& context) const;
     void follow_silence(const World& world);
     void follow_starts(const World& world);
+    void follow_listeners(const World& world);
     [[nodiscard]] Duration watched_silence(MonoTime now) const;
 
     const StepParts& parts_;
@@ -34,6 +35,7 @@ class LossWatch {
     std::optional<MonoTime> down_since_;
     std::optional<MonoTime> last_gather_;
     std::optional<MonoTime> starting_since_;
+    std::map<std::string, MonoTime> cut_since_;  // by replica
     std::string last_state_;
     int failed_starts_ = 0;
 };

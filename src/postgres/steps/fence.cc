@@ -5,17 +5,20 @@
 // somebody leads again, nothing is released, and Patroni's own time is waited for. Unknown outcome: repeating it is safe.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
-#include "postgres/steps/assist.h"
+#include "postgres/steps/await_loss.h"
 
 namespace aeterna::postgres {
 
 constexpr engine::StepSpec kFenceSpec{"postgres.fence", "make sure that the lost primary cannot accept writes",
-                                      engine::Risk::kDisruptive, 20s, true};
+                                      engine::Risk::kDisruptive, 40s, true};
 
 namespace {
 
 constexpr Duration kFenceTime = 5s;
+constexpr Duration kProveAgain = 20s;
 
 class Fence final : public engine::Step {
   public:
@@ -43,6 +46,8 @@ class Fence final : public engine::Step {
         if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old->name, parts_.env));
         const std::vector<std::string> nodes = old->fence_group();
+        AETERNA_ASSIGN(const bool is_proven, prove_again(step, *old, *executor));
+        if (!is_proven) return {};
         step.facts["fenced"] = nodes;
         const hosts::FenceOrder order{nodes, step.context.run_id,
                                       "primary lost, failover of postgres under way"};
@@ -60,6 +65,23 @@ class Fence final : public engine::Step {
     Status undo(engine::StepContext& step) override { return lift_fence(parts_, step); }
 
   private:
+    // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more.
+    Result<bool> prove_again(engine::StepContext& step, const NodeSettings& old, hosts::Executor& executor) {
+        if (is_proof_fresh(parts_, step)) return true;
+        step.progress("the proof is old: looking again");
+        AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
+        if (finding.verdict.kind == LossKind::kLost) return true;
+        // What a former life of this execution has fenced is this one's to lift.
+        AETERNA_ASSIGN(const auto markers, executor.fences(step.context));
+        const bool is_held = std::any_of(markers.begin(), markers.end(),
+                                         [&](const auto& marker) { return marker.holder == step.context.run_id; });
+        if (is_held) step.facts["fenced"] = old.fence_group();
+        std::vector<std::string> reasons = finding.verdict.reasons;
+        reasons.insert(reasons.begin(), "the loss is not proven any more");
+        refuse_assist(step, reasons);
+        return false;
+    }
+
     // The second vantage: what the process table says must show on the network.
     Status confirm_from_here(engine::StepContext& step, const NodeSettings& old) {
         const World world = live_.look(step.context, old.name);

@@ -89,16 +89,21 @@ struct Listeners {
     std::size_t hearing = 0;  // heard it lately
 };
 
-Listeners ask_replicas(const World& world, const NodeSettings& old, Lines& reasons) {
+Listeners ask_replicas(const World& world, const NodeSettings& old, const LossEvidence& evidence, Lines& reasons) {
     Listeners listeners;
     for (const NodeSettings& node : world.settings->nodes) {
         const auto& sql = world.of(node.name).sql;
         if (node.name == old.name || !sql.value || !sql.value->in_recovery) continue;
-        const auto quiet = sql.value->receiver_silent_seconds;
-        const bool is_deaf = !quiet || *quiet >= to_seconds(kSilenceBeforeFence);
-        ++(is_deaf ? listeners.deaf : listeners.hearing);
-        reasons.push_back(quiet ? fmt::format("{} WAL receiver: nothing heard for {:.1f} s", node.name, *quiet)
-                                : node.name + " WAL receiver: it has lost its connection");
+        if (const auto quiet = sql.value->receiver_silent_seconds) {
+            ++(*quiet >= to_seconds(kSilenceBeforeFence) ? listeners.deaf : listeners.hearing);
+            reasons.push_back(fmt::format("{} WAL receiver: nothing heard for {:.1f} s", node.name, *quiet));
+            continue;
+        }
+        // A server that crashed and is back in a second cuts its replicas off as well.
+        const auto found = evidence.cut_for.find(node.name);
+        const Duration cut_for = found == evidence.cut_for.end() ? Duration::zero() : found->second;
+        if (cut_for >= kSilenceBeforeFence) ++listeners.deaf;
+        reasons.push_back(fmt::format("{} WAL receiver: without a connection for {}", node.name, format_duration(cut_for)));
     }
     return listeners;
 }
@@ -110,7 +115,7 @@ LossVerdict judge_silence(const World& world, const NodeSettings& old, const Los
                                               format_duration(evidence.silent_for)));
         return verdict;
     }
-    const Listeners listeners = ask_replicas(world, old, verdict.reasons);
+    const Listeners listeners = ask_replicas(world, old, evidence, verdict.reasons);
     const bool is_stopped = evidence.host_answered && evidence.server.is_all_stopped();
     // A replica that still hears it proves that the silence is ours.
     const bool heard_by_none = listeners.hearing == 0 && listeners.deaf > 0;
@@ -204,13 +209,18 @@ std::vector<std::string> assist_refusals(const World& world, const NodeSettings&
     return lines;
 }
 
-bool RefusalWatch::stands(const LossVerdict& verdict, MonoTime now) {
-    if (verdict.kind != LossKind::kRefused || verdict.may_pass) {
-        since_.reset();
-        return false;
+bool RefusalWatch::settles(const LossVerdict& verdict, MonoTime now) {
+    const bool is_refused = verdict.kind == LossKind::kRefused;
+    if (is_refused) last_ = now;
+    if (!is_refused || verdict.may_pass) since_.reset();
+    else if (!since_) since_ = now;
+    switch (verdict.kind) {
+        case LossKind::kWait: return false;
+        case LossKind::kNotNeeded: return true;
+        case LossKind::kRefused: return since_ && now - *since_ >= kRefusalStands;
+        case LossKind::kLost: return !last_ || now - *last_ >= kCalmAfterRefusal;
     }
-    if (!since_) since_ = now;
-    return now - *since_ >= kRefusalStands;
+    return false;
 }
 
 LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence) {

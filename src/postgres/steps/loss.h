@@ -2,6 +2,7 @@
 // Pure; the order of design: suspect, then refuse. What is uncertain is waited for or refused, never assumed.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct LossEvidence {
     int failed_starts = 0;        // by its agent, since it was lost
     Duration starting_for{};      // how long the present start has lasted
     double predicted_recovery_seconds = 0;
+    std::map<std::string, Duration> cut_for;  // by replica: how long its WAL receiver has had no connection
 };
 
 enum class LossKind {
@@ -51,13 +53,17 @@ inline constexpr std::int64_t kAgentLossMarginSeconds = 8;
 // pass never stands.
 inline constexpr Duration kRefusalStands = std::chrono::seconds(2);
 
+// Somebody who was unfit a moment ago gets a moment to prove that he is fit now.
+inline constexpr Duration kCalmAfterRefusal = std::chrono::seconds(1);
+
 class RefusalWatch {
   public:
-    // After each verdict; true when this refusal stands.
-    [[nodiscard]] bool stands(const LossVerdict& verdict, MonoTime now);
+    // After each verdict; true when the looking may end with it.
+    [[nodiscard]] bool settles(const LossVerdict& verdict, MonoTime now);
 
   private:
-    std::optional<MonoTime> since_;
+    std::optional<MonoTime> since_;  // of this refusal
+    std::optional<MonoTime> last_;   // refusal of any kind
 };
 
 [[nodiscard]] LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence);

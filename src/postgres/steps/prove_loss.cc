@@ -6,7 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
-#include "postgres/steps/assist.h"
+#include "postgres/steps/await_loss.h"
 
 namespace aeterna::postgres {
 
@@ -15,8 +15,6 @@ constexpr engine::StepSpec kProveLossSpec{"postgres.prove_loss",
                                           engine::Risk::kReadOnly, 6min, false};
 
 namespace {
-
-constexpr Duration kLookEvery = 100ms;
 
 class ProveLoss final : public engine::Step {
   public:
@@ -43,72 +41,17 @@ class ProveLoss final : public engine::Step {
     }
 
     Status apply(engine::StepContext& step) override {
-        const NodeSettings* old = nullptr;
-        std::optional<LossWatch> watch;
-        std::optional<MonoTime> until;
-        RefusalWatch refusals;
-        std::optional<LossKind> told;
-        std::optional<LossVerdict> refused;  // by the last look
-        while (true) {
-            const World world = live_.look(step.context, parts_.old_primary);
-            if (!old) {
-                old = find_old(world);
-                if (!old) return refuse_unknown(step);
-                step.facts["old_primary"] = old->name;
-                watch.emplace(parts_, *old);
-            }
-            // Seen without a primary: if it is back later, that is the end of this failover, no mistake.
-            if (!world.primary) step.facts["await_promotion.begun"] = true;
-            const LossEvidence evidence = watch->gather(world, step.context);
-            const LossVerdict verdict = judge_loss(world, *old, evidence);
-            const bool stands = refusals.stands(verdict, world.now);
-            const bool is_open = verdict.kind == LossKind::kWait || (verdict.kind == LossKind::kRefused && !stands);
-            if (!is_open) return settle(step, world, *old, was_refused(world, *old, verdict, refused) ? *refused : verdict);
-            if (verdict.kind == LossKind::kRefused) refused = verdict;
-            else refused.reset();
-            // Only what is new: ages and times move all the while.
-            const bool is_refused = verdict.kind == LossKind::kRefused;
-            if (told != verdict.kind) {
-                step.progress((is_refused ? "not allowed now: " : "not proven yet: ") + join(verdict.reasons, "; "));
-            }
-            told = verdict.kind;
-            if (!until) until = world.now + time_of(world.config());
-            if (world.now >= *until) return give_up(step, verdict.reasons);
-            if (!parts_.env.clock.sleep_for(kLookEvery, step.context.stop))
-                return ended(parts_.env, step.context, "proving the loss of '" + old->name + "'");
+        AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, parts_.old_primary, step, Duration::zero()));
+        if (!finding.old) {
+            refuse_assist(step, {"nobody knows which node was the primary"});
+            return {};
         }
+        return settle(step, finding.world, *finding.old, finding.verdict);
     }
 
     Status verify(engine::StepContext&) override { return {}; }
 
   private:
-    const NodeSettings* find_old(const World& world) const {
-        if (const NodeSettings* node = parts_.settings.find(parts_.old_primary)) return node;
-        return parts_.settings.find(world.primary.value_or(world.reference));
-    }
-
-    // Patroni's own time has run out on a refusal: that is what happened, not that nothing was needed.
-    static bool was_refused(const World& world, const NodeSettings& old, const LossVerdict& verdict,
-                            const std::optional<LossVerdict>& refused) {
-        return refused && verdict.kind == LossKind::kNotNeeded && world.primary != old.name;
-    }
-
-    static Status refuse_unknown(engine::StepContext& step) {
-        refuse_assist(step, {"nobody knows which node was the primary"});
-        return {};
-    }
-
-    static Status give_up(engine::StepContext& step, std::vector<std::string> reasons) {
-        reasons.insert(reasons.begin(), "it could not be done in time");
-        refuse_assist(step, reasons);
-        return {};
-    }
-
-    // As long as Patroni itself may take: the lease, or its tries to start the server in place.
-    static Duration time_of(const PatroniConfig& config) {
-        return std::chrono::seconds(std::min<std::int64_t>(300, config.primary_start_timeout + config.ttl));
-    }
-
     Status settle(engine::StepContext& step, const World& world, const NodeSettings& old,
                   const LossVerdict& verdict) const {
         if (verdict.kind == LossKind::kRefused) {
@@ -121,6 +64,7 @@ class ProveLoss final : public engine::Step {
         }
         const LeaderKey& leader = *world.dcs()->leader;
         step.facts["prove_loss"] = Json{{"received", received_positions(world, old)}};
+        note_proof(parts_, step);
         const bool may_act = parts_.assist == "act";
         settle_assist(step, may_act ? "proven" : "proposed", verdict.reasons);
         step.progress(fmt::format("'{}' is lost: {}", old.name, join(verdict.reasons, "; ")));

@@ -19,7 +19,7 @@ constexpr Duration kWindowKnown = std::chrono::seconds(6);
 constexpr Duration kHeldDown = std::chrono::seconds(30);
 // postgres.fence acts on the proof that an interrupted execution had made before, however old it is: its kills are
 // told, not failed, until it looks again.
-constexpr bool kForgivesStaleProof = true;
+constexpr bool kForgivesStaleProof = false;
 constexpr const char* kActorKey = "/aeterna-dr/lab/actor";
 
 // It runs, or is named as the one for whom it was done: its end may have come before we looked.

@@ -17,7 +17,7 @@ constexpr Duration kStartInPlace = std::chrono::seconds(55);
 constexpr Duration kLeaseLeft = std::chrono::seconds(11);
 // A replica that loses its connection counts as deaf at once for steps/loss.cc, also while the server is started again
 // in place a moment later.
-constexpr bool kForgivesLostConnection = true;
+constexpr bool kForgivesLostConnection = false;
 
 }  // namespace
 

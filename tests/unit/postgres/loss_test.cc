@@ -274,8 +274,11 @@ TEST(Loss, WhatMayPassIsToldFromWhatSomebodyHasToChange) {
 
     RefusalWatch watch;
     const LossVerdict passing{LossKind::kRefused, true, {"it is 9 MiB behind"}};
-    EXPECT_FALSE(watch.stands(passing, MonoTime{}));
-    EXPECT_FALSE(watch.stands(passing, MonoTime{} + 1min));
+    EXPECT_FALSE(watch.settles(passing, MonoTime{}));
+    EXPECT_FALSE(watch.settles(passing, MonoTime{} + 1min));
+    const LossVerdict lost{LossKind::kLost, false, {}};
+    EXPECT_FALSE(watch.settles(lost, MonoTime{} + 1min + kCalmAfterRefusal - 1ms)) << "fit for a moment only";
+    EXPECT_TRUE(watch.settles(lost, MonoTime{} + 1min + kCalmAfterRefusal));
 }
 
 TEST(Loss, ARefusalStandsOnlyWhenItHasLasted) {
@@ -283,11 +286,23 @@ TEST(Loss, ARefusalStandsOnlyWhenItHasLasted) {
     const LossVerdict open{LossKind::kWait, false, {}};
     const MonoTime begin{};
     RefusalWatch watch;
-    EXPECT_FALSE(watch.stands(refused, begin));
-    EXPECT_FALSE(watch.stands(refused, begin + kRefusalStands - 1ms));
-    EXPECT_FALSE(watch.stands(open, begin + kRefusalStands)) << "it was a late answer";
-    EXPECT_FALSE(watch.stands(refused, begin + 2 * kRefusalStands));
-    EXPECT_TRUE(watch.stands(refused, begin + 3 * kRefusalStands));
+    EXPECT_TRUE(RefusalWatch().settles({LossKind::kLost, false, {}}, begin)) << "nothing was ever refused";
+    EXPECT_FALSE(watch.settles(refused, begin));
+    EXPECT_FALSE(watch.settles(refused, begin + kRefusalStands - 1ms));
+    EXPECT_FALSE(watch.settles(open, begin + kRefusalStands)) << "it was a late answer";
+    EXPECT_FALSE(watch.settles(refused, begin + 2 * kRefusalStands));
+    EXPECT_TRUE(watch.settles(refused, begin + 3 * kRefusalStands));
+}
+
+// PostgreSQL crashed and came back while we were cut off: its replicas lost their connection for a second.
+TEST(Loss, AConnectionThatWasJustLostIsNoDeafness) {
+    Scene scene;
+    scene.pause();
+    scene.evidence.server = {9, 0, 0};
+    scene.deafen();
+    EXPECT_EQ(scene.judge().kind, LossKind::kWait);
+    scene.evidence.cut_for["postgres-2"] = kSilenceBeforeFence;
+    EXPECT_EQ(scene.judge().kind, LossKind::kLost);
 }
 
 TEST(Loss, InSynchronousModeAHealthyStandbyIsEnough) {

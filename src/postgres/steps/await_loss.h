@@ -1,0 +1,26 @@
+// Looking at the cluster until the loss of its primary is proven, refused for good, or no matter any more.
+#pragma once
+
+#include <string>
+
+#include "postgres/steps/assist.h"
+
+namespace aeterna::postgres {
+
+struct LossFinding {
+    World world;                         // of the last look
+    const NodeSettings* old = nullptr;   // nullptr: nobody knows which node was the primary
+    LossVerdict verdict;                 // never kWait
+};
+
+// `old_primary`: empty asks the cluster. At most `limit`, or as long as Patroni itself may take when that is zero; what is
+// not proven by then is refused. kCancelled or kDeadline when the context ends before.
+[[nodiscard]] Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
+                                             engine::StepContext& step, Duration limit);
+
+// A proof ages: whoever died or stood still between the proof and the kill has to look again. Facts "prove_loss.by" (pid)
+// and "prove_loss.at_ns" (monotonic).
+void note_proof(const StepParts& parts, engine::StepContext& step);
+[[nodiscard]] bool is_proof_fresh(const StepParts& parts, const engine::StepContext& step);
+
+}  // namespace aeterna::postgres
