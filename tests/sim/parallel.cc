@@ -38,7 +38,6 @@ void work(const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* ou
                   {"executions", outcome.executions},
                   {"fences", outcome.fences},
                   {"releases", outcome.releases},
-                  {"stale_fences", outcome.stale_fences},
                   {"thefts", outcome.thefts},
                   {"lost", outcome.rows_lost}};
         if (!outcome.violations.empty()) {
@@ -76,7 +75,6 @@ void add(RangeResult& result, const Json& line) {
     result.executions += count("executions");
     result.fences += count("fences");
     result.releases += count("releases");
-    result.stale_fences += count("stale_fences");
     result.thefts += count("thefts");
     result.rows_lost += count("lost");
     if (const auto failure = find_string(line, "failure")) result.failures.push_back(*failure);

@@ -11,7 +11,7 @@ struct RangeResult {
     std::uint64_t done = 0;
     std::uint64_t healthy = 0;
     double virtual_seconds = 0;
-    std::uint64_t executions = 0, fences = 0, releases = 0, stale_fences = 0, thefts = 0, rows_lost = 0;
+    std::uint64_t executions = 0, fences = 0, releases = 0, thefts = 0, rows_lost = 0;
     std::vector<std::string> failures;  // each with its seed and the schedule
 };
 

@@ -96,7 +96,6 @@ int run_all(const std::vector<std::uint64_t>& seeds) {
                     {"executions", result.executions},
                     {"fences", result.fences},
                     {"releases", result.releases},
-                    {"stale_fences", result.stale_fences},
                     {"thefts", result.thefts},
                     {"rows_lost", result.rows_lost}};
     fmt::print("{}\n", dump_json(line));

@@ -65,8 +65,12 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
     Sink& sink = *static_cast<Sink*>(user);
     const std::string_view line(data, size * count);
-    if (line.substr(0, 5) == "HTTP/") sink.response.headers.clear();  // after "100 Continue"
-    sink.has_whole_head = trim(line).empty();
+    if (line.substr(0, 5) == "HTTP/") {  // again after "100 Continue"
+        sink.response.headers.clear();
+        sink.has_whole_head = false;
+    }
+    // Trailers come here too, after the body and without an empty line.
+    if (trim(line).empty()) sink.has_whole_head = true;
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return size * count;
     std::string& value = sink.response.headers[lower(line.substr(0, colon))];

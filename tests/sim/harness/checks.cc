@@ -17,9 +17,6 @@ constexpr Duration kOneFence = std::chrono::seconds(6);
 constexpr Duration kWindowKnown = std::chrono::seconds(6);
 // If nobody was elected in that time, the old primary may be let go again.
 constexpr Duration kHeldDown = std::chrono::seconds(30);
-// postgres.fence acts on the proof that an interrupted execution had made before, however old it is: its kills are
-// told, not failed, until it looks again.
-constexpr bool kForgivesStaleProof = false;
 constexpr const char* kActorKey = "/aeterna-dr/lab/actor";
 
 // It runs, or is named as the one for whom it was done: its end may have come before we looked.
@@ -60,21 +57,8 @@ void Checks::violated(const std::string& what) {
     if (violations_.size() < 10) violations_.push_back(line);
 }
 
-// A fence by an execution that was interrupted after it had begun: its process died or was stopped.
 void Checks::violated_by_fence(std::size_t controller, const std::string& did, const std::vector<std::string>& why) {
-    const Controller& actor = *controllers_[controller];
-    bool was_interrupted = false;
-    for (const auto& [id, execution] : actor.pages().executions) {
-        const auto begun = begun_.find(id);
-        if (!is_acting(execution, did) || begun == begun_.end()) continue;
-        was_interrupted = was_interrupted || actor.started_at() > begun->second ||
-                          stops_[controller].touches(begun->second, world_.now());
-    }
-    if (why.empty() || !was_interrupted || !kForgivesStaleProof) {
-        return violated_by(fmt::format("controller {}", controller + 1), did, why);
-    }
-    ++stale_fences_;
-    world_.trace(fmt::format("STALE: controller {} {}, but {}", controller + 1, did, join(why, "; ")));
+    violated_by(fmt::format("controller {}", controller + 1), did, why);
 }
 
 void Checks::violated_by(const std::string& who, const std::string& did, const std::vector<std::string>& why) {
@@ -211,8 +195,12 @@ void Checks::look_at_markers() {
 void Checks::marker_found(const std::string& node, const std::string& holder, std::size_t directory) {
     if (!node.starts_with("patroni-")) return;
     const std::string did = fmt::format("fenced {} for {}", node, holder);
-    // It may have been written up to a look ago.
-    violated_by_fence(directory, did, truth_.refusals(node.back() - '1', directory, world_.now() - kLookEvery));
+    // It may have been written up to a look ago: what counts held then and still holds.
+    const int number = node.back() - '1';
+    const std::vector<std::string> now = truth_.refusals(number, directory, world_.now());
+    std::vector<std::string> why = truth_.refusals(number, directory, world_.now() - kLookEvery);
+    std::erase_if(why, [&](const std::string& line) { return std::find(now.begin(), now.end(), line) == now.end(); });
+    violated_by_fence(directory, did, why);
     check_leave(directory, did);
 }
 
@@ -227,10 +215,8 @@ void Checks::program_started(int node, const Process& caller) {
 // --- Who may act ---------------------------------------------------------------------------------
 
 void Checks::look_at_executions() {
-    for (std::size_t i = 0; i < controllers_.size(); ++i) {
-        for (const auto& [id, execution] : controllers_[i]->pages().executions) begun_.try_emplace(id, world_.now());
-        const Process* process = controllers_[i]->process();
-        stops_[i].note(process != nullptr && process->is_stopped(), world_.now());
+    for (const auto& controller : controllers_) {
+        for (const auto& [id, execution] : controller->pages().executions) begun_.try_emplace(id, world_.now());
     }
 }
 

@@ -67,9 +67,7 @@ class Checks {
     std::map<std::string, MonoTime> begun_;    // executions, by id
     std::map<std::string, std::size_t> markers_;  // "node by holder" → whose directory
     std::map<std::int64_t, const Process*> actors_;  // by the lease of their lock
-    std::array<Spans, 2> stops_;
     std::vector<std::string> violations_;
-    int stale_fences_ = 0;
     int kills_ = 0;
     int release_count_ = 0;
 };

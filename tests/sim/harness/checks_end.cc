@@ -76,7 +76,6 @@ void Checks::check_cooldown(const Controller& controller) {
 void Checks::check_fences(Outcome& outcome) {
     outcome.fences = kills_;
     outcome.releases = release_count_;
-    outcome.stale_fences = stale_fences_;
     for (const std::string& marker : cluster_.markers()) {
         bool is_told = false;
         for (const auto& controller : controllers_) {

@@ -34,7 +34,6 @@ struct Outcome {
     int executions = 0;
     int fences = 0;  // SIGKILLs by a controller
     int releases = 0;
-    int stale_fences = 0;  // by an interrupted execution that did not look again
     bool was_healthy = false;
     std::string final_state;
 };

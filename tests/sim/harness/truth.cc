@@ -15,9 +15,6 @@ constexpr Duration kSilence = std::chrono::milliseconds(4500);
 constexpr Duration kStartInPlace = std::chrono::seconds(55);
 // A living server without an agent is stopped this long before its lease ends, not earlier.
 constexpr Duration kLeaseLeft = std::chrono::seconds(11);
-// A replica that loses its connection counts as deaf at once for steps/loss.cc, also while the server is started again
-// in place a moment later.
-constexpr bool kForgivesLostConnection = false;
 
 }  // namespace
 
@@ -161,9 +158,7 @@ std::vector<std::string> Truth::against_silent(int node, std::size_t controller)
     const Duration left = lease == store.leases.end() ? Duration() : lease->second.expires_at - now;
     if (!cluster_.patroni(node).is_running() && left <= kLeaseLeft) return lines;
     if (truth.heard[controller].touches(from, to)) lines.emplace_back("it had answered within 5 s");
-    const bool lost_connection = kForgivesLostConnection && !truth.server_up.covers(to, now);
-    const bool is_heard_there = truth.replicas_hear[controller].covers(from, to) && !lost_connection;
-    if (is_heard_there) lines.emplace_back("a replica still heard it");
+    if (truth.replicas_hear[controller].covers(from, to)) lines.emplace_back("a replica still heard it");
     return lines;
 }
 
