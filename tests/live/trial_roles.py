@@ -180,7 +180,8 @@ class SecuredLab:
         try:
             wait_until("a healthy secured stack", healthy, seconds)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {json.dumps(last)[:4000]}") from None
+            reasons = {name: store.get("reasons") for name, store in last.get("stores", {}).items()}
+            raise AssertionError(f"{error}: {reasons} {json.dumps(last)[:4000]}") from None
 
 
 class RolesTest(unittest.TestCase):
