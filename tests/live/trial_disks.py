@@ -71,10 +71,14 @@ class FullDiskTest(DiskTest):
                 while True:
                     file.write(b"\0" * (1 << 20))
             self.assertLess(os.statvfs(self.data()).f_bavail, free.f_bavail)
-            with contextlib.suppress(Exception), rows.connect(NODE) as connection, connection.cursor() as cursor:
-                # Into the next WAL segment, for which there is no room.
-                cursor.execute("SELECT count(pg_logical_emit_message(false, 'full', repeat('x', 1000000)))"
-                               " FROM generate_series(1, 40)")
+            # Through what is left of the present WAL segment and of those made ready, into one for which there is no
+            # room; at a pace that the replicas keep up with, for nobody far behind may take over.
+            with contextlib.suppress(assisted.psycopg2.Error), contextlib.closing(rows.connect(NODE)) as connection:
+                connection.autocommit = True
+                for _ in range(20000):
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT pg_logical_emit_message(false, 'full', repeat('x', 50000))")
+                    time.sleep(0.01)
             found = wait_until("an incident", lambda: {"postgres.primary_down", "postgres.heartbeat_failed"} &
                                set(incidents(self.lab)), 60)
             print(f"     seen as {sorted(found)}", flush=True)
