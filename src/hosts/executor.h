@@ -66,7 +66,8 @@ class Executor {
                            const env::Context& context) = 0;
     // Every marker on this host.
     [[nodiscard]] virtual Result<std::vector<FenceMarker>> fences(const env::Context& context) = 0;
-    // The directory that the node's pid file names (postmaster.pid does). kNotFound when it names none.
+    // The directory that the node's pid file names (postmaster.pid does) or, when there is no postmaster.pid, where it
+    // would lie. kNotFound when it names none.
     [[nodiscard]] virtual Result<std::string> data_directory(const std::string& node, const env::Context& context) = 0;
     // True when a hardware watchdog of the host is armed: it resets the host when its keeper dies.
     [[nodiscard]] virtual Result<bool> is_watchdog_armed(const env::Context& context) = 0;

@@ -128,8 +128,15 @@ class LocalExecutor final : public Executor {
 
     Result<std::string> data_directory(const std::string& node, const env::Context&) override {
         AETERNA_ASSIGN(const config::HostProcess* configured, configured_process(node));
-        AETERNA_ASSIGN(const std::string text, env_.files.read(configured->pid_file, 4096));
-        const auto file = parse_pid_file(text);
+        const auto text = env_.files.read(configured->pid_file, 4096);
+        // A server that ended by itself takes its postmaster.pid along; the file lies in the directory that it names
+        // (PostgreSQL, "Database File Layout").
+        const std::string_view name = "/postmaster.pid";
+        if (!text && text.error().code == ErrorCode::kNotFound && configured->pid_file.ends_with(name)) {
+            return env_.files.canonical(configured->pid_file.substr(0, configured->pid_file.size() - name.size()));
+        }
+        if (!text) return text.error();
+        const auto file = parse_pid_file(*text);
         if (file && !file->data_directory.empty()) return env_.files.canonical(file->data_directory);
         return make_error(ErrorCode::kNotFound,
                           fmt::format("'{}' names no data directory", configured->pid_file));

@@ -136,6 +136,13 @@ class UntilStartedAgain final : public env::Clock {
     std::function<bool()> is_there_;
 };
 
+// As after a start that failed: the postmaster has taken its pid file along.
+TEST_F(FenceTest, TheDataDirectoryIsKnownWithoutThePidFileOfPostgres) {
+    EXPECT_EQ(executor()->data_directory("server-1", within(5s)).error().code, ErrorCode::kNotFound);
+    host_.processes[1].pid_file = directory_.file("postmaster.pid");
+    EXPECT_EQ(*executor()->data_directory("server-1", within(5s)), real().files.canonical(directory_.file("")));
+}
+
 TEST_F(FenceTest, WhatIsStartedAgainInSpiteOfTheMarkerIsNoFence) {
     const std::string loop = "while :; do sleep 1000 & echo $! > server.new; mv server.new server; wait; done";
     spawn({"sh", "-c", loop}, "");
