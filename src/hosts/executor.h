@@ -16,6 +16,8 @@ namespace aeterna::hosts {
 struct NodeProcesses {
     std::string node;
     std::vector<env::ProcessId> processes;  // parents before children
+    // Its main process is dead and only children of it are left. Only remains() finds such.
+    bool is_headless = false;
 };
 
 // What the kernel of its host says of a node's processes: the strongest word on life and death.

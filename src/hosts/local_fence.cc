@@ -42,8 +42,8 @@ Status LocalFence::check_order(const FenceOrder& order) const {
     return {};
 }
 
-// Backends outlive a killed postmaster, most for a moment, one that waits for a lock for ever. They stand in its data directory, are called
-// as it was, and run as the owner of its pid file.
+// Backends outlive a killed postmaster, most for a moment, one that waits for a lock for ever. They stand in its data
+// directory, are called as it was, and run as the owner of its pid file.
 std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
     std::vector<env::ProcessId> orphans;
     const config::HostProcess* process = configured(node);
@@ -60,27 +60,20 @@ std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
     return orphans;
 }
 
-Result<NodeProcesses> LocalFence::remains(const std::string& node, const env::Context& context, bool& is_headless) {
+Result<NodeProcesses> LocalFence::remains(const std::string& node, const env::Context& context) {
     auto found = executor_.find(node, context);
     if (!found && found.error().code != ErrorCode::kNotFound) return found.error();
-    is_headless = !found;
-    NodeProcesses left{node, {}};
-    if (found) left.processes = std::move(found->processes);
+    NodeProcesses left = found ? std::move(*found) : NodeProcesses{node, {}};
     for (const env::ProcessId& id : orphans_of(node)) {
         const bool is_known = std::find(left.processes.begin(), left.processes.end(), id) != left.processes.end();
         if (!is_known) left.processes.push_back(id);
     }
+    left.is_headless = !found && !left.processes.empty();
     return left;
 }
 
-Result<NodeProcesses> LocalFence::remains(const std::string& node, const env::Context& context) {
-    bool is_headless = false;
-    return remains(node, context, is_headless);
-}
-
 Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& context) {
-    bool is_headless = false;
-    AETERNA_ASSIGN(const NodeProcesses left, remains(node, context, is_headless));
+    AETERNA_ASSIGN(const NodeProcesses left, remains(node, context));
     Vitals vitals;
     for (const env::ProcessId& id : left.processes) {
         const auto info = env_.processes.inspect(id.pid);
@@ -89,7 +82,7 @@ Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& c
         if (info->state == 'T' || info->state == 't') ++vitals.stopped;
         if (info->state == 'D') ++vitals.blocked;
     }
-    vitals.is_headless = is_headless && vitals.alive > 0;
+    vitals.is_headless = left.is_headless && vitals.alive > 0;
     return vitals;
 }
 

@@ -18,8 +18,6 @@ class LocalFence {
 
   private:
     [[nodiscard]] Status check_order(const FenceOrder& order) const;
-    // is_headless: the main process is dead.
-    [[nodiscard]] Result<NodeProcesses> remains(const std::string& node, const env::Context& context, bool& is_headless);
     [[nodiscard]] std::vector<env::ProcessId> orphans_of(const std::string& node);
     [[nodiscard]] const config::HostProcess* configured(const std::string& node) const;
 

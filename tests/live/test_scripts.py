@@ -1,8 +1,9 @@
-"""quickstart and install-packages, with stubs for what they call: where a lab lands, and what a killed run leaves."""
+"""What the scripts promise: where quickstart's lab lands, what a killed installation leaves, that every mutation fits."""
 import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -79,6 +80,16 @@ class ScriptsTest(unittest.TestCase):
         for user in (0, 1000):
             done = self.install(user)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    # A mutation whose place has moved would be taken out of nothing, or stop the whole run.
+    def test_every_mutation_still_finds_its_place(self):
+        sys.path.insert(0, str(ROOT / "tests" / "sim"))
+        self.addCleanup(sys.path.remove, str(ROOT / "tests" / "sim"))
+        import mutation_list
+        for name, file, place, _, _ in mutation_list.MUTATIONS:
+            with self.subTest(name):
+                text = (ROOT / file).read_text()
+                self.assertEqual(text.count(place.replace("«", "").replace("»", "")), 1)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ STEPS = "src/postgres/steps/"
 LOSS = STEPS + "loss.cc"
 RELEASE = STEPS + "release_lease.cc"
 FENCE = STEPS + "fence.cc"
+SETTINGS = "src/postgres/settings.cc"
 HOST = "src/hosts/local_fence.cc"
 POLICY = "src/app/daemon/policy.cc"
 
 MUTATIONS = [
     # What forbids to act, by steps/loss.cc.
     ("refuse.no_quorum", LOSS,
-     '«lines.push_back("etcd keys: not readable from here, or etcd has no quorum")»;', "void()",
+     '«lines.emplace_back("etcd keys: not readable from here, or etcd has no quorum")»;', "void()",
      ["etcd lost"]),
     ("refuse.no_config", LOSS, 'if («!dcs->has_config») lines', "false", ["spoilt configuration"]),
     ("refuse.unreadable", LOSS,
@@ -43,13 +44,14 @@ MUTATIONS = [
     ("prove.silence", LOSS, "if («evidence.silent_for < kSilenceBeforeFence») {", "false", ["short stall"]),
     ("prove.second_vantage", LOSS,
      "const bool heard_by_none = «listeners.hearing == 0 && listeners.deaf > 0»;", "true", ["unheard"]),
+    ("prove.cut_lasts", LOSS, "if («cut_for >= kSilenceBeforeFence») ++listeners.deaf;", "true", ["short stall"]),
     ("prove.sessions", LOSS, "if («rest.value->is_running()») {", "false", ["unheard"]),
-    ("prove.living_agent", LOSS, "if («has_tried || is_long») verdict.kind", "true", ["slow recovery"]),
+    ("prove.living_agent", LOSS, "if («has_tried || is_long || is_down_long») verdict.kind", "true", ["slow recovery"]),
     ("prove.agent_margin", LOSS, "if («left <= kAgentLossMarginSeconds») verdict", "true", ["agent lost"]),
     ("prove.agent_is_gone", LOSS,
      "const bool agent_is_gone = «evidence.host_answered && evidence.agent.is_gone() && refused(rest)»;", "true", []),
     ("prove.server_is_gone", LOSS,
-     "is_dead = «evidence.agent.is_gone() && evidence.server.is_gone()» &&", "true", []),
+     "is_dead = «evidence.agent.is_gone() && server_is_dead» &&", "true", []),
     ("prove.ports_refuse", LOSS,
      "&& «refused(sql) && refused(rest)»;\n    if (is_dead)", "true", ["lost pid files"]),
     ("prove.may_act", STEPS + "prove_loss.cc", "may_act = «parts_.assist == \"act\"»;", "true", []),
@@ -60,11 +62,11 @@ MUTATIONS = [
     ("detect.agent_paused", "src/postgres/detect/detectors/agent_down.cc",
      "if («world.config().paused») return", "false", ["agent lost"]),
     # The fence.
-    ("fence.kill", HOST, "AETERNA_TRY(«executor_.kill({node, std::move(processes)}, bounded)»);", "Status()",
+    ("fence.kill", HOST, "AETERNA_TRY(«executor_.kill(left, bounded)»);", "Status()",
      ["lost pid files"]),
     ("fence.until_none_is_left", HOST, "if («found == 0 && was_empty») return {};", "true", []),
-    ("fence.kill_and_look", HOST, "found += «processes.size()»;\n            if (processes.empty()) continue;",
-     "(processes.clear(), std::size_t{0})", []),
+    ("fence.kill_and_look", HOST, "found += «left.processes.size()»;\n            if (left.processes.empty()) continue;",
+     "std::size_t{0}", []),
     ("fence.marker", HOST,
      "AETERNA_TRY(«put_marker(env_.files, host_.fence_directory,\n"
      "                               {node, order.holder, order.reason, env_.clock.wall_now()})»);", "Status()", []),
@@ -74,8 +76,9 @@ MUTATIONS = [
     ("fence.seen_from_here", FENCE,
      "const bool refuses = «of.sql.answer == Answer::kRefused && of.rest.answer == Answer::kRefused»;", "true",
      ["lost pid files"]),
-    ("fence.agent_too", STEPS + "assist.cc", "return {«node.agent»,", "node.name", []),
-    ("fence.server_too", STEPS + "assist.cc", ", «node.name»}; }", "node.agent", []),
+    ("fence.agent_too", SETTINGS, "return {«agent», name};", "name", []),
+    ("fence.server_too", SETTINGS, "return {agent, «name»};", "agent", []),
+    ("fence.fresh_proof", FENCE, "if («is_proof_fresh(parts_, step)») return true;", "true", ["stopped"]),
     ("start.marker", "src/hosts/local_executor.cc",
      "AETERNA_TRY(«require_unfenced(env_.files, host_.fence_directory, node)»);", "Status()", []),
     # The release.

@@ -28,6 +28,15 @@ Result<std::unique_ptr<hosts::Executor>> executor_of(const Settings& settings, c
     return hosts::make_executor(*host, env);
 }
 
+std::vector<env::ProcessId> orphans_of(const Settings& settings, const std::string& node, const env::Env& env,
+                                       const env::Context& context) {
+    const auto executor = executor_of(settings, node, env);
+    if (!executor) return {};
+    auto left = (*executor)->remains(node, context);
+    if (!left || !left->is_headless) return {};
+    return std::move(left->processes);
+}
+
 LossEvidence LossWatch::gather(const World& world, const env::Context& context) {
     follow_silence(world);
     follow_starts(world);

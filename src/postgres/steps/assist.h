@@ -15,6 +15,11 @@ namespace aeterna::postgres {
 [[nodiscard]] Result<std::unique_ptr<hosts::Executor>> executor_of(const Settings& settings, const std::string& node,
                                                                    const env::Env& env);
 
+// The backends of `node` that outlived its dead postmaster; none where the host cannot be asked, for there are none that
+// we could end.
+[[nodiscard]] std::vector<env::ProcessId> orphans_of(const Settings& settings, const std::string& node,
+                                                     const env::Env& env, const env::Context& context);
+
 // Collects a LossEvidence look by look.
 class LossWatch {
   public:

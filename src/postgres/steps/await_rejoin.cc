@@ -97,13 +97,13 @@ class AwaitRejoin final : public engine::Step {
     std::string describe_orphans(const World& world, const std::string& old, const env::Context& context) const {
         const auto& rest = world.of(old).rest;
         if (!rest.value || rest.value->is_running()) return "";
-        const auto executor = executor_of(parts_.settings, old, parts_.env);
-        const auto vitals = executor ? (*executor)->vitals(old, context) : Result<hosts::Vitals>(executor.error());
-        const auto left = executor ? (*executor)->remains(old, context) : Result<hosts::NodeProcesses>(executor.error());
-        if (!vitals || !vitals->is_headless || !left || left->processes.empty()) return "";
         std::vector<std::string> pids;
-        for (const env::ProcessId& id : left->processes) pids.push_back(std::to_string(id.pid));
-        return ": backends of its dead postmaster hold its shared memory and have to be killed (pid " + join(pids, ", ") + ")";
+        for (const env::ProcessId& id : orphans_of(parts_.settings, old, parts_.env, context)) {
+            pids.push_back(std::to_string(id.pid));
+        }
+        if (pids.empty()) return "";
+        return fmt::format(": backends of its dead postmaster hold its shared memory and have to be killed (pid {})",
+                           join(pids, ", "));
     }
 
     Error propose(const World& world, const std::string& old, const std::string& state) const {

@@ -35,34 +35,31 @@ class EndOrphans final : public engine::Step {
         const std::string old = fact(step.facts, "old_primary");
         const bool is_replaced = !old.empty() && old != fact(step.facts, "new_primary");
         if (parts_.assist != "act" || !is_replaced) return engine::CheckOutcome::kNotDue;
-        return has_orphans(old, step.context) ? engine::CheckOutcome::kReady : engine::CheckOutcome::kNotDue;
+        return orphans(old, step.context).empty() ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kReady;
     }
 
     Status apply(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old, parts_.env));
-        AETERNA_ASSIGN(const hosts::NodeProcesses left, executor->remains(old, step.context));
+        const hosts::NodeProcesses left{old, orphans(old, step.context), true};
         // Started meanwhile: then nothing of it is an orphan.
-        if (!has_orphans(old, step.context)) return {};
+        if (left.processes.empty()) return {};
         AETERNA_TRY(executor->kill(left, step.context));
-        step.progress(fmt::format("ended {} backends of '{}' that had outlived their postmaster", left.processes.size(), old));
+        step.progress(fmt::format("ended {} backends of '{}' that had outlived their postmaster",
+                                  left.processes.size(), old));
         return {};
     }
 
     // What is left of it now was started again.
     Status verify(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
-        if (!has_orphans(old, step.context)) return {};
+        if (orphans(old, step.context).empty()) return {};
         return make_error(ErrorCode::kIo, "backends of '" + old + "' that outlived their postmaster are still there");
     }
 
   private:
-    // Where the host cannot be asked there are none that we could end.
-    bool has_orphans(const std::string& node, const env::Context& context) const {
-        const auto executor = executor_of(parts_.settings, node, parts_.env);
-        if (!executor) return false;
-        const auto vitals = (*executor)->vitals(node, context);
-        return vitals && vitals->is_headless;
+    std::vector<env::ProcessId> orphans(const std::string& node, const env::Context& context) const {
+        return orphans_of(parts_.settings, node, parts_.env, context);
     }
 
     StepParts parts_;

@@ -76,11 +76,10 @@ Lines lasting_refusals(const World& world, const NodeSettings& old, const LossEv
     return lines;
 }
 
-Lines passing_refusals(const World& world, const NodeSettings& old) {
-    Lines lines;
+// What may be otherwise in a moment, without anybody's doing.
+void add_passing_refusals(const World& world, const NodeSettings& old, Lines& lines) {
     if (!world.dcs()) lines.emplace_back("etcd keys: not readable from here, or etcd has no quorum");
     refuse_without_successor(world, old, lines);
-    return lines;
 }
 
 // The replicas' own ears: an independent vantage on a silent primary.
@@ -103,7 +102,8 @@ Listeners ask_replicas(const World& world, const NodeSettings& old, const LossEv
         const auto found = evidence.cut_for.find(node.name);
         const Duration cut_for = found == evidence.cut_for.end() ? Duration::zero() : found->second;
         if (cut_for >= kSilenceBeforeFence) ++listeners.deaf;
-        reasons.push_back(fmt::format("{} WAL receiver: without a connection for {}", node.name, format_duration(cut_for)));
+        reasons.push_back(fmt::format("{} WAL receiver: without a connection for {}", node.name,
+                                      format_duration(cut_for)));
     }
     return listeners;
 }
@@ -142,7 +142,9 @@ LossVerdict judge_living_agent(const World& world, const NodeSettings& old, cons
                                               evidence.predicted_recovery_seconds,
                                               format_duration(evidence.starting_for)));
     }
-    if (is_down_long) verdict.reasons.push_back(fmt::format("it has been down for {}", format_duration(evidence.down_for)));
+    if (is_down_long) {
+        verdict.reasons.push_back(fmt::format("it has been down for {}", format_duration(evidence.down_for)));
+    }
     if (has_tried || is_long || is_down_long) verdict.kind = LossKind::kLost;
     else verdict.reasons.emplace_back("its agent starts it in place, which loses nothing");
     return verdict;
@@ -205,7 +207,7 @@ LossVerdict judge_evidence(const World& world, const NodeSettings& old, const Lo
 
 std::vector<std::string> assist_refusals(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
     Lines lines = lasting_refusals(world, old, evidence);
-    for (std::string& line : passing_refusals(world, old)) lines.push_back(std::move(line));
+    add_passing_refusals(world, old, lines);
     return lines;
 }
 
@@ -230,11 +232,10 @@ LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEv
     if (const DcsView* dcs = world.dcs(); dcs && world.key_holder() != old.name) {
         return {LossKind::kNotNeeded, false, {"etcd: '" + old.name + "' does not hold the leader key any more"}};
     }
-    Lines refusals = assist_refusals(world, old, evidence);
-    if (!refusals.empty()) {
-        const bool may_pass = lasting_refusals(world, old, evidence).empty();
-        return {LossKind::kRefused, may_pass, std::move(refusals)};
-    }
+    Lines refusals = lasting_refusals(world, old, evidence);
+    const bool may_pass = refusals.empty();
+    add_passing_refusals(world, old, refusals);
+    if (!refusals.empty()) return {LossKind::kRefused, may_pass, std::move(refusals)};
     return judge_evidence(world, old, evidence);
 }
 
