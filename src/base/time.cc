@@ -127,6 +127,8 @@ std::string format_duration(Duration duration) {
     return two(whole / 86400, "d", whole % 86400 / 3600, "h");
 }
 
+std::string format_duration(double seconds) { return format_duration(from_seconds(seconds)); }
+
 Result<Duration> parse_duration(std::string_view text) {
     double number = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);

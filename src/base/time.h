@@ -28,6 +28,7 @@ using namespace std::chrono_literals;
 
 // "1.2 s", "350 ms", "4 min 10 s": for people.
 [[nodiscard]] std::string format_duration(Duration duration);
+[[nodiscard]] std::string format_duration(double seconds);
 // "500ms", "5s", "15m", "6h", "7d"; a bare number is refused (kUsage): units must be said.
 [[nodiscard]] Result<Duration> parse_duration(std::string_view text);
 

@@ -12,7 +12,7 @@
 namespace aeterna::lab {
 namespace {
 
-constexpr Duration kPoll = 100ms;
+constexpr Duration kStartPoll = 100ms;
 constexpr Duration kOneCheck = 2s;
 constexpr Duration kLastLeaderTime = 20s;
 constexpr Duration kServeTime = 5s;
@@ -91,8 +91,8 @@ Status Startup::wait(const std::string& phase, const std::vector<std::string>& k
             return make_error(ErrorCode::kCancelled, "interrupted while waiting for " + phase,
                               "What was started stays; 'aeterna-dr lab down' ends it.",
                               Effect::kPartial);
-        if (env_.clock.remaining(context) < kPoll) return not_ready(phase, kinds, *reason);
-        env_.clock.sleep_for(kPoll, context.stop);
+        if (env_.clock.remaining(context) < kStartPoll) return not_ready(phase, kinds, *reason);
+        env_.clock.sleep_for(kStartPoll, context.stop);
     }
     progress_(fmt::format("{:5.1f} s  {} ({:.1f} s)", seconds(), phase,
                           to_seconds(env_.clock.now() - begin)));
@@ -146,7 +146,7 @@ Status Startup::patroni(const env::Context& context) {
     AETERNA_TRY(start(first, context));
     const env::Context bounded = env_.clock.within(kLastLeaderTime, context);
     const int host = first.back() - '0';
-    while (!is_running && env_.clock.remaining(bounded) > kPoll) {
+    while (!is_running && env_.clock.remaining(bounded) > kStartPoll) {
         const env::Context check = env_.clock.within(kOneCheck, bounded);
         env::HttpRequest request;
         request.url =
@@ -154,7 +154,7 @@ Status Startup::patroni(const env::Context& context) {
         const bool has_begun = env_.http.send(request, check).has_value();
         if (is_restart ? find_leader(checks(), check).has_value() : has_begun) break;
         if (auto dead = find_dead({"patroni"})) return std::move(*dead);
-        if (!env_.clock.sleep_for(kPoll, context.stop)) break;
+        if (!env_.clock.sleep_for(kStartPoll, context.stop)) break;
     }
     return start_all("patroni", context);
 }
@@ -253,13 +253,13 @@ bool Startup::start_serve(const env::Context& context) {
     const int before = started_;
     if (const auto started = start("serve", context); !started) return false;
     const env::Context bounded = env_.clock.within(kServeTime, context);
-    while (env_.clock.remaining(bounded) > kPoll) {
+    while (env_.clock.remaining(bounded) > kStartPoll) {
         if (!check_serve(checks(), bounded)) return true;
         if (!supervisor_.running(*layout_.find("serve"))) {
             started_ = before;
             return false;
         }
-        if (!env_.clock.sleep_for(kPoll, context.stop)) break;
+        if (!env_.clock.sleep_for(kStartPoll, context.stop)) break;
     }
     return false;
 }

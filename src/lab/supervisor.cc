@@ -17,7 +17,7 @@ namespace aeterna::lab {
 namespace {
 
 constexpr Duration kStopTime = 10s;
-constexpr Duration kPoll = 50ms;
+constexpr Duration kExitPoll = 50ms;
 constexpr std::size_t kLastWordsBytes = 1500;
 
 // Names in /proc/PID/comm (15 bytes at most).
@@ -105,7 +105,7 @@ Result<std::unique_ptr<env::FileLock>> Supervisor::lock_start(const Node& node,
                                                               const env::Context& context) const {
     auto lock = env_.files.lock(layout_.path("run/" + node.name + ".lock"));
     while (!lock && lock.error().code == ErrorCode::kLocked &&
-           env_.clock.remaining(context) > kPoll && env_.clock.sleep_for(kPoll, context.stop))
+           env_.clock.remaining(context) > kExitPoll && env_.clock.sleep_for(kExitPoll, context.stop))
         lock = env_.files.lock(layout_.path("run/" + node.name + ".lock"));
     return lock;
 }
@@ -277,10 +277,10 @@ Status Supervisor::end_unrecorded(const Progress& progress, const env::Context& 
 
 Status Supervisor::sweep(const env::Context& context) {
     std::vector<env::ProcessInfo> left = processes();
-    while (!left.empty() && env_.clock.remaining(context) > kPoll) {
+    while (!left.empty() && env_.clock.remaining(context) > kExitPoll) {
         for (const env::ProcessInfo& process : left)
             (void)env_.processes.signal(process.id, SIGKILL);
-        if (!env_.clock.sleep_for(kPoll, context.stop)) break;
+        if (!env_.clock.sleep_for(kExitPoll, context.stop)) break;
         left = processes();
     }
     for (const Node& node : layout_.nodes())

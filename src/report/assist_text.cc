@@ -8,8 +8,6 @@
 namespace aeterna::report {
 namespace {
 
-std::string duration(double seconds) { return format_duration(from_seconds(seconds)); }
-
 std::vector<std::string> texts(const Json& object, std::string_view key) {
     std::vector<std::string> found;
     const Json* list = find_member(object, key);
@@ -22,11 +20,11 @@ std::vector<std::string> texts(const Json& object, std::string_view key) {
 
 std::string acted(const Json& assist, const std::string& since) {
     std::string text = "the assist acted";
-    if (const auto at = find_number(assist, "acted_at_seconds")) text += fmt::format(" {} after {}", duration(*at), since);
+    if (const auto at = find_number(assist, "acted_at_seconds")) text += fmt::format(" {} after {}", format_duration(*at), since);
     const auto saved = find_number(assist, "saved_seconds");
     if (!saved) return text;
     const std::string of = find_string(assist, "saved_of") == "lease" ? "the leader's lease" : "Sentinel's down-after";
-    return text + fmt::format(": {} of {} were left, which nobody had to wait for", duration(*saved), of);
+    return text + fmt::format(": {} of {} were left, which nobody had to wait for", format_duration(*saved), of);
 }
 
 std::string salvaged(const Json& found) {

@@ -30,8 +30,6 @@ Phases phases_of(const Json& scorecard, const std::string& store) {
     return phases;
 }
 
-std::string duration(double seconds) { return format_duration(from_seconds(seconds)); }
-
 // The outage cut where one thing ended and the next began; their sum is the RTO. What the watcher saw late, or did not
 // see, takes nothing: its time belongs to the part that was going on.
 struct Cuts {
@@ -67,10 +65,10 @@ Cuts cut(Phases phases, const std::optional<double>& acted_at, double rto) {
 }
 
 void add_split(std::vector<Lesson>& lessons, const std::string& store, const Phases& phases, const Cuts& cuts, double rto) {
-    std::string text = fmt::format("{}: {} without writes", store, duration(rto));
+    std::string text = fmt::format("{}: {} without writes", store, format_duration(rto));
     const char* joint = " = ";
     const auto add = [&](double seconds, const char* what) {
-        text += fmt::format("{}{} {}", joint, seconds < 0.0005 ? "0 s" : duration(seconds), what);
+        text += fmt::format("{}{} {}", joint, seconds < 0.0005 ? "0 s" : format_duration(seconds), what);
         joint = " + ";
     };
     const bool is_promoted = phases.contains("promoted");
@@ -112,26 +110,26 @@ void add_wait(std::vector<Lesson>& lessons, const std::string& store, const std:
     if (!phases.contains("promoted") || cuts.wait < kWorthATalk) return;
     const WaitCause cause = wait_cause(store, fault);
     const std::string since =
-        cuts.is_detected ? fmt::format("between our detection ({} after the fault) and the promotion", duration(cuts.detection))
+        cuts.is_detected ? fmt::format("between our detection ({} after the fault) and the promotion", format_duration(cuts.detection))
                          : std::string("before the promotion");
-    lessons.push_back({fmt::format("{}: {} of the {} without writes passed {}: {}.", store, duration(cuts.wait),
-                                   duration(rto), since, cause.cause),
+    lessons.push_back({fmt::format("{}: {} of the {} without writes passed {}: {}.", store, format_duration(cuts.wait),
+                                   format_duration(rto), since, cause.cause),
                        is_refused ? "" : fmt::format("{}: {}", store, cause.action)});
 }
 
 void add_slow_parts(std::vector<Lesson>& lessons, const std::string& store, const Cuts& cuts, bool is_promoted) {
     if (cuts.detection >= kSlowDetection) {
-        lessons.push_back({fmt::format("{}: the detection alone took {}.", store, duration(cuts.detection)),
+        lessons.push_back({fmt::format("{}: the detection alone took {}.", store, format_duration(cuts.detection)),
                            fmt::format("{}: `aeterna-dr incident show` names which vantage spoke late.", store)});
     }
     if (is_promoted && cuts.first >= kWorthATalk) {
-        lessons.push_back({fmt::format("{}: {} passed between the promotion and the first write.", store, duration(cuts.first)),
+        lessons.push_back({fmt::format("{}: {} passed between the promotion and the first write.", store, format_duration(cuts.first)),
                            fmt::format("{}: the new primary's log and the errors in the ledger say what refused writes.",
                                        store)});
     }
     if (is_promoted && cuts.unbroken >= kWorthATalk) {
         lessons.push_back({fmt::format("{}: after the first write, {} more passed until writes stayed unbroken.", store,
-                                       duration(cuts.unbroken)),
+                                       format_duration(cuts.unbroken)),
                            fmt::format("{}: the ledger names the writes that failed in between, and their errors.", store)});
     }
 }
@@ -153,7 +151,7 @@ void add_assist(std::vector<Lesson>& lessons, const std::string& store, const Js
     const auto promoted = phases.find("promoted");
     if (acted_at && promoted != phases.end() && promoted->second - *acted_at >= kWorthATalk) {
         lessons.push_back({fmt::format("{}: after the assist had acted, the promotion took {} more.", store,
-                                       duration(promoted->second - *acted_at)),
+                                       format_duration(promoted->second - *acted_at)),
                            fmt::format("{}: find out what the candidate waited for; its log says so.", store)});
     }
 }
@@ -184,8 +182,8 @@ void add_client(std::vector<Lesson>& lessons, const std::string& store, double r
     const double extra = client_rto - rto;
     if (extra < 1) return;
     lessons.push_back(
-        {fmt::format("{}: clients waited {} longer than the nodes needed ({} against {}).", store, duration(extra),
-                     duration(client_rto), duration(rto)),
+        {fmt::format("{}: clients waited {} longer than the nodes needed ({} against {}).", store, format_duration(extra),
+                     format_duration(client_rto), format_duration(rto)),
          store == "postgres"
              ? "postgres: shorten HAProxy's checks (inter 3 s, rise 2 cost up to 6 s), or let clients list all nodes "
                "with target_session_attrs=read-write."
@@ -207,7 +205,7 @@ void add_loss(std::vector<Lesson>& lessons, const std::string& store, const Json
         lessons.push_back(
             {fmt::format("{}: {} writes were acknowledged after the fault and are lost, over {}: the returned old "
                          "primary took writes until it was demoted.",
-                         store, after, duration(find_number(score, "rpo_seconds").value_or(0))),
+                         store, after, format_duration(find_number(score, "rpo_seconds").value_or(0))),
              store == "redis"
                  ? "redis: set min-replicas-to-write 1 and a small min-replicas-max-lag, or guard the return of the "
                    "old master."

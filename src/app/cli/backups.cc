@@ -17,7 +17,7 @@ struct BackupsOptions {
     bool files = false;
 };
 
-Result<int> run_list(Session& session) {
+Result<int> run_backups_list(Session& session) {
     const env::Context context = session.context();
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
@@ -100,7 +100,7 @@ void add_backups_command(CLI::App& app, Session& session) {
     CLI::App* command = app.add_subcommand("backups", "What is in the repository");
     command->require_subcommand(1);
     CLI::App* list = command->add_subcommand("list", "Every backup, oldest first");
-    list->callback([&session] { session.run([&session] { return run_list(session); }); });
+    list->callback([&session] { session.run([&session] { return run_backups_list(session); }); });
     CLI::App* show = command->add_subcommand("show", "One backup");
     show->add_option("BACKUP", options->id, "Its id, the unique beginning of one, or 'latest'")->required();
     show->add_flag("--files", options->files, "Everything in it");

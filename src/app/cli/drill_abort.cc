@@ -10,7 +10,7 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kPollEvery = std::chrono::milliseconds(500);
-constexpr Duration kLookEvery = std::chrono::milliseconds(250);
+constexpr Duration kEndLookEvery = std::chrono::milliseconds(250);
 // Healing, and removing what was written, from stores that may be in the middle of their failover.
 constexpr Duration kEndWithin = std::chrono::minutes(6);
 
@@ -21,7 +21,7 @@ Result<std::unique_ptr<env::FileLock>> await_drill_lock(Session& session,
     while (true) {
         auto lock = stack::lock_drills(stack, session.env());
         if (lock || lock.error().code != ErrorCode::kLocked) return lock;
-        const bool goes_on = session.env().clock.sleep_for(kLookEvery, context.stop);
+        const bool goes_on = session.env().clock.sleep_for(kEndLookEvery, context.stop);
         if (!goes_on)
             return make_error(ErrorCode::kCancelled,
                               "no longer waiting for the drill; it goes on ending");

@@ -11,7 +11,7 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kAnswerWithin = std::chrono::seconds(15);
-constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+constexpr Duration kAnswerLookEvery = std::chrono::milliseconds(100);
 
 Status change_here(engine::Journal& journal, const engine::IncidentSummary& incident,
                    std::string_view kind, const env::Env& env) {
@@ -32,7 +32,7 @@ Status ask_serve(const config::Stack& stack, engine::Journal& journal, const std
     engine::RequestRecord request = make_request(kind, id, env);
     AETERNA_TRY(journal.put_request(request));
     while (env.clock.remaining(context) > Duration::zero() &&
-           env.clock.sleep_for(kLookEvery, context.stop)) {
+           env.clock.sleep_for(kAnswerLookEvery, context.stop)) {
         AETERNA_ASSIGN(const auto present, journal.request(request.id));
         if (!present || present->answer.is_null()) {
             const auto freed = take_instance_lock(stack, env);

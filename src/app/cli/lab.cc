@@ -45,25 +45,27 @@ Result<int> run_up(Session& session, const LabOptions& options) {
 }
 
 // What is true of the directory once everything is down.
-std::string down_text(bool was_there, const LabOptions& options) {
-    const std::string& directory = options.up.directory;
+std::string down_text(const std::string& directory, bool was_there, bool is_purged) {
     if (!was_there) return fmt::format("There is no lab in {}; nothing of one runs.", directory);
-    if (options.purge) return fmt::format("Nothing of the lab runs; {} is removed.", directory);
+    if (is_purged) return fmt::format("Nothing of the lab runs; {} is removed.", directory);
     return fmt::format("Nothing of the lab runs; its data is kept in {} ('lab up' starts it again).", directory);
 }
 
 Result<int> run_down(Session& session, const LabOptions& options) {
-    const bool was_there = session.env().files.exists(options.up.directory);
-    if (was_there && !session.env().files.list(options.up.directory)) {
-        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no directory that can be read", options.up.directory),
+    const env::Env& env = session.env();
+    const std::string directory =
+        options.up.directory.empty() ? lab::default_directory(env) : options.up.directory;
+    const bool was_there = env.files.exists(directory);
+    if (was_there && !env.files.list(directory)) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no directory that can be read", directory),
                           "Name the lab's directory with --dir.");
     }
-    AETERNA_TRY(lab::down(options.up.directory, options.purge, options.up.progress, session.env(),
+    AETERNA_TRY(lab::down(directory, options.purge, options.up.progress, env,
                           session.context(kDownTime)));
     if (session.options.json)
-        session.print_json({{"dir", options.up.directory}, {"purged", options.purge}});
+        session.print_json({{"dir", directory}, {"purged", options.purge}});
     else
-        session.print(down_text(was_there, options));
+        session.print(down_text(directory, was_there, options.purge));
     return 0;
 }
 

@@ -28,7 +28,7 @@ Result<repository::Credential> key_for_init(Session& session) {
     return key;
 }
 
-Result<int> run_init(Session& session) {
+Result<int> run_repo_init(Session& session) {
     const env::Context context = session.context();
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_TRY(place->check_for_init(context));
@@ -171,7 +171,7 @@ void add_repo_command(CLI::App& app, Session& session) {
     CLI::App* command = app.add_subcommand("repo", "Where backups live");
     command->require_subcommand(1);
     CLI::App* init = command->add_subcommand("init", "Make a repository; a missing key file is made too");
-    init->callback([&session] { session.run([&session] { return run_init(session); }); });
+    init->callback([&session] { session.run([&session] { return run_repo_init(session); }); });
     CLI::App* check = command->add_subcommand("check", "Is everything there that the catalog promises?");
     check->add_flag("--read-data{all}", options->read_data, "Read the packs too: all, or a share of them (=10%)");
     check->callback([&session, options] { session.run([&session, options] { return run_check(session, *options); }); });

@@ -32,7 +32,7 @@ Json parameters_of(const config::Stack& stack, const RunbookOptions& options) {
     return Json{{"assist", config::assist_name(section->assist)}};
 }
 
-Result<int> run_list(Session& session) {
+Result<int> run_runbook_list(Session& session) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     Json document{{"runbooks", Json::array()}};
     for (const auto& store : open->stores) {
@@ -95,7 +95,7 @@ void add_runbook_command(CLI::App& app, Session& session) {
     CLI::App* command = app.add_subcommand("runbook", "The procedures, rendered from their steps");
     command->require_subcommand(1);
     CLI::App* list = command->add_subcommand("list", "Every store's runbooks");
-    list->callback([&session] { session.run([&session] { return run_list(session); }); });
+    list->callback([&session] { session.run([&session] { return run_runbook_list(session); }); });
     CLI::App* show = command->add_subcommand("show", "One runbook, step by step");
     show->add_option("STORE", options->store)->required();
     show->add_option("NAME", options->name)->required();

@@ -7,8 +7,6 @@
 namespace aeterna::app {
 namespace {
 
-constexpr std::string_view kTrigger = "incident:";
-
 int rank(const std::string& severity) {
     if (severity == "critical") return 2;
     return severity == "degraded" ? 1 : 0;
@@ -49,12 +47,12 @@ AssistAnswer decide_assist(const AssistQuestion& question, const std::vector<Ass
 std::optional<AssistedFailure> assisted_failure(const engine::ExecutionRecord& execution,
                                                 const std::vector<engine::IncidentSummary>& incidents,
                                                 const std::vector<engine::DrillRecord>& drills) {
-    if (execution.trigger.rfind(kTrigger, 0) != 0 || !execution.ended_at) return std::nullopt;
+    if (execution.trigger.rfind(kIncidentTrigger, 0) != 0 || !execution.ended_at) return std::nullopt;
     if (find_string(execution.facts, "assist") != "acted") return std::nullopt;
     const bool is_drill = std::any_of(drills.begin(), drills.end(),
                                       [&](const auto& drill) { return ran_at(drill, execution.started_at); });
     if (is_drill) return std::nullopt;
-    const std::string id = execution.trigger.substr(kTrigger.size());
+    const std::string id = execution.trigger.substr(kIncidentTrigger.size());
     const auto incident = std::find_if(incidents.begin(), incidents.end(), [&](const auto& one) { return one.id == id; });
     if (incident == incidents.end()) return std::nullopt;
     const auto by_parameter = find_string(execution.parameters, "old_primary");

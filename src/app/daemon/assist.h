@@ -15,6 +15,9 @@
 
 namespace aeterna::app {
 
+// What begins the trigger of an execution that an incident has begun; the incident's id follows.
+inline constexpr std::string_view kIncidentTrigger = "incident:";
+
 struct AssistedFailure {
     std::string execution;
     std::string store;

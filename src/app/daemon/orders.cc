@@ -10,8 +10,8 @@
 namespace aeterna::app {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::milliseconds(250);
-constexpr std::size_t kLookBack = 5;  // drills run one after the other
+constexpr Duration kOrdersLookEvery = std::chrono::milliseconds(250);
+constexpr std::size_t kDrillLookBack = 5;  // drills run one after the other
 
 }  // namespace
 
@@ -34,7 +34,7 @@ Result<Orders> read_orders(engine::Journal& journal, const env::Env& env) {
     const WallTime now = env.clock.wall_now();
     AETERNA_ASSIGN(orders.windows, journal.maintenance(now));
     std::erase_if(orders.windows, [&](const auto& window) { return !window.holds(now); });
-    AETERNA_ASSIGN(const auto drills, journal.drills(kLookBack));
+    AETERNA_ASSIGN(const auto drills, journal.drills(kDrillLookBack));
     for (const engine::DrillRecord& drill : drills) {
         if (drill.state == "running" && stack::is_drill_alive(drill, env)) {
             orders.drill = drill;
@@ -72,7 +72,7 @@ OrdersWatch::OrdersWatch(const config::Stack& stack, engine::Journal& journal, c
     : stack_(stack), journal_(journal), env_(env), latest_(std::make_shared<Orders>()) {
     look();
     thread_ = env_.threads.start("orders", [this](const std::stop_token& stop) {
-        while (env_.clock.sleep_for(kLookEvery, stop)) look();
+        while (env_.clock.sleep_for(kOrdersLookEvery, stop)) look();
     });
 }
 

@@ -8,10 +8,10 @@
 namespace aeterna::app {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::seconds(5);
+constexpr Duration kOrphanLookEvery = std::chrono::seconds(5);
 // A store that is away keeps its leftovers for now; a new drill must find the lock free most of the
 // time.
-constexpr Duration kRetryAfter = std::chrono::minutes(1);
+constexpr Duration kHealRetryAfter = std::chrono::minutes(1);
 constexpr Duration kLimit = std::chrono::minutes(5);
 
 bool is_anything_left(engine::Journal& journal) {
@@ -66,9 +66,9 @@ Result<stack::Aftermath> end_orphans(const OpenStack& open, engine::Journal& jou
 std::unique_ptr<env::Thread> watch_orphans(const OpenStack& open, engine::Journal& journal,
                                            const env::Env& env) {
     return env.threads.start("orphans", [&open, &journal, &env](const std::stop_token& stop) {
-        Duration pause = kLookEvery;
+        Duration pause = kOrphanLookEvery;
         while (env.clock.sleep_for(pause, stop)) {
-            pause = look_once(open, journal, env, stop) ? kLookEvery : kRetryAfter;
+            pause = look_once(open, journal, env, stop) ? kOrphanLookEvery : kHealRetryAfter;
         }
     });
 }

@@ -10,7 +10,6 @@ namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 constexpr Duration kBudget = std::chrono::minutes(15);
-constexpr std::string_view kTrigger = "incident:";
 constexpr std::string_view kNotBegun = "not begun: ";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
@@ -81,7 +80,7 @@ void Policy::consider(const engine::IncidentSummary& incident, const std::string
     wanted.execution.store = incident.store;
     wanted.execution.runbook = runbook;
     wanted.execution.parameters = reaction_parameters(incident, status);
-    wanted.execution.trigger = std::string(kTrigger) + incident.id;
+    wanted.execution.trigger = std::string(kIncidentTrigger) + incident.id;
     wanted.incident = incident;
     wanted.primary = find_string(wanted.execution.parameters, "old_primary").value_or("");
     // Of an incident that names no node, it is the primary of the moment when it was first seen, not of its end.
@@ -156,7 +155,7 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
 
 void Policy::begin(const engine::ExecutionRecord& execution, const std::string& node,
                    std::function<Result<engine::ExecutionRecord>(const env::Context&)> work) {
-    const std::string incident_id = execution.trigger.substr(kTrigger.size());
+    const std::string incident_id = execution.trigger.substr(kIncidentTrigger.size());
     const std::lock_guard lock(mutex_);
     std::list<Hand>& hands = slots_[execution.store].hands;
     // A former thread has given its hand back: what is left of it holds no lock and ends at once.

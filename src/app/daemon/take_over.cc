@@ -8,17 +8,16 @@
 namespace aeterna::app {
 namespace {
 
-constexpr std::size_t kLookBack = 200;
-constexpr std::string_view kTrigger = "incident:";
+constexpr std::size_t kExecutionLookBack = 200;
 
 // One that our own shutdown cut off has handled nothing: its incident, if still open, begins anew.
 bool is_by_incident(const engine::ExecutionRecord& execution) {
     const bool was_cancelled = execution.error && execution.error->code == ErrorCode::kCancelled;
-    return execution.trigger.rfind(kTrigger, 0) == 0 && !was_cancelled;
+    return execution.trigger.rfind(kIncidentTrigger, 0) == 0 && !was_cancelled;
 }
 
 std::string incident_of(const engine::ExecutionRecord& execution) {
-    return execution.trigger.substr(kTrigger.size());
+    return execution.trigger.substr(kIncidentTrigger.size());
 }
 
 }  // namespace
@@ -33,7 +32,7 @@ void Policy::take_over() {
                                                      {"hint", "aeterna-dr drill heal"}});
         }
     }
-    const auto executions = journal_.executions(kLookBack);
+    const auto executions = journal_.executions(kExecutionLookBack);
     if (!executions) {
         env_.log.error("journal.read_failed", {{"error", executions.error().to_string()}});
         return;
@@ -114,8 +113,8 @@ Result<engine::ExecutionRecord> Policy::resume(const engine::ExecutionRecord& ex
 
 void Policy::remember(const engine::ExecutionRecord& execution) {
     if (find_string(execution.facts, "assist") != "acted") return;
-    const auto incidents = journal_.incidents(execution.started_at, kLookBack);
-    const auto drills = journal_.drills(kLookBack);
+    const auto incidents = journal_.incidents(execution.started_at, kExecutionLookBack);
+    const auto drills = journal_.drills(kExecutionLookBack);
     if (!incidents || !drills) {
         const Error& error = !incidents ? incidents.error() : drills.error();
         env_.log.error("journal.read_failed", {{"error", error.to_string()}});

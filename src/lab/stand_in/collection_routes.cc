@@ -16,15 +16,6 @@ bool is_valid_name(const std::string& name) {
     return !name.empty() && name.size() <= 255 && std::all_of(name.begin(), name.end(), is_fine);
 }
 
-int status_of(const Error& error) {
-    switch (error.code) {
-        case ErrorCode::kUsage: return 400;
-        case ErrorCode::kNotFound: return 404;
-        case ErrorCode::kUnavailable: return 503;
-        default: return 500;
-    }
-}
-
 }  // namespace
 
 Routes::Answer Routes::cluster() const {

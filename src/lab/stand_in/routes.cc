@@ -33,6 +33,8 @@ bool is_equal_secret(const std::string& left, const std::string& right) {
     return difference == 0;
 }
 
+}  // namespace
+
 int status_of(const Error& error) {
     switch (error.code) {
         case ErrorCode::kUsage: return 400;
@@ -41,8 +43,6 @@ int status_of(const Error& error) {
         default: return 500;
     }
 }
-
-}  // namespace
 
 env::ServerResponse Routes::handle(const env::ServerRequest& request) {
     Path path;

@@ -23,6 +23,9 @@ struct Faults {
     bool internal = false;  // also for the routes between peers
 };
 
+// The HTTP status that Qdrant gives for such an error.
+[[nodiscard]] int status_of(const Error& error);
+
 class Routes {
   public:
     Routes(const StandInConfig& config, Database& database, Replication& replication,

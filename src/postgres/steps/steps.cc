@@ -9,7 +9,7 @@ namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 12> kSpecs{
+constexpr std::array<const engine::StepSpec*, 12> kStepSpecs{
     &kAwaitPromotionSpec, &kAwaitRejoinSpec,  &kCheckSwitchoverSpec, &kConfirmOneWriterSpec,
     &kEndOrphansSpec,     &kFenceSpec,        &kProveLossSpec,       &kReleaseLeaseSpec,
     &kRestartAgentSpec,   &kSalvageSpec,      &kSwitchoverSpec,      &kUnfenceSpec};
@@ -76,7 +76,7 @@ engine::Runbook switchover(const StepParts& parts) {
 
 }  // namespace
 
-std::span<const engine::StepSpec* const> step_specs() { return kSpecs; }
+std::span<const engine::StepSpec* const> step_specs() { return kStepSpecs; }
 
 std::vector<engine::RunbookInfo> runbook_infos() {
     return {{"failover",

@@ -9,7 +9,7 @@
 namespace aeterna::qdrant {
 namespace {
 
-constexpr std::size_t kReasonLimit = 20;
+constexpr std::size_t kVerdictReasonLimit = 20;
 
 bool is_serving(Answer answer) { return answer == Answer::kServing || answer == Answer::kDenied; }
 
@@ -274,7 +274,7 @@ class Judge {
         std::stable_sort(reasons_.begin(), reasons_.end(), [](const auto& left, const auto& right) {
             return left.first > right.first;
         });
-        if (reasons_.size() > kReasonLimit) reasons_.resize(kReasonLimit);
+        if (reasons_.size() > kVerdictReasonLimit) reasons_.resize(kVerdictReasonLimit);
         for (auto& [color, reason] : reasons_) verdict_.reasons.push_back(std::move(reason));
     }
 

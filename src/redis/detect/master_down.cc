@@ -3,15 +3,10 @@
 // A refused connection is strong (the host's kernel says that nobody listens). Silence is weak and needs 5 s. A master
 // that answers LOADING is not down (redis.loading). One vantage alone only makes a suspicion.
 #include "redis/detect/detector.h"
+#include "redis/detect/silence.h"
 
 namespace aeterna::redis {
 namespace {
-
-constexpr Duration kSilence = 5s;
-// Sentinel pings each second; an answer older than this means that at least one ping went unanswered.
-constexpr std::int64_t kPingOverdueMs = 2200;
-// The master's PING and the Sentinels' hello messages flow over the replication link all the time.
-constexpr std::int64_t kQuietLinkSeconds = 12;
 
 class MasterDown final : public Detector {
   public:

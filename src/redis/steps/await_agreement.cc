@@ -7,13 +7,13 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.await_agreement", "wait until every Sentinel names the new master",
+constexpr engine::StepSpec kAwaitAgreementSpec{"redis.await_agreement", "wait until every Sentinel names the new master",
                                  engine::Risk::kReadOnly, 60s, false};
 
 class AwaitAgreement final : public RedisStep {
   public:
     AwaitAgreement(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kAwaitAgreementSpec), candidate_(std::move(candidate)) {}
     std::string describe() const override { return "wait until every Sentinel names the new master"; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {

@@ -7,13 +7,13 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.await_catch_up", "wait until the replica has everything", engine::Risk::kReadOnly,
+constexpr engine::StepSpec kAwaitCatchUpSpec{"redis.await_catch_up", "wait until the replica has everything", engine::Risk::kReadOnly,
                                  5s, false};
 
 class AwaitCatchUp final : public RedisStep {
   public:
     AwaitCatchUp(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kAwaitCatchUpSpec), candidate_(std::move(candidate)) {}
 
     std::string describe() const override {
         return "wait until " + (candidate_.empty() ? "the replicas have" : candidate_ + " has") + " all that the master has";

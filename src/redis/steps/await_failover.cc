@@ -16,14 +16,14 @@ using engine::CheckOutcome;
 
 constexpr Duration kElection = 15s;
 constexpr Duration kHopeless = 10s;
-constexpr Duration kInterval = 200ms;
-constexpr engine::StepSpec kSpec{"redis.await_failover", "wait until Sentinel has promoted a replica",
+constexpr Duration kAwaitFailoverInterval = 200ms;
+constexpr engine::StepSpec kAwaitFailoverSpec{"redis.await_failover", "wait until Sentinel has promoted a replica",
                                  engine::Risk::kReadOnly, 600s, false};
 
 class AwaitFailover final : public RedisStep {
   public:
     AwaitFailover(ClusterPointer cluster, std::string old_primary, std::string assisted)
-        : RedisStep(std::move(cluster), kSpec), old_primary_(std::move(old_primary)), assisted_(std::move(assisted)) {}
+        : RedisStep(std::move(cluster), kAwaitFailoverSpec), old_primary_(std::move(old_primary)), assisted_(std::move(assisted)) {}
 
     std::string describe() const override {
         return "wait for Sentinel to promote a replica of " + (old_primary_.empty() ? "the dead master" : old_primary_);
@@ -56,8 +56,8 @@ class AwaitFailover final : public RedisStep {
                                   fmt::format("Sentinel has not failed over after {}: {}",
                                               format_duration(now - began), cause.reason),
                                   cause.proposal + (assisted_.empty() ? "" : " Or let it be done: " + assisted_ + "."));
-            if (now + kInterval >= step.context.deadline) return CheckOutcome::kReady;
-            if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop))
+            if (now + kAwaitFailoverInterval >= step.context.deadline) return CheckOutcome::kReady;
+            if (!cluster_->env().clock.sleep_for(kAwaitFailoverInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while waiting for Sentinel");
             answers = cluster_->opinions(step.context);
         }

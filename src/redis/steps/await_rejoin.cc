@@ -13,24 +13,24 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr Duration kBudget = 90s;
-constexpr Duration kInterval = 200ms;
-constexpr engine::StepSpec kSpec{"redis.await_rejoin", "wait until the old master is back as a replica",
+constexpr Duration kAwaitRejoinBudget = 90s;
+constexpr Duration kAwaitRejoinInterval = 200ms;
+constexpr engine::StepSpec kAwaitRejoinSpec{"redis.await_rejoin", "wait until the old master is back as a replica",
                                  engine::Risk::kReadOnly, 120s, false};
 
 class AwaitRejoin final : public RedisStep {
   public:
     AwaitRejoin(ClusterPointer cluster, ActingPointer acting)
-        : RedisStep(std::move(cluster), kSpec), acting_(std::move(acting)) {}
+        : RedisStep(std::move(cluster), kAwaitRejoinSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override { return "wait until the old master follows the new one, link up"; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         if (!old) return CheckOutcome::kReady;
-        const env::Context budget = clock().within(kBudget, step.context);
+        const env::Context budget = clock().within(kAwaitRejoinBudget, step.context);
         std::string missing;
-        AETERNA_ASSIGN(const bool is_back, poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+        AETERNA_ASSIGN(const bool is_back, poll(cluster_->env(), budget, kAwaitRejoinInterval, [&]() -> Result<bool> {
             missing = what_is_missing(*old, step);
             return missing.empty();
         }));
@@ -39,7 +39,7 @@ class AwaitRejoin final : public RedisStep {
         if (budget.deadline >= step.context.deadline) return CheckOutcome::kReady;  // not our budget's end
         return make_error(ErrorCode::kAwaitingApproval,
                           fmt::format("'{}' is not back as a replica after {}: {}", old->name,
-                                      format_duration(kBudget), missing),
+                                      format_duration(kAwaitRejoinBudget), missing),
                           "Start '" + old->name + "'" + (old->host.empty() ? "" : " on " + old->host) +
                               " again and look into its log, then resume this execution.");
     }

@@ -10,7 +10,7 @@ namespace aeterna::redis {
 namespace {
 
 constexpr Duration kLevelling = 2s;
-constexpr Duration kInterval = 10ms;
+constexpr Duration kCandidatesInterval = 10ms;
 
 std::int64_t offset_of(const DeathInput& input, const RedisNode* node) {
     for (const ReplicaAnswer& replica : input.replicas)
@@ -39,7 +39,7 @@ std::vector<const RedisNode*> level_replicas(Cluster& cluster, const DeathInput&
             *node, {"REPLICAOF", fullest->address.host, std::to_string(fullest->address.port)},
             context));
     const env::Context soon = cluster.env().clock.within(kLevelling, context);
-    static_cast<void>(poll(cluster.env(), soon, kInterval, [&]() -> Result<bool> {
+    static_cast<void>(poll(cluster.env(), soon, kCandidatesInterval, [&]() -> Result<bool> {
         std::erase_if(behind, [&](const RedisNode* node) {
             const auto role = cluster.role(*node, soon);
             if (!role || role->offset < offset || !role->is_connected_replica()) return false;

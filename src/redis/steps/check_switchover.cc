@@ -8,7 +8,7 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.check_switchover", "make sure that a planned switchover can end well",
+constexpr engine::StepSpec kCheckSwitchoverSpec{"redis.check_switchover", "make sure that a planned switchover can end well",
                                  engine::Risk::kReadOnly, 10s, false};
 
 Error refused(std::string message, std::string hint) {
@@ -18,7 +18,7 @@ Error refused(std::string message, std::string hint) {
 class CheckSwitchover final : public RedisStep {
   public:
     CheckSwitchover(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kCheckSwitchoverSpec), candidate_(std::move(candidate)) {}
 
     std::string describe() const override {
         return "check quorum, replicas and " + (candidate_.empty() ? "the candidates" : "the candidate " + candidate_);

@@ -12,26 +12,26 @@ namespace {
 using engine::CheckOutcome;
 
 // INFO is read each 10 s outside of a failover, so each Sentinel passes the window that often.
-constexpr Duration kBudget = 12s;
-constexpr Duration kInterval = 10ms;
+constexpr Duration kChooseMomentBudget = 12s;
+constexpr Duration kChooseMomentInterval = 10ms;
 // The promotion takes up to 0.28 s from the pause on: it must be over when the INFO turns 1 s old.
 constexpr std::int64_t kEarliestMs = 620;
 constexpr std::int64_t kLatestMs = 700;
-constexpr engine::StepSpec kSpec{"redis.choose_moment", "wait for the moment at which clients notice least",
+constexpr engine::StepSpec kChooseMomentSpec{"redis.choose_moment", "wait for the moment at which clients notice least",
                                  engine::Risk::kReadOnly, 15s, false};
 
 class ChooseMoment final : public RedisStep {
   public:
     ChooseMoment(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kChooseMomentSpec), candidate_(std::move(candidate)) {}
 
     std::string describe() const override { return "wait until a Sentinel is about to read the INFO of " + candidate_; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         if (!node_of(step.facts, kOldMaster)) return CheckOutcome::kReady;
         step.facts.erase(kActingSentinel);
-        const env::Context soon = clock().within(kBudget, step.context);
-        const auto found = poll(cluster_->env(), soon, kInterval, [&]() -> Result<bool> {
+        const env::Context soon = clock().within(kChooseMomentBudget, step.context);
+        const auto found = poll(cluster_->env(), soon, kChooseMomentInterval, [&]() -> Result<bool> {
             for (const RedisNode& sentinel : settings().sentinels) {
                 const auto opinion = cluster_->opinion(sentinel, soon);
                 if (!opinion || !is_good(*opinion)) continue;

@@ -10,13 +10,13 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr Duration kInterval = 200ms;
-constexpr engine::StepSpec kSpec{"redis.confirm_one_writer", "prove by a write that exactly one node accepts writes",
+constexpr Duration kConfirmOneWriterInterval = 200ms;
+constexpr engine::StepSpec kConfirmOneWriterSpec{"redis.confirm_one_writer", "prove by a write that exactly one node accepts writes",
                                  engine::Risk::kReversible, 45s, false};
 
 class ConfirmOneWriter final : public RedisStep {
   public:
-    explicit ConfirmOneWriter(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+    explicit ConfirmOneWriter(ClusterPointer cluster) : RedisStep(std::move(cluster), kConfirmOneWriterSpec) {}
 
     std::string describe() const override {
         return "write an expiring key to every node that says it is master; exactly one may accept it";
@@ -25,7 +25,7 @@ class ConfirmOneWriter final : public RedisStep {
 
     Status apply(engine::StepContext& step) override {
         std::string problem;
-        AETERNA_ASSIGN(const bool is_confirmed, poll(cluster_->env(), step.context, kInterval, [&]() -> Result<bool> {
+        AETERNA_ASSIGN(const bool is_confirmed, poll(cluster_->env(), step.context, kConfirmOneWriterInterval, [&]() -> Result<bool> {
             problem = find_problem(step);
             return problem.empty();
         }));

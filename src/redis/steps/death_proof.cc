@@ -7,15 +7,13 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "redis/detect/silence.h"
 
 namespace aeterna::redis {
 namespace {
 
-constexpr Duration kSilence = 5s;
 // Our own silence needs two tries, also where the Sentinels' pings prove the rest of the 5 s.
 constexpr Duration kOwnSilence = std::chrono::milliseconds(1300);
-constexpr std::int64_t kPingOverdueMs = 2200;   // Sentinel pings each second
-constexpr std::int64_t kQuietLinkSeconds = 12;  // PING and the Sentinels' hellos flow all the time
 constexpr std::int64_t kLinkSlackSeconds = 10;
 
 using Kind = DeathVerdict::Kind;

@@ -8,12 +8,12 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.demote_old", "make the old master a replica and end the pause",
+constexpr engine::StepSpec kDemoteOldSpec{"redis.demote_old", "make the old master a replica and end the pause",
                                  engine::Risk::kDisruptive, 10s, false};
 
 class DemoteOld final : public RedisStep {
   public:
-    explicit DemoteOld(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+    explicit DemoteOld(ClusterPointer cluster) : RedisStep(std::move(cluster), kDemoteOldSpec) {}
     std::string describe() const override { return "make the old master a replica of the new one, then unpause it"; }
 
     // Always ready: a replica may still be paused, which nobody can see.

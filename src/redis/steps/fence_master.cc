@@ -18,15 +18,15 @@ using engine::CheckOutcome;
 
 constexpr Duration kConfirmed = 3s;
 constexpr Duration kKernelTime = 12s;
-constexpr Duration kInterval = 10ms;
-constexpr engine::StepSpec kSpec{"redis.fence_master",
+constexpr Duration kFenceMasterInterval = 10ms;
+constexpr engine::StepSpec kFenceMasterSpec{"redis.fence_master",
                                  "make sure that the dead master cannot come back as a master",
                                  engine::Risk::kDisruptive, 30s, true};
 
 class FenceMaster final : public RedisStep {
   public:
     explicit FenceMaster(ActingPointer acting)
-        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+        : RedisStep(acting->cluster, kFenceMasterSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "kill what is left of the dead master and inhibit its restart until a new one is "
@@ -65,7 +65,7 @@ class FenceMaster final : public RedisStep {
         // The second vantage: nobody may answer at its address any more.
         const env::Context soon = clock().within(kConfirmed, step.context);
         AETERNA_ASSIGN(const bool is_dark,
-                       poll(cluster_->env(), soon, kInterval, [&]() -> Result<bool> {
+                       poll(cluster_->env(), soon, kFenceMasterInterval, [&]() -> Result<bool> {
                            const auto role = cluster_->role(*old, soon);
                            return !role && role.error().code != ErrorCode::kUnavailable;
                        }));
@@ -99,7 +99,7 @@ class FenceMaster final : public RedisStep {
             Status fenced = executor.fence(order, step.context);
             const bool is_open = !fenced && fenced.error().code == ErrorCode::kPartial;
             if (!is_open || clock().now() >= end) return fenced;
-            if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop)) return fenced;
+            if (!cluster_->env().clock.sleep_for(kFenceMasterInterval, step.context.stop)) return fenced;
         }
     }
 

@@ -21,14 +21,14 @@ using engine::CheckOutcome;
 
 constexpr Duration kPromotion = 15s;
 constexpr Duration kLook = 500ms;
-constexpr Duration kInterval = 5ms;
-constexpr engine::StepSpec kSpec{"redis.force_failover", "let Sentinel promote a replica at once",
+constexpr Duration kForceFailoverInterval = 5ms;
+constexpr engine::StepSpec kForceFailoverSpec{"redis.force_failover", "let Sentinel promote a replica at once",
                                  engine::Risk::kDisruptive, 30s, false};
 
 class ForceFailover final : public RedisStep {
   public:
     explicit ForceFailover(ActingPointer acting)
-        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+        : RedisStep(acting->cluster, kForceFailoverSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "SENTINEL FAILOVER " + settings().master_name + " on one Sentinel, at once";
@@ -125,7 +125,7 @@ class ForceFailover final : public RedisStep {
         MonoTime next_look = clock().now() + kLook;
         int idle_looks = 0;
         AETERNA_ASSIGN(
-            const bool is_over, poll(cluster_->env(), bounded, kInterval, [&]() -> Result<bool> {
+            const bool is_over, poll(cluster_->env(), bounded, kForceFailoverInterval, [&]() -> Result<bool> {
                 for (const RedisNode* node : level) {
                     const auto role = cluster_->role(*node, bounded);
                     if (role && role->is_master() && is_seen(step)) return true;

@@ -8,12 +8,12 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.pause_writes", "let the clients' writes wait on the master",
+constexpr engine::StepSpec kPauseWritesSpec{"redis.pause_writes", "let the clients' writes wait on the master",
                                  engine::Risk::kDisruptive, 15s, true};
 
 class PauseWrites final : public RedisStep {
   public:
-    explicit PauseWrites(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+    explicit PauseWrites(ClusterPointer cluster) : RedisStep(std::move(cluster), kPauseWritesSpec) {}
 
     std::string describe() const override { return "pause writes on the master for at most " + format_duration(kPause); }
 

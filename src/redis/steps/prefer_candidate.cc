@@ -7,14 +7,14 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr Duration kInterval = 250ms;
-constexpr engine::StepSpec kSpec{"redis.prefer_candidate", "make Sentinel prefer the candidate", engine::Risk::kReversible,
+constexpr Duration kPreferCandidateInterval = 250ms;
+constexpr engine::StepSpec kPreferCandidateSpec{"redis.prefer_candidate", "make Sentinel prefer the candidate", engine::Risk::kReversible,
                                  40s, true};
 
 class PreferCandidate final : public RedisStep {
   public:
     PreferCandidate(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kPreferCandidateSpec), candidate_(std::move(candidate)) {}
 
     std::string describe() const override { return "give " + candidate_ + " the best replica-priority for a moment"; }
 
@@ -48,7 +48,7 @@ class PreferCandidate final : public RedisStep {
     }
 
     Status verify(engine::StepContext& step) override {
-        AETERNA_ASSIGN(const bool is_seen, poll(cluster_->env(), step.context, kInterval,
+        AETERNA_ASSIGN(const bool is_seen, poll(cluster_->env(), step.context, kPreferCandidateInterval,
                                                 [&]() -> Result<bool> { return is_seen_everywhere(step.context); }));
         if (is_seen) return {};
         return make_error(ErrorCode::kUnavailable, "not every Sentinel has seen the new priority of '" + candidate_ + "'");

@@ -15,17 +15,17 @@ namespace {
 using engine::CheckOutcome;
 
 constexpr Duration kCatchUp = 2s;
-constexpr Duration kPromotion = 60s;
-constexpr Duration kRenewal = 5s;  // with kCatchUp and a silent server or two well below kPause
-constexpr Duration kLook = 1s;
-constexpr Duration kInterval = 5ms;
-constexpr engine::StepSpec kSpec{"redis.promote", "let Sentinel promote the replica", engine::Risk::kDisruptive, 70s,
+constexpr Duration kPlannedPromotion = 60s;
+constexpr Duration kPauseRenewal = 5s;  // with kCatchUp and a silent server or two well below kPause
+constexpr Duration kPlannedLook = 1s;
+constexpr Duration kPromoteInterval = 5ms;
+constexpr engine::StepSpec kPromoteSpec{"redis.promote", "let Sentinel promote the replica", engine::Risk::kDisruptive, 70s,
                                  false};
 
 class Promote final : public RedisStep {
   public:
     Promote(ClusterPointer cluster, std::string candidate)
-        : RedisStep(std::move(cluster), kSpec), candidate_(std::move(candidate)) {}
+        : RedisStep(std::move(cluster), kPromoteSpec), candidate_(std::move(candidate)) {}
 
     std::string describe() const override {
         return "SENTINEL FAILOVER " + settings().master_name + (candidate_.empty() ? "" : ", to " + candidate_);
@@ -42,7 +42,7 @@ class Promote final : public RedisStep {
         if (!old) return make_error(ErrorCode::kInternal, "the master is not known");
         AETERNA_TRY(pause_writes(*cluster_, *old, step.context));
         const env::Context soon = clock().within(kCatchUp, step.context);
-        AETERNA_ASSIGN(const bool is_equal, poll(cluster_->env(), soon, kInterval, [&] {
+        AETERNA_ASSIGN(const bool is_equal, poll(cluster_->env(), soon, kPromoteInterval, [&] {
             return is_caught_up(*cluster_, *old, candidate_, step.context);
         }));
         if (!is_equal) return make_error(ErrorCode::kUnavailable, "the replicas fell behind '" + old->name + "'");
@@ -86,31 +86,31 @@ class Promote final : public RedisStep {
     }
 
     Status await_promotion(const RedisNode& old, const RedisNode& acting, engine::StepContext& step) {
-        const env::Context bounded = clock().within(kPromotion, step.context);
+        const env::Context bounded = clock().within(kPlannedPromotion, step.context);
         std::vector<const RedisNode*> watched;
         for (const RedisNode& node : settings().nodes)
             if (node.name != old.name) watched.push_back(&node);
-        MonoTime next_look = clock().now() + kLook;
-        MonoTime next_renewal = clock().now() + kRenewal;
+        MonoTime next_look = clock().now() + kPlannedLook;
+        MonoTime next_renewal = clock().now() + kPauseRenewal;
         int idle_looks = 0;
-        const auto promoted = poll(cluster_->env(), bounded, kInterval, [&]() -> Result<bool> {
+        const auto promoted = poll(cluster_->env(), bounded, kPromoteInterval, [&]() -> Result<bool> {
             if (watch(watched, step, bounded)) return true;
             if (clock().now() >= next_renewal) {
                 static_cast<void>(pause_writes(*cluster_, old, bounded));
-                next_renewal = clock().now() + kRenewal;
+                next_renewal = clock().now() + kPauseRenewal;
             }
             if (clock().now() < next_look) return false;
             if (is_promotion_seen(step)) return true;
             // Twice: an order without a reply may take effect between the two.
             idle_looks = has_given_up(acting, old, bounded) ? idle_looks + 1 : 0;
-            next_look = clock().now() + kLook;
+            next_look = clock().now() + kPlannedLook;
             if (idle_looks < 2) return false;
             return make_error(ErrorCode::kUnavailable, acting.name + " gave the failover up: no replica became master");
         });
         if (promoted && *promoted) return {};
         if (!promoted && promoted.error().code == ErrorCode::kUnavailable) return promoted.error();
         return make_error(ErrorCode::kTimeout,
-                          (promoted ? "no replica became master within " + format_duration(kPromotion)
+                          (promoted ? "no replica became master within " + format_duration(kPlannedPromotion)
                                     : promoted.error().to_string()) +
                               "; " + acting.name + " may still promote one, and the pause on '" + old.name +
                               "' ends within " + format_duration(kPause),

@@ -19,14 +19,14 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.promote_by_hand",
+constexpr engine::StepSpec kPromoteByHandSpec{"redis.promote_by_hand",
                                  "promote the fullest replica where no Sentinel can",
                                  engine::Risk::kDisruptive, 45s, false};
 
 class PromoteByHand final : public RedisStep {
   public:
     explicit PromoteByHand(ActingPointer acting)
-        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+        : RedisStep(acting->cluster, kPromoteByHandSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "REPLICAOF NO ONE on the fullest replica, the others follow "

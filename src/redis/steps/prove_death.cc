@@ -15,17 +15,17 @@ namespace {
 using engine::CheckOutcome;
 using Kind = DeathVerdict::Kind;
 
-constexpr Duration kBudget =
+constexpr Duration kProveDeathBudget =
     12s;  // silence needs 5 s, and each look at a silent server takes a while
-constexpr Duration kInterval = 50ms;
-constexpr engine::StepSpec kSpec{"redis.prove_death",
+constexpr Duration kProveDeathInterval = 50ms;
+constexpr engine::StepSpec kProveDeathSpec{"redis.prove_death",
                                  "prove that the master is dead, or leave it to Sentinel",
                                  engine::Risk::kReadOnly, 20s, false};
 
 class ProveDeath final : public RedisStep {
   public:
     ProveDeath(ActingPointer acting, std::string old_primary)
-        : RedisStep(acting->cluster, kSpec),
+        : RedisStep(acting->cluster, kProveDeathSpec),
           acting_(std::move(acting)),
           old_primary_(std::move(old_primary)) {}
 
@@ -57,7 +57,7 @@ class ProveDeath final : public RedisStep {
 
   private:
     Status decide(const RedisNode& old, engine::StepContext& step) {
-        const env::Context budget = clock().within(kBudget, step.context);
+        const env::Context budget = clock().within(kProveDeathBudget, step.context);
         DeathLook look(*acting_, old);
         std::string told;
         while (true) {
@@ -80,12 +80,12 @@ class ProveDeath final : public RedisStep {
             if (verdict.evidence.front().substr(0, 20) != told.substr(0, 20))
                 step.progress(verdict.evidence.front());
             told = verdict.evidence.front();
-            if (clock().now() + kInterval >= budget.deadline) {
+            if (clock().now() + kProveDeathInterval >= budget.deadline) {
                 refuse_assist(step,
-                              {"not proven within " + format_duration(kBudget) + ": " + told});
+                              {"not proven within " + format_duration(kProveDeathBudget) + ": " + told});
                 return {};
             }
-            if (!cluster_->env().clock.sleep_for(kInterval, step.context.stop))
+            if (!cluster_->env().clock.sleep_for(kProveDeathInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while proving the death");
         }
     }

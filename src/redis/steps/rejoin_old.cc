@@ -18,14 +18,14 @@ namespace {
 using engine::CheckOutcome;
 
 constexpr Duration kMeeting = 60s;
-constexpr Duration kInterval = 100ms;
-constexpr engine::StepSpec kSpec{"redis.rejoin_old", "bring the old master back as a replica",
+constexpr Duration kRejoinOldInterval = 100ms;
+constexpr engine::StepSpec kRejoinOldSpec{"redis.rejoin_old", "bring the old master back as a replica",
                                  engine::Risk::kDisruptive, 90s, false};
 
 class RejoinOld final : public RedisStep {
   public:
     explicit RejoinOld(ActingPointer acting)
-        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+        : RedisStep(acting->cluster, kRejoinOldSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "let the old master's configuration name the new one, lift the fence, start it; or "
@@ -73,7 +73,7 @@ class RejoinOld final : public RedisStep {
             AETERNA_TRY(lift_and_start(*acting_, old, step));
         }
         const env::Context budget = clock().within(kMeeting, step.context);
-        const auto is_back = poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+        const auto is_back = poll(cluster_->env(), budget, kRejoinOldInterval, [&]() -> Result<bool> {
             const auto role = cluster_->role(old, budget);
             return role && !role->is_master();
         });

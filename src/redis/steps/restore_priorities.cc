@@ -6,12 +6,12 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr engine::StepSpec kSpec{"redis.restore_priorities", "set the replica-priorities as they were",
+constexpr engine::StepSpec kRestorePrioritiesSpec{"redis.restore_priorities", "set the replica-priorities as they were",
                                  engine::Risk::kReversible, 10s, false};
 
 class RestorePriorities final : public RedisStep {
   public:
-    explicit RestorePriorities(ClusterPointer cluster) : RedisStep(std::move(cluster), kSpec) {}
+    explicit RestorePriorities(ClusterPointer cluster) : RedisStep(std::move(cluster), kRestorePrioritiesSpec) {}
     std::string describe() const override { return "set the replica-priorities as they were"; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {

@@ -13,7 +13,7 @@ constexpr Duration kAskAgain = 5ms;
 // So long is a kept connection to a paused process waited on.
 constexpr Duration kPatience = 30s;
 constexpr Duration kHoldRound = 20ms;
-constexpr Duration kRenewal = 5s;  // well below kPause
+constexpr Duration kHoldRenewal = 5s;  // well below kPause
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
@@ -96,7 +96,7 @@ ReturnGuard::Next ReturnGuard::meet(const std::stop_token& stop) {
 }
 
 ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_token& stop) {
-    MonoTime renew_at = env_.clock.now() + kRenewal;
+    MonoTime renew_at = env_.clock.now() + kHoldRenewal;
     while (!stop.stop_requested() && !is_released_) {
         const env::Context brief{env_.clock.now() + 2s, stop, "guard"};
         const bool is_renewal = env_.clock.now() >= renew_at;
@@ -104,7 +104,7 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         if (is_renewal) commands.insert(commands.begin(), pause_command());
         const auto replies = connection.pipeline(commands, brief);
         if (!replies) return Next::kAgain;
-        if (is_renewal) renew_at = env_.clock.now() + kRenewal;
+        if (is_renewal) renew_at = env_.clock.now() + kHoldRenewal;
         const auto info = parse_node_info(replies->back().text);
         if (info && !info->is_master) return Next::kAgain;
         const auto known = promotion();

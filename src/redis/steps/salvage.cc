@@ -21,16 +21,16 @@ namespace {
 using engine::CheckOutcome;
 
 constexpr Duration kReplicaWait = 5s;
-constexpr Duration kInterval = 50ms;
+constexpr Duration kSalvageInterval = 50ms;
 constexpr std::int64_t kSharedBytes = 256 << 10;
 constexpr std::size_t kOwnBytes = 8 << 20;
-constexpr engine::StepSpec kSpec{"redis.salvage", "keep what only the old master has",
+constexpr engine::StepSpec kSalvageSpec{"redis.salvage", "keep what only the old master has",
                                  engine::Risk::kReversible, 300s, false};
 
 class Salvage final : public RedisStep {
   public:
     explicit Salvage(ActingPointer acting)
-        : RedisStep(acting->cluster, kSpec), acting_(std::move(acting)) {}
+        : RedisStep(acting->cluster, kSalvageSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "copy the old master's AOF or RDB below " + acting_->salvage_directory("EXECUTION") +
@@ -124,7 +124,7 @@ class Salvage final : public RedisStep {
         std::optional<std::vector<Command>> found;
         const env::Context soon = clock().within(kReplicaWait, step.context);
         // The replica is turned to the new master a moment after the promotion.
-        const auto is_found = poll(cluster_->env(), soon, kInterval, [&]() -> Result<bool> {
+        const auto is_found = poll(cluster_->env(), soon, kSalvageInterval, [&]() -> Result<bool> {
             for (const RedisNode& node : settings().nodes) {
                 const auto info = node.name == master->name ? Result<NodeInfo>(no_master())
                                                             : cluster_->info(node, soon);

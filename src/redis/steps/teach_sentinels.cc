@@ -14,16 +14,16 @@ namespace {
 
 using engine::CheckOutcome;
 
-constexpr Duration kBudget = 90s;
-constexpr Duration kInterval = 500ms;
+constexpr Duration kTeachSentinelsBudget = 90s;
+constexpr Duration kTeachSentinelsInterval = 500ms;
 // Sentinels say hello each 2 s: whoever would contradict has done so by then.
 constexpr Duration kSettled = 3s;
-constexpr engine::StepSpec kSpec{"redis.teach_sentinels", "tell every Sentinel who is master now",
+constexpr engine::StepSpec kTeachSentinelsSpec{"redis.teach_sentinels", "tell every Sentinel who is master now",
                                  engine::Risk::kReversible, 120s, false};
 
 class TeachSentinels final : public RedisStep {
   public:
-    explicit TeachSentinels(ActingPointer acting) : RedisStep(acting->cluster, kSpec) {}
+    explicit TeachSentinels(ActingPointer acting) : RedisStep(acting->cluster, kTeachSentinelsSpec) {}
 
     std::string describe() const override {
         return "tell every Sentinel that comes back who is master now";
@@ -39,11 +39,11 @@ class TeachSentinels final : public RedisStep {
 
     Status apply(engine::StepContext& step) override {
         const RedisNode* master = node_of(step.facts, kNewMaster);
-        const env::Context budget = clock().within(kBudget, step.context);
+        const env::Context budget = clock().within(kTeachSentinelsBudget, step.context);
         std::vector<std::string> left;
         std::optional<MonoTime> told_since;
         AETERNA_ASSIGN(const bool is_done,
-                       poll(cluster_->env(), budget, kInterval, [&]() -> Result<bool> {
+                       poll(cluster_->env(), budget, kTeachSentinelsInterval, [&]() -> Result<bool> {
                            const auto role = cluster_->role(*master, budget);
                            if (role && !role->is_master())
                                return make_error(ErrorCode::kUnavailable,

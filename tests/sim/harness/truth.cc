@@ -8,7 +8,7 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+constexpr Duration kTruthEvery = std::chrono::milliseconds(100);
 // design.md: a stall of up to 5 s never leads to a fence. The rest is the looks' own spacing.
 constexpr Duration kSilence = std::chrono::milliseconds(4500);
 // A start in place is worth waiting for, that long.
@@ -49,7 +49,7 @@ void Truth::look() {
         isolated_[i].note(!hears_somebody, now);
         failsafe_[i].note(hears_failsafe, now);
     }
-    world_.scheduler.after(kLookEvery, [this] { look(); });
+    world_.scheduler.after(kTruthEvery, [this] { look(); });
 }
 
 void Truth::look_at(int node, MonoTime now) {

@@ -22,7 +22,7 @@ TEST(StackOptions, AreUniqueAndExplained) {
 }
 
 TEST(StackExample, OpensOnceItsSecretsExist) {
-    const std::filesystem::path folder = testing::TempDir() + "aeterna-config-text";
+    const std::filesystem::path folder = ::testing::TempDir() + "aeterna-config-text";
     std::filesystem::create_directories(folder);
     std::string text(stack_example());
     const std::string secrets = "/etc/aeterna-dr/";

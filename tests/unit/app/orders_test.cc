@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const WallTime kNow = from_unix_us(1'772'359'200'000'000);  // 2026-03-01T10:00:00Z
+const WallTime kNoon = from_unix_us(1'772'359'200'000'000);  // 2026-03-01T10:00:00Z
 
 config::Stack two_stores() {
     auto root = config::Section::parse("a: {}", "t.yaml");
@@ -19,7 +19,7 @@ config::Stack two_stores() {
 
 engine::StackStatus status() {
     engine::StackStatus made;
-    made.at = kNow;
+    made.at = kNoon;
     made.stores.resize(2);
     made.stores[0].store = "postgres";
     made.stores[1].store = "redis";
@@ -35,13 +35,13 @@ Orders drilled(const std::string& assist, const std::string& by) {
 
 TEST(Orders, TheLongestWindowOfTheStoreIsNamed) {
     Orders orders;
-    orders.windows = {{"maint-1", "redis", "", kNow - 1h, kNow + 5min, {}},
-                      {"maint-2", "", "disks", kNow - 1h, kNow + 10min, {}},
-                      {"maint-3", "", "", kNow - 1h, kNow + 1h, kNow - 1min}};
-    ASSERT_NE(orders.window_for("redis", kNow), nullptr);
-    EXPECT_EQ(orders.window_for("redis", kNow)->id, "maint-2");
-    EXPECT_EQ(orders.window_for("postgres", kNow)->id, "maint-2");
-    EXPECT_EQ(orders.window_for("postgres", kNow + 10min), nullptr) << "it ended after the orders were read";
+    orders.windows = {{"maint-1", "redis", "", kNoon - 1h, kNoon + 5min, {}},
+                      {"maint-2", "", "disks", kNoon - 1h, kNoon + 10min, {}},
+                      {"maint-3", "", "", kNoon - 1h, kNoon + 1h, kNoon - 1min}};
+    ASSERT_NE(orders.window_for("redis", kNoon), nullptr);
+    EXPECT_EQ(orders.window_for("redis", kNoon)->id, "maint-2");
+    EXPECT_EQ(orders.window_for("postgres", kNoon)->id, "maint-2");
+    EXPECT_EQ(orders.window_for("postgres", kNoon + 10min), nullptr) << "it ended after the orders were read";
     EXPECT_EQ(describe(orders.windows[1]), "maintenance of every store until 2026-03-01T10:10:00.000Z: disks");
     EXPECT_EQ(describe(orders.windows[0]), "maintenance of redis until 2026-03-01T10:05:00.000Z");
 }
@@ -64,8 +64,8 @@ TEST(Annotate, SaysWhatHoldsNow) {
 
     engine::StackStatus held = status();
     Orders orders = drilled("off", "drill");
-    orders.windows = {{"maint-1", "redis", "disks", kNow - 1h, kNow + 5min, {}},
-                      {"maint-2", "", "", kNow - 1h, kNow, {}}};
+    orders.windows = {{"maint-1", "redis", "disks", kNoon - 1h, kNoon + 5min, {}},
+                      {"maint-2", "", "", kNoon - 1h, kNoon, {}}};
     annotate(held, two_stores(), orders);
     EXPECT_EQ(held.assist, "off") << "by the drill";
     EXPECT_TRUE(held.paused);

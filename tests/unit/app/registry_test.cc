@@ -12,7 +12,7 @@ namespace {
 
 Result<std::unique_ptr<OpenStack>> open_text(const std::string& text) {
     static env::PosixEnv posix(env::LogFormat::kText, LogLevel::kError);
-    const std::string path = testing::TempDir() + "aeterna-registry.yaml";
+    const std::string path = ::testing::TempDir() + "aeterna-registry.yaml";
     std::ofstream(path) << text;
     auto open = open_stack(path, posix.env());
     std::filesystem::remove(path);

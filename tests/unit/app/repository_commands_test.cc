@@ -41,11 +41,11 @@ class RepositoryCommands : public ::testing::Test {
     // Runs with --repo, --key-file and --json; the document is in document_.
     int run(std::vector<std::string> arguments, const std::string& key = "key") {
         arguments.insert(arguments.end(), {"--repo", root_ + "/repo", "--key-file", root_ + "/" + key, "--json", "--quiet"});
-        testing::internal::CaptureStdout();
-        testing::internal::CaptureStderr();
+        ::testing::internal::CaptureStdout();
+        ::testing::internal::CaptureStderr();
         const int code = run_command_line(arguments);
-        const std::string output = testing::internal::GetCapturedStdout();
-        errors_ = testing::internal::GetCapturedStderr();
+        const std::string output = ::testing::internal::GetCapturedStdout();
+        errors_ = ::testing::internal::GetCapturedStderr();
         const auto parsed = parse_json(output, "stdout");
         EXPECT_TRUE(parsed) << output;
         document_ = parsed ? *parsed : Json::object();

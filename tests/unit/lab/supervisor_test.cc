@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kLab = "/var/tmp/t/lab";
 
-struct Case {
+struct ProcessCase {
     const char* what;
     const char* command;
     const char* directory;
@@ -16,7 +16,7 @@ struct Case {
     bool expected;
 };
 
-class BelongsToLab : public testing::TestWithParam<Case> {};
+class BelongsToLab : public ::testing::TestWithParam<ProcessCase> {};
 
 TEST_P(BelongsToLab, ByMarkerOrByProgramAndDirectory) {
     env::ProcessInfo process;
@@ -28,23 +28,23 @@ TEST_P(BelongsToLab, ByMarkerOrByProgramAndDirectory) {
 
 INSTANTIATE_TEST_SUITE_P(
     Processes, BelongsToLab,
-    testing::Values(
-        Case{"marked", "etcd", "/", {"A=b", "AETERNA_DR_LAB=/var/tmp/t/lab"}, true},
-        Case{"marked for another lab", "etcd", "/", {"AETERNA_DR_LAB=/var/tmp/t/lab2"}, false},
-        Case{"marked for a lab inside", "etcd", "/", {"AETERNA_DR_LAB=/var/tmp/t/lab/x"}, false},
-        Case{"postgres with an overwritten environment",
+    ::testing::Values(
+        ProcessCase{"marked", "etcd", "/", {"A=b", "AETERNA_DR_LAB=/var/tmp/t/lab"}, true},
+        ProcessCase{"marked for another lab", "etcd", "/", {"AETERNA_DR_LAB=/var/tmp/t/lab2"}, false},
+        ProcessCase{"marked for a lab inside", "etcd", "/", {"AETERNA_DR_LAB=/var/tmp/t/lab/x"}, false},
+        ProcessCase{"postgres with an overwritten environment",
              "postgres",
              "/var/tmp/t/lab/data/postgres-1",
              {},
              true},
-        Case{"another postgres", "postgres", "/var/lib/postgresql/15/main", {}, false},
-        Case{"postgres of a lab with a longer name",
+        ProcessCase{"another postgres", "postgres", "/var/lib/postgresql/15/main", {}, false},
+        ProcessCase{"postgres of a lab with a longer name",
              "postgres",
              "/var/tmp/t/lab2/data/postgres-1",
              {},
              false},
-        Case{"a shell in the data directory", "bash", "/var/tmp/t/lab/data/postgres-1", {}, false},
-        Case{"a person's client elsewhere in the lab",
+        ProcessCase{"a shell in the data directory", "bash", "/var/tmp/t/lab/data/postgres-1", {}, false},
+        ProcessCase{"a person's client elsewhere in the lab",
              "redis-server",
              "/var/tmp/t/lab/log",
              {},

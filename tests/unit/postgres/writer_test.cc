@@ -21,7 +21,7 @@ TEST(Sqlstate, FoundWhereTheAdapterWritesIt) {
     EXPECT_EQ(of("PostgreSQL at '10.0.0.1:15432': connection refused"), "");
 }
 
-struct Case {
+struct WriteCase {
     const char* what;
     ErrorCode code;
     const char* message;
@@ -30,7 +30,7 @@ struct Case {
 };
 
 TEST(WriteOutcomes, Table) {
-    const Case cases[] = {
+    const WriteCase cases[] = {
         {"replica", ErrorCode::kReadOnly, "read-only (SQLSTATE 25006)", Effect::kNone,
          WriteOutcome::kFail},
         {"no table", ErrorCode::kServer, "missing (SQLSTATE 42P01)", Effect::kNone,
@@ -52,7 +52,7 @@ TEST(WriteOutcomes, Table) {
          WriteOutcome::kUnknown},
         {"without a word", ErrorCode::kServer, "something", Effect::kNone, WriteOutcome::kUnknown},
     };
-    for (const Case& item : cases) {
+    for (const WriteCase& item : cases) {
         EXPECT_EQ(classify_write_error(make_error(item.code, item.message, "", item.effect)),
                   item.expected)
             << item.what;

@@ -6,29 +6,29 @@
 namespace aeterna::redis {
 namespace {
 
-using Kind = Reply::Kind;
+using ReplyKind = Reply::Kind;
 
 std::string show(const Reply& reply) {
     switch (reply.kind) {
-        case Kind::kNull: return "null";
-        case Kind::kText: return "'" + reply.text + "'";
-        case Kind::kError: return "error(" + reply.text + ")";
-        case Kind::kInteger: return std::to_string(reply.integer);
-        case Kind::kBoolean: return reply.integer ? "true" : "false";
-        case Kind::kDouble: return "double(" + reply.text + ")";
+        case ReplyKind::kNull: return "null";
+        case ReplyKind::kText: return "'" + reply.text + "'";
+        case ReplyKind::kError: return "error(" + reply.text + ")";
+        case ReplyKind::kInteger: return std::to_string(reply.integer);
+        case ReplyKind::kBoolean: return reply.integer ? "true" : "false";
+        case ReplyKind::kDouble: return "double(" + reply.text + ")";
         default: break;
     }
-    std::string out = reply.kind == Kind::kMap ? "{" : reply.kind == Kind::kPush ? ">[" : "[";
+    std::string out = reply.kind == ReplyKind::kMap ? "{" : reply.kind == ReplyKind::kPush ? ">[" : "[";
     for (const Reply& element : reply.elements) out += show(element) + " ";
     return out + "]";
 }
 
-struct Case {
+struct ReplyCase {
     const char* bytes;
     const char* shown;
 };
 
-const Case kGood[] = {
+const ReplyCase kGood[] = {
     {"+OK\r\n", "'OK'"},
     {"-ERR no\r\n", "error(ERR no)"},
     {":-42\r\n", "-42"},
@@ -54,7 +54,7 @@ const Case kGood[] = {
 };
 
 TEST(RespParser, ReadsEveryTypeWholeAndByteByByte) {
-    for (const Case& each : kGood) {
+    for (const ReplyCase& each : kGood) {
         const std::string bytes = each.bytes;
         Parser whole;
         whole.feed(bytes);

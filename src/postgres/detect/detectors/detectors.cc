@@ -15,7 +15,7 @@ bool has_exporter(const Settings& settings) {
     return !settings.prometheus_url.empty() && !settings.exporter_job.empty();
 }
 
-constexpr DetectorSpec kSpecs[] = {
+constexpr DetectorSpec kDetectorSpecs[] = {
     {"postgres.agent_down", "the primary's agent is dead, nobody renews its lease",
      Severity::kCritical, 2s, 1s, judge_agent, nullptr, nullptr},
     {"postgres.client_path_down", "applications' own address accepts no writes",
@@ -48,6 +48,6 @@ constexpr DetectorSpec kSpecs[] = {
 
 }  // namespace
 
-std::span<const DetectorSpec> detector_specs() { return kSpecs; }
+std::span<const DetectorSpec> detector_specs() { return kDetectorSpecs; }
 
 }  // namespace aeterna::postgres
