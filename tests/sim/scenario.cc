@@ -13,7 +13,7 @@ namespace aeterna::sim {
 namespace {
 
 constexpr Duration kBegin = std::chrono::seconds(12);  // the cluster stands, and its agents have looped
-constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+constexpr Duration kScenarioLookEvery = std::chrono::milliseconds(100);
 constexpr Duration kRowEvery = std::chrono::milliseconds(50);
 constexpr Duration kRowTimeout = std::chrono::seconds(1);
 constexpr Duration kWriterMemory = std::chrono::seconds(1);
@@ -126,7 +126,7 @@ class Play {
                                  to_seconds(seconds_of(step, "within")), cluster_->describe()));
                 return false;
             }
-            pass(kLookEvery);
+            pass(kScenarioLookEvery);
         }
         const Duration took = world_.now() - done_at_;
         result_.told.push_back(fmt::format("{} is {} after {:.1f} s", fact, value, to_seconds(took)));
@@ -138,8 +138,8 @@ class Play {
     bool keep(const Json& step) {
         const std::string fact = step.at("keep"), value = step.at("is");
         // What was begun is let arrive: a row under way, a connection that breaks.
-        pass(kWriterMemory + kLookEvery);
-        for (const MonoTime end = world_.now() + seconds_of(step, "seconds"); world_.now() < end; pass(kLookEvery)) {
+        pass(kWriterMemory + kScenarioLookEvery);
+        for (const MonoTime end = world_.now() + seconds_of(step, "seconds"); world_.now() < end; pass(kScenarioLookEvery)) {
             if (holds(fact, value)) continue;
             fail(fmt::format("{} is not {} {:.1f} s after the last act: {}", fact, value,
                              to_seconds(world_.now() - done_at_), cluster_->describe()));

@@ -12,7 +12,7 @@ constexpr Duration kBegin =
     std::chrono::milliseconds(1300);  // the controllers', once the cluster stands
 constexpr Duration kOperatorEvery = std::chrono::seconds(3);
 constexpr Duration kLongestRun = std::chrono::minutes(12);
-constexpr Duration kLookEvery = std::chrono::milliseconds(250);
+constexpr Duration kRunLookEvery = std::chrono::milliseconds(250);
 
 // One run's parts, and the faults that it does to them.
 class Run {
@@ -81,7 +81,7 @@ class Run {
     bool wait_until_settled() {
         int calm = 0;
         while (world_.age() < kLongestRun) {
-            static_cast<void>(world_.scheduler.run_until(world_.now() + kLookEvery));
+            static_cast<void>(world_.scheduler.run_until(world_.now() + kRunLookEvery));
             calm = is_settled() ? calm + 1 : 0;
             if (calm >= 12) return true;
             const bool needs_operator = are_faults_over() && calm == 0;
