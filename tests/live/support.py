@@ -67,6 +67,14 @@ def wait_until(what, condition, seconds):
         time.sleep(0.1)
 
 
+def is_running(pid):
+    """False for a zombie, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def processes_of(directory):
     """Pids of everything that carries the lab's mark or works below its directory, zombies left out."""
     directory = os.path.realpath(directory)
@@ -140,9 +148,13 @@ class Lab:
 
 def restart_serve(lab):
     """It reads the stack file once, at its start."""
-    os.kill(lab.node("serve")["pid"], signal.SIGKILL)
+    pid = lab.node("serve")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    # While it is dying, `lab up` finds it running.
+    wait_until("the end of serve", lambda: not is_running(pid), 30)
     done = run("lab", "up", "--dir", lab.directory, "--only", "serve", timeout=60, prefix=lab.prefix)
     assert done.code == 0, done
+    wait_until("serve's answer", lambda: lab.status()["watcher"] == "serve", 30)
 
 
 _shared = None

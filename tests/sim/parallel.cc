@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "base/json.h"
-#include "harness/run.h"
+#include "harness/redis_run.h"
 
 namespace aeterna::sim {
 namespace {
@@ -23,16 +23,17 @@ struct Child {
 
 using Seeds = std::vector<std::uint64_t>;
 
+const char* option_of(Store store) { return store == Store::kRedis ? "--redis-seed" : "--seed"; }
+
 // Every `step`-th seed; a line before each, and a line of results after.
-void work(const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* output) {
+void work(Store store, const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* output) {
     for (std::size_t i = first; i < seeds.size(); i += step) {
         const std::uint64_t seed = seeds[i];
         fmt::print(output, "{}\n", seed);
         std::fflush(output);
         const itimerval limit{{0, 0}, {kSecondsPerSeed, 0}};
         ::setitimer(ITIMER_PROF, &limit, nullptr);
-        const Schedule schedule = make_schedule(seed);
-        const Outcome outcome = run_schedule(schedule);
+        const auto [outcome, schedule] = play_seed(store, seed);
         Json line{{"virtual", to_seconds(outcome.virtual_time)},
                   {"healthy", outcome.was_healthy},
                   {"executions", outcome.executions},
@@ -43,22 +44,22 @@ void work(const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* ou
         if (!outcome.violations.empty()) {
             std::string text;
             for (const std::string& violation : outcome.violations) text += violation + "\n";
-            line["failure"] = fmt::format("{}{}\n{}\nreplay: sim_test --seed {}\n", text,
-                                          schedule.describe(), outcome.final_state, seed);
+            line["failure"] = fmt::format("{}{}\n{}\nreplay: sim_test {} {}\n", text, schedule, outcome.final_state,
+                                          option_of(store), seed);
         }
         fmt::print(output, "{}\n", dump_json(line));
         std::fflush(output);
     }
 }
 
-Child start(const Seeds& seeds, std::size_t first, std::size_t step) {
+Child start(Store store, const Seeds& seeds, std::size_t first, std::size_t step) {
     int ends[2];
     if (::pipe(ends) != 0) return {};
     std::fflush(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::close(ends[0]);
-        work(seeds, first, step, ::fdopen(ends[1], "w"));
+        work(store, seeds, first, step, ::fdopen(ends[1], "w"));
         ::_exit(0);
     }
     ::close(ends[1]);
@@ -82,9 +83,18 @@ void add(RangeResult& result, const Json& line) {
 
 }  // namespace
 
-RangeResult run_seeds(const Seeds& seeds, unsigned processes) {
+Played play_seed(Store store, std::uint64_t seed, const std::function<void(const std::string&)>& on_trace) {
+    if (store == Store::kRedis) {
+        const RedisSchedule schedule = make_redis_schedule(seed);
+        return {run_redis_schedule(schedule, on_trace), schedule.describe()};
+    }
+    const Schedule schedule = make_schedule(seed);
+    return {run_schedule(schedule, on_trace), schedule.describe()};
+}
+
+RangeResult run_seeds(Store store, const Seeds& seeds, unsigned processes) {
     std::vector<Child> children;
-    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(seeds, i, processes));
+    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(store, seeds, i, processes));
     RangeResult result;
     for (const Child& child : children) {
         std::string seed;
@@ -105,10 +115,10 @@ RangeResult run_seeds(const Seeds& seeds, unsigned processes) {
         ::waitpid(child.pid, &status, 0);
         if (status != 0 || !seed.empty()) {
             result.failures.push_back(
-                fmt::format("seed {} ended the process ({})\nreplay: sim_test --seed {}\n", seed,
+                fmt::format("seed {} ended the process ({})\nreplay: sim_test {} {}\n", seed,
                             WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                                 : fmt::format("status {}", status),
-                            seed));
+                            option_of(store), seed));
         }
     }
     return result;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/run.h"
+
 namespace aeterna::sim {
 
 struct RangeResult {
@@ -15,7 +17,18 @@ struct RangeResult {
     std::vector<std::string> failures;  // each with its seed and the schedule
 };
 
+// What a seed plays: PostgreSQL under Patroni, or Redis under Sentinel.
+enum class Store { kPostgres, kRedis };
+
 // A process that dies or hangs (60 s of CPU for one seed) fails the seed that it was at.
-[[nodiscard]] RangeResult run_seeds(const std::vector<std::uint64_t>& seeds, unsigned processes);
+[[nodiscard]] RangeResult run_seeds(Store store, const std::vector<std::uint64_t>& seeds, unsigned processes);
+
+// One seed's run, and its schedule in words.
+struct Played {
+    Outcome outcome;
+    std::string schedule;
+};
+[[nodiscard]] Played play_seed(Store store, std::uint64_t seed,
+                               const std::function<void(const std::string&)>& on_trace = {});
 
 }  // namespace aeterna::sim

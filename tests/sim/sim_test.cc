@@ -2,6 +2,7 @@
 //   sim_test --seed N         one of them with its story
 //   sim_test --seeds A..B     that range, or A,B,C; prints one JSON line of figures, failures on stderr
 //   sim_test --plots A..B     the plot of each of them
+// and 1,000 with Redis and Sentinel: --redis-seed, --redis-seeds, --redis-plots.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -13,13 +14,15 @@
 
 #include "base/json.h"
 #include "base/strings.h"
-#include "harness/run.h"
+#include "harness/redis_schedule.h"
+#include "harness/schedule.h"
 #include "parallel.h"
 
 namespace aeterna::sim {
 namespace {
 
 constexpr std::uint64_t kSchedules = 2000;
+constexpr std::uint64_t kRedisSchedules = 1000;
 
 unsigned cores() { return static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))); }
 
@@ -36,7 +39,7 @@ TEST(Simulation, OneSeedGivesOneRun) {
 TEST(Simulation, EveryInvariantHoldsInRandomSchedules) {
     std::vector<std::uint64_t> seeds(kSchedules);
     std::iota(seeds.begin(), seeds.end(), std::uint64_t{1});
-    const RangeResult result = run_seeds(seeds, cores());
+    const RangeResult result = run_seeds(Store::kPostgres, seeds, cores());
     for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
     EXPECT_EQ(result.done, kSchedules);
     // Some end where only a person can help: in synchronous mode without a standby, a leader that must not lead again.
@@ -45,11 +48,30 @@ TEST(Simulation, EveryInvariantHoldsInRandomSchedules) {
         << "no schedule made the controller act: the faults do nothing";
 }
 
-int tell_one(std::uint64_t seed) {
-    const Schedule schedule = make_schedule(seed);
-    fmt::print("{}\n", schedule.describe());
-    const Outcome outcome =
-        run_schedule(schedule, [](const std::string& line) { fmt::print("{}\n", line); });
+TEST(Simulation, OneSeedGivesOneRunOfRedis) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        const Outcome first = play_seed(Store::kRedis, seed).outcome;
+        const Outcome second = play_seed(Store::kRedis, seed).outcome;
+        EXPECT_EQ(first.fingerprint, second.fingerprint);
+        EXPECT_EQ(first.turns, second.turns);
+    }
+}
+
+TEST(Simulation, EveryInvariantHoldsInRandomSchedulesOfRedis) {
+    std::vector<std::uint64_t> seeds(kRedisSchedules);
+    std::iota(seeds.begin(), seeds.end(), std::uint64_t{1});
+    const RangeResult result = run_seeds(Store::kRedis, seeds, cores());
+    for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
+    EXPECT_EQ(result.done, kRedisSchedules);
+    EXPECT_GE(result.healthy, kRedisSchedules * 99 / 100) << "the cluster must find back to health by itself";
+    EXPECT_GT(result.fences, 0U) << "no schedule made the controller act: the faults do nothing";
+    EXPECT_GT(result.releases, 0U) << "no schedule made the controller promote";
+}
+
+int tell_one(Store store, std::uint64_t seed) {
+    const auto [outcome, schedule] =
+        play_seed(store, seed, [](const std::string& line) { fmt::print("{}\n", line); });
+    fmt::print("{}\n", schedule);
     fmt::print("virtual {:.1f} s, {} turns, fingerprint {:016x}\n",
                to_seconds(outcome.virtual_time), outcome.turns, outcome.fingerprint);
     fmt::print(
@@ -79,13 +101,14 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text) {
     return seeds;
 }
 
-int tell_plots(const std::vector<std::uint64_t>& seeds) {
-    for (const std::uint64_t seed : seeds) fmt::print("{} {}\n", seed, make_schedule(seed).plot);
+int tell_plots(Store store, const std::vector<std::uint64_t>& seeds) {
+    for (const std::uint64_t seed : seeds)
+        fmt::print("{} {}\n", seed, store == Store::kRedis ? make_redis_schedule(seed).plot : make_schedule(seed).plot);
     return 0;
 }
 
-int run_all(const std::vector<std::uint64_t>& seeds) {
-    const RangeResult result = run_seeds(seeds, cores());
+int run_all(Store store, const std::vector<std::uint64_t>& seeds) {
+    const RangeResult result = run_seeds(store, seeds, cores());
     for (const std::string& failure : result.failures) fmt::print(stderr, "{}\n", failure);
     const Json line{{"first", seeds.front()},
                     {"last", seeds.back()},
@@ -107,10 +130,13 @@ int run_all(const std::vector<std::uint64_t>& seeds) {
 
 int main(int argc, char** argv) {
     testing::InitGoogleTest(&argc, argv);
-    const std::string option = argc == 3 ? argv[1] : "";
+    std::string option = argc == 3 ? argv[1] : "";
+    const bool is_redis = option.starts_with("--redis-");
+    if (is_redis) option.erase(2, 6);
+    const auto store = is_redis ? aeterna::sim::Store::kRedis : aeterna::sim::Store::kPostgres;
     if (option == "--seed") {
-        return aeterna::sim::tell_one(
-            static_cast<std::uint64_t>(aeterna::to_integer(argv[2]).value_or(1)));
+        return aeterna::sim::tell_one(store,
+                                      static_cast<std::uint64_t>(aeterna::to_integer(argv[2]).value_or(1)));
     }
     if (option == "--seeds" || option == "--plots") {
         const auto seeds = aeterna::sim::parse_seeds(argv[2]);
@@ -118,7 +144,7 @@ int main(int argc, char** argv) {
             fmt::print(stderr, "'{}' names no seeds\n", argv[2]);
             return 2;
         }
-        return option == "--seeds" ? aeterna::sim::run_all(seeds) : aeterna::sim::tell_plots(seeds);
+        return option == "--seeds" ? aeterna::sim::run_all(store, seeds) : aeterna::sim::tell_plots(store, seeds);
     }
     return RUN_ALL_TESTS();
 }

@@ -74,6 +74,7 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
     void send_to_client(std::string bytes);
     void close_to_client();
     [[nodiscard]] bool is_open() const { return !client_closed_ && !server_dead_; }
+    [[nodiscard]] Process& client() const { return *client_; }
     // The client's side.
     void send_to_server(std::string bytes);
     void close_to_server();

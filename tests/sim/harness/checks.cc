@@ -26,13 +26,13 @@ bool is_acting(const engine::ExecutionRecord& execution, const std::string& did)
 
 }  // namespace
 
-Checks::Checks(World& world, Cluster& cluster, std::vector<std::unique_ptr<Controller>>& controllers,
-               const std::string& assist)
+Checks::Checks(World& world, Cluster& cluster, Crew& crew, const std::string& assist)
     : world_(world),
       cluster_(cluster),
-      controllers_(controllers),
+      crew_(crew),
+      controllers_(crew.controllers()),
       assist_(assist),
-      truth_(world, cluster, controllers) {
+      truth_(world, cluster, crew.controllers()) {
     cluster_.etcd().on_client_change = [this](const auto& change) { key_changed(change); };
     for (int i = 0; i < Cluster::kNodes; ++i) {
         cluster_.postgres(i).on_write = [this](const models::Postgres& server, const models::WalRecord&) {
@@ -66,10 +66,8 @@ void Checks::violated_by(const std::string& who, const std::string& did, const s
 }
 
 std::optional<std::size_t> Checks::owner(const Process& process) const {
-    for (std::size_t i = 0; i < controllers_.size(); ++i) {
-        if (controllers_[i]->owns(process)) return i;
-    }
-    return std::nullopt;
+    const int found = crew_.owner(process);
+    return found < 0 ? std::nullopt : std::optional(static_cast<std::size_t>(found));
 }
 
 int Checks::node_of(const Process& process) const {

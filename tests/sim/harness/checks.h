@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "harness/cluster.h"
-#include "harness/controller.h"
+#include "harness/crew.h"
 #include "harness/run.h"
 #include "harness/truth.h"
 #include "harness/workload.h"
@@ -19,8 +19,7 @@ namespace aeterna::sim {
 
 class Checks {
   public:
-    Checks(World& world, Cluster& cluster, std::vector<std::unique_ptr<Controller>>& controllers,
-           const std::string& assist);
+    Checks(World& world, Cluster& cluster, Crew& crew, const std::string& assist);
     [[nodiscard]] Truth& truth() { return truth_; }
     // Everything has come to rest, or the time is over.
     void finish(const Workload& workload, bool settled, Outcome& outcome);
@@ -59,6 +58,7 @@ class Checks {
 
     World& world_;
     Cluster& cluster_;
+    Crew& crew_;
     std::vector<std::unique_ptr<Controller>>& controllers_;
     std::string assist_;
     Truth truth_;

@@ -34,16 +34,9 @@ void Checks::check_rows(const Workload& workload, Outcome& outcome) {
 }
 
 void Checks::check_executions(Outcome& outcome) {
-    for (const auto& controller : controllers_) {
-        if (!controller->failure().empty()) violated("the controller could not run: " + controller->failure());
-        for (const auto& [id, execution] : controller->pages().executions) {
-            ++outcome.executions;
-            if (execution.state == engine::ExecutionState::kRunning) {
-                violated(fmt::format("execution {} neither ended nor asks", id));
-            }
-        }
-        check_cooldown(*controller);
-    }
+    outcome.executions = crew_.executions();
+    for (const std::string& line : crew_.unfinished()) violated(line);
+    for (const auto& controller : controllers_) check_cooldown(*controller);
 }
 
 // The same failure of the same node is cured once, then a person is asked; what is worse never waits.
@@ -76,17 +69,7 @@ void Checks::check_cooldown(const Controller& controller) {
 void Checks::check_fences(Outcome& outcome) {
     outcome.fences = kills_;
     outcome.releases = release_count_;
-    for (const std::string& marker : cluster_.markers()) {
-        bool is_told = false;
-        for (const auto& controller : controllers_) {
-            for (const auto& [id, execution] : controller->pages().executions) {
-                const Json* fenced = find_member(execution.facts, "fenced");
-                const bool names_it = fenced != nullptr && !fenced->empty() && marker.find(id) != std::string::npos;
-                is_told = is_told || (names_it && execution.state != engine::ExecutionState::kSucceeded);
-            }
-        }
-        if (!is_told) violated("a fence was left and nobody tells of it: " + marker);
-    }
+    for (const std::string& line : crew_.untold_fences()) violated(line);
 }
 
 void Checks::finish(const Workload& workload, bool settled, Outcome& outcome) {

@@ -160,26 +160,10 @@ std::string Cluster::describe() {
     return text;
 }
 
-std::vector<std::string> Cluster::markers() const {
-    std::vector<std::string> found;
-    for (const std::string& directory : fence_directories) {
-        for (const std::string& node : world_.disk.list(directory)) {
-            for (const std::string& holder : world_.disk.list(directory + "/" + node)) {
-                found.push_back(node + " by " + holder);
-            }
-        }
-    }
-    return found;
-}
-
 bool Cluster::start_node(const std::string& node) {
     // An agent is also held down by a marker of the server that it would start.
     const std::string server = fmt::format("postgres-{}", node.back());
-    for (const std::string& directory : fence_directories) {
-        if (!world_.disk.list(directory + "/" + node).empty()) return false;
-        const bool is_agent = node.starts_with("patroni-");
-        if (is_agent && !world_.disk.list(directory + "/" + server).empty()) return false;
-    }
+    if (is_marked(node) || (node.starts_with("patroni-") && is_marked(server))) return false;
     const int number = node.back() - '1';
     if (number < 0 || number >= kNodes || (broken_.contains(number) && !node.starts_with("etcd-"))) return false;
     if (node.starts_with("patroni-") || node.starts_with("postgres-")) patroni(number).start();

@@ -10,18 +10,19 @@
 #include <string>
 #include <vector>
 
+#include "harness/site.h"
 #include "models/etcd.h"
 #include "models/patroni.h"
 #include "models/postgres.h"
 
 namespace aeterna::sim {
 
-class Cluster {
+class Cluster : public Site {
   public:
     static constexpr int kNodes = 3;
     Cluster(World& world, models::PatroniSettings settings);
 
-    [[nodiscard]] World& world() { return world_; }
+    [[nodiscard]] World& world() override { return world_; }
     [[nodiscard]] models::Etcd& etcd() { return *etcd_; }
     [[nodiscard]] models::Postgres& postgres(int node) {
         return *postgres_[static_cast<std::size_t>(node)];
@@ -31,7 +32,7 @@ class Cluster {
     }
     [[nodiscard]] Host& host(int node) { return *hosts_[static_cast<std::size_t>(node)]; }
     [[nodiscard]] Host& application_host() { return *application_host_; }
-    [[nodiscard]] Host& controller_host(int controller) {
+    [[nodiscard]] Host& controller_host(int controller) override {
         return *controller_hosts_[static_cast<std::size_t>(controller)];
     }
     [[nodiscard]] const models::PatroniSettings& settings() const { return *settings_; }
@@ -61,12 +62,9 @@ class Cluster {
     void start_missing();
     // "patroni-2". False while a marker of it is there.
     bool start_node(const std::string& node);
-    // The stack file of this cluster for a controller with that state directory.
     [[nodiscard]] std::string stack_file(const std::string& state_directory,
-                                         const std::string& assist) const;
+                                         const std::string& assist) const override;
     int unfenceable = -1;  // a node that the stack file calls so
-    [[nodiscard]] std::vector<std::string> markers() const;
-    std::vector<std::string> fence_directories;
     bool is_over = false;  // nothing is started any more
 
   private:

@@ -8,17 +8,17 @@
 
 namespace aeterna::sim {
 
-Controller::Controller(Cluster& cluster, int number, std::string assist)
-    : cluster_(cluster),
+Controller::Controller(Site& site, int number, std::string assist)
+    : site_(site),
       number_(number),
       state_directory_(fmt::format("/state/{}", number + 1)),
       stack_path_(fmt::format("/etc/aeterna-dr/{}.yaml", number + 1)) {
-    Disk& disk = cluster_.world().disk;
+    Disk& disk = site_.world().disk;
     disk.make_directories("/etc/aeterna-dr", 0755);
-    const std::string text = cluster_.stack_file(state_directory_, assist);
+    const std::string text = site_.stack_file(state_directory_, assist);
     if (Result<Disk::Node*> node = disk.make(stack_path_))
         (*node)->content = (*node)->durable = text;
-    cluster_.fence_directories.push_back(state_directory_ + "/fences");
+    site_.fence_directories.push_back(state_directory_ + "/fences");
 }
 
 bool Controller::owns(const Process& process) const {
@@ -26,10 +26,10 @@ bool Controller::owns(const Process& process) const {
 }
 
 void Controller::start(CrashPoint crash) {
-    World& world = cluster_.world();
+    World& world = site_.world();
     ProcessOptions options;
     options.command = fmt::format("aeterna-dr-{}", number_ + 1);
-    options.host = &cluster_.controller_host(number_);
+    options.host = &site_.controller_host(number_);
     process_ = &world.processes.start(std::move(options));
     processes_.push_back(process_);
     started_at_ = world.now();

@@ -8,14 +8,14 @@
 
 #include "app/registry.h"
 #include "env/sim/sim_env.h"
-#include "harness/cluster.h"
+#include "harness/site.h"
 #include "harness/memory_journal.h"
 
 namespace aeterna::sim {
 
 class Controller {
   public:
-    Controller(Cluster& cluster, int number, std::string assist);
+    Controller(Site& site, int number, std::string assist);
 
     void start(CrashPoint crash);
     void stop();  // an orderly end is asked for
@@ -41,7 +41,7 @@ class Controller {
     };
     void run(Life& life);
 
-    Cluster& cluster_;
+    Site& site_;
     int number_;
     std::string state_directory_;
     std::string stack_path_;

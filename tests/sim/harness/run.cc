@@ -8,8 +8,6 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr Duration kBegin =
-    std::chrono::milliseconds(1300);  // the controllers', once the cluster stands
 constexpr Duration kOperatorEvery = std::chrono::seconds(3);
 constexpr Duration kLongestRun = std::chrono::minutes(12);
 constexpr Duration kRunLookEvery = std::chrono::milliseconds(250);
@@ -26,24 +24,13 @@ class Run {
         for (int i = 0; i < Cluster::kNodes; ++i) cluster_->postgres(i).slowest_recovery = schedule_.slowest_recovery;
         cluster_->unfenceable = schedule_.unfenceable;
         workload_ = std::make_unique<Workload>(*cluster_, schedule_.row_period);
-        for (int i = 0; i < schedule_.controllers; ++i) {
-            controllers_.push_back(std::make_unique<Controller>(*cluster_, i, schedule_.assist));
-        }
-        checks_ = std::make_unique<Checks>(world_, *cluster_, controllers_, schedule_.assist);
-        faults_ = std::make_unique<Faults>(world_, *cluster_, controllers_, checks_->truth());
+        crew_ = std::make_unique<Crew>(world_, *cluster_, plan());
+        checks_ = std::make_unique<Checks>(world_, *cluster_, *crew_, schedule_.assist);
+        faults_ = std::make_unique<Faults>(world_, *cluster_, crew_->controllers(), checks_->truth());
     }
 
     Outcome go() {
-        for (std::size_t i = 0; i < controllers_.size(); ++i) {
-            // Only the first one has a crash point: the second goes on when it dies.
-            CrashPoint crash;
-            if (i == 0) {
-                crash = {schedule_.crash_at_write, schedule_.crash_is_durable, schedule_.stall_at_write,
-                         schedule_.stall_for};
-            }
-            world_.scheduler.after(kBegin + i * 70ms,
-                                   [this, i, crash] { start_controller(i, crash); });
-        }
+        crew_->start();
         for (const Fault& fault : schedule_.faults) {
             world_.scheduler.after(fault.at, [this, fault] { faults_->inject(fault); });
         }
@@ -54,27 +41,26 @@ class Run {
         outcome.fingerprint = world_.scheduler.fingerprint();
         outcome.turns = world_.scheduler.turns();
         world_.on_trace = {};
-        is_over_ = cluster_->is_over = true;
+        crew_->end();
+        cluster_->is_over = true;
         world_.processes.end_all();
         world_.scheduler.drain();
         return outcome;
     }
 
   private:
+    [[nodiscard]] CrewPlan plan() const {
+        const CrashPoint crash{schedule_.crash_at_write, schedule_.crash_is_durable, schedule_.stall_at_write,
+                               schedule_.stall_for};
+        return {schedule_.controllers, schedule_.assist, crash, schedule_.restart_after};
+    }
+
     [[nodiscard]] bool are_faults_over() const {
         return faults_->open() == 0 && faults_->begun() == schedule_.faults.size();
     }
 
     [[nodiscard]] bool is_settled() {
-        if (!are_faults_over()) return false;
-        if (!cluster_->is_healthy()) return false;
-        for (const auto& controller : controllers_) {
-            if (!controller->is_running()) return false;
-            for (const auto& [id, execution] : controller->pages().executions) {
-                if (execution.state == engine::ExecutionState::kRunning) return false;
-            }
-        }
-        return true;
+        return are_faults_over() && cluster_->is_healthy() && crew_->is_at_rest();
     }
 
     // At rest for a while: what was seen a moment ago may still start something.
@@ -87,7 +73,7 @@ class Run {
             const bool needs_operator = are_faults_over() && calm == 0;
             if (needs_operator && world_.now() >= operator_at_) {
                 if (cluster_->settings().is_paused) cluster_->set_paused(false);
-                lift_reported_fences();
+                crew_->lift_reported_fences();
                 cluster_->start_missing();
                 operator_at_ = world_.now() + kOperatorEvery;
             }
@@ -95,50 +81,14 @@ class Run {
         return false;
     }
 
-    // A person reads what is reported, an incident or an execution that asks, and unfences.
-    void lift_reported_fences() {
-        for (const std::string& directory : cluster_->fence_directories) {
-            for (const std::string& node : world_.disk.list(directory)) {
-                if (!is_fence_reported(node)) continue;
-                for (const std::string& holder : world_.disk.list(directory + "/" + node)) {
-                    world_.trace("the operator lifts the fence of " + node + " by " + holder);
-                    world_.disk.remove(directory + "/" + node + "/" + holder);
-                }
-            }
-        }
-    }
-
-    [[nodiscard]] bool is_fence_reported(const std::string& node) {
-        for (const auto& controller : controllers_) {
-            for (const auto& [id, incident] : controller->pages().incidents) {
-                const bool tells =
-                    incident.detector == "hosts.fence_left" && incident.state == "open";
-                if (tells && incident.subject == node) return true;
-            }
-        }
-        return false;
-    }
-
-    void start_controller(std::size_t index, CrashPoint crash) {
-        Controller& controller = *controllers_[index];
-        if (controller.is_running()) return;
-        controller.start(crash);
-        controller.process()->on_death.emplace_back([this, index] {
-            if (is_over_) return;
-            world_.scheduler.after(schedule_.restart_after,
-                                   [this, index] { start_controller(index, {}); });
-        });
-    }
-
     Schedule schedule_;
     World world_;
     std::unique_ptr<Cluster> cluster_;
     std::unique_ptr<Workload> workload_;
-    std::vector<std::unique_ptr<Controller>> controllers_;
+    std::unique_ptr<Crew> crew_;
     std::unique_ptr<Checks> checks_;
     std::unique_ptr<Faults> faults_;
     MonoTime operator_at_{};
-    bool is_over_ = false;
 };
 
 }  // namespace

@@ -1,0 +1,107 @@
+#include "harness/crew.h"
+
+#include <fmt/format.h>
+
+namespace aeterna::sim {
+namespace {
+
+constexpr Duration kCrewBegin = std::chrono::milliseconds(1300);  // once the servers stand
+
+}  // namespace
+
+Crew::Crew(World& world, Site& site, CrewPlan plan) : world_(world), site_(site), plan_(std::move(plan)) {
+    for (int i = 0; i < plan_.controllers; ++i) {
+        controllers_.push_back(std::make_unique<Controller>(site_, i, plan_.assist));
+    }
+}
+
+void Crew::start() {
+    for (std::size_t i = 0; i < controllers_.size(); ++i) {
+        const CrashPoint crash = i == 0 ? plan_.crash : CrashPoint();
+        world_.scheduler.after(kCrewBegin + i * 70ms, [this, i, crash] { start(i, crash); });
+    }
+}
+
+void Crew::start(std::size_t index, CrashPoint crash) {
+    Controller& controller = *controllers_[index];
+    if (controller.is_running()) return;
+    controller.start(crash);
+    controller.process()->on_death.emplace_back([this, index] {
+        if (!is_over_) world_.scheduler.after(plan_.restart_after, [this, index] { start(index, {}); });
+    });
+}
+
+bool Crew::is_at_rest() const {
+    for (const auto& controller : controllers_) {
+        if (!controller->is_running()) return false;
+        for (const auto& [id, execution] : controller->pages().executions) {
+            if (execution.state == engine::ExecutionState::kRunning) return false;
+        }
+    }
+    return true;
+}
+
+bool Crew::is_reported(const std::string& node) const {
+    for (const auto& controller : controllers_) {
+        for (const auto& [id, incident] : controller->pages().incidents) {
+            const bool tells = incident.detector == "hosts.fence_left" && incident.state == "open";
+            if (tells && incident.subject == node) return true;
+        }
+    }
+    return false;
+}
+
+void Crew::lift_reported_fences() {
+    for (const std::string& directory : site_.fence_directories) {
+        for (const std::string& node : world_.disk.list(directory)) {
+            if (!is_reported(node)) continue;
+            for (const std::string& holder : world_.disk.list(directory + "/" + node)) {
+                world_.trace("the operator lifts the fence of " + node + " by " + holder);
+                world_.disk.remove(directory + "/" + node + "/" + holder);
+            }
+        }
+    }
+}
+
+std::vector<std::string> Crew::untold_fences() {
+    std::vector<std::string> untold;
+    for (const std::string& marker : site_.markers()) {
+        bool is_told = false;
+        for (const auto& controller : controllers_) {
+            for (const auto& [id, execution] : controller->pages().executions) {
+                const Json* fenced = find_member(execution.facts, "fenced");
+                const bool names_it = fenced != nullptr && !fenced->empty() && marker.find(id) != std::string::npos;
+                is_told = is_told || (names_it && execution.state != engine::ExecutionState::kSucceeded);
+            }
+        }
+        if (!is_told) untold.push_back("a fence was left and nobody tells of it: " + marker);
+    }
+    return untold;
+}
+
+std::vector<std::string> Crew::unfinished() const {
+    std::vector<std::string> lines;
+    for (const auto& controller : controllers_) {
+        if (!controller->failure().empty()) lines.push_back("the controller could not run: " + controller->failure());
+        for (const auto& [id, execution] : controller->pages().executions) {
+            if (execution.state == engine::ExecutionState::kRunning)
+                lines.push_back(fmt::format("execution {} neither ended nor asks", id));
+        }
+    }
+    return lines;
+}
+
+int Crew::executions() const {
+    std::size_t count = 0;
+    for (const auto& controller : controllers_) count += controller->pages().executions.size();
+    return static_cast<int>(count);
+}
+
+int Crew::owner(const Process& process) const {
+    for (std::size_t i = 0; i < controllers_.size(); ++i) {
+        if (controllers_[i]->owns(process)) return static_cast<int>(i);
+    }
+    return -1;
+}
+
+}  // namespace aeterna::sim

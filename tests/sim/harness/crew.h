@@ -1,0 +1,50 @@
+// Crew: the controllers of one run. Each is started again after its death; the first one can have a crash point. And the
+// person behind them, who reads what is reported and lifts the fences that are left.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/controller.h"
+
+namespace aeterna::sim {
+
+struct CrewPlan {
+    int controllers = 1;
+    std::string assist;  // off, propose or act
+    CrashPoint crash;    // of the first one: the second goes on when it dies
+    Duration restart_after = std::chrono::seconds(2);
+};
+
+class Crew {
+  public:
+    Crew(World& world, Site& site, CrewPlan plan);
+    [[nodiscard]] std::vector<std::unique_ptr<Controller>>& controllers() { return controllers_; }
+    void start();
+    // Nobody is started again.
+    void end() { is_over_ = true; }
+    // They run, and no execution of theirs does.
+    [[nodiscard]] bool is_at_rest() const;
+    // An incident or an execution that asks tells of it.
+    void lift_reported_fences();
+    // Fences that nobody tells of.
+    [[nodiscard]] std::vector<std::string> untold_fences();
+    // Controllers that could not run, and executions that neither ended nor ask.
+    [[nodiscard]] std::vector<std::string> unfinished() const;
+    [[nodiscard]] int executions() const;
+    // The controller that the process is, or was.
+    [[nodiscard]] int owner(const Process& process) const;
+
+  private:
+    void start(std::size_t index, CrashPoint crash);
+    [[nodiscard]] bool is_reported(const std::string& node) const;
+
+    World& world_;
+    Site& site_;
+    CrewPlan plan_;
+    std::vector<std::unique_ptr<Controller>> controllers_;
+    bool is_over_ = false;
+};
+
+}  // namespace aeterna::sim

@@ -1,0 +1,158 @@
+#include "harness/redis_checks.h"
+
+#include <fmt/format.h>
+
+#include "base/strings.h"
+
+namespace aeterna::sim {
+namespace {
+
+constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
+// What has held for so long must be known to whoever acts: the longest look, and the writes of the journal.
+constexpr Duration kKnownToAll = std::chrono::milliseconds(3500);
+constexpr int kGuarded = 10;
+// A master that came back empty counts as such for so long (client/info.h).
+constexpr Duration kYoung = std::chrono::seconds(120);
+
+}  // namespace
+
+RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule)
+    : world_(world), cluster_(cluster), crew_(crew), schedule_(schedule) {
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        models::Redis& server = cluster_.redis(i);
+        server.on_write = [this](const models::Redis& from) { written(from); };
+        server.on_copy = [this](const models::Redis& from, const models::Redis& to, std::size_t had) { copied(from, to, had); };
+        server.on_order = [this, i](const models::Redis&, const Process& client, const std::string& what) {
+            if (lower(what) == "no one") ordered(client, fmt::format("REPLICAOF NO ONE on redis-{}", i + 1), i);
+        };
+        cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client, const std::string& what) {
+            if (what == "failover") ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
+        };
+    }
+    world_.processes.on_signal = [this](Process& from, const Process& to, int number) { signalled(from, to, number); };
+    look();
+}
+
+void RedisChecks::violated(const std::string& what) {
+    world_.trace("VIOLATION: " + what);
+    if (violations_.size() < 10) violations_.push_back(fmt::format("at {:.3f} s: {}", to_seconds(world_.age()), what));
+}
+
+bool RedisChecks::is_near(int controller, int node) const {
+    const Host& own = cluster_.controller_host(controller);
+    const Host& host = cluster_.host(node);
+    return world_.network.is_open(&own, &host) && world_.network.is_open(&host, &own);
+}
+
+void RedisChecks::look() {
+    const MonoTime now = world_.now();
+    if (const int master = cluster_.master(); master >= 0) last_master_ = master;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) look_at(i, now);
+    for (int c = 0; c < 2; ++c) {
+        bool is_any = false;
+        for (int i = 0; i < RedisCluster::kNodes; ++i) is_any = is_any || is_near(c, i);
+        isolated_[static_cast<std::size_t>(c)].note(!is_any, now);
+    }
+    world_.scheduler.after(kLookAtRedis, [this] { look(); });
+}
+
+void RedisChecks::look_at(int node, MonoTime now) {
+    const auto index = static_cast<std::size_t>(node);
+    const models::Redis& server = cluster_.redis(node);
+    const bool answers = server.is_responsive();
+    for (int c = 0; c < 2; ++c) heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
+    int sentinels = 0;
+    bool is_followed = false;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        sentinels += cluster_.sentinel(i).is_responsive() && cluster_.sentinel(i).hears(server) && is_near(0, i) ? 1 : 0;
+        const models::Redis& other = cluster_.redis(i);
+        is_followed = is_followed || (other.is_responsive() && other.is_link_up() && other.follows() == server.endpoint() &&
+                                      answers && is_near(0, i));
+    }
+    heard_by_sentinels_[index].note(sentinels >= 2, now);
+    heard_by_replicas_[index].note(is_followed, now);
+    // It is a replica now, or the Sentinels made it the master again: what it writes is not ours to answer for.
+    if (!server.is_master() || (cluster_.master() == node && server.takes_writes() && !replaced_[index].was_fenced))
+        replaced_[index].is_open = replaced_[index].is_open && server.is_master() && cluster_.master() != node;
+}
+
+std::vector<std::string> RedisChecks::against_acting(int controller) const {
+    std::vector<std::string> why;
+    const MonoTime now = world_.now();
+    if (schedule_.crew.assist != "act") why.push_back("the stack file says assist: " + schedule_.crew.assist);
+    if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now)) why.emplace_back("it was cut off");
+    return why;
+}
+
+// What speaks against taking the master's role from that node now.
+std::vector<std::string> RedisChecks::against_replacing(int node, int controller) const {
+    std::vector<std::string> why;
+    const auto index = static_cast<std::size_t>(node);
+    const models::Redis& server = cluster_.redis(node);
+    const MonoTime now = world_.now();
+    const bool is_empty = server.emptied_at() && now - *server.emptied_at() < kYoung;
+    if (is_empty || !server.is_running()) return why;
+    if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now)) why.emplace_back("it heard it");
+    if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
+        why.emplace_back("a majority of the Sentinels heard it");
+    return why;
+}
+
+void RedisChecks::signalled(const Process& from, const Process& to, int number) {
+    const int controller = crew_.owner(from);
+    if (controller < 0 || number != SIGKILL) return;
+    ++kills_;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        if (cluster_.redis(i).process() != &to) continue;
+        std::vector<std::string> why = against_acting(controller);
+        for (std::string& line : against_replacing(i, controller)) why.push_back(std::move(line));
+        if (!why.empty()) violated(fmt::format("{} killed redis-{}, but {}", from.command, i + 1, join(why, "; ")));
+        return;
+    }
+    violated(fmt::format("{} killed {}", from.command, to.command));
+}
+
+void RedisChecks::ordered(const Process& client, const std::string& what, int promoted) {
+    const int controller = crew_.owner(client);
+    if (controller < 0 || promoted == last_master_) return;
+    ++promotions_;
+    std::vector<std::string> why = against_acting(controller);
+    for (std::string& line : against_replacing(last_master_, controller)) why.push_back(std::move(line));
+    if (!why.empty()) violated(fmt::format("{} sent {}, but {}", client.command, what, join(why, "; ")));
+    Replaced& old = replaced_[static_cast<std::size_t>(last_master_)];
+    old = {true, cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1)), 0};
+}
+
+void RedisChecks::written(const models::Redis& server) {
+    const int node = RedisCluster::number_of(server.name());
+    Replaced& old = replaced_[static_cast<std::size_t>(node)];
+    if (!old.is_open) return;
+    bool is_second = false;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) is_second = is_second || (i != node && cluster_.redis(i).takes_writes());
+    if (!is_second) return;
+    ++old.writes;
+    if (old.was_fenced && old.writes == 1) violated(server.name() + " was fenced and replaced, and took a write");
+    if (old.writes == kGuarded + 1) violated(fmt::format("{} was replaced, and took {} writes", server.name(), old.writes));
+}
+
+void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std::size_t had) {
+    const bool is_empty = from.emptied_at() && world_.now() - *from.emptied_at() < kYoung && from.rows().size() * 10 < had;
+    const bool was_ours = schedule_.crew.assist == "act" && schedule_.plot == "empty master" && schedule_.is_undisturbed();
+    if (is_empty && was_ours)
+        violated(fmt::format("{} gave {} rows away for the {} of an emptied {}", to.name(), had, from.rows().size(), from.name()));
+}
+
+void RedisChecks::finish(Outcome& outcome) {
+    for (const std::string& line : crew_.unfinished()) violated(line);
+    for (const std::string& line : crew_.untold_fences()) violated(line);
+    if (models::Redis::unknown_commands + models::Sentinel::unknown_commands > 0)
+        violated("a model met a command that it does not know");
+    outcome.executions = crew_.executions();
+    outcome.fences = kills_;
+    outcome.releases = promotions_;
+    outcome.was_healthy = cluster_.is_healthy();
+    outcome.final_state = cluster_.describe();
+    outcome.violations = violations_;
+}
+
+}  // namespace aeterna::sim

@@ -1,0 +1,56 @@
+// RedisCluster: three hosts with Redis, Sentinel and etcd each, begun with redis-1 as the master, beside a host for
+// applications and two for controllers. Named as the lab's; "start-node" refuses while a fence marker is there.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/site.h"
+#include "models/etcd.h"
+#include "models/redis.h"
+#include "models/sentinel.h"
+
+namespace aeterna::sim {
+
+class RedisCluster final : public Site {
+  public:
+    static constexpr int kNodes = 3;
+    RedisCluster(World& world, bool is_persistent);
+
+    [[nodiscard]] World& world() override { return world_; }
+    [[nodiscard]] Host& controller_host(int controller) override {
+        return *controller_hosts_[static_cast<std::size_t>(controller)];
+    }
+    [[nodiscard]] std::string stack_file(const std::string& state_directory, const std::string& assist) const override;
+
+    [[nodiscard]] models::Redis& redis(int node) { return *redis_[static_cast<std::size_t>(node)]; }
+    [[nodiscard]] models::Sentinel& sentinel(int node) { return *sentinels_[static_cast<std::size_t>(node)]; }
+    [[nodiscard]] models::Etcd& etcd() { return *etcd_; }
+    [[nodiscard]] Host& host(int node) { return *hosts_[static_cast<std::size_t>(node)]; }
+    [[nodiscard]] Host& application_host() { return *application_host_; }
+    // "redis-1" is 0; -1 for others.
+    [[nodiscard]] static int number_of(const std::string& name);
+
+    // The master that a majority of the Sentinels names and that is one; -1 when there is none.
+    [[nodiscard]] int master();
+    // One master, which all Sentinels name, two replicas that have all of it.
+    [[nodiscard]] bool is_healthy();
+    [[nodiscard]] std::string describe();
+    bool start_node(const std::string& node);
+    // Starts what does not run and no marker inhibits; lets stopped processes go on.
+    void start_missing();
+
+    int unfenceable = -1;  // a node whose starter heeds no markers, as the stack file says
+
+  private:
+    World& world_;
+    std::vector<Host*> hosts_;
+    Host* application_host_ = nullptr;
+    std::vector<Host*> controller_hosts_;
+    std::unique_ptr<models::Etcd> etcd_;
+    std::vector<std::unique_ptr<models::Redis>> redis_;
+    std::vector<std::unique_ptr<models::Sentinel>> sentinels_;
+};
+
+}  // namespace aeterna::sim

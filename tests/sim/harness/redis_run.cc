@@ -1,0 +1,209 @@
+#include "harness/redis_run.h"
+
+#include <fmt/format.h>
+
+#include "harness/redis_checks.h"
+
+namespace aeterna::sim {
+namespace {
+
+constexpr Duration kRedisOperatorEvery = std::chrono::seconds(3);
+constexpr Duration kLongestRedisRun = std::chrono::minutes(16);
+constexpr Duration kLookAtRun = std::chrono::milliseconds(250);
+constexpr Duration kRowTimeout = std::chrono::seconds(1);
+
+// Writes a row at a time to whichever node takes it; what was acknowledged is remembered.
+class RedisWorkload {
+  public:
+    RedisWorkload(RedisCluster& cluster, Duration period) : cluster_(cluster), period_(period) {
+        ProcessOptions options;
+        options.command = "application";
+        options.host = &cluster_.application_host();
+        process_ = &cluster_.world().processes.start(std::move(options));
+        cluster_.world().scheduler.spawn(process_, "writer", [this] { run(); });
+    }
+
+    void count_lost(const models::Redis& master, Outcome& outcome) const {
+        std::vector<bool> there(next_row_ + 1);
+        for (const std::uint64_t row : master.rows()) there[row] = true;
+        outcome.rows_acknowledged = acknowledged_.size();
+        for (const std::uint64_t row : acknowledged_) outcome.rows_lost += there[row] ? 0 : 1;
+        outcome.longest_outage = longest_outage_;
+    }
+
+  private:
+    void run() {
+        World& world = cluster_.world();
+        int node = 0;
+        while (process_->is_alive()) {
+            static_cast<void>(world.scheduler.park(world.now() + period_, {}, "its next row"));
+            if (!process_->is_alive()) return;
+            models::Redis& server = cluster_.redis(node);
+            const auto answer = world.network.call<Status>(
+                *process_, server.endpoint(), {world.now() + kRowTimeout, {}, ""}, {true, "row", "its row"},
+                [&server, row = ++next_row_](Network::Listener&, const Promise<Status>& promise) {
+                    server.write(row, [promise](Status done) { promise.send(std::move(done)); });
+                });
+            if (answer && *answer) {
+                acknowledged_.push_back(next_row_);
+                if (last_ != Duration()) longest_outage_ = std::max(longest_outage_, world.age() - last_);
+                last_ = world.age();
+            } else {
+                node = (node + 1) % RedisCluster::kNodes;
+            }
+        }
+    }
+
+    RedisCluster& cluster_;
+    Duration period_;
+    Process* process_ = nullptr;
+    std::uint64_t next_row_ = 0;
+    std::vector<std::uint64_t> acknowledged_;
+    Duration last_{}, longest_outage_{};
+};
+
+class RedisRun {
+  public:
+    RedisRun(const RedisSchedule& schedule, const std::function<void(const std::string&)>& on_trace)
+        : schedule_(schedule), world_(schedule.seed) {
+        world_.on_trace = on_trace;
+        cluster_ = std::make_unique<RedisCluster>(world_, schedule_.is_persistent);
+        cluster_->unfenceable = schedule_.unfenceable;
+        workload_ = std::make_unique<RedisWorkload>(*cluster_, schedule_.row_period);
+        crew_ = std::make_unique<Crew>(world_, *cluster_, schedule_.crew);
+        checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
+    }
+
+    Outcome go() {
+        crew_->start();
+        for (const RedisFault& fault : schedule_.faults) {
+            ++open_;
+            world_.scheduler.after(fault.at, [this, fault] { inject(fault); });
+        }
+        const bool settled = wait_until_settled();
+        Outcome outcome;
+        checks_->finish(outcome);
+        if (const int master = cluster_->master(); master >= 0) workload_->count_lost(cluster_->redis(master), outcome);
+        if (!settled) outcome.final_state += "\nwaiting:\n" + world_.scheduler.describe_waiting();
+        outcome.virtual_time = world_.age();
+        outcome.fingerprint = world_.scheduler.fingerprint();
+        outcome.turns = world_.scheduler.turns();
+        world_.on_trace = {};
+        crew_->end();
+        world_.processes.end_all();
+        world_.scheduler.drain();
+        return outcome;
+    }
+
+  private:
+    // At rest for a while: what was seen a moment ago may still start something.
+    bool wait_until_settled() {
+        int calm = 0;
+        while (world_.age() < kLongestRedisRun) {
+            static_cast<void>(world_.scheduler.run_until(world_.now() + kLookAtRun));
+            const bool is_over = open_ == 0;
+            calm = is_over && cluster_->is_healthy() && crew_->is_at_rest() ? calm + 1 : 0;
+            if (calm >= 12) return true;
+            if (is_over && calm == 0 && world_.now() >= operator_at_) {
+                crew_->lift_reported_fences();
+                cluster_->start_missing();
+                operator_at_ = world_.now() + kRedisOperatorEvery;
+            }
+        }
+        return false;
+    }
+
+    void inject(const RedisFault& fault) {
+        if (const int master = cluster_->master(); master >= 0) last_master_ = master;
+        const int node = fault.target >= 0 ? fault.target : last_master_;
+        world_.trace(fmt::format("FAULT {} ({}) for {:.3f} s", fault_name(fault.kind), node + 1, to_seconds(fault.lasts)));
+        act(fault.kind, node, true);
+        world_.scheduler.after(fault.lasts, [this, fault, node] {
+            world_.trace(fmt::format("HEAL {} ({})", fault_name(fault.kind), node + 1));
+            act(fault.kind, node, false);
+            --open_;
+        });
+    }
+
+    void act(RedisFaultKind kind, int node, bool begins) {
+        models::Redis& server = cluster_->redis(node);
+        models::Sentinel& sentinel = cluster_->sentinel(node);
+        Host& host = cluster_->host(node);
+        switch (kind) {
+            case RedisFaultKind::kKill: begins ? kill_server(node) : start(server.name()); return;
+            case RedisFaultKind::kPause: pause(server.process(), begins); return;
+            case RedisFaultKind::kFreeze:
+                if (server.is_running())
+                    begins ? world_.processes.freeze(*server.process()) : world_.processes.thaw(*server.process());
+                return;
+            case RedisFaultKind::kCut: cut(host, true, true, begins); return;
+            case RedisFaultKind::kCutOut: cut(host, true, false, begins); return;
+            case RedisFaultKind::kCutIn: cut(host, false, true, begins); return;
+            case RedisFaultKind::kCutPath:
+                for (int i = 0; i < 2; ++i) cut_between(host, cluster_->controller_host(i), true, true, begins);
+                return;
+            case RedisFaultKind::kSlow: host.slow = begins ? world_.rng().between(50ms, 900ms) : Duration(); return;
+            case RedisFaultKind::kKillSentinel: begins ? kill(sentinel.process()) : start(sentinel.name()); return;
+            case RedisFaultKind::kPauseSentinel: pause(sentinel.process(), begins); return;
+            case RedisFaultKind::kKillSentinels:
+                for (int i = 0; i < RedisCluster::kNodes; ++i) {
+                    models::Sentinel& other = cluster_->sentinel(i);
+                    if (i != node) begins ? kill(other.process()) : start(other.name());
+                }
+                return;
+            case RedisFaultKind::kKillEtcd:
+                begins ? kill(&cluster_->etcd().process(static_cast<std::size_t>(node)))
+                       : cluster_->etcd().restart(static_cast<std::size_t>(node));
+                return;
+            case RedisFaultKind::kJumpClock:
+                if (begins) cluster_->controller_host(0).wall_offset += world_.rng().between(-1h, 1h);
+                return;
+            case RedisFaultKind::kCutController: cut(cluster_->controller_host(0), true, true, begins); return;
+            case RedisFaultKind::kPauseController: pause(crew_->controllers().front()->process(), begins); return;
+            case RedisFaultKind::kKillController:
+                if (begins) kill(crew_->controllers().front()->process());
+                return;
+        }
+    }
+
+    void kill_server(int node) {
+        models::Redis& server = cluster_->redis(node);
+        kill(server.process());
+        if (schedule_.supervisor_delay == Duration()) return;
+        world_.scheduler.after(schedule_.supervisor_delay, [this, &server] { start(server.name()); });
+    }
+    void start(const std::string& name) { static_cast<void>(cluster_->start_node(name)); }
+    void kill(Process* process) {
+        if (process != nullptr && process->is_alive()) world_.processes.kill(*process);
+    }
+    void pause(Process* process, bool begins) {
+        if (process != nullptr && process->is_alive()) world_.processes.signal(*process, begins ? SIGSTOP : SIGCONT);
+    }
+    void cut_between(Host& host, Host& other, bool out, bool in, bool begins) {
+        if (out) begins ? world_.network.cut(host, other) : world_.network.heal(host, other);
+        if (in) begins ? world_.network.cut(other, host) : world_.network.heal(other, host);
+    }
+    void cut(Host& host, bool out, bool in, bool begins) {
+        cut_between(host, cluster_->application_host(), out, in, begins);
+        for (int i = 0; i < 2; ++i) cut_between(host, cluster_->controller_host(i), out, in, begins);
+        for (int i = 0; i < RedisCluster::kNodes; ++i) cut_between(host, cluster_->host(i), out, in, begins);
+    }
+
+    RedisSchedule schedule_;
+    World world_;
+    std::unique_ptr<RedisCluster> cluster_;
+    std::unique_ptr<RedisWorkload> workload_;
+    std::unique_ptr<Crew> crew_;
+    std::unique_ptr<RedisChecks> checks_;
+    MonoTime operator_at_{};
+    int open_ = 0, last_master_ = 0;
+};
+
+}  // namespace
+
+Outcome run_redis_schedule(const RedisSchedule& schedule, const std::function<void(const std::string&)>& on_trace) {
+    RedisRun run(schedule, on_trace);
+    return run.go();
+}
+
+}  // namespace aeterna::sim

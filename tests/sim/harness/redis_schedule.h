@@ -1,0 +1,62 @@
+// RedisSchedule: all that one run with Redis and Sentinel does, drawn from its seed; see schedule.h. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "env/sim/rng.h"
+#include "harness/crew.h"
+
+namespace aeterna::sim {
+
+enum class RedisFaultKind {
+    // Of one host.
+    kKill,      // started again when it ends, unless a marker inhibits it
+    kPause,
+    kFreeze,    // uninterruptible sleep: SIGKILL does not take
+    kCut,       // the host from everybody, both ways
+    kCutOut,
+    kCutIn,
+    kCutPath,   // the host from the controllers only
+    kSlow,
+    kKillSentinel,
+    kPauseSentinel,
+    kKillEtcd,
+    // Of all.
+    kKillSentinels,  // all but the target's
+    // Of the first controller.
+    kJumpClock,
+    kCutController,
+    kPauseController,
+    kKillController,
+};
+[[nodiscard]] std::string_view fault_name(RedisFaultKind kind);
+
+struct RedisFault {
+    static constexpr int kMaster = -1;  // whoever it is then, or was last
+    Duration at{};
+    RedisFaultKind kind = RedisFaultKind::kKill;
+    int target = kMaster;
+    Duration lasts{};
+};
+
+struct RedisSchedule {
+    std::uint64_t seed = 0;
+    std::string plot;
+    bool is_persistent = true;
+    int unfenceable = -1;
+    CrewPlan crew;
+    Duration supervisor_delay{};  // of a supervisor that starts killed servers; 0: none does
+    Duration row_period = std::chrono::milliseconds(50);
+    std::vector<RedisFault> faults;  // by time
+    [[nodiscard]] std::string describe() const;
+    // Nothing but the first fault happens.
+    [[nodiscard]] bool is_undisturbed() const {
+        return faults.size() == 1 && crew.controllers == 1 && crew.crash.at_write == 0 && crew.crash.stall_at_write == 0;
+    }
+};
+
+[[nodiscard]] RedisSchedule make_redis_schedule(std::uint64_t seed);
+
+}  // namespace aeterna::sim

@@ -1,0 +1,132 @@
+// Redis: one Redis 7.0 server with its replication, as src/replication.c has it: a history is named by its replid and
+// counted in bytes; a promoted replica begins a new one and remembers the old one up to the fork (replid2); a replica
+// goes on where it was while its history is a beginning of its master's, else it throws its data away and copies all,
+// after repl-diskless-sync-delay (5 s). A server that starts again has its data when it is persistent, and a history of
+// its own. A replica without its master's link serves nobody (NOMASTERLINK).
+//
+// Left out: databases, expiry, memory, RDB saves; PSYNC of a client that is no replica (a tail cannot be salvaged).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/sim/world.h"
+#include "models/resp_service.h"
+
+namespace aeterna::sim::models {
+
+class Redis final : public RespServer {
+  public:
+    Redis(World& world, std::string name, Host& host, env::Endpoint endpoint);
+    Redis(const Redis&) = delete;
+    Redis& operator=(const Redis&) = delete;
+
+    bool is_persistent = true;
+    std::function<Redis*(const env::Endpoint&)> find_server;
+    // Told after each write that a master has taken.
+    std::function<void(const Redis&)> on_write;
+    // Told before `to` gives its rows away for all of this one's.
+    std::function<void(const Redis& from, const Redis& to, std::size_t had)> on_copy;
+    // Told before a role is changed by a command of that process.
+    std::function<void(const Redis&, const Process& client, const std::string& command)> on_order;
+
+    // As its configuration file says; nothing when it runs.
+    void start();
+    // An application's SET of that row. Never answered when the server dies first.
+    using Done = std::function<void(Status)>;
+    void write(std::uint64_t row, Done done);
+    // REPLICAOF, by whoever: nothing = NO ONE.
+    void follow(std::optional<env::Endpoint> master);
+    void rewrite_config() const;
+
+    std::string answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) override;
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] Host& host() const { return host_; }
+    [[nodiscard]] const env::Endpoint& endpoint() const { return endpoint_; }
+    [[nodiscard]] Process* process() const { return process_; }
+    [[nodiscard]] std::string config_file() const { return "/etc/redis/" + name_ + ".conf"; }
+    [[nodiscard]] std::string pid_file() const { return "/run/redis/" + name_ + ".pid"; }
+    [[nodiscard]] bool is_running() const { return process_ != nullptr && process_->is_alive(); }
+    [[nodiscard]] bool is_responsive() const { return is_running() && !process_->is_stopped(); }
+    [[nodiscard]] bool is_master() const { return !follows_; }
+    [[nodiscard]] bool takes_writes() const { return is_responsive() && is_master() && world_.now() >= paused_until_; }
+    [[nodiscard]] const std::optional<env::Endpoint>& follows() const { return follows_; }
+    [[nodiscard]] bool is_link_up() const { return upstream_ && upstream_->is_open && upstream_->is_synced; }
+    [[nodiscard]] Duration link_down_for() const { return is_link_up() ? Duration() : world_.now() - link_lost_at_; }
+    [[nodiscard]] std::int64_t offset() const { return offset_; }
+    [[nodiscard]] const std::string& replid() const { return replid_; }
+    [[nodiscard]] const std::string& run_id() const { return run_id_; }
+    [[nodiscard]] std::int64_t priority() const { return priority_; }
+    [[nodiscard]] const std::vector<std::uint64_t>& rows() const { return rows_; }
+    // Since it lost its data by a start; nothing when it did not.
+    [[nodiscard]] std::optional<MonoTime> emptied_at() const { return emptied_at_; }
+    static int unknown_commands;
+
+  private:
+    struct Entry {
+        std::int64_t end = 0;
+        std::uint64_t row = 0;  // 0: a PING or a Sentinel's hello
+    };
+    // One replica's connection to one server.
+    struct Link {
+        Redis* source = nullptr;
+        Redis* replica = nullptr;
+        bool is_open = true;
+        bool is_synced = false;
+        std::deque<Entry> under_way;
+    };
+    using LinkPointer = std::shared_ptr<Link>;
+    struct Waiting {
+        std::uint64_t row;
+        Done done;
+    };
+
+    void died();
+    void tick(std::uint64_t run);
+    void read_config();
+    void begin_history();
+    void append(Entry entry);
+    void send(const LinkPointer& link, const Entry& entry);
+    void receive(const LinkPointer& link);
+    void connect();
+    void accept(const LinkPointer& link);
+    void copy_all(const LinkPointer& link);
+    void close(const LinkPointer& link);
+    void drop_replicas();
+    void drop_upstream();
+    [[nodiscard]] bool can_continue(const Redis& replica) const;
+    void let_writes_go();
+    void take(std::uint64_t row, const Done& done);
+    [[nodiscard]] std::string info() const;
+    [[nodiscard]] std::string role() const;
+    [[nodiscard]] std::string set(const std::shared_ptr<RespSession>& session);
+    [[nodiscard]] std::string client(const redis::Command& command);
+    [[nodiscard]] std::string config(const redis::Command& command);
+    [[nodiscard]] std::string replicaof(const redis::Command& command, const Process& by);
+
+    World& world_;
+    std::string name_;
+    Host& host_;
+    env::Endpoint endpoint_;
+    Process* process_ = nullptr;
+    std::uint64_t run_ = 0;
+    MonoTime started_at_{}, paused_until_{}, link_lost_at_{}, heard_at_{};
+    std::string run_id_, replid_, replid2_;
+    std::int64_t offset_ = 0, second_offset_ = -1, first_offset_ = 1, priority_ = 100, loaded_ = 0;
+    std::vector<std::uint64_t> rows_;
+    std::vector<Entry> backlog_;
+    std::optional<env::Endpoint> follows_;
+    LinkPointer upstream_;
+    std::vector<LinkPointer> replicas_;
+    std::vector<Waiting> waiting_;
+    std::optional<MonoTime> emptied_at_;
+    int made_ids_ = 0;
+};
+
+}  // namespace aeterna::sim::models

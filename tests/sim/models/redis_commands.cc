@@ -1,0 +1,103 @@
+// What a Redis server answers: the commands that the program sends; another one fails the run.
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "models/redis.h"
+
+namespace aeterna::sim::models {
+namespace {
+
+std::int64_t seconds(Duration duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); }
+
+}  // namespace
+
+int Redis::unknown_commands = 0;
+
+std::string Redis::answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) {
+    const std::string word = lower(command.front());
+    if (word == "ping") return resp_status("PONG");
+    if (word == "info") return resp_text(info());
+    if (word == "role") return role();
+    if (word == "set") return set(session);
+    if (word == "client") return client(command);
+    if (word == "config") return config(command);
+    if (word == "replicaof") return replicaof(command, session->client());
+    if (word == "psync") return resp_error("ERR unknown to the model: PSYNC");
+    ++unknown_commands;
+    return resp_error("ERR unknown command '" + command.front() + "'");
+}
+
+std::string Redis::set(const std::shared_ptr<RespSession>& session) {
+    write(0, [session](const Status& done) {
+        session->send(done ? resp_status("OK") : resp_error(done.error().message));
+    });
+    return "";
+}
+
+std::string Redis::client(const redis::Command& command) {
+    const std::string word = command.size() > 1 ? lower(command[1]) : "";
+    if (word == "pause" && command.size() == 4) {
+        const MonoTime until = world_.now() + std::chrono::milliseconds(to_integer(command[2]).value_or(0));
+        paused_until_ = std::max(paused_until_, until);
+        world_.scheduler.after(paused_until_ - world_.now(), [this, run = run_, until = paused_until_] {
+            if (run == run_ && paused_until_ == until) let_writes_go();
+        });
+    }
+    if (word == "unpause") let_writes_go();
+    return resp_status("OK");
+}
+
+std::string Redis::config(const redis::Command& command) {
+    const std::string word = command.size() > 1 ? lower(command[1]) : "";
+    if (word == "rewrite") rewrite_config();
+    if (word == "set" && command.size() == 4 && command[2] == "replica-priority")
+        priority_ = to_integer(command[3]).value_or(100);
+    if (word != "get" || command.size() != 3) return resp_status("OK");
+    if (command[2] == "replica-priority") return resp_texts({command[2], std::to_string(priority_)});
+    return resp_texts({command[2], ""});
+}
+
+std::string Redis::replicaof(const redis::Command& command, const Process& by) {
+    if (command.size() != 3) return resp_error("ERR wrong number of arguments");
+    const std::string what = command[1] + " " + command[2];
+    if (on_order) on_order(*this, by, what);
+    if (lower(what) == "no one") follow(std::nullopt);
+    else follow(env::Endpoint{command[1], static_cast<int>(to_integer(command[2]).value_or(0))});
+    return resp_status("OK");
+}
+
+std::string Redis::info() const {
+    std::string text = fmt::format(
+        "redis_version:7.0.15\r\nrun_id:{}\r\nuptime_in_seconds:{}\r\nloading:0\r\naof_enabled:{}\r\n"
+        "rdb_last_load_keys_loaded:{}\r\nmaxmemory_policy:noeviction\r\nrole:{}\r\nmaster_replid:{}\r\n"
+        "master_replid2:{}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:{}\r\n"
+        "repl_backlog_first_byte_offset:{}\r\n",
+        run_id_, seconds(world_.now() - started_at_), is_persistent ? 1 : 0, is_persistent ? 0 : loaded_,
+        is_master() ? "master" : "slave", replid_, replid2_.empty() ? std::string(40, '0') : replid2_, offset_,
+        second_offset_, first_offset_);
+    if (!rows_.empty()) text += fmt::format("db0:keys={},expires=0,avg_ttl=0\r\n", rows_.size());
+    std::size_t number = 0;
+    for (const LinkPointer& link : replicas_) {
+        if (!link->is_open) continue;
+        text += fmt::format("slave{}:ip={},port={},state={},offset={},lag=0\r\n", number++, link->replica->host_.address,
+                            link->replica->endpoint_.port, link->is_synced ? "online" : "wait_bgsave",
+                            link->replica->offset_);
+    }
+    if (!follows_) return text;
+    text += fmt::format(
+        "master_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{}\r\nmaster_last_io_seconds_ago:{}\r\n"
+        "master_sync_in_progress:0\r\nslave_repl_offset:{}\r\nslave_priority:{}\r\n",
+        follows_->host, follows_->port, is_link_up() ? "up" : "down", is_link_up() ? seconds(world_.now() - heard_at_) : -1,
+        offset_, priority_);
+    if (!is_link_up()) text += fmt::format("master_link_down_since_seconds:{}\r\n", seconds(link_down_for()));
+    return text;
+}
+
+std::string Redis::role() const {
+    if (is_master()) return resp_array({resp_text("master"), resp_integer(offset_), resp_array({})});
+    const char* link = is_link_up() ? "connected" : upstream_ && upstream_->is_open ? "handshake" : "connect";
+    return resp_array({resp_text("slave"), resp_text(follows_->host), resp_integer(follows_->port), resp_text(link),
+                       resp_integer(is_link_up() ? offset_ : -1)});
+}
+
+}  // namespace aeterna::sim::models

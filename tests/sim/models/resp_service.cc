@@ -1,0 +1,65 @@
+#include "models/resp_service.h"
+
+#include <fmt/format.h>
+
+namespace aeterna::sim::models {
+namespace {
+
+// Requests are arrays of texts: the program's own parser reads them, its own tests prove it.
+class Peer final : public StreamPeer {
+  public:
+    Peer(RespServer& server, std::shared_ptr<StreamPipe> pipe)
+        : server_(server), session_(std::make_shared<RespSession>(std::move(pipe))) {}
+
+    void received(std::string_view bytes) override {
+        parser_.feed(bytes);
+        std::string replies;
+        while (true) {
+            auto request = parser_.next();
+            if (!request || !*request) break;
+            redis::Command command;
+            for (redis::Reply& part : (*request)->elements) command.push_back(std::move(part.text));
+            if (!command.empty()) replies += server_.answer(command, session_);
+        }
+        session_->send(std::move(replies));
+    }
+
+  private:
+    RespServer& server_;
+    std::shared_ptr<RespSession> session_;
+    redis::Parser parser_;
+};
+
+class Service final : public StreamService {
+  public:
+    explicit Service(RespServer& server) : server_(server) {}
+    std::unique_ptr<StreamPeer> accept(std::shared_ptr<StreamPipe> pipe) override {
+        return std::make_unique<Peer>(server_, std::move(pipe));
+    }
+
+  private:
+    RespServer& server_;
+};
+
+}  // namespace
+
+std::shared_ptr<StreamService> make_resp_service(RespServer& server) { return std::make_shared<Service>(server); }
+
+std::string resp_status(std::string_view text) { return fmt::format("+{}\r\n", text); }
+std::string resp_error(std::string_view text) { return fmt::format("-{}\r\n", text); }
+std::string resp_text(std::string_view text) { return fmt::format("${}\r\n{}\r\n", text.size(), text); }
+std::string resp_integer(std::int64_t value) { return fmt::format(":{}\r\n", value); }
+
+std::string resp_texts(const std::vector<std::string>& texts) {
+    std::string reply = fmt::format("*{}\r\n", texts.size());
+    for (const std::string& text : texts) reply += resp_text(text);
+    return reply;
+}
+
+std::string resp_array(const std::vector<std::string>& replies) {
+    std::string all = fmt::format("*{}\r\n", replies.size());
+    for (const std::string& reply : replies) all += reply;
+    return all;
+}
+
+}  // namespace aeterna::sim::models
