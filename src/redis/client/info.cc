@@ -114,6 +114,9 @@ bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica) {
     constexpr std::int64_t kYoungSeconds = 120;
     constexpr std::int64_t kNextToNothing = 10;
     if (!master.is_master || master.is_loading || master.uptime_seconds > kYoungSeconds) return false;
+    // Promoted in this life: its data came by replication. Who then follows it with keys of another history is the
+    // former master, before its full copy.
+    if (master.second_offset >= 0) return false;
     if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return false;
     const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
     return has_loaded_nothing || master.keys * kNextToNothing < replica.keys;

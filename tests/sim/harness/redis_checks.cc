@@ -90,8 +90,7 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     const auto index = static_cast<std::size_t>(node);
     const models::Redis& server = cluster_.redis(node);
     const MonoTime now = world_.now();
-    const bool is_empty = server.emptied_at() && now - *server.emptied_at() < kYoung;
-    if (is_empty || !server.is_running()) return why;
+    if (!server.is_running() || is_emptied(server)) return why;
     if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now)) why.emplace_back("it heard it");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");
@@ -123,20 +122,38 @@ void RedisChecks::ordered(const Process& client, const std::string& what, int pr
     old = {true, cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1)), 0};
 }
 
+// Started lately with next to nothing of what another one has.
+bool RedisChecks::is_emptied(const models::Redis& server) const {
+    if (!server.is_running() || world_.now() - server.started_at() > kYoung) return false;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        if (cluster_.redis(i).rows().size() > 10 * server.rows().size()) return true;
+    }
+    return false;
+}
+
+bool RedisChecks::is_second_writer(int node) const {
+    if (!replaced_[static_cast<std::size_t>(node)].is_open) return false;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        if (i != node && cluster_.redis(i).takes_writes()) return true;
+    }
+    return false;
+}
+
 void RedisChecks::written(const models::Redis& server) {
     const int node = RedisCluster::number_of(server.name());
-    Replaced& old = replaced_[static_cast<std::size_t>(node)];
-    if (!old.is_open) return;
-    bool is_second = false;
-    for (int i = 0; i < RedisCluster::kNodes; ++i) is_second = is_second || (i != node && cluster_.redis(i).takes_writes());
-    if (!is_second) return;
-    ++old.writes;
-    if (old.was_fenced && old.writes == 1) violated(server.name() + " was fenced and replaced, and took a write");
-    if (old.writes == kGuarded + 1) violated(fmt::format("{} was replaced, and took {} writes", server.name(), old.writes));
+    const bool was_fenced = replaced_[static_cast<std::size_t>(node)].was_fenced;
+    if (was_fenced && is_second_writer(node)) violated(server.name() + " was fenced and replaced, and took a write");
+}
+
+// What a stopped server had in its sockets is carried out when it goes on, and answered to nobody.
+void RedisChecks::acknowledged(int node) {
+    if (!is_second_writer(node)) return;
+    const int writes = ++replaced_[static_cast<std::size_t>(node)].writes;
+    if (writes == kGuarded + 1) violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));
 }
 
 void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std::size_t had) {
-    const bool is_empty = from.emptied_at() && world_.now() - *from.emptied_at() < kYoung && from.rows().size() * 10 < had;
+    const bool is_empty = is_emptied(from) && from.rows().size() * 10 < had;
     const bool was_ours = schedule_.crew.assist == "act" && schedule_.plot == "empty master" && schedule_.is_undisturbed();
     if (is_empty && was_ours)
         violated(fmt::format("{} gave {} rows away for the {} of an emptied {}", to.name(), had, from.rows().size(), from.name()));

@@ -22,6 +22,8 @@ namespace aeterna::sim {
 class RedisChecks {
   public:
     RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule);
+    // An application was told that its write is done.
+    void acknowledged(int node);
     void finish(Outcome& outcome);
 
   private:
@@ -38,6 +40,8 @@ class RedisChecks {
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
     void written(const models::Redis& server);
+    [[nodiscard]] bool is_second_writer(int node) const;
+    [[nodiscard]] bool is_emptied(const models::Redis& server) const;
     void copied(const models::Redis& from, const models::Redis& to, std::size_t had);
     [[nodiscard]] std::vector<std::string> against_acting(int controller) const;
     [[nodiscard]] std::vector<std::string> against_replacing(int node, int controller) const;

@@ -46,6 +46,7 @@ RedisCluster::RedisCluster(World& world, bool is_persistent) : world_(world) {
         if (i != 0) redis(i).follow(redis(0).endpoint());
         redis(i).rewrite_config();
         redis(i).start();
+        if (i != 0) redis(i).begin_with(redis(0));
     }
     for (const auto& sentinel : sentinels_) sentinel->start();
     world_.programs["start-node"] = [this](const std::vector<std::string>& argv, Process&) {

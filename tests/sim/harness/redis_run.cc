@@ -15,6 +15,9 @@ constexpr Duration kRowTimeout = std::chrono::seconds(1);
 // Writes a row at a time to whichever node takes it; what was acknowledged is remembered.
 class RedisWorkload {
   public:
+    // Told of each acknowledgement.
+    std::function<void(int node)> on_acknowledged;
+
     RedisWorkload(RedisCluster& cluster, Duration period) : cluster_(cluster), period_(period) {
         ProcessOptions options;
         options.command = "application";
@@ -46,6 +49,7 @@ class RedisWorkload {
                 });
             if (answer && *answer) {
                 acknowledged_.push_back(next_row_);
+                if (on_acknowledged) on_acknowledged(node);
                 if (last_ != Duration()) longest_outage_ = std::max(longest_outage_, world.age() - last_);
                 last_ = world.age();
             } else {
@@ -72,6 +76,7 @@ class RedisRun {
         workload_ = std::make_unique<RedisWorkload>(*cluster_, schedule_.row_period);
         crew_ = std::make_unique<Crew>(world_, *cluster_, schedule_.crew);
         checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
+        workload_->on_acknowledged = [this](int node) { checks_->acknowledged(node); };
     }
 
     Outcome go() {

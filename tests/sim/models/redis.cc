@@ -60,10 +60,7 @@ void Redis::start() {
     started_at_ = link_lost_at_ = heard_at_ = world_.now();
     paused_until_ = {};
     run_id_ = fmt::format("{}-run-{}", name_, run_);
-    if (!is_persistent && !rows_.empty()) {
-        rows_.clear();
-        emptied_at_ = world_.now();
-    }
+    if (!is_persistent) rows_.clear();
     loaded_ = static_cast<std::int64_t>(rows_.size());
     begin_history();
     read_config();

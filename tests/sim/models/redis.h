@@ -37,6 +37,8 @@ class Redis final : public RespServer {
 
     // As its configuration file says; nothing when it runs.
     void start();
+    // It has followed that one for long: their histories are the same.
+    void begin_with(const Redis& master) { replid_ = master.replid_; }
     // An application's SET of that row. Never answered when the server dies first.
     using Done = std::function<void(Status)>;
     void write(std::uint64_t row, Done done);
@@ -64,8 +66,7 @@ class Redis final : public RespServer {
     [[nodiscard]] const std::string& run_id() const { return run_id_; }
     [[nodiscard]] std::int64_t priority() const { return priority_; }
     [[nodiscard]] const std::vector<std::uint64_t>& rows() const { return rows_; }
-    // Since it lost its data by a start; nothing when it did not.
-    [[nodiscard]] std::optional<MonoTime> emptied_at() const { return emptied_at_; }
+    [[nodiscard]] MonoTime started_at() const { return started_at_; }
     static int unknown_commands;
 
   private:
@@ -125,7 +126,6 @@ class Redis final : public RespServer {
     LinkPointer upstream_;
     std::vector<LinkPointer> replicas_;
     std::vector<Waiting> waiting_;
-    std::optional<MonoTime> emptied_at_;
     int made_ids_ = 0;
 };
 

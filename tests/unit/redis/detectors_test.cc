@@ -95,6 +95,8 @@ TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
         {"flushed", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.replid = "old"; }},
         {"still loading", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.is_loading = true; }},
         {"up for an hour", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.uptime_seconds = 3600; }},
+        {"young, but promoted: the former master follows it with its own keys", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo&) { master.keys = 900, master.loaded_keys = 0, master.second_offset = 77; }},
         {"too late", FindingState::kClear, [](NodeInfo&, NodeInfo& replica) { replica.keys = 0; }},
     };
     for (const auto& [what, state, change] : table) {
