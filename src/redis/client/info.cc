@@ -119,7 +119,9 @@ bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica) {
     if (master.second_offset >= 0) return false;
     if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return false;
     const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
-    return has_loaded_nothing || master.keys * kNextToNothing < replica.keys;
+    // What it has taken since is worth more than what a replica that was away still has.
+    const bool has_less = master.keys < replica.keys;
+    return (has_loaded_nothing && has_less) || master.keys * kNextToNothing < replica.keys;
 }
 
 Result<Role> parse_role(const Reply& reply) {

@@ -30,6 +30,9 @@ DeathInput DeathLook::take(const env::Context& context) {
 bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
                     const env::Context& context) {
     const auto info = acting.cluster->info(node, context);
+    // Nobody could be asked: we stood still, or are to stop. That says nothing about the master.
+    const bool is_late = acting.cluster->env().clock.now() >= context.deadline || context.stop.stop_requested();
+    if (!info && is_late) return true;
     // LOADING and the like are answers, too; a server that answers is not dead.
     if (!info)
         return info.error().code == ErrorCode::kUnavailable ||

@@ -20,7 +20,8 @@ class DeathLook {
     std::optional<MonoTime> silent_since_;
 };
 
-// True when `node` answers as a master that lost nothing: then nobody may act against it. One look.
+// True when `node` answers as a master that lost nothing, or when there was no time left to ask it: then nobody may act
+// against it. One look.
 [[nodiscard]] bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
                                   const env::Context& context);
 

@@ -122,11 +122,13 @@ void RedisChecks::ordered(const Process& client, const std::string& what, int pr
     old = {true, cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1)), 0};
 }
 
-// Started lately with next to nothing of what another one has.
+// Started lately without any data, and another one still has more than it has taken since.
 bool RedisChecks::is_emptied(const models::Redis& server) const {
-    if (!server.is_running() || world_.now() - server.started_at() > kYoung) return false;
+    if (!server.is_running() || !server.has_begun_empty() || world_.now() - server.started_at() > kYoung) return false;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
-        if (cluster_.redis(i).rows().size() > 10 * server.rows().size()) return true;
+        const auto& rows = cluster_.redis(i).rows();
+        const bool has_older = !rows.empty() && (server.rows().empty() || rows.front() < server.rows().front());
+        if (has_older && rows.size() >= server.rows().size()) return true;
     }
     return false;
 }
@@ -150,6 +152,13 @@ void RedisChecks::acknowledged(int node) {
     if (!is_second_writer(node)) return;
     const int writes = ++replaced_[static_cast<std::size_t>(node)].writes;
     if (writes == kGuarded + 1) violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));
+}
+
+void RedisChecks::lifted_by_hand() {
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        Replaced& old = replaced_[static_cast<std::size_t>(i)];
+        if (old.was_fenced && !cluster_.is_marked(fmt::format("redis-{}", i + 1))) old = Replaced();
+    }
 }
 
 void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std::size_t had) {

@@ -24,6 +24,8 @@ class RedisChecks {
     RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule);
     // An application was told that its write is done.
     void acknowledged(int node);
+    // A person has lifted fences that were reported: what is started then is theirs to answer for.
+    void lifted_by_hand();
     void finish(Outcome& outcome);
 
   private:

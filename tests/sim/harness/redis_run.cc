@@ -111,6 +111,7 @@ class RedisRun {
             if (calm >= 12) return true;
             if (is_over && calm == 0 && world_.now() >= operator_at_) {
                 crew_->lift_reported_fences();
+                checks_->lifted_by_hand();
                 cluster_->start_missing();
                 operator_at_ = world_.now() + kRedisOperatorEvery;
             }

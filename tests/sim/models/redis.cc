@@ -61,6 +61,7 @@ void Redis::start() {
     paused_until_ = {};
     run_id_ = fmt::format("{}-run-{}", name_, run_);
     if (!is_persistent) rows_.clear();
+    has_begun_empty_ = rows_.empty();
     loaded_ = static_cast<std::int64_t>(rows_.size());
     begin_history();
     read_config();

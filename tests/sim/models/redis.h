@@ -67,6 +67,8 @@ class Redis final : public RespServer {
     [[nodiscard]] std::int64_t priority() const { return priority_; }
     [[nodiscard]] const std::vector<std::uint64_t>& rows() const { return rows_; }
     [[nodiscard]] MonoTime started_at() const { return started_at_; }
+    // Its present life began without any data.
+    [[nodiscard]] bool has_begun_empty() const { return has_begun_empty_; }
     static int unknown_commands;
 
   private:
@@ -127,6 +129,7 @@ class Redis final : public RespServer {
     std::vector<LinkPointer> replicas_;
     std::vector<Waiting> waiting_;
     int made_ids_ = 0;
+    bool has_begun_empty_ = false;
 };
 
 }  // namespace aeterna::sim::models

@@ -97,6 +97,8 @@ TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
         {"up for an hour", FindingState::kClear, [](NodeInfo& master, NodeInfo&) { master.uptime_seconds = 3600; }},
         {"young, but promoted: the former master follows it with its own keys", FindingState::kClear,
          [](NodeInfo& master, NodeInfo&) { master.keys = 900, master.loaded_keys = 0, master.second_offset = 77; }},
+        {"it took more since than a replica that was away has", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo&) { master.keys = 900, master.loaded_keys = 0; }},
         {"too late", FindingState::kClear, [](NodeInfo&, NodeInfo& replica) { replica.keys = 0; }},
     };
     for (const auto& [what, state, change] : table) {
