@@ -10,7 +10,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kPrefix = "backups/";
+constexpr std::string_view kBackups = "backups/";
 
 std::optional<Id> id_from_base64(const Json& value) {
     if (!value.is_string()) return std::nullopt;
@@ -23,7 +23,7 @@ std::optional<Id> id_from_base64(const Json& value) {
 
 }  // namespace
 
-std::string backup_object_name(const std::string& id) { return std::string(kPrefix) + id; }
+std::string backup_object_name(const std::string& id) { return std::string(kBackups) + id; }
 
 std::string make_backup_id(WallTime now, std::uint64_t random) {
     const std::string time = format_time(now);  // "2026-03-01T10:00:00.123Z"
@@ -126,9 +126,9 @@ Result<Backup> Catalog::read(const std::string& id, const env::Context& context)
 Result<std::vector<std::string>> Catalog::ids(const env::Context& context) {
     std::vector<std::string> found;
     AETERNA_TRY(storage_.list(
-        std::string(kPrefix),
+        std::string(kBackups),
         [&](const ObjectInfo& object) {
-            found.push_back(object.name.substr(kPrefix.size()));
+            found.push_back(object.name.substr(kBackups.size()));
             return true;
         },
         context));

@@ -8,10 +8,10 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kPrefix = "logs/";
+constexpr std::string_view kLogs = "logs/";
 constexpr std::size_t kMostObjectBytes = kMostLogPiece + 4096;
 
-std::string log_prefix(const std::string& name) { return fmt::format("{}{}/", kPrefix, name); }
+std::string log_prefix(const std::string& name) { return fmt::format("{}{}/", kLogs, name); }
 std::string piece_name(const std::string& name, std::uint64_t start) {
     return fmt::format("{}{:016x}", log_prefix(name), start);
 }
@@ -83,9 +83,9 @@ std::string seal_piece(Repository& repository, const std::string& name, std::uin
 Result<std::vector<std::string>> list_logs(Repository& repository, const env::Context& context) {
     std::set<std::string> names;
     AETERNA_TRY(repository.storage().list(
-        std::string(kPrefix),
+        std::string(kLogs),
         [&](const ObjectInfo& object) {
-            const std::string_view rest = std::string_view(object.name).substr(kPrefix.size());
+            const std::string_view rest = std::string_view(object.name).substr(kLogs.size());
             names.emplace(rest.substr(0, rest.find('/')));
             return true;
         },

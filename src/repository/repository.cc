@@ -7,12 +7,12 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kConfigName = "config", kKeyPrefix = "keys/";
+constexpr std::string_view kConfigName = "config", kKeys = "keys/";
 constexpr std::int64_t kFormatVersion = 1;
 constexpr std::size_t kMostConfigBytes = 1 << 20;
 constexpr int kMostCaches = 16;
 
-std::string key_object_name(const std::string& slot) { return std::string(kKeyPrefix) + slot; }
+std::string key_object_name(const std::string& slot) { return std::string(kKeys) + slot; }
 
 struct Config {
     std::string id;
@@ -41,9 +41,9 @@ Result<Config> parse_config(const std::string& text, const std::string& place) {
 Result<std::vector<std::string>> list_slots(Storage& storage, const env::Context& context) {
     std::vector<std::string> slots;
     AETERNA_TRY(storage.list(
-        std::string(kKeyPrefix),
+        std::string(kKeys),
         [&](const ObjectInfo& object) {
-            slots.push_back(object.name.substr(kKeyPrefix.size()));
+            slots.push_back(object.name.substr(kKeys.size()));
             return true;
         },
         context));

@@ -9,12 +9,12 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kPrefix = "sessions/";
+constexpr std::string_view kSessions = "sessions/";
 constexpr std::array<std::string_view, 3> kKinds = {"read", "write", "prune"};
 constexpr Duration kRemovalLimit = std::chrono::seconds(10);
 
 std::optional<SessionInfo> parse_session(const ObjectInfo& object, WallTime now) {
-    const auto parts = split(std::string_view(object.name).substr(kPrefix.size()), '-');
+    const auto parts = split(std::string_view(object.name).substr(kSessions.size()), '-');
     if (parts.size() != 3) return std::nullopt;
     for (std::size_t kind = 0; kind < kKinds.size(); ++kind) {
         const auto started = to_integer(parts[1]);
@@ -31,7 +31,7 @@ Result<std::vector<SessionInfo>> list_sessions(Storage& storage, const env::Cont
     AETERNA_ASSIGN(const WallTime now, storage.now(context));
     std::vector<SessionInfo> sessions;
     AETERNA_TRY(storage.list(
-        std::string(kPrefix),
+        std::string(kSessions),
         [&](const ObjectInfo& object) {
             if (auto session = parse_session(object, now)) sessions.push_back(std::move(*session));
             return true;
@@ -51,7 +51,7 @@ Result<std::unique_ptr<Session>> Session::begin(Storage& storage, SessionKind ki
                                                 const env::Context& context) {
     // The start is taken before the session can be seen: it is never later than anything its owner does.
     AETERNA_ASSIGN(const WallTime started, storage.now(context));
-    const std::string name = fmt::format("{}{}-{:016}-{:016x}", kPrefix, kKinds[static_cast<std::size_t>(kind)],
+    const std::string name = fmt::format("{}{}-{:016}-{:016x}", kSessions, kKinds[static_cast<std::size_t>(kind)],
                                          to_unix_us(started), ports.random.next());
     AETERNA_TRY(storage.put(name, {}, PutMode::kIfAbsent, context));
     std::unique_ptr<Session> session(new Session(storage, ports, name, started));

@@ -114,11 +114,10 @@ RangeResult run_seeds(Store store, const Seeds& seeds, unsigned processes) {
         int status = 0;
         ::waitpid(child.pid, &status, 0);
         if (status != 0 || !seed.empty()) {
-            result.failures.push_back(
-                fmt::format("seed {} ended the process ({})\nreplay: sim_test {} {}\n", seed,
-                            WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
-                                                : fmt::format("status {}", status),
-                            option_of(store), seed));
+            result.failures.push_back(fmt::format(
+                "seed {} ended the process ({})\nreplay: sim_test {} {}\n", seed,
+                WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", status),
+                option_of(store), seed));
         }
     }
     return result;

@@ -69,8 +69,7 @@ TEST(Simulation, EveryInvariantHoldsInRandomSchedulesOfRedis) {
 }
 
 int tell_one(Store store, std::uint64_t seed) {
-    const auto [outcome, schedule] =
-        play_seed(store, seed, [](const std::string& line) { fmt::print("{}\n", line); });
+    const auto [outcome, schedule] = play_seed(store, seed, [](const std::string& line) { fmt::print("{}\n", line); });
     fmt::print("{}\n", schedule);
     fmt::print("virtual {:.1f} s, {} turns, fingerprint {:016x}\n",
                to_seconds(outcome.virtual_time), outcome.turns, outcome.fingerprint);
@@ -135,8 +134,7 @@ int main(int argc, char** argv) {
     if (is_redis) option.erase(2, 6);
     const auto store = is_redis ? aeterna::sim::Store::kRedis : aeterna::sim::Store::kPostgres;
     if (option == "--seed") {
-        return aeterna::sim::tell_one(store,
-                                      static_cast<std::uint64_t>(aeterna::to_integer(argv[2]).value_or(1)));
+        return aeterna::sim::tell_one(store, static_cast<std::uint64_t>(aeterna::to_integer(argv[2]).value_or(1)));
     }
     if (option == "--seeds" || option == "--plots") {
         const auto seeds = aeterna::sim::parse_seeds(argv[2]);

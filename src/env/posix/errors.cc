@@ -58,4 +58,6 @@ void Descriptor::reset() {
     descriptor_ = -1;
 }
 
+std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
+
 }  // namespace aeterna::env

@@ -16,8 +16,6 @@
 namespace aeterna::env {
 namespace {
 
-std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
-
 FileStat stat_of(const struct stat& info) {
     const auto since = std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
     return {static_cast<std::uint64_t>(info.st_size),

@@ -15,8 +15,6 @@
 namespace aeterna::env {
 namespace {
 
-std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
-
 std::int64_t to_ns(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
 
 NodeInfo to_info(const struct stat& status) {

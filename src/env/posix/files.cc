@@ -23,8 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
-
 // "a/b/" names a link's target, "a/b" the link itself.
 std::string without_trailing_slashes(std::string path) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();

@@ -11,7 +11,7 @@ namespace aeterna::repository {
 namespace {
 
 constexpr std::string_view kKeyPrefix = "aeterna-key-1:";
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kKeyVersion = 1;
 // A hostile envelope may not make us allocate the machine away.
 constexpr std::int64_t kMostMemory = 4LL << 30, kMostPasses = 64;
 
@@ -25,7 +25,7 @@ std::string random_bytes(env::Random& random, std::size_t count) {
     return bytes;
 }
 
-std::string sha256_hex(std::string_view text) {
+std::string fingerprint_of(std::string_view text) {
     unsigned char digest[32];
     unsigned length = 0;
     ::EVP_Digest(text.data(), text.size(), digest, &length, ::EVP_sha256(), nullptr);
@@ -35,10 +35,10 @@ std::string sha256_hex(std::string_view text) {
 // Over the members in the order of their names, as dump_json writes them.
 std::string checksum(Json document) {
     document.erase("checksum");
-    return sha256_hex(dump_json(document));
+    return fingerprint_of(dump_json(document));
 }
 
-Error damaged() { return make_error(ErrorCode::kCorrupt, "a key object is damaged"); }
+Error damaged_key() { return make_error(ErrorCode::kCorrupt, "a key object is damaged_key"); }
 
 struct Derivation {
     std::string salt;
@@ -74,7 +74,7 @@ Result<Credential> parse_credential(const std::string& file_content) {
     }
     const auto key = base64_decode(trim(line.substr(kKeyPrefix.size())));
     if (!key || key->size() != SecretKey::kBytes) {
-        return make_error(ErrorCode::kUsage, "the key file is damaged", "Take the copy that you keep elsewhere.");
+        return make_error(ErrorCode::kUsage, "the key file is damaged_key", "Take the copy that you keep elsewhere.");
     }
     return Credential{Credential::Kind::kKeyFile, Secret(*key)};
 }
@@ -96,13 +96,10 @@ Result<std::string> wrap_master_key(const MasterKey& master, const Credential& c
                                              {"master", base64_encode(master.key.view())}});
     std::string sealed(plain.size() + kTagBytes, '\0');
     Cipher(wrapping).seal(0, bytes_of(master.repository_id), bytes_of(plain), sealed);
-    Json document{{"version", kVersion},
-                  {"repository", master.repository_id},
-                  {"kind", kind_name(credential.kind)},
-                  {"label", label.label},
-                  {"created_at", label.created_at},
-                  {"salt", base64_encode(how.salt)},
-                  {"sealed", base64_encode(sealed)}};
+    Json document{
+        {"version", kKeyVersion},         {"repository", master.repository_id}, {"kind", kind_name(credential.kind)},
+        {"label", label.label},           {"created_at", label.created_at},     {"salt", base64_encode(how.salt)},
+        {"sealed", base64_encode(sealed)}};
     if (credential.kind == Credential::Kind::kPassphrase) {
         document["argon2id"] = Json{{"passes", how.passes}, {"memory_bytes", how.memory_bytes}};
     }
@@ -115,23 +112,23 @@ namespace {
 // The envelope as JSON whose checksum holds.
 Result<Json> parse_envelope(const std::string& envelope) {
     const Result<Json> document = parse_json(envelope, "a key object");
-    if (!document || !document->is_object()) return damaged();
-    if (find_integer(*document, "version").value_or(kVersion) > kVersion) {
+    if (!document || !document->is_object()) return damaged_key();
+    if (find_integer(*document, "version").value_or(kKeyVersion) > kKeyVersion) {
         return make_error(ErrorCode::kConfiguration, "a key object has a newer format version",
                           "Use a newer aeterna-dr.");
     }
-    if (find_string(*document, "checksum") != checksum(*document)) return damaged();
+    if (find_string(*document, "checksum") != checksum(*document)) return damaged_key();
     return *document;
 }
 
 Result<Derivation> parse_derivation(const Json& document) {
     const auto salt = base64_decode(find_string(document, "salt").value_or(""));
-    if (!salt || salt->size() != crypto_pwhash_SALTBYTES) return damaged();
+    if (!salt || salt->size() != crypto_pwhash_SALTBYTES) return damaged_key();
     Derivation how{*salt, 0, 0};
     if (const Json* cost = find_member(document, "argon2id")) {
         const std::int64_t passes = find_integer(*cost, "passes").value_or(0);
         const std::int64_t memory = find_integer(*cost, "memory_bytes").value_or(0);
-        if (passes < 1 || passes > kMostPasses || memory < 8192 || memory > kMostMemory) return damaged();
+        if (passes < 1 || passes > kMostPasses || memory < 8192 || memory > kMostMemory) return damaged_key();
         how.passes = static_cast<std::uint64_t>(passes);
         how.memory_bytes = static_cast<std::uint64_t>(memory);
     }
@@ -146,17 +143,17 @@ Result<MasterKey> unwrap_master_key(const std::string& envelope, const Credentia
                                    "Give the key file or passphrase that the repository was made with (--key-file).");
     if (find_string(document, "kind") != kind_name(credential.kind)) return wrong;
     AETERNA_ASSIGN(const Derivation how, parse_derivation(document));
-    if (credential.kind == Credential::Kind::kPassphrase && how.passes == 0) return damaged();
+    if (credential.kind == Credential::Kind::kPassphrase && how.passes == 0) return damaged_key();
     AETERNA_ASSIGN(const SecretKey wrapping, wrapping_key(credential, how));
     const auto sealed = base64_decode(find_string(document, "sealed").value_or(""));
-    if (!sealed || sealed->size() < kTagBytes) return damaged();
+    if (!sealed || sealed->size() < kTagBytes) return damaged_key();
     const std::string repository = find_string(document, "repository").value_or("");
     std::string plain(sealed->size() - kTagBytes, '\0');
     if (!Cipher(wrapping).open(0, bytes_of(repository), bytes_of(*sealed), plain)) return wrong;
     AETERNA_ASSIGN(const Json inner, parse_json(plain, "a key object"));
     const auto hash = hash_from_name(find_string(inner, "hash").value_or(""));
     const auto master = base64_decode(find_string(inner, "master").value_or(""));
-    if (!hash || !master || master->size() != SecretKey::kBytes) return damaged();
+    if (!hash || !master || master->size() != SecretKey::kBytes) return damaged_key();
     return MasterKey{repository, *hash, SecretKey(*master)};
 }
 

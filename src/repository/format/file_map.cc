@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint8_t kFull = 1, kDifference = 2;
 constexpr std::size_t kLookBack = 1024;  // all that a segment has, but for one that is changed out of all shape
 
-Error damaged() { return make_error(ErrorCode::kCorrupt, "a file map is damaged"); }
+Error damaged_map() { return make_error(ErrorCode::kCorrupt, "a file map is damaged_map"); }
 
 void append_extents(const FileMap& map, WireWriter& writer) {
     writer.varint(map.chunks.size());
@@ -103,7 +103,7 @@ Result<StoredMap> parse_map(Bytes bytes) {
     WireReader reader(bytes);
     StoredMap stored;
     const std::uint8_t form = reader.u8();
-    if ((form != kFull && form != kDifference) || !read_extents(reader, stored.map)) return damaged();
+    if ((form != kFull && form != kDifference) || !read_extents(reader, stored.map)) return damaged_map();
     if (form == kFull) {
         const std::size_t pages = reader.count(sizeof(PageHash));
         const std::string_view hashes = reader.raw(pages * sizeof(PageHash));
@@ -113,29 +113,29 @@ Result<StoredMap> parse_map(Bytes bytes) {
         stored.has_base = true;
         stored.base = reader.id();
         const std::uint64_t pages = reader.varint();
-        if (pages > kSegmentBytes / kPageBytes) return damaged();
+        if (pages > kSegmentBytes / kPageBytes) return damaged_map();
         stored.page_count = static_cast<std::uint32_t>(pages);
         const std::size_t changes = reader.count(1 + sizeof(PageHash));
         std::uint64_t page = 0;
         for (std::size_t i = 0; i < changes; ++i) {
             page += reader.varint();
-            if (page >= pages) return damaged();
+            if (page >= pages) return damaged_map();
             StoredMap::Change& change = stored.changes.emplace_back();
             change.page = static_cast<std::uint32_t>(page);
             const std::string_view hash = reader.raw(sizeof(PageHash));
             if (!hash.empty()) std::memcpy(change.hash.data(), hash.data(), hash.size());
         }
     }
-    if (!reader.is_done()) return damaged();
+    if (!reader.is_done()) return damaged_map();
     if (!stored.has_base && !stored.map.pages.empty() && stored.map.pages.size() * kPageBytes != stored.map.bytes()) {
-        return damaged();
+        return damaged_map();
     }
     return stored;
 }
 
 Result<FileMap> complete_map(StoredMap stored, const FileMap* base) {
     if (!stored.has_base) return std::move(stored.map);
-    if (base == nullptr || stored.page_count * kPageBytes != stored.map.bytes()) return damaged();
+    if (base == nullptr || stored.page_count * kPageBytes != stored.map.bytes()) return damaged_map();
     stored.map.pages.assign(base->pages.begin(),
                             base->pages.begin() + static_cast<std::ptrdiff_t>(
                                                       std::min<std::size_t>(base->pages.size(), stored.page_count)));

@@ -12,7 +12,7 @@ constexpr std::size_t kMostBlobBytes = 512 << 10;
 constexpr std::uint64_t kAverageRecords = 1024;  // between two paths that end a blob
 constexpr std::size_t kMostPathBytes = 1 << 16;
 
-Error damaged() { return make_error(ErrorCode::kCorrupt, "a manifest is damaged"); }
+Error damaged_manifest() { return make_error(ErrorCode::kCorrupt, "a manifest is damaged_manifest"); }
 
 // FNV-1a; only says where blobs end.
 bool ends_blob(std::string_view path) {
@@ -150,12 +150,12 @@ Result<std::vector<FileRecord>> parse_manifest(Bytes blob) {
     std::string last_path;
     while (reader.is_good() && reader.remaining() > 0) {
         FileRecord record;
-        if (!read_record(reader, last_path, record)) return damaged();
-        if (!records.empty() && compare_paths(last_path, record.path) >= 0) return damaged();
+        if (!read_record(reader, last_path, record)) return damaged_manifest();
+        if (!records.empty() && compare_paths(last_path, record.path) >= 0) return damaged_manifest();
         last_path = record.path;
         records.push_back(std::move(record));
     }
-    if (!reader.is_done()) return damaged();
+    if (!reader.is_done()) return damaged_manifest();
     return records;
 }
 
@@ -177,7 +177,7 @@ Result<std::vector<ManifestRow>> parse_manifest_rows(Bytes bytes) {
         row.first_path = reader.counted();
         row.records = reader.varint();
     }
-    if (!reader.is_done()) return damaged();
+    if (!reader.is_done()) return damaged_manifest();
     return rows;
 }
 

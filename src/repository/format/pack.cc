@@ -8,8 +8,8 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kMagic = "ADRPACK", kEndMagic = "ADRPEND";
-constexpr std::uint8_t kVersion = 1;
+constexpr std::string_view kPackMagic = "ADRPACK", kEndMagic = "ADRPEND";
+constexpr std::uint8_t kPackVersion = 1;
 
 // The table is an entry as well; its id is the pack's.
 Id table_id(const PackId& id) {
@@ -40,8 +40,8 @@ SecretKey pack_key(const RepositoryKeys& keys, const PackId& id) {
 PackBuilder::PackBuilder(const PackId& id, const RepositoryKeys& keys, Compressor& compressor)
     : id_(id), codec_(compressor, pack_key(keys, id)) {
     WireWriter writer(buffer_);
-    writer.raw(kMagic);
-    writer.u8(kVersion);
+    writer.raw(kPackMagic);
+    writer.u8(kPackVersion);
     writer.raw(id.view());
 }
 
@@ -60,7 +60,7 @@ void PackBuilder::finish() {
     writer.u32(table.sealed_bytes);
     writer.u32(static_cast<std::uint32_t>(entries_.size()));
     writer.raw(kEndMagic);
-    writer.u8(kVersion);
+    writer.u8(kPackVersion);
 }
 
 void append_table(const std::vector<SealedEntry>& entries, std::string& out) {
@@ -110,7 +110,7 @@ Result<TablePlace> parse_footer(Bytes footer, std::uint64_t pack_bytes, const Pa
     place.entry.plain_bytes = reader.u32();
     place.entry.sealed_bytes = reader.u32();
     place.count = reader.u32();
-    if (reader.raw(kEndMagic.size()) != kEndMagic || reader.u8() != kVersion) return damaged("end is damaged");
+    if (reader.raw(kEndMagic.size()) != kEndMagic || reader.u8() != kPackVersion) return damaged("end is damaged");
     if (codec > static_cast<std::uint8_t>(Codec::kZstd) || place.entry.sealed_bytes < kTagBytes ||
         place.entry.sealed_bytes > pack_bytes - kPackHeaderBytes - kPackFooterBytes ||
         place.entry.plain_bytes > kMaxEntryBytes || place.entry.plain_bytes != place.count * kTableRowBytes) {
@@ -132,14 +132,14 @@ Result<std::vector<SealedEntry>> open_table(const TablePlace& place, Bytes seale
 
 Status check_header(Bytes header, const PackId& id) {
     WireReader reader(header);
-    if (reader.raw(kMagic.size()) != kMagic) return damaged("beginning is damaged");
+    if (reader.raw(kPackMagic.size()) != kPackMagic) return damaged("beginning is damaged");
     const std::uint8_t version = reader.u8();
     if (reader.name<PackId>() != id || !reader.is_good()) return damaged("beginning is of another pack");
-    if (version > kVersion) {
+    if (version > kPackVersion) {
         return make_error(ErrorCode::kConfiguration, fmt::format("the pack has format version {}", version),
                           "Use a newer aeterna-dr.");
     }
-    if (version != kVersion) return damaged("beginning is damaged");
+    if (version != kPackVersion) return damaged("beginning is damaged");
     return {};
 }
 

@@ -7,8 +7,8 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kMagic = "ADROBJ";
-constexpr std::uint8_t kVersion = 1;
+constexpr std::string_view kObjectMagic = "ADROBJ";
+constexpr std::uint8_t kObjectVersion = 1;
 
 SecretKey object_key(const RepositoryKeys& keys, const PackId& salt) {
     return derive_key(keys.sealing, salt.view(), "aeterna repository 1 object");
@@ -32,9 +32,9 @@ std::string seal_object(EntryType type, const std::string& name, Bytes plain, co
     const SealedEntry entry = codec.seal(type, keys.content(bytes_of(name)), plain, 0, sealed);
     std::string object;
     WireWriter writer(object);
-    writer.raw(kMagic);
+    writer.raw(kObjectMagic);
     writer.u8(static_cast<std::uint8_t>(type));
-    writer.u8(kVersion);
+    writer.u8(kObjectVersion);
     writer.raw(salt.view());
     writer.u8(static_cast<std::uint8_t>(entry.codec));
     writer.raw(std::string_view("\0\0\0", 3));
@@ -47,11 +47,12 @@ Result<std::string> open_object(EntryType type, const std::string& name, Bytes o
                                 Compressor& compressor) {
     const Error damaged = make_error(ErrorCode::kCorrupt, fmt::format("'{}' is damaged", name));
     WireReader reader(object);
-    if (reader.raw(kMagic.size()) != kMagic || reader.u8() != static_cast<std::uint8_t>(type)) return damaged;
-    if (const std::uint8_t version = reader.u8(); version > kVersion) {
+    if (reader.raw(kObjectMagic.size()) != kObjectMagic || reader.u8() != static_cast<std::uint8_t>(type))
+        return damaged;
+    if (const std::uint8_t version = reader.u8(); version > kObjectVersion) {
         return make_error(ErrorCode::kConfiguration, fmt::format("'{}' has format version {}", name, version),
                           "Use a newer aeterna-dr.");
-    } else if (version != kVersion) {
+    } else if (version != kObjectVersion) {
         return damaged;
     }
     const auto salt = reader.name<PackId>();

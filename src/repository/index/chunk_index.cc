@@ -11,7 +11,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kPrefix = "index/";
+constexpr std::string_view kIndexRuns = "index/";
 constexpr std::size_t kSegmentEntries = 65536;
 constexpr std::size_t kMostRuns = 8;  // each is one more small read for an unknown id
 
@@ -47,9 +47,9 @@ Result<std::unique_ptr<ChunkIndex>> ChunkIndex::open(Storage& storage, const Rep
 Result<std::map<std::string, PackId>> ChunkIndex::list_segments(const env::Context& context) const {
     std::map<std::string, PackId> segments;
     AETERNA_TRY(storage_.list(
-        std::string(kPrefix),
+        std::string(kIndexRuns),
         [&](const ObjectInfo& object) {
-            if (const auto id = parse_name(std::string_view(object.name).substr(kPrefix.size()))) {
+            if (const auto id = parse_name(std::string_view(object.name).substr(kIndexRuns.size()))) {
                 segments.emplace(object.name, *id);
             }
             return true;
@@ -246,7 +246,7 @@ Status ChunkIndex::flush(const env::Context& context) {
 
 Status ChunkIndex::put_segment(std::vector<PackContents> packs, const env::Context& context) {
     const PackId id = random_name(random_);
-    const std::string name = std::string(kPrefix) + id.to_hex();
+    const std::string name = std::string(kIndexRuns) + id.to_hex();
     Compressor compressor;
     const std::string object =
         seal_object(EntryType::kIndexSegment, name, bytes_of(encode_index_segment(packs)), keys_, id, compressor);

@@ -10,7 +10,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kMagic("ADRRUN\0\x01", 8);
+constexpr std::string_view kRunMagic("ADRRUN\0\x01", 8);
 constexpr std::size_t kHeadBytesOfRun = 24;
 constexpr std::uint64_t kFenceRows = 64;
 constexpr std::size_t kHashBlock = 1 << 20;  // the checksum is a chain over blocks: one block in memory
@@ -40,7 +40,7 @@ Status RunFile::read_head() {
     std::string head(kHeadBytesOfRun, '\0');
     AETERNA_ASSIGN(const std::size_t got, file_->read_at(0, head));
     WireReader reader(bytes_of(head));
-    if (got != head.size() || reader.raw(kMagic.size()) != kMagic) return damaged(path_);
+    if (got != head.size() || reader.raw(kRunMagic.size()) != kRunMagic) return damaged(path_);
     rows_ = reader.u64();
     const std::uint64_t segments = reader.u32(), packs = reader.u32();
     rows_offset_ = kHeadBytesOfRun + (segments + packs) * sizeof(PackId);
@@ -162,7 +162,7 @@ Status RunWriter::finish() {
     AETERNA_TRY(flush());
     std::string head;
     WireWriter writer(head);
-    writer.raw(kMagic);
+    writer.raw(kRunMagic);
     writer.u64(rows_);
     writer.u32(static_cast<std::uint32_t>(segments_));
     writer.u32(static_cast<std::uint32_t>(packs_.size()));

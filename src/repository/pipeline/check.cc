@@ -11,7 +11,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::size_t kMostProblems = 1000;
+constexpr std::size_t kMostFindings = 1000;
 constexpr std::uint64_t kMostPackBytes = 256ULL << 20;
 using IdSet = std::unordered_set<Id, IdHash>;
 
@@ -38,7 +38,7 @@ class Check {
 
     void add_problem(std::string text) {
         ++report_.problem_count;
-        if (report_.problems.size() < kMostProblems) report_.problems.push_back(std::move(text));
+        if (report_.problems.size() < kMostFindings) report_.problems.push_back(std::move(text));
     }
 
     Status list_packs() {

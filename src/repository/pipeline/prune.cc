@@ -14,7 +14,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kIndex = "index/", kPacks = "packs/";
+constexpr std::string_view kPrunedIndex = "index/", kPacks = "packs/";
 
 class Prune {
   public:
@@ -106,7 +106,7 @@ class Prune {
     Status rewrite_index() {
         std::vector<std::string> names;
         AETERNA_TRY(storage_.list(
-            std::string(kIndex),
+            std::string(kPrunedIndex),
             [&](const ObjectInfo& object) {
                 names.push_back(object.name);
                 return true;
@@ -128,7 +128,7 @@ class Prune {
                     garbage_.push_back(pack);
                 }
             }
-            if (!kept.empty()) AETERNA_TRY(put_packs(repository_, kIndex, kept, context()));
+            if (!kept.empty()) AETERNA_TRY(put_packs(repository_, kPrunedIndex, kept, context()));
             replaced.push_back(name);
         }
         if (store_) {

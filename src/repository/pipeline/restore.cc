@@ -13,9 +13,9 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::size_t kMostWaitingTasks = 16;
+constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
-constexpr Duration kProgressEvery = 200ms;
+constexpr Duration kRestoreProgressEvery = 200ms;
 
 // A large file that workers write.
 struct OpenTarget {
@@ -33,8 +33,13 @@ struct Task {
 class TreeRestore {
   public:
     TreeRestore(Repository& repository, const RestoreRequest& request, const env::Context& context)
-        : repository_(repository), request_(request), tree_(repository.ports().tree), job_(context),
-          tasks_(repository.ports().threads, kMostWaitingTasks), reader_(repository, job_.context()), cursor_(reader_) {}
+        : repository_(repository),
+          request_(request),
+          tree_(repository.ports().tree),
+          job_(context),
+          tasks_(repository.ports().threads, kMostRestoreTasks),
+          reader_(repository, job_.context()),
+          cursor_(reader_) {}
 
     ~TreeRestore() {
         tasks_.close();
@@ -216,7 +221,7 @@ class TreeRestore {
         if (!request_.progress) return;
         const MonoTime now = repository_.ports().clock.now();
         if (now < next_progress_) return;
-        next_progress_ = now + kProgressEvery;
+        next_progress_ = now + kRestoreProgressEvery;
         request_.progress({result_.files, bytes_done_, request_.backup.bytes});
     }
 

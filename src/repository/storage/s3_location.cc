@@ -12,14 +12,15 @@ namespace {
 
 constexpr std::string_view kScheme = "s3://";
 
-Error refuse(const std::string& why) {
+Error refuse_location(const std::string& why) {
     return make_error(ErrorCode::kUsage, fmt::format("this is no place for a repository: {}", why),
                       "Write s3://BUCKET/PREFIX, options after '?' as NAME=VALUE with '&' between them "
                       "(docs/storage.md). Credentials never belong here.");
 }
 
 Status read_bool(const std::string& value, bool& into) {
-    if (value != "on" && value != "off") return refuse(fmt::format("'{}' is neither on nor off", one_line(value)));
+    if (value != "on" && value != "off")
+        return refuse_location(fmt::format("'{}' is neither on nor off", one_line(value)));
     into = value == "on";
     return {};
 }
@@ -27,14 +28,14 @@ Status read_bool(const std::string& value, bool& into) {
 Result<std::int64_t> read_number(const std::string& value, std::int64_t largest) {
     const auto number = to_integer(value);
     if (!number || *number < 1 || *number > largest) {
-        return refuse(fmt::format("'{}' is no number from 1 to {}", one_line(value), largest));
+        return refuse_location(fmt::format("'{}' is no number from 1 to {}", one_line(value), largest));
     }
     return *number;
 }
 
 Status read_encryption(const std::string& value, S3Encryption& into) {
     if (value != "AES256" && value != "aws:kms") {
-        return refuse(fmt::format("encryption '{}' is neither AES256 nor aws:kms", one_line(value)));
+        return refuse_location(fmt::format("encryption '{}' is neither AES256 nor aws:kms", one_line(value)));
     }
     into = value == "AES256" ? S3Encryption::kAes256 : S3Encryption::kAwsKms;
     return {};
@@ -45,7 +46,7 @@ Status read_object_lock(const std::string& value, std::optional<S3ObjectLock>& i
     const std::size_t colon = value.find(':');
     const std::string mode = lower(value.substr(0, colon));
     if (colon == std::string::npos || (mode != "governance" && mode != "compliance")) {
-        return refuse(fmt::format("object lock '{}' is not like governance:30d", one_line(value)));
+        return refuse_location(fmt::format("object lock '{}' is not like governance:30d", one_line(value)));
     }
     AETERNA_ASSIGN(const Duration retention, parse_duration(value.substr(colon + 1)));
     into = S3ObjectLock{mode == "compliance", retention};
@@ -82,14 +83,14 @@ Status read_option(const std::string& name, const std::string& value, S3Location
         options.parallel_parts = static_cast<int>(parts);
         return {};
     }
-    return refuse(fmt::format("there is no option '{}'", one_line(name)));
+    return refuse_location(fmt::format("there is no option '{}'", one_line(name)));
 }
 
 }  // namespace
 
 Result<S3Location> parse_s3_location(const std::string& text) {
-    if (!text.starts_with(kScheme)) return refuse("it does not begin with s3://");
-    if (text.find('@') != std::string::npos) return refuse("it has an '@' in it");
+    if (!text.starts_with(kScheme)) return refuse_location("it does not begin with s3://");
+    if (text.find('@') != std::string::npos) return refuse_location("it has an '@' in it");
     S3Location location;
     location.options.endpoint.region.clear();  // not said
     const std::size_t mark = text.find('?');
@@ -98,16 +99,17 @@ Result<S3Location> parse_s3_location(const std::string& text) {
     location.options.endpoint.bucket = place.substr(0, slash);
     location.options.prefix = place.substr(std::min(slash + 1, place.size()));
     if (location.options.prefix.ends_with('/')) location.options.prefix.pop_back();
-    if (location.options.endpoint.bucket.empty()) return refuse("it names no bucket");
+    if (location.options.endpoint.bucket.empty()) return refuse_location("it names no bucket");
     if (mark == std::string::npos) return location;
     std::map<std::string, std::string> seen;
     for (const std::string_view part : split(std::string_view(text).substr(mark + 1), '&')) {
         const std::size_t equal = part.find('=');
-        if (equal == std::string_view::npos) return refuse(fmt::format("'{}' has no value", one_line(part)));
+        if (equal == std::string_view::npos) return refuse_location(fmt::format("'{}' has no value", one_line(part)));
         const std::string name(part.substr(0, equal));
         const std::string value(part.substr(equal + 1));
-        if (!seen.emplace(name, value).second) return refuse(fmt::format("'{}' is said twice", one_line(name)));
-        if (value.empty()) return refuse(fmt::format("'{}' has no value", one_line(name)));
+        if (!seen.emplace(name, value).second)
+            return refuse_location(fmt::format("'{}' is said twice", one_line(name)));
+        if (value.empty()) return refuse_location(fmt::format("'{}' has no value", one_line(name)));
         AETERNA_TRY(read_option(name, value, location));
     }
     return location;

@@ -62,8 +62,7 @@ class Cluster : public Site {
     void start_missing();
     // "patroni-2". False while a marker of it is there.
     bool start_node(const std::string& node);
-    [[nodiscard]] std::string stack_file(const std::string& state_directory,
-                                         const std::string& assist) const override;
+    [[nodiscard]] std::string stack_file(const std::string& state_directory, const std::string& assist) const override;
     int unfenceable = -1;  // a node that the stack file calls so
     bool is_over = false;  // nothing is started any more
 

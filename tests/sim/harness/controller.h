@@ -8,8 +8,8 @@
 
 #include "app/registry.h"
 #include "env/sim/sim_env.h"
-#include "harness/site.h"
 #include "harness/memory_journal.h"
+#include "harness/site.h"
 
 namespace aeterna::sim {
 

@@ -1,5 +1,5 @@
-// Crew: the controllers of one run. Each is started again after its death; the first one can have a crash point. And the
-// person behind them, who reads what is reported and lifts the fences that are left.
+// Crew: the controllers of one run. Each is started again after its death; the first one can have a crash point. And
+// the person behind them, who reads what is reported and lifts the fences that are left.
 #pragma once
 
 #include <memory>

@@ -21,11 +21,14 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         models::Redis& server = cluster_.redis(i);
         server.on_write = [this](const models::Redis& from) { written(from); };
-        server.on_copy = [this](const models::Redis& from, const models::Redis& to, std::size_t had) { copied(from, to, had); };
+        server.on_copy = [this](const models::Redis& from, const models::Redis& to, std::size_t had) {
+            copied(from, to, had);
+        };
         server.on_order = [this, i](const models::Redis&, const Process& client, const std::string& what) {
             if (lower(what) == "no one") ordered(client, fmt::format("REPLICAOF NO ONE on redis-{}", i + 1), i);
         };
-        cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client, const std::string& what) {
+        cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client,
+                                               const std::string& what) {
             if (what == "failover") ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
         };
     }
@@ -64,10 +67,11 @@ void RedisChecks::look_at(int node, MonoTime now) {
     int sentinels = 0;
     bool is_followed = false;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
-        sentinels += cluster_.sentinel(i).is_responsive() && cluster_.sentinel(i).hears(server) && is_near(0, i) ? 1 : 0;
+        sentinels +=
+            cluster_.sentinel(i).is_responsive() && cluster_.sentinel(i).hears(server) && is_near(0, i) ? 1 : 0;
         const models::Redis& other = cluster_.redis(i);
-        is_followed = is_followed || (other.is_responsive() && other.is_link_up() && other.follows() == server.endpoint() &&
-                                      answers && is_near(0, i));
+        is_followed = is_followed || (other.is_responsive() && other.is_link_up() &&
+                                      other.follows() == server.endpoint() && answers && is_near(0, i));
     }
     heard_by_sentinels_[index].note(sentinels >= 2, now);
     heard_by_replicas_[index].note(is_followed, now);
@@ -80,7 +84,8 @@ std::vector<std::string> RedisChecks::against_acting(int controller) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
     if (schedule_.crew.assist != "act") why.push_back("the stack file says assist: " + schedule_.crew.assist);
-    if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now)) why.emplace_back("it was cut off");
+    if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
+        why.emplace_back("it was cut off");
     return why;
 }
 
@@ -91,7 +96,8 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     const models::Redis& server = cluster_.redis(node);
     const MonoTime now = world_.now();
     if (!server.is_running() || is_emptied(server)) return why;
-    if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now)) why.emplace_back("it heard it");
+    if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
+        why.emplace_back("it heard it");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");
     return why;
@@ -151,7 +157,8 @@ void RedisChecks::written(const models::Redis& server) {
 void RedisChecks::acknowledged(int node) {
     if (!is_second_writer(node)) return;
     const int writes = ++replaced_[static_cast<std::size_t>(node)].writes;
-    if (writes == kGuarded + 1) violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));
+    if (writes == kGuarded + 1)
+        violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));
 }
 
 void RedisChecks::lifted_by_hand() {
@@ -163,9 +170,11 @@ void RedisChecks::lifted_by_hand() {
 
 void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std::size_t had) {
     const bool is_empty = is_emptied(from) && from.rows().size() * 10 < had;
-    const bool was_ours = schedule_.crew.assist == "act" && schedule_.plot == "empty master" && schedule_.is_undisturbed();
+    const bool was_ours =
+        schedule_.crew.assist == "act" && schedule_.plot == "empty master" && schedule_.is_undisturbed();
     if (is_empty && was_ours)
-        violated(fmt::format("{} gave {} rows away for the {} of an emptied {}", to.name(), had, from.rows().size(), from.name()));
+        violated(fmt::format("{} gave {} rows away for the {} of an emptied {}", to.name(), had, from.rows().size(),
+                             from.name()));
 }
 
 void RedisChecks::finish(Outcome& outcome) {

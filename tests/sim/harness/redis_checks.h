@@ -1,5 +1,6 @@
 // RedisChecks: looks on while a schedule with Redis runs, and says what must not have been, by the models' own state:
-//   - a controller kills no master that it, a replica or a Sentinel majority hears, unless it came back empty, and none at
+//   - a controller kills no master that it, a replica or a Sentinel majority hears, unless it came back empty, and none
+//   at
 //     all without leave or while it is cut off
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted

@@ -34,8 +34,8 @@ RedisCluster::RedisCluster(World& world, bool is_persistent) : world_(world) {
         };
     }
     for (Host* host : hosts_) {
-        sentinels_.push_back(std::make_unique<models::Sentinel>(
-            world_, "sentinel-" + host->name.substr(5), *host, env::Endpoint{host->address, kSentinelPort}, servers));
+        sentinels_.push_back(std::make_unique<models::Sentinel>(world_, "sentinel-" + host->name.substr(5), *host,
+                                                                env::Endpoint{host->address, kSentinelPort}, servers));
     }
     for (const auto& sentinel : sentinels_) {
         for (const auto& other : sentinels_) {
@@ -78,7 +78,8 @@ bool RedisCluster::is_healthy() {
         if (!sentinel(i).is_responsive() || sentinel(i).master() != &redis(leader)) return false;
         if (i == leader) continue;
         const bool follows = redis(i).is_responsive() && redis(i).is_link_up() &&
-                             redis(i).follows() == redis(leader).endpoint() && redis(i).replid() == redis(leader).replid();
+                             redis(i).follows() == redis(leader).endpoint() &&
+                             redis(i).replid() == redis(leader).replid();
         if (!follows) return false;
     }
     return true;
@@ -89,12 +90,13 @@ std::string RedisCluster::describe() {
     for (int i = 0; i < kNodes; ++i) {
         const models::Redis& server = redis(i);
         const models::Sentinel& watcher = sentinel(i);
-        text += fmt::format("\n  {}: {}{}{} history {} offset {} rows {} follows {}{}; {} {} names {}", server.name(),
-                            server.is_running() ? "up" : "down", server.is_responsive() ? "" : " silent",
-                            server.is_master() ? " master" : " replica", server.replid(), server.offset(),
-                            server.rows().size(), server.follows() ? server.follows()->to_string() : "nobody",
-                            server.is_link_up() ? " (link up)" : "", watcher.name(), watcher.is_running() ? "up" : "down",
-                            watcher.master() ? watcher.master()->name() : "nobody");
+        text +=
+            fmt::format("\n  {}: {}{}{} history {} offset {} rows {} follows {}{}; {} {} names {}", server.name(),
+                        server.is_running() ? "up" : "down", server.is_responsive() ? "" : " silent",
+                        server.is_master() ? " master" : " replica", server.replid(), server.offset(),
+                        server.rows().size(), server.follows() ? server.follows()->to_string() : "nobody",
+                        server.is_link_up() ? " (link up)" : "", watcher.name(), watcher.is_running() ? "up" : "down",
+                        watcher.master() ? watcher.master()->name() : "nobody");
     }
     return text;
 }
@@ -112,13 +114,15 @@ bool RedisCluster::start_node(const std::string& node) {
 void RedisCluster::start_missing() {
     for (const env::ProcessInfo& info : world_.processes.list()) {
         Process* process = world_.processes.find(info.id.pid);
-        const bool is_node = process != nullptr && std::find(hosts_.begin(), hosts_.end(), process->host) != hosts_.end();
+        const bool is_node =
+            process != nullptr && std::find(hosts_.begin(), hosts_.end(), process->host) != hosts_.end();
         if (!is_node) continue;
         world_.processes.thaw(*process);
         if (process->is_stopped()) world_.processes.signal(*process, SIGCONT);
     }
     for (int i = 1; i <= kNodes; ++i) {
-        for (const char* kind : {"etcd", "redis", "sentinel"}) static_cast<void>(start_node(fmt::format("{}-{}", kind, i)));
+        for (const char* kind : {"etcd", "redis", "sentinel"})
+            static_cast<void>(start_node(fmt::format("{}-{}", kind, i)));
     }
 }
 
@@ -139,8 +143,9 @@ std::string RedisCluster::stack_file(const std::string& state_directory, const s
     if (!assist.empty()) text += fmt::format("    assist: {}\n", assist);
     text += "    nodes:\n";
     for (int i = 1; i <= kNodes; ++i) {
-        text += fmt::format("      - {{name: redis-{0}, address: '10.0.0.{0}:{1}', config_file: /etc/redis/redis-{0}.conf}}\n",
-                            i, kRedisPort);
+        text += fmt::format(
+            "      - {{name: redis-{0}, address: '10.0.0.{0}:{1}', config_file: /etc/redis/redis-{0}.conf}}\n", i,
+            kRedisPort);
     }
     text += "    sentinels:\n";
     for (int i = 1; i <= kNodes; ++i) {

@@ -122,7 +122,8 @@ class RedisRun {
     void inject(const RedisFault& fault) {
         if (const int master = cluster_->master(); master >= 0) last_master_ = master;
         const int node = fault.target >= 0 ? fault.target : last_master_;
-        world_.trace(fmt::format("FAULT {} ({}) for {:.3f} s", fault_name(fault.kind), node + 1, to_seconds(fault.lasts)));
+        world_.trace(
+            fmt::format("FAULT {} ({}) for {:.3f} s", fault_name(fault.kind), node + 1, to_seconds(fault.lasts)));
         act(fault.kind, node, true);
         world_.scheduler.after(fault.lasts, [this, fault, node] {
             world_.trace(fmt::format("HEAL {} ({})", fault_name(fault.kind), node + 1));

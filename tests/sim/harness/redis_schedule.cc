@@ -15,13 +15,13 @@ struct RedisWeight {
 };
 
 constexpr std::array kRedisWeights = {
-    RedisWeight{RedisFaultKind::kKill, 30, 1s, 60s},         RedisWeight{RedisFaultKind::kPause, 14, 500ms, 50s},
-    RedisWeight{RedisFaultKind::kFreeze, 4, 1s, 40s},        RedisWeight{RedisFaultKind::kCut, 8, 1s, 50s},
-    RedisWeight{RedisFaultKind::kCutOut, 4, 1s, 40s},        RedisWeight{RedisFaultKind::kCutIn, 4, 1s, 40s},
-    RedisWeight{RedisFaultKind::kCutPath, 4, 1s, 30s},       RedisWeight{RedisFaultKind::kSlow, 3, 1s, 20s},
-    RedisWeight{RedisFaultKind::kKillSentinel, 5, 1s, 40s},  RedisWeight{RedisFaultKind::kPauseSentinel, 4, 1s, 40s},
-    RedisWeight{RedisFaultKind::kKillSentinels, 4, 5s, 60s}, RedisWeight{RedisFaultKind::kKillEtcd, 3, 1s, 20s},
-    RedisWeight{RedisFaultKind::kJumpClock, 3, 1s, 2s},      RedisWeight{RedisFaultKind::kCutController, 4, 1s, 20s},
+    RedisWeight{RedisFaultKind::kKill, 30, 1s, 60s},           RedisWeight{RedisFaultKind::kPause, 14, 500ms, 50s},
+    RedisWeight{RedisFaultKind::kFreeze, 4, 1s, 40s},          RedisWeight{RedisFaultKind::kCut, 8, 1s, 50s},
+    RedisWeight{RedisFaultKind::kCutOut, 4, 1s, 40s},          RedisWeight{RedisFaultKind::kCutIn, 4, 1s, 40s},
+    RedisWeight{RedisFaultKind::kCutPath, 4, 1s, 30s},         RedisWeight{RedisFaultKind::kSlow, 3, 1s, 20s},
+    RedisWeight{RedisFaultKind::kKillSentinel, 5, 1s, 40s},    RedisWeight{RedisFaultKind::kPauseSentinel, 4, 1s, 40s},
+    RedisWeight{RedisFaultKind::kKillSentinels, 4, 5s, 60s},   RedisWeight{RedisFaultKind::kKillEtcd, 3, 1s, 20s},
+    RedisWeight{RedisFaultKind::kJumpClock, 3, 1s, 2s},        RedisWeight{RedisFaultKind::kCutController, 4, 1s, 20s},
     RedisWeight{RedisFaultKind::kPauseController, 3, 1s, 30s}, RedisWeight{RedisFaultKind::kKillController, 4, 1s, 5s},
 };
 
@@ -56,12 +56,14 @@ void draw_redis_plot(Rng& rng, RedisSchedule& schedule) {
         case 1:
             schedule.plot = "unfenceable";
             schedule.unfenceable = 0;
-            schedule.faults = {{at, rng.chance(0.6) ? RedisFaultKind::kKill : RedisFaultKind::kPause, master, rng.between(6s, 40s)}};
+            schedule.faults = {
+                {at, rng.chance(0.6) ? RedisFaultKind::kKill : RedisFaultKind::kPause, master, rng.between(6s, 40s)}};
             return;
         case 2:
             schedule.plot = "sentinels lost";
-            schedule.faults = {{at, RedisFaultKind::kKillSentinels, 1 + static_cast<int>(rng.below(2)), rng.between(20s, 60s)},
-                               {at + rng.between(1s, 6s), RedisFaultKind::kKill, master, rng.between(5s, 40s)}};
+            schedule.faults = {
+                {at, RedisFaultKind::kKillSentinels, 1 + static_cast<int>(rng.below(2)), rng.between(20s, 60s)},
+                {at + rng.between(1s, 6s), RedisFaultKind::kKill, master, rng.between(5s, 40s)}};
             return;
         case 3:
             schedule.plot = "unheard by us";
@@ -148,7 +150,8 @@ std::string RedisSchedule::describe() const {
         text += fmt::format(", stopped for {} after journal write {}", format_duration(crew.crash.stall_for),
                             crew.crash.stall_at_write);
     if (crew.crash.at_write > 0)
-        text += fmt::format(", crash {} journal write {}", crew.crash.is_durable ? "after" : "before", crew.crash.at_write);
+        text +=
+            fmt::format(", crash {} journal write {}", crew.crash.is_durable ? "after" : "before", crew.crash.at_write);
     for (const RedisFault& fault : faults) {
         text += fmt::format("\n  {:.3f} s: {} ({}) for {:.3f} s", to_seconds(fault.at), fault_name(fault.kind),
                             fault.target < 0 ? "master" : std::to_string(fault.target + 1), to_seconds(fault.lasts));

@@ -12,13 +12,13 @@ namespace aeterna::sim {
 
 enum class RedisFaultKind {
     // Of one host.
-    kKill,      // started again when it ends, unless a marker inhibits it
+    kKill,  // started again when it ends, unless a marker inhibits it
     kPause,
-    kFreeze,    // uninterruptible sleep: SIGKILL does not take
-    kCut,       // the host from everybody, both ways
+    kFreeze,  // uninterruptible sleep: SIGKILL does not take
+    kCut,     // the host from everybody, both ways
     kCutOut,
     kCutIn,
-    kCutPath,   // the host from the controllers only
+    kCutPath,  // the host from the controllers only
     kSlow,
     kKillSentinel,
     kPauseSentinel,
@@ -53,7 +53,8 @@ struct RedisSchedule {
     [[nodiscard]] std::string describe() const;
     // Nothing but the first fault happens.
     [[nodiscard]] bool is_undisturbed() const {
-        return faults.size() == 1 && crew.controllers == 1 && crew.crash.at_write == 0 && crew.crash.stall_at_write == 0;
+        return faults.size() == 1 && crew.controllers == 1 && crew.crash.at_write == 0 &&
+               crew.crash.stall_at_write == 0;
     }
 };
 

@@ -59,9 +59,7 @@ class Run {
         return faults_->open() == 0 && faults_->begun() == schedule_.faults.size();
     }
 
-    [[nodiscard]] bool is_settled() {
-        return are_faults_over() && cluster_->is_healthy() && crew_->is_at_rest();
-    }
+    [[nodiscard]] bool is_settled() { return are_faults_over() && cluster_->is_healthy() && crew_->is_at_rest(); }
 
     // At rest for a while: what was seen a moment ago may still start something.
     bool wait_until_settled() {

@@ -14,7 +14,8 @@ class Site {
     [[nodiscard]] virtual World& world() = 0;
     [[nodiscard]] virtual Host& controller_host(int controller) = 0;
     // For a controller with that state directory.
-    [[nodiscard]] virtual std::string stack_file(const std::string& state_directory, const std::string& assist) const = 0;
+    [[nodiscard]] virtual std::string stack_file(const std::string& state_directory,
+                                                 const std::string& assist) const = 0;
 
     std::vector<std::string> fence_directories;
     // "patroni-2 by exec-…": every marker that is there.

@@ -79,16 +79,16 @@ std::string Redis::info() const {
     std::size_t number = 0;
     for (const LinkPointer& link : replicas_) {
         if (!link->is_open) continue;
-        text += fmt::format("slave{}:ip={},port={},state={},offset={},lag=0\r\n", number++, link->replica->host_.address,
-                            link->replica->endpoint_.port, link->is_synced ? "online" : "wait_bgsave",
-                            link->replica->offset_);
+        text += fmt::format("slave{}:ip={},port={},state={},offset={},lag=0\r\n", number++,
+                            link->replica->host_.address, link->replica->endpoint_.port,
+                            link->is_synced ? "online" : "wait_bgsave", link->replica->offset_);
     }
     if (!follows_) return text;
     text += fmt::format(
         "master_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{}\r\nmaster_last_io_seconds_ago:{}\r\n"
         "master_sync_in_progress:0\r\nslave_repl_offset:{}\r\nslave_priority:{}\r\n",
-        follows_->host, follows_->port, is_link_up() ? "up" : "down", is_link_up() ? seconds(world_.now() - heard_at_) : -1,
-        offset_, priority_);
+        follows_->host, follows_->port, is_link_up() ? "up" : "down",
+        is_link_up() ? seconds(world_.now() - heard_at_) : -1, offset_, priority_);
     if (!is_link_up()) text += fmt::format("master_link_down_since_seconds:{}\r\n", seconds(link_down_for()));
     return text;
 }

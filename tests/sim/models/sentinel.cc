@@ -18,7 +18,11 @@ constexpr Duration kTilt = std::chrono::seconds(30);
 int Sentinel::unknown_commands = 0;
 
 Sentinel::Sentinel(World& world, std::string name, Host& host, env::Endpoint endpoint, std::vector<Redis*> servers)
-    : world_(world), name_(std::move(name)), host_(host), endpoint_(std::move(endpoint)), servers_(std::move(servers)),
+    : world_(world),
+      name_(std::move(name)),
+      host_(host),
+      endpoint_(std::move(endpoint)),
+      servers_(std::move(servers)),
       master_(servers_.front()) {
     for (const Redis* server : servers_) seen_[server].is_known = true;
 }

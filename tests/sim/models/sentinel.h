@@ -1,8 +1,8 @@
-// Sentinel: one process of Redis Sentinel 7.0 with one master, as src/sentinel.c has it at stock timings: a ping a second,
-// subjectively down after down-after (30 s), objectively by quorum, a leader elected by a majority in a new epoch, one
-// attempt per two failover-timeouts (180 s), the replica chosen by priority and offset; the result spreads by hellos
-// (each 2 s) of a higher configuration epoch; a strange role is put right after four hello periods. TILT after a gap of
-// two seconds between two ticks.
+// Sentinel: one process of Redis Sentinel 7.0 with one master, as src/sentinel.c has it at stock timings: a ping a
+// second, subjectively down after down-after (30 s), objectively by quorum, a leader elected by a majority in a new
+// epoch, one attempt per two failover-timeouts (180 s), the replica chosen by priority and offset; the result spreads
+// by hellos (each 2 s) of a higher configuration epoch; a strange role is put right after four hello periods. TILT
+// after a gap of two seconds between two ticks.
 //
 // Left out: scripts, renaming, authentication, resets, several masters; who reaches whom is asked of the network
 // directly, without messages of their own.
@@ -51,7 +51,7 @@ class Sentinel final : public RespServer {
   private:
     enum class State { kNone, kWaitStart, kSelect, kWaitPromotion, kReconfigure };
     struct Seen {
-        MonoTime pong{};         // of the last answered ping
+        MonoTime pong{};  // of the last answered ping
         bool is_connected = true;
         bool is_known = false;   // from its master's INFO
         bool is_master = false;  // as its last INFO said

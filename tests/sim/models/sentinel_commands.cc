@@ -18,8 +18,8 @@ std::int64_t milliseconds(Duration duration) {
 std::string Sentinel::instance(const Redis& server) const {
     const std::string address = fmt::format("{} {}", server.endpoint().host, server.endpoint().port);
     if (&server == master_) return fmt::format("master {} {}", kMasterName, address);
-    return fmt::format("slave {}:{} {} @ {} {} {}", server.endpoint().host, server.endpoint().port, address, kMasterName,
-                       master_->endpoint().host, master_->endpoint().port);
+    return fmt::format("slave {}:{} {} @ {} {} {}", server.endpoint().host, server.endpoint().port, address,
+                       kMasterName, master_->endpoint().host, master_->endpoint().port);
 }
 
 void Sentinel::publish(const std::string& event, const std::string& text) {
@@ -65,7 +65,8 @@ std::string Sentinel::sentinel(const redis::Command& command, const Process& by)
         attempt_at_ = down_since_ = {};
         return resp_status("OK");
     }
-    if (master_ == nullptr) return word == "get-master-addr-by-name" ? "*-1\r\n" : resp_error("ERR No such master with that name");
+    if (master_ == nullptr)
+        return word == "get-master-addr-by-name" ? "*-1\r\n" : resp_error("ERR No such master with that name");
     if (word == "master") return master_fields();
     if (word == "replicas") return replica_fields();
     if (word == "ckquorum") return check_quorum();
@@ -108,17 +109,39 @@ std::string Sentinel::master_fields() const {
     const MonoTime now = world_.now();
     std::size_t replicas = 0;
     for (const Redis* server : servers_) replicas += server != master_ && seen_.at(server).is_known ? 1 : 0;
-    std::vector<std::string> fields{
-        "name", std::string(kMasterName), "ip", master_->endpoint().host, "port", std::to_string(master_->endpoint().port),
-        "flags", flags_of(*master_), "last-ok-ping-reply", std::to_string(milliseconds(now - seen.pong)),
-        "role-reported", seen.is_master ? "master" : "slave", "down-after-milliseconds", "30000", "config-epoch",
-        std::to_string(config_epoch_), "num-slaves", std::to_string(replicas), "num-other-sentinels",
-        std::to_string(peers.size()), "quorum", "2", "failover-timeout", "180000", "parallel-syncs", "1"};
+    std::vector<std::string> fields{"name",
+                                    std::string(kMasterName),
+                                    "ip",
+                                    master_->endpoint().host,
+                                    "port",
+                                    std::to_string(master_->endpoint().port),
+                                    "flags",
+                                    flags_of(*master_),
+                                    "last-ok-ping-reply",
+                                    std::to_string(milliseconds(now - seen.pong)),
+                                    "role-reported",
+                                    seen.is_master ? "master" : "slave",
+                                    "down-after-milliseconds",
+                                    "30000",
+                                    "config-epoch",
+                                    std::to_string(config_epoch_),
+                                    "num-slaves",
+                                    std::to_string(replicas),
+                                    "num-other-sentinels",
+                                    std::to_string(peers.size()),
+                                    "quorum",
+                                    "2",
+                                    "failover-timeout",
+                                    "180000",
+                                    "parallel-syncs",
+                                    "1"};
     if (down_since_ != MonoTime{}) {
         fields.insert(fields.end(), {"s-down-time", std::to_string(milliseconds(now - down_since_) + 1)});
-        if (is_odown_) fields.insert(fields.end(), {"o-down-time", std::to_string(milliseconds(now - down_since_) + 1)});
+        if (is_odown_)
+            fields.insert(fields.end(), {"o-down-time", std::to_string(milliseconds(now - down_since_) + 1)});
     }
-    if (state_ != State::kNone) fields.insert(fields.end(), {"failover-state", state_ == State::kWaitStart ? "wait_start" : "wait_promotion"});
+    if (state_ != State::kNone)
+        fields.insert(fields.end(), {"failover-state", state_ == State::kWaitStart ? "wait_start" : "wait_promotion"});
     return resp_texts(fields);
 }
 
@@ -129,12 +152,13 @@ std::string Sentinel::replica_fields() const {
         const Seen& seen = seen_.at(server);
         if (server == master_ || !seen.is_known) continue;
         const Duration info_age = seen.info_at == MonoTime{} ? Duration(1h) : now - seen.info_at;
-        replicas.push_back(resp_texts(
-            {"ip", server->endpoint().host, "port", std::to_string(server->endpoint().port), "flags", flags_of(*server),
-             "last-ok-ping-reply", std::to_string(milliseconds(now - seen.pong)), "info-refresh",
-             std::to_string(milliseconds(info_age)), "master-link-down-time",
-             std::to_string(milliseconds(server->link_down_for())), "master-link-status", server->is_link_up() ? "ok" : "err",
-             "slave-priority", std::to_string(server->priority()), "slave-repl-offset", std::to_string(server->offset())}));
+        replicas.push_back(
+            resp_texts({"ip", server->endpoint().host, "port", std::to_string(server->endpoint().port), "flags",
+                        flags_of(*server), "last-ok-ping-reply", std::to_string(milliseconds(now - seen.pong)),
+                        "info-refresh", std::to_string(milliseconds(info_age)), "master-link-down-time",
+                        std::to_string(milliseconds(server->link_down_for())), "master-link-status",
+                        server->is_link_up() ? "ok" : "err", "slave-priority", std::to_string(server->priority()),
+                        "slave-repl-offset", std::to_string(server->offset())}));
     }
     return resp_array(replicas);
 }
@@ -142,8 +166,12 @@ std::string Sentinel::replica_fields() const {
 std::string Sentinel::check_quorum() const {
     std::size_t usable = 1;
     for (const Sentinel* peer : peers) usable += hears(*peer) ? 1 : 0;
-    if (usable >= 2) return resp_status(fmt::format("OK {} usable Sentinels. Quorum and failover authorization can be reached", usable));
-    return resp_error(fmt::format("NOQUORUM {} usable Sentinels. Not enough available Sentinels to reach the specified quorum for this master", usable));
+    if (usable >= 2)
+        return resp_status(
+            fmt::format("OK {} usable Sentinels. Quorum and failover authorization can be reached", usable));
+    return resp_error(fmt::format(
+        "NOQUORUM {} usable Sentinels. Not enough available Sentinels to reach the specified quorum for this master",
+        usable));
 }
 
 }  // namespace aeterna::sim::models

@@ -42,7 +42,8 @@ int Sentinel::vote(Sentinel& candidate, std::int64_t epoch) {
 bool Sentinel::is_elected() {
     std::size_t votes = static_cast<std::size_t>(vote(*this, failover_epoch_));
     for (Sentinel* peer : peers) {
-        if (hears(*peer) && peer->master_ != nullptr) votes += static_cast<std::size_t>(peer->vote(*this, failover_epoch_));
+        if (hears(*peer) && peer->master_ != nullptr)
+            votes += static_cast<std::size_t>(peer->vote(*this, failover_epoch_));
     }
     return votes >= std::max(kQuorum, (peers.size() + 1) / 2 + 1);
 }
@@ -90,9 +91,7 @@ void Sentinel::fail_over(MonoTime now) {
             state_ = State::kReconfigure;
             state_since_ = now;
             return;
-        case State::kReconfigure:
-            end_failover();
-            return;
+        case State::kReconfigure: end_failover(); return;
     }
 }
 
