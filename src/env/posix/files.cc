@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/paths.h"
 #include "env/posix/errors.h"
 #include "env/posix/ports.h"
 
@@ -24,18 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
-
-// "a/b/" names a link's target, "a/b" the link itself.
-std::string without_trailing_slashes(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return path;
-}
-
-std::string parent_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 Status write_fully(int descriptor, std::string_view bytes, const std::string& path) {
     while (!bytes.empty()) {
