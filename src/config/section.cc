@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "base/strings.h"
+#include "base/url.h"
 #include "config/yaml_tree.h"
 
 namespace aeterna::config {
@@ -353,15 +354,14 @@ void Section::refer_to_node(const std::string& key) {
 std::string Section::required_url(const std::string& key) {
     std::string url = required_text(key);
     if (!url.empty() && !is_url(url)) fail(key, fmt::format("'{}': '{}' is no http(s) address", key, shown(url)), kUrlHint);
-    while (url.ends_with('/')) url.pop_back();
-    return url;
+    return without_final_slashes(std::move(url));
 }
 
 std::vector<std::string> Section::urls(const std::string& key) {
     std::vector<std::string> all = texts(key);
     for (std::string& url : all) {
         if (!is_url(url)) fail(key, fmt::format("'{}': '{}' is no http(s) address", key, shown(url)), kUrlHint);
-        while (url.ends_with('/')) url.pop_back();
+        url = without_final_slashes(std::move(url));
     }
     return all;
 }

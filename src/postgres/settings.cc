@@ -1,14 +1,11 @@
 // Reading the postgres section: every key of docs/stack-file.md, nothing else.
 #include "postgres/settings.h"
 
+#include "base/url.h"
+
 namespace aeterna::postgres {
 
 namespace {
-
-std::string without_final_slash(std::string url) {
-    while (!url.empty() && url.back() == '/') url.pop_back();
-    return url;
-}
 
 NodeSettings read_node(config::Section& section, const config::Stack& stack) {
     NodeSettings node;
@@ -41,7 +38,7 @@ std::vector<NodeSettings> read_nodes(config::Section& section, const config::Sta
 }
 
 std::string key_prefix(std::string name_space, const std::string& scope) {
-    name_space = without_final_slash(std::move(name_space));
+    name_space = without_final_slashes(std::move(name_space));
     if (name_space.empty() || name_space.front() != '/') name_space.insert(name_space.begin(), '/');
     return (name_space == "/" ? "" : name_space) + "/" + scope + "/";
 }
@@ -112,7 +109,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.patroni_user = section.text("patroni_user", "");
     settings.patroni_password = section.secret("patroni_password", env.files);
     settings.etcd = stack.etcd;
-    settings.prometheus_url = without_final_slash(stack.prometheus_url);
+    settings.prometheus_url = without_final_slashes(stack.prometheus_url);
     settings.nodes = read_nodes(section, stack);
     settings.hosts = stack.hosts;
     settings.state_directory = stack.state_directory;

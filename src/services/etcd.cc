@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "base/url.h"
 
 namespace aeterna::services {
 namespace {
@@ -143,7 +144,7 @@ Etcd::Etcd(config::EtcdSettings settings, const env::Env& env)
     : settings_(std::move(settings)), env_(env), session_(settings_.session) {
     if (!session_) session_ = std::make_shared<config::EtcdSession>();
     for (std::string& endpoint : settings_.endpoints) {
-        while (!endpoint.empty() && endpoint.back() == '/') endpoint.pop_back();
+        endpoint = without_final_slashes(std::move(endpoint));
     }
 }
 

@@ -4,23 +4,10 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "base/url.h"
 
 namespace aeterna::services {
 namespace {
-
-std::string percent_encoded(std::string_view text) {
-    constexpr std::string_view kUnreserved =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    std::string result;
-    for (const char c : text) {
-        if (kUnreserved.find(c) != std::string_view::npos) {
-            result += c;
-        } else {
-            result += fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-        }
-    }
-    return result;
-}
 
 Error wrong(const std::string& what, const std::string& detail) {
     return make_error(ErrorCode::kProtocol, fmt::format("{}: {}", what, detail));
@@ -67,14 +54,12 @@ Result<std::vector<PrometheusSample>> read_samples(const Json& document, const s
 }  // namespace
 
 Prometheus::Prometheus(std::string base_url, const env::Env& env)
-    : base_url_(std::move(base_url)), env_(env) {
-    while (!base_url_.empty() && base_url_.back() == '/') base_url_.pop_back();
-}
+    : base_url_(without_final_slashes(std::move(base_url))), env_(env) {}
 
 Result<std::vector<PrometheusSample>> Prometheus::query(const std::string& expression,
                                                         const env::Context& context) {
     env::HttpRequest request;
-    request.url = fmt::format("{}/api/v1/query?query={}", base_url_, percent_encoded(expression));
+    request.url = fmt::format("{}/api/v1/query?query={}", base_url_, url_encode(expression));
     AETERNA_ASSIGN(const env::HttpResponse response, env_.http.send(request, context));
     const std::string what = fmt::format("Prometheus at '{}'", base_url_);
     if (response.status == 503) {

@@ -10,6 +10,8 @@ namespace aeterna::env {
 
 std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
+std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
+
 Error file_error(int error_number, const std::string& what) {
     ErrorCode code = ErrorCode::kIo;
     switch (error_number) {
@@ -57,7 +59,5 @@ void Descriptor::reset() {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;
 }
-
-std::string quoted(std::string_view verb, const std::string& path) { return fmt::format("{} '{}'", verb, path); }
 
 }  // namespace aeterna::env

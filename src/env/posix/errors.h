@@ -14,7 +14,7 @@ namespace aeterna::env {
 // For sockets: kConnectionRefused, kConnectionLost, kTimeout, kUnreachable, kPermission, kIo.
 [[nodiscard]] ErrorCode socket_error_code(int error_number);
 [[nodiscard]] Error socket_error(int error_number, const std::string& what);
-// "read '/a/b'": what was tried, for the message.
+// "read '/a/b'": what was tried, for the errors above.
 [[nodiscard]] std::string quoted(std::string_view verb, const std::string& path);
 // The system's text for an errno, thread-safe.
 [[nodiscard]] std::string errno_text(int error_number);

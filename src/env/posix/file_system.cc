@@ -1,16 +1,17 @@
-// One system call per method, repeated on EINTR. A new name is taken by renameat2(RENAME_NOREPLACE), which leaves no
-// second name behind when the power fails; where a file system does not know it (NFS), by link(2) and unlink(2).
+// One system call per method, repeated until it is done. A new name is taken by renameat2(RENAME_NOREPLACE), which
+// leaves no second name behind when the power fails; where a file system does not know it (NFS), by link(2) and
+// unlink(2).
 #include "env/posix/file_system.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 
+#include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
 
 namespace aeterna::env {
@@ -27,28 +28,11 @@ class PosixOpenFile final : public OpenFile {
     PosixOpenFile(Descriptor file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
 
     Status write_at(std::uint64_t offset, std::span<const char> bytes) override {
-        while (!bytes.empty()) {
-            const ssize_t written =
-                ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            if (written < 0 && errno == EINTR) continue;
-            if (written < 0) return file_error(errno, quoted("write", path_));
-            bytes = bytes.subspan(static_cast<std::size_t>(written));
-            offset += static_cast<std::uint64_t>(written);
-        }
-        return {};
+        return write_fully(file_.get(), offset, bytes, path_);
     }
 
     Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
-        std::size_t filled = 0;
-        while (filled < into.size()) {
-            const ssize_t got = ::pread(file_.get(), into.data() + filled, into.size() - filled,
-                                        static_cast<off_t>(offset + filled));
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) return file_error(errno, quoted("read", path_));
-            if (got == 0) break;
-            filled += static_cast<std::size_t>(got);
-        }
-        return filled;
+        return read_fully(file_.get(), offset, into, path_);
     }
 
     void start_writeback(std::uint64_t offset, std::uint64_t bytes) override {

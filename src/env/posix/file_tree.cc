@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
 
 namespace aeterna::env {
@@ -50,19 +51,6 @@ struct Times {
 // Only root may give files away: for others the owner is a wish.
 bool may_ignore(int error_number) { return error_number == EPERM && ::geteuid() != 0; }
 
-Result<std::size_t> read_fully(int file, std::uint64_t offset, std::span<char> into, const std::string& path) {
-    std::size_t total = 0;
-    while (total < into.size()) {
-        const ssize_t got =
-            ::pread(file, into.data() + total, into.size() - total, static_cast<off_t>(offset + total));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return file_error(errno, quoted("read", path));
-        if (got == 0) break;
-        total += static_cast<std::size_t>(got);
-    }
-    return total;
-}
-
 class PosixSource final : public SourceFile {
   public:
     PosixSource(Descriptor file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
@@ -93,14 +81,7 @@ class PosixTarget final : public TargetFile {
     PosixTarget(Descriptor file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
 
     Status write_at(std::uint64_t offset, std::span<const char> bytes) override {
-        while (!bytes.empty()) {
-            const ssize_t written = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            if (written < 0 && errno == EINTR) continue;
-            if (written < 0) return file_error(errno, quoted("write", path_));
-            bytes = bytes.subspan(static_cast<std::size_t>(written));
-            offset += static_cast<std::uint64_t>(written);
-        }
-        return {};
+        return write_fully(file_.get(), offset, bytes, path_);
     }
     Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
         return read_fully(file_.get(), offset, into, path_);

@@ -15,6 +15,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/paths.h"
+#include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
 #include "env/posix/ports.h"
 
@@ -22,43 +24,6 @@ namespace aeterna::env {
 namespace {
 
 namespace fs = std::filesystem;
-
-// "a/b/" names a link's target, "a/b" the link itself.
-std::string without_trailing_slashes(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return path;
-}
-
-std::string parent_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-Status write_fully(int descriptor, std::string_view bytes, const std::string& path) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return file_error(errno, quoted("write", path));
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
-}
-
-Result<std::string> read_descriptor(int descriptor, const std::string& path, std::size_t limit_bytes) {
-    std::string content;
-    char buffer[1 << 16];
-    while (true) {
-        const ssize_t got = ::read(descriptor, buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return file_error(errno, quoted("read", path));
-        if (got == 0) return content;
-        if (content.size() + static_cast<std::size_t>(got) > limit_bytes) {
-            return make_error(ErrorCode::kIo, fmt::format("'{}' is larger than {} bytes", path, limit_bytes));
-        }
-        content.append(buffer, static_cast<std::size_t>(got));
-    }
-}
 
 // Never waits for a writer of a pipe that somebody put in the file's place. Files of /proc and /sys are
 // regular ones.
@@ -83,7 +48,7 @@ Status sync_directory(const std::string& path) {
 class PosixAppendFile final : public AppendFile {
   public:
     PosixAppendFile(Descriptor file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-    Status append(std::string_view bytes) override { return write_fully(file_.get(), bytes, path_); }
+    Status append(std::string_view bytes) override { return append_fully(file_.get(), bytes, path_); }
     Status sync() override {
         if (::fdatasync(file_.get()) != 0) return file_error(errno, quoted("sync", path_));
         return {};
@@ -106,7 +71,7 @@ class PosixFiles final : public Files {
   public:
     Result<std::string> read(const std::string& path, std::size_t limit_bytes) override {
         AETERNA_ASSIGN(const Descriptor file, open_regular(path));
-        return read_descriptor(file.get(), path, limit_bytes);
+        return read_to_end(file.get(), limit_bytes, path);
     }
 
     Result<std::string> read_tail(const std::string& path, std::size_t limit_bytes) override {
@@ -115,9 +80,8 @@ class PosixFiles final : public Files {
         const off_t start = std::max<off_t>(0, size - static_cast<off_t>(limit_bytes));
         if (size < 0) return file_error(errno, quoted("read", path));
         std::string tail(static_cast<std::size_t>(size - start), '\0');
-        const ssize_t got = ::pread(file.get(), tail.data(), tail.size(), start);
-        if (got < 0) return file_error(errno, quoted("read", path));
-        tail.resize(static_cast<std::size_t>(got));
+        AETERNA_ASSIGN(const std::size_t got, read_fully(file.get(), static_cast<std::uint64_t>(start), tail, path));
+        tail.resize(got);
         return tail;
     }
 
@@ -265,7 +229,7 @@ class PosixFiles final : public Files {
         if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) {
             return file_error(errno, quoted("change mode of", path));
         }
-        AETERNA_TRY(write_fully(file.get(), content, path));
+        AETERNA_TRY(append_fully(file.get(), content, path));
         if (::fsync(file.get()) != 0) return file_error(errno, quoted("sync", path));
         return {};
     }

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/strings.h"
+#include "base/url.h"
 #include "env/posix/errors.h"
 #include "env/posix/ports.h"
 #include "env/posix/resolve.h"
@@ -26,28 +27,6 @@ constexpr time_t kWriteSeconds = 10;
 constexpr std::size_t kBodyLimitBytes = 64U << 20;
 constexpr const char* kEveryPath = R"([\s\S]*)";
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-std::string decode(std::string_view text) {
-    std::string result;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                               hex_digit(text[i + 2]) >= 0;
-        if (is_escape) {
-            result += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-            i += 2;
-        } else {
-            result += text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return result;
-}
-
 // From the target: the library mixes the fields of a form's body into its own map.
 std::multimap<std::string, std::string> query_of(std::string_view target) {
     std::multimap<std::string, std::string> query;
@@ -57,7 +36,7 @@ std::multimap<std::string, std::string> query_of(std::string_view target) {
         const std::size_t equal = part.find('=');
         if (part.empty()) continue;
         const bool has_value = equal != std::string_view::npos;
-        query.emplace(decode(part.substr(0, equal)), has_value ? decode(part.substr(equal + 1)) : "");
+        query.emplace(url_decode(part.substr(0, equal)), has_value ? url_decode(part.substr(equal + 1)) : "");
     }
     return query;
 }

@@ -5,10 +5,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <climits>
+#include <cstdint>
 
 #include "base/strings.h"
+#include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
 
 namespace aeterna::env {
@@ -18,15 +19,9 @@ namespace {
 std::optional<std::string> slurp(const std::string& path) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.is_open()) return std::nullopt;
-    std::string text;
-    char buffer[8192];
-    while (true) {
-        const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return std::nullopt;
-        if (got == 0) return text;
-        text.append(buffer, static_cast<std::size_t>(got));
-    }
+    auto text = read_to_end(file.get(), SIZE_MAX, path);
+    if (!text) return std::nullopt;
+    return std::move(*text);
 }
 
 // The effective one of "Uid:\treal\teffective\t…".

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/paths.h"
 #include "repository/storage/checks.h"
 
 namespace aeterna::repository {
@@ -15,17 +16,6 @@ constexpr int kFileMode = 0600;
 constexpr int kDirectoryMode = 0700;
 // Writeback that starts early keeps the sync at the end short.
 constexpr std::uint64_t kWritebackBytes = 8U << 20;
-
-std::string without_trailing_slashes(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return path;
-}
-
-std::string parent_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 bool is_code(const Status& status, ErrorCode code) { return !status && status.error().code == code; }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "base/url.h"
 #include "repository/storage/s3_replies.h"
 
 namespace aeterna::repository {
@@ -18,7 +19,7 @@ struct Address {
 Address split_url(const S3Endpoint& endpoint) {
     std::string url = endpoint.url;
     if (url.empty()) url = fmt::format("https://s3.{}.amazonaws.com", endpoint.region);
-    while (url.ends_with('/')) url.pop_back();
+    url = without_final_slashes(std::move(url));
     const std::size_t mark = url.find("://");
     if (mark == std::string::npos) return {};
     Address address{url.substr(0, mark), url.substr(mark + 3)};
@@ -70,7 +71,7 @@ class SignedChannel final : public S3Channel {
         }
         env::HttpRequest http;
         http.method = request.method;
-        http.url = origin_ + percent_encode(signable.path, true);
+        http.url = origin_ + url_encode(signable.path, true);
         if (!request.query.empty()) http.url += "?" + canonical_query(request.query);
         http.headers = signable.headers;
         http.tls = endpoint_.tls;

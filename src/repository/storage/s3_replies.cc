@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/strings.h"
+#include "base/url.h"
 #include "repository/storage/xml.h"
 
 namespace aeterna::repository {
@@ -21,29 +22,7 @@ Result<XmlNode> parse_root(std::string_view body, std::string_view name) {
     return root;
 }
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 // Keys come encoded because XML cannot carry every byte ("encoding-type=url").
-std::string url_decode(std::string_view text) {
-    std::string result;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 &&
-                               hex_digit(text[i + 2]) >= 0;
-        if (is_escape) {
-            result += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-            i += 2;
-        } else {
-            result += text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return result;
-}
-
 Result<S3Object> parse_object(const XmlNode& node, bool is_encoded) {
     S3Object object;
     object.key = is_encoded ? url_decode(node.text_of("Key")) : node.text_of("Key");

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/url.h"
 
 namespace aeterna::repository {
 namespace {
@@ -29,11 +30,6 @@ std::string hmac(std::string_view key, std::string_view text) {
                        reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest,
                        &size) != nullptr);
     return {reinterpret_cast<const char*>(digest), size};
-}
-
-bool is_unreserved(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
 }
 
 // Outer blanks removed, inner runs of them become one.
@@ -74,23 +70,11 @@ std::string derive_key(const SigningKey& key, const SigningScope& scope, std::st
 
 std::string sha256_hex(std::span<const char> bytes) { return to_hex(sha256(bytes)); }
 
-std::string percent_encode(std::string_view text, bool keep_slash) {
-    std::string result;
-    for (const char c : text) {
-        if (is_unreserved(c) || (keep_slash && c == '/')) {
-            result += c;
-        } else {
-            result += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-        }
-    }
-    return result;
-}
-
 // Sorted after encoding: by name, then by value.
 std::string canonical_query(const Fields& query) {
     Fields encoded;
     for (const auto& [name, value] : query) {
-        encoded.emplace_back(percent_encode(name, false), percent_encode(value, false));
+        encoded.emplace_back(url_encode(name), url_encode(value));
     }
     std::sort(encoded.begin(), encoded.end());
     std::string result;
@@ -104,7 +88,7 @@ std::string canonical_request(const SignableRequest& request) {
     const auto headers = canonical_headers(request.headers);
     std::string lines;
     for (const auto& [name, value] : headers) lines += fmt::format("{}:{}\n", name, value);
-    return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method, percent_encode(request.path, true),
+    return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method, url_encode(request.path, true),
                        canonical_query(request.query), lines, signed_names(headers), request.payload_hash);
 }
 

@@ -36,8 +36,6 @@ struct SignableRequest {
     std::string payload_hash;  // hex SHA-256, or kUnsignedPayload
 };
 
-// Everything but A-Z a-z 0-9 - . _ ~ as %XX; '/' is kept in paths.
-[[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slash);
 // Sorted and encoded: also what goes into the URL, so that both sides sign the same text.
 [[nodiscard]] std::string canonical_query(const Fields& query);
 [[nodiscard]] std::string canonical_request(const SignableRequest& request);
