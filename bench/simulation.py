@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs random schedules of the simulation and says how many a minute.
 
-    bench/simulation.py [--seeds A..B] [--no-record]
+    bench/simulation.py [--redis] [--seeds A..B] [--no-record]
 
 The range (1..5000 when none is given) runs in blocks on all cores; each block is appended with the commit and its
 time to bench/results/simulation.jsonl. Ends with 1 when a seed failed. Needs the release build.
@@ -26,9 +26,9 @@ def cpu_of_children():
     return used.ru_utime + used.ru_stime
 
 
-def run_block(first, last):
+def run_block(option, first, last):
     begin, cpu = time.monotonic(), cpu_of_children()
-    done = subprocess.run([PROGRAM, "--seeds", f"{first}..{last}"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([PROGRAM, option, f"{first}..{last}"], stdout=subprocess.PIPE, text=True)
     seconds = time.monotonic() - begin
     figures = json.loads(done.stdout)
     figures["seconds"] = round(seconds, 1)
@@ -40,6 +40,7 @@ def run_block(first, last):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--redis", action="store_true", help="schedules with Redis and Sentinel")
     parser.add_argument("--seeds", default="1..5000")
     parser.add_argument("--no-record", action="store_true", help="only print")
     options = parser.parse_args()
@@ -48,8 +49,9 @@ def main():
     total, seconds, failed = 0, 0.0, 0
     while first <= last:
         end = min(first + BLOCK - 1, last)
-        figures = run_block(first, end)
-        figures = {"commit": commit.strip(), "at": datetime.now(timezone.utc).isoformat(timespec="seconds"), **figures}
+        figures = run_block("--redis-seeds" if options.redis else "--seeds", first, end)
+        figures = {"commit": commit.strip(), "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                   "store": "redis" if options.redis else "postgres", **figures}
         print(json.dumps(figures), flush=True)
         if not options.no_record:
             RESULTS.parent.mkdir(exist_ok=True)
