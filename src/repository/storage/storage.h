@@ -65,7 +65,8 @@ class Storage {
     virtual Status remove(const std::string& name, const env::Context& context) = 0;
     // The storage's own clock: what sessions and prune compare.
     [[nodiscard]] virtual Result<WallTime> now(const env::Context& context) = 0;
-    // Removes what unfinished writers left before `older_than` (temporary files, multipart uploads); their count.
+    // Removes what unfinished writers left before `older_than` (temporary files, multipart uploads); their count. Of a
+    // writer that still sends, something may arrive afterwards: the next sweep finds it.
     virtual Result<std::size_t> sweep_unfinished(WallTime older_than, const env::Context& context) = 0;
 };
 
