@@ -17,7 +17,6 @@ class RespSession {
   public:
     explicit RespSession(std::shared_ptr<StreamPipe> pipe) : pipe_(std::move(pipe)) {}
     void send(std::string bytes) { pipe_->send_to_client(std::move(bytes)); }
-    [[nodiscard]] bool is_open() const { return pipe_->is_open(); }
     [[nodiscard]] Process& client() const { return pipe_->client(); }
 
   private:
