@@ -51,12 +51,6 @@ void Checks::look() {
     world_.scheduler.after(kLookEvery, [this] { look(); });
 }
 
-void Checks::violated(const std::string& what) {
-    const std::string line = fmt::format("at {:.3f} s: {}", to_seconds(world_.age()), what);
-    world_.trace("VIOLATION: " + what);
-    if (violations_.size() < 10) violations_.push_back(line);
-}
-
 void Checks::violated_by_fence(std::size_t controller, const std::string& did, const std::vector<std::string>& why) {
     violated_by(fmt::format("controller {}", controller + 1), did, why);
 }

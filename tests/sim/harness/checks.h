@@ -13,6 +13,7 @@
 #include "harness/crew.h"
 #include "harness/run.h"
 #include "harness/truth.h"
+#include "harness/violations.h"
 #include "harness/workload.h"
 
 namespace aeterna::sim {
@@ -36,7 +37,7 @@ class Checks {
         MonoTime at{};
     };
     void look();
-    void violated(const std::string& what);
+    void violated(const std::string& what) { violations_.add(what); }
     void violated_by(const std::string& who, const std::string& did, const std::vector<std::string>& why);
     void violated_by_fence(std::size_t controller, const std::string& did, const std::vector<std::string>& why);
     [[nodiscard]] std::optional<std::size_t> owner(const Process& process) const;
@@ -67,7 +68,7 @@ class Checks {
     std::map<std::string, MonoTime> begun_;    // executions, by id
     std::map<std::string, std::size_t> markers_;  // "node by holder" → whose directory
     std::map<std::int64_t, const Process*> actors_;  // by the lease of their lock
-    std::vector<std::string> violations_;
+    Violations violations_{world_};
     int kills_ = 0;
     int release_count_ = 0;
 };

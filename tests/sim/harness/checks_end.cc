@@ -80,7 +80,7 @@ void Checks::finish(const Workload& workload, bool settled, Outcome& outcome) {
     outcome.final_state = cluster_.describe();
     if (!settled) outcome.final_state += "\nwaiting:\n" + world_.scheduler.describe_waiting();
     if (models::PostgresSql::unknown_statements > 0) violated("the model met a statement that it does not know");
-    outcome.violations = violations_;
+    outcome.violations = violations_.lines();
 }
 
 }  // namespace aeterna::sim

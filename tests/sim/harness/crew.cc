@@ -5,6 +5,8 @@
 namespace aeterna::sim {
 namespace {
 
+constexpr Duration kCrewLookEvery = std::chrono::milliseconds(250);
+constexpr Duration kHelpEvery = std::chrono::seconds(3);
 constexpr Duration kCrewBegin = std::chrono::milliseconds(1300);  // once the servers stand
 
 }  // namespace
@@ -39,6 +41,21 @@ bool Crew::is_at_rest() const {
         }
     }
     return true;
+}
+
+bool Crew::wait_for_rest(const Rest& rest) {
+    int calm = 0;
+    MonoTime help_at{};
+    while (world_.age() < rest.longest) {
+        static_cast<void>(world_.scheduler.run_until(world_.now() + kCrewLookEvery));
+        const bool is_over = rest.are_faults_over();
+        calm = is_over && rest.is_healthy() && is_at_rest() ? calm + 1 : 0;
+        if (calm >= 12) return true;
+        if (!is_over || calm > 0 || world_.now() < help_at) continue;
+        rest.help();
+        help_at = world_.now() + kHelpEvery;
+    }
+    return false;
 }
 
 bool Crew::is_reported(const std::string& node) const {

@@ -2,6 +2,7 @@
 // the person behind them, who reads what is reported and lifts the fences that are left.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,15 @@ class Crew {
     void end() { is_over_ = true; }
     // They run, and no execution of theirs does.
     [[nodiscard]] bool is_at_rest() const;
+    // Until the faults are over, the servers are healthy and the controllers at rest, for a while: what was seen a
+    // moment ago may still start something. Where that does not come about, `help` is called each 3 s: what a person
+    // does. False at the age of `longest`.
+    struct Rest {
+        std::function<bool()> are_faults_over, is_healthy;
+        std::function<void()> help;
+        Duration longest{};
+    };
+    [[nodiscard]] bool wait_for_rest(const Rest& rest);
     // An incident or an execution that asks tells of it.
     void lift_reported_fences();
     // Fences that nobody tells of.

@@ -36,11 +36,6 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
     look();
 }
 
-void RedisChecks::violated(const std::string& what) {
-    world_.trace("VIOLATION: " + what);
-    if (violations_.size() < 10) violations_.push_back(fmt::format("at {:.3f} s: {}", to_seconds(world_.age()), what));
-}
-
 bool RedisChecks::is_near(int controller, int node) const {
     const Host& own = cluster_.controller_host(controller);
     const Host& host = cluster_.host(node);
@@ -65,19 +60,15 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const bool answers = server.is_responsive();
     for (int c = 0; c < 2; ++c) heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
     int sentinels = 0;
-    bool is_followed = false;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
-        sentinels +=
-            cluster_.sentinel(i).is_responsive() && cluster_.sentinel(i).hears(server) && is_near(0, i) ? 1 : 0;
-        const models::Redis& other = cluster_.redis(i);
-        is_followed = is_followed || (other.is_responsive() && other.is_link_up() &&
-                                      other.follows() == server.endpoint() && answers && is_near(0, i));
+        const models::Sentinel& sentinel = cluster_.sentinel(i);
+        sentinels += sentinel.is_responsive() && sentinel.hears(server) && is_near(0, i) ? 1 : 0;
     }
     heard_by_sentinels_[index].note(sentinels >= 2, now);
-    heard_by_replicas_[index].note(is_followed, now);
     // It is a replica now, or the Sentinels made it the master again: what it writes is not ours to answer for.
-    if (!server.is_master() || (cluster_.master() == node && server.takes_writes() && !replaced_[index].was_fenced))
-        replaced_[index].is_open = replaced_[index].is_open && server.is_master() && cluster_.master() != node;
+    Replaced& replaced = replaced_[index];
+    const bool is_theirs = cluster_.master() == node && server.takes_writes() && !replaced.was_fenced;
+    if (!server.is_master() || is_theirs) replaced.is_open = false;
 }
 
 std::vector<std::string> RedisChecks::against_acting(int controller) const {
@@ -187,7 +178,7 @@ void RedisChecks::finish(Outcome& outcome) {
     outcome.releases = promotions_;
     outcome.was_healthy = cluster_.is_healthy();
     outcome.final_state = cluster_.describe();
-    outcome.violations = violations_;
+    outcome.violations = violations_.lines();
 }
 
 }  // namespace aeterna::sim

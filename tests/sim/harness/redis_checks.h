@@ -1,7 +1,6 @@
 // RedisChecks: looks on while a schedule with Redis runs, and says what must not have been, by the models' own state:
-//   - a controller kills no master that it, a replica or a Sentinel majority hears, unless it came back empty, and none
-//   at
-//     all without leave or while it is cut off
+//   - a controller kills no master that it or a Sentinel majority hears, unless it came back empty, and none at all
+//     without leave or while it is cut off
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted
 //   - replicas do not copy the emptiness of a master that came back without its data while nothing hinders us
@@ -17,6 +16,7 @@
 #include "harness/redis_schedule.h"
 #include "harness/run.h"
 #include "harness/spans.h"
+#include "harness/violations.h"
 
 namespace aeterna::sim {
 
@@ -39,7 +39,7 @@ class RedisChecks {
     void look();
     void look_at(int node, MonoTime now);
     [[nodiscard]] bool is_near(int controller, int node) const;
-    void violated(const std::string& what);
+    void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
     void written(const models::Redis& server);
@@ -54,12 +54,12 @@ class RedisChecks {
     Crew& crew_;
     const RedisSchedule& schedule_;
     std::array<std::array<Spans, 2>, RedisCluster::kNodes> heard_;  // by node and controller
-    std::array<Spans, RedisCluster::kNodes> heard_by_sentinels_, heard_by_replicas_;
+    std::array<Spans, RedisCluster::kNodes> heard_by_sentinels_;
     std::array<Spans, 2> isolated_;
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
     int kills_ = 0, promotions_ = 0;
-    std::vector<std::string> violations_;
+    Violations violations_{world_};
 };
 
 }  // namespace aeterna::sim

@@ -7,9 +7,7 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr Duration kRedisOperatorEvery = std::chrono::seconds(3);
 constexpr Duration kLongestRedisRun = std::chrono::minutes(16);
-constexpr Duration kLookAtRun = std::chrono::milliseconds(250);
 constexpr Duration kRowTimeout = std::chrono::seconds(1);
 
 // Writes a row at a time to whichever node takes it; what was acknowledged is remembered.
@@ -85,7 +83,9 @@ class RedisRun {
             ++open_;
             world_.scheduler.after(fault.at, [this, fault] { inject(fault); });
         }
-        const bool settled = wait_until_settled();
+        const bool settled =
+            crew_->wait_for_rest({[this] { return open_ == 0; }, [this] { return cluster_->is_healthy(); },
+                                  [this] { help(); }, kLongestRedisRun});
         Outcome outcome;
         checks_->finish(outcome);
         if (const int master = cluster_->master(); master >= 0) workload_->count_lost(cluster_->redis(master), outcome);
@@ -101,22 +101,10 @@ class RedisRun {
     }
 
   private:
-    // At rest for a while: what was seen a moment ago may still start something.
-    bool wait_until_settled() {
-        int calm = 0;
-        while (world_.age() < kLongestRedisRun) {
-            static_cast<void>(world_.scheduler.run_until(world_.now() + kLookAtRun));
-            const bool is_over = open_ == 0;
-            calm = is_over && cluster_->is_healthy() && crew_->is_at_rest() ? calm + 1 : 0;
-            if (calm >= 12) return true;
-            if (is_over && calm == 0 && world_.now() >= operator_at_) {
-                crew_->lift_reported_fences();
-                checks_->lifted_by_hand();
-                cluster_->start_missing();
-                operator_at_ = world_.now() + kRedisOperatorEvery;
-            }
-        }
-        return false;
+    void help() {
+        crew_->lift_reported_fences();
+        checks_->lifted_by_hand();
+        cluster_->start_missing();
     }
 
     void inject(const RedisFault& fault) {
@@ -202,7 +190,6 @@ class RedisRun {
     std::unique_ptr<RedisWorkload> workload_;
     std::unique_ptr<Crew> crew_;
     std::unique_ptr<RedisChecks> checks_;
-    MonoTime operator_at_{};
     int open_ = 0, last_master_ = 0;
 };
 

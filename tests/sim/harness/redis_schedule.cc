@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "harness/weighted.h"
+
 namespace aeterna::sim {
 namespace {
 
@@ -26,18 +28,11 @@ constexpr std::array kRedisWeights = {
 };
 
 RedisFault draw_redis_fault(Rng& rng, Duration from, Duration to) {
-    int total = 0;
-    for (const RedisWeight& weight : kRedisWeights) total += weight.weight;
-    int drawn = static_cast<int>(rng.below(static_cast<std::uint64_t>(total)));
-    const RedisWeight* chosen = kRedisWeights.data();
-    for (const RedisWeight& weight : kRedisWeights) {
-        chosen = &weight;
-        if ((drawn -= weight.weight) < 0) break;
-    }
+    const RedisWeight& chosen = draw_weighted<RedisWeight>(rng, kRedisWeights);
     RedisFault fault;
-    fault.kind = chosen->kind;
+    fault.kind = chosen.kind;
     fault.at = rng.between(from, to);
-    fault.lasts = rng.between(chosen->shortest, chosen->longest);
+    fault.lasts = rng.between(chosen.shortest, chosen.longest);
     fault.target = rng.chance(0.75) ? RedisFault::kMaster : static_cast<int>(rng.below(3));
     return fault;
 }

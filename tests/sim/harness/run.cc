@@ -8,9 +8,7 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr Duration kOperatorEvery = std::chrono::seconds(3);
 constexpr Duration kLongestRun = std::chrono::minutes(12);
-constexpr Duration kRunLookEvery = std::chrono::milliseconds(250);
 
 // One run's parts, and the faults that it does to them.
 class Run {
@@ -34,7 +32,9 @@ class Run {
         for (const Fault& fault : schedule_.faults) {
             world_.scheduler.after(fault.at, [this, fault] { faults_->inject(fault); });
         }
-        const bool settled = wait_until_settled();
+        const bool settled =
+            crew_->wait_for_rest({[this] { return are_faults_over(); }, [this] { return cluster_->is_healthy(); },
+                                  [this] { help(); }, kLongestRun});
         Outcome outcome;
         checks_->finish(*workload_, settled, outcome);
         outcome.virtual_time = world_.age();
@@ -59,24 +59,10 @@ class Run {
         return faults_->open() == 0 && faults_->begun() == schedule_.faults.size();
     }
 
-    [[nodiscard]] bool is_settled() { return are_faults_over() && cluster_->is_healthy() && crew_->is_at_rest(); }
-
-    // At rest for a while: what was seen a moment ago may still start something.
-    bool wait_until_settled() {
-        int calm = 0;
-        while (world_.age() < kLongestRun) {
-            static_cast<void>(world_.scheduler.run_until(world_.now() + kRunLookEvery));
-            calm = is_settled() ? calm + 1 : 0;
-            if (calm >= 12) return true;
-            const bool needs_operator = are_faults_over() && calm == 0;
-            if (needs_operator && world_.now() >= operator_at_) {
-                if (cluster_->settings().is_paused) cluster_->set_paused(false);
-                crew_->lift_reported_fences();
-                cluster_->start_missing();
-                operator_at_ = world_.now() + kOperatorEvery;
-            }
-        }
-        return false;
+    void help() {
+        if (cluster_->settings().is_paused) cluster_->set_paused(false);
+        crew_->lift_reported_fences();
+        cluster_->start_missing();
     }
 
     Schedule schedule_;
@@ -86,7 +72,6 @@ class Run {
     std::unique_ptr<Crew> crew_;
     std::unique_ptr<Checks> checks_;
     std::unique_ptr<Faults> faults_;
-    MonoTime operator_at_{};
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "harness/plots.h"
+#include "harness/weighted.h"
 
 namespace aeterna::sim {
 namespace {
@@ -31,18 +32,11 @@ constexpr std::array kWeights = {
 };
 
 Fault draw_fault(Rng& rng, Duration from, Duration to) {
-    int total = 0;
-    for (const Weight& weight : kWeights) total += weight.weight;
-    int drawn = static_cast<int>(rng.below(static_cast<std::uint64_t>(total)));
-    const Weight* chosen = kWeights.data();
-    for (const Weight& weight : kWeights) {
-        chosen = &weight;
-        if ((drawn -= weight.weight) < 0) break;
-    }
+    const Weight& chosen = draw_weighted<Weight>(rng, kWeights);
     Fault fault;
-    fault.kind = chosen->kind;
+    fault.kind = chosen.kind;
     fault.at = rng.between(from, to);
-    fault.lasts = rng.between(chosen->shortest, chosen->longest);
+    fault.lasts = rng.between(chosen.shortest, chosen.longest);
     fault.target = rng.chance(0.7) ? Fault::kLeader : static_cast<int>(rng.below(3));
     return fault;
 }
