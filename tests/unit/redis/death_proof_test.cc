@@ -69,8 +69,8 @@ class DeathProof : public ::testing::Test {
 };
 
 TEST_F(DeathProof, JudgesByTheWholePicture) {
-    using Change = std::function<void()>;
-    const std::tuple<const char*, Kind, const char*, Change> table[] = {
+    using MasterChange = std::function<void()>;
+    const std::tuple<const char*, Kind, const char*, MasterChange> table[] = {
         {"refused and lost by all", Kind::kProven, "refused", [] {}},
         {"refused, one replica's link alone", Kind::kProven, "refused",
          [&] {
