@@ -7,21 +7,13 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr int kEtcdPort = 2379;
 constexpr int kPostgresPort = 5432;
 constexpr int kRestPort = 8008;
 
 }  // namespace
 
 Cluster::Cluster(World& world, models::PatroniSettings settings)
-    : world_(world), settings_(std::make_shared<models::PatroniSettings>(std::move(settings))) {
-    for (int i = 0; i < kNodes; ++i) {
-        hosts_.push_back(&world_.network.add_host(fmt::format("host-{}", i + 1),
-                                                  fmt::format("10.0.0.{}", i + 1)));
-    }
-    application_host_ = &world_.network.add_host("application", "10.0.0.9");
-    controller_hosts_ = {&world_.network.add_host("controller-1", "10.0.0.11"),
-                         &world_.network.add_host("controller-2", "10.0.0.12")};
+    : Site(world), settings_(std::make_shared<models::PatroniSettings>(std::move(settings))) {
     etcd_ = std::make_unique<models::Etcd>(world_, hosts_, kEtcdPort);
     write_config();
     for (Host* host : hosts_) {
@@ -173,13 +165,7 @@ bool Cluster::start_node(const std::string& node) {
 
 void Cluster::start_missing() {
     for (int i = 0; i < kNodes; ++i) {
-        for (const env::ProcessInfo& info : world_.processes.list()) {
-            Process* process = world_.processes.find(info.id.pid);
-            if (process == nullptr || process->host != hosts_[static_cast<std::size_t>(i)])
-                continue;
-            world_.processes.thaw(*process);
-            if (process->is_stopped()) world_.processes.signal(*process, SIGCONT);
-        }
+        wake_all_on(host(i));
         etcd_->restart(static_cast<std::size_t>(i));
         broken_.erase(i);
         if (!patroni(i).is_running())
@@ -189,12 +175,7 @@ void Cluster::start_missing() {
 
 std::string Cluster::stack_file(const std::string& state_directory,
                                 const std::string& assist) const {
-    std::string text = fmt::format(
-        "name: lab\nstate_directory: {}\nserve:\n  listen: 10.0.0.{}:9464\netcd:\n  endpoints: [",
-        state_directory, state_directory.ends_with("2") ? 12 : 11);
-    for (int i = 1; i <= kNodes; ++i)
-        text += fmt::format("{}http://10.0.0.{}:{}", i > 1 ? ", " : "", i, kEtcdPort);
-    text += "]\nhosts:\n";
+    std::string text = stack_head(state_directory) + "hosts:\n";
     for (int i = 1; i <= kNodes; ++i) {
         text += fmt::format(
             "  - name: host-{0}\n    site: a\n    executor: local\n    processes:\n", i);

@@ -19,21 +19,14 @@ namespace aeterna::sim {
 
 class Cluster : public Site {
   public:
-    static constexpr int kNodes = 3;
     Cluster(World& world, models::PatroniSettings settings);
 
-    [[nodiscard]] World& world() override { return world_; }
     [[nodiscard]] models::Etcd& etcd() { return *etcd_; }
     [[nodiscard]] models::Postgres& postgres(int node) {
         return *postgres_[static_cast<std::size_t>(node)];
     }
     [[nodiscard]] models::Patroni& patroni(int node) {
         return *patroni_[static_cast<std::size_t>(node)];
-    }
-    [[nodiscard]] Host& host(int node) { return *hosts_[static_cast<std::size_t>(node)]; }
-    [[nodiscard]] Host& application_host() { return *application_host_; }
-    [[nodiscard]] Host& controller_host(int controller) override {
-        return *controller_hosts_[static_cast<std::size_t>(controller)];
     }
     [[nodiscard]] const models::PatroniSettings& settings() const { return *settings_; }
     void set_paused(bool paused) { settings_->is_paused = paused, write_config(); }
@@ -71,11 +64,7 @@ class Cluster : public Site {
     void reset_host(int node);
     void watch_agent(int node);
 
-    World& world_;
     std::shared_ptr<models::PatroniSettings> settings_;
-    std::vector<Host*> hosts_;
-    Host* application_host_ = nullptr;
-    std::vector<Host*> controller_hosts_;
     std::unique_ptr<models::Etcd> etcd_;
     std::vector<std::unique_ptr<models::Postgres>> postgres_;
     std::vector<std::unique_ptr<models::Patroni>> patroni_;

@@ -56,10 +56,10 @@ void Faults::act_on_node(FaultKind kind, int node, bool begins) {
         case FaultKind::kPauseNode: pause(agent.process(), begins), pause(server.process(), begins); return;
         case FaultKind::kPausePostgres: pause(server.process(), begins); return;
         case FaultKind::kPauseAgent: pause(agent.process(), begins); return;
-        case FaultKind::kCutNode: cut(cluster_.host(node), true, true, begins); return;
-        case FaultKind::kCutNodeOut: cut(cluster_.host(node), true, false, begins); return;
-        case FaultKind::kCutNodeIn: cut(cluster_.host(node), false, true, begins); return;
-        case FaultKind::kCutPath: cut_path(node, begins); return;
+        case FaultKind::kCutNode: cluster_.cut(cluster_.host(node), true, true, begins); return;
+        case FaultKind::kCutNodeOut: cluster_.cut(cluster_.host(node), true, false, begins); return;
+        case FaultKind::kCutNodeIn: cluster_.cut(cluster_.host(node), false, true, begins); return;
+        case FaultKind::kCutPath: cluster_.cut_from_controllers(cluster_.host(node), begins); return;
         case FaultKind::kSlowNode:
             cluster_.host(node).slow = begins ? world_.rng().between(50ms, 1500ms) : Duration();
             return;
@@ -101,7 +101,7 @@ void Faults::act_on_controller(FaultKind kind, bool begins) {
     Host& host = cluster_.controller_host(0);
     Process* process = controllers_.front()->process();
     if (kind == FaultKind::kJumpClock && begins) host.wall_offset += world_.rng().between(-1h, 1h);
-    if (kind == FaultKind::kCutController) cut(host, true, true, begins);
+    if (kind == FaultKind::kCutController) cluster_.cut(host, true, true, begins);
     if (kind == FaultKind::kPauseController) pause(process, begins);
     if (kind == FaultKind::kKillController && begins) kill(process);
 }
@@ -149,25 +149,5 @@ void Faults::pause(Process* process, bool begins) {
     if (process != nullptr) world_.processes.signal(*process, begins ? SIGSTOP : SIGCONT);
 }
 void Faults::start(int node) { static_cast<void>(cluster_.start_node(fmt::format("patroni-{}", node + 1))); }
-
-void Faults::cut(Host& host, bool out, bool in, bool begins) {
-    std::vector<Host*> others = {&cluster_.application_host(), &cluster_.controller_host(0),
-                                 &cluster_.controller_host(1)};
-    for (int i = 0; i < Cluster::kNodes; ++i) others.push_back(&cluster_.host(i));
-    for (Host* other : others) {
-        if (out) begins ? world_.network.cut(host, *other) : world_.network.heal(host, *other);
-        if (in) begins ? world_.network.cut(*other, host) : world_.network.heal(*other, host);
-    }
-}
-
-// Between the node and the controllers alone: everybody else still hears it.
-void Faults::cut_path(int node, bool begins) {
-    for (int i = 0; i < 2; ++i) {
-        Host& own = cluster_.controller_host(i);
-        Host& host = cluster_.host(node);
-        begins ? world_.network.cut(own, host) : world_.network.heal(own, host);
-        begins ? world_.network.cut(host, own) : world_.network.heal(host, own);
-    }
-}
 
 }  // namespace aeterna::sim

@@ -33,8 +33,6 @@ class Faults {
     void kill(Process* process);
     void pause(Process* process, bool begins);
     void start(int node);
-    void cut(Host& host, bool out, bool in, bool begins);
-    void cut_path(int node, bool begins);
 
     World& world_;
     Cluster& cluster_;

@@ -5,20 +5,13 @@
 namespace aeterna::sim {
 namespace {
 
-constexpr int kMemberPort = 2379;
 constexpr int kRedisPort = 6379;
 constexpr int kSentinelPort = 26379;
 
 }  // namespace
 
-RedisCluster::RedisCluster(World& world, bool is_persistent) : world_(world) {
-    for (int i = 1; i <= kNodes; ++i) {
-        hosts_.push_back(&world_.network.add_host(fmt::format("host-{}", i), fmt::format("10.0.0.{}", i)));
-    }
-    application_host_ = &world_.network.add_host("application", "10.0.0.9");
-    controller_hosts_ = {&world_.network.add_host("controller-1", "10.0.0.11"),
-                         &world_.network.add_host("controller-2", "10.0.0.12")};
-    etcd_ = std::make_unique<models::Etcd>(world_, hosts_, kMemberPort);
+RedisCluster::RedisCluster(World& world, bool is_persistent) : Site(world) {
+    etcd_ = std::make_unique<models::Etcd>(world_, hosts_, kEtcdPort);
     std::vector<models::Redis*> servers;
     for (Host* host : hosts_) {
         const std::string name = "redis-" + host->name.substr(5);
@@ -112,14 +105,7 @@ bool RedisCluster::start_node(const std::string& node) {
 }
 
 void RedisCluster::start_missing() {
-    for (const env::ProcessInfo& info : world_.processes.list()) {
-        Process* process = world_.processes.find(info.id.pid);
-        const bool is_node =
-            process != nullptr && std::find(hosts_.begin(), hosts_.end(), process->host) != hosts_.end();
-        if (!is_node) continue;
-        world_.processes.thaw(*process);
-        if (process->is_stopped()) world_.processes.signal(*process, SIGCONT);
-    }
+    for (const Host* host : hosts_) wake_all_on(*host);
     for (int i = 1; i <= kNodes; ++i) {
         for (const char* kind : {"etcd", "redis", "sentinel"})
             static_cast<void>(start_node(fmt::format("{}-{}", kind, i)));
@@ -127,11 +113,7 @@ void RedisCluster::start_missing() {
 }
 
 std::string RedisCluster::stack_file(const std::string& state_directory, const std::string& assist) const {
-    std::string text =
-        fmt::format("name: lab\nstate_directory: {}\nserve:\n  listen: 10.0.0.{}:9464\netcd:\n  endpoints: [",
-                    state_directory, state_directory.ends_with("2") ? 12 : 11);
-    for (int i = 1; i <= kNodes; ++i) text += fmt::format("{}http://10.0.0.{}:{}", i > 1 ? ", " : "", i, kMemberPort);
-    text += "]\nhosts:\n";
+    std::string text = stack_head(state_directory) + "hosts:\n";
     for (int i = 1; i <= kNodes; ++i) {
         text += fmt::format(
             "  - name: host-{0}\n    site: a\n    executor: local\n    processes:\n      - node: redis-{0}\n"

@@ -15,20 +15,13 @@ namespace aeterna::sim {
 
 class RedisCluster final : public Site {
   public:
-    static constexpr int kNodes = 3;
     RedisCluster(World& world, bool is_persistent);
 
-    [[nodiscard]] World& world() override { return world_; }
-    [[nodiscard]] Host& controller_host(int controller) override {
-        return *controller_hosts_[static_cast<std::size_t>(controller)];
-    }
     [[nodiscard]] std::string stack_file(const std::string& state_directory, const std::string& assist) const override;
 
     [[nodiscard]] models::Redis& redis(int node) { return *redis_[static_cast<std::size_t>(node)]; }
     [[nodiscard]] models::Sentinel& sentinel(int node) { return *sentinels_[static_cast<std::size_t>(node)]; }
     [[nodiscard]] models::Etcd& etcd() { return *etcd_; }
-    [[nodiscard]] Host& host(int node) { return *hosts_[static_cast<std::size_t>(node)]; }
-    [[nodiscard]] Host& application_host() { return *application_host_; }
     // "redis-1" is 0; -1 for others.
     [[nodiscard]] static int number_of(const std::string& name);
 
@@ -44,10 +37,6 @@ class RedisCluster final : public Site {
     int unfenceable = -1;  // a node whose starter heeds no markers, as the stack file says
 
   private:
-    World& world_;
-    std::vector<Host*> hosts_;
-    Host* application_host_ = nullptr;
-    std::vector<Host*> controller_hosts_;
     std::unique_ptr<models::Etcd> etcd_;
     std::vector<std::unique_ptr<models::Redis>> redis_;
     std::vector<std::unique_ptr<models::Sentinel>> sentinels_;

@@ -131,11 +131,11 @@ class RedisRun {
                 if (server.is_running())
                     begins ? world_.processes.freeze(*server.process()) : world_.processes.thaw(*server.process());
                 return;
-            case RedisFaultKind::kCut: cut(host, true, true, begins); return;
-            case RedisFaultKind::kCutOut: cut(host, true, false, begins); return;
-            case RedisFaultKind::kCutIn: cut(host, false, true, begins); return;
+            case RedisFaultKind::kCut: cluster_->cut(host, true, true, begins); return;
+            case RedisFaultKind::kCutOut: cluster_->cut(host, true, false, begins); return;
+            case RedisFaultKind::kCutIn: cluster_->cut(host, false, true, begins); return;
             case RedisFaultKind::kCutPath:
-                for (int i = 0; i < 2; ++i) cut_between(host, cluster_->controller_host(i), true, true, begins);
+                cluster_->cut_from_controllers(host, begins);
                 return;
             case RedisFaultKind::kSlow: host.slow = begins ? world_.rng().between(50ms, 900ms) : Duration(); return;
             case RedisFaultKind::kKillSentinel: begins ? kill(sentinel.process()) : start(sentinel.name()); return;
@@ -153,7 +153,9 @@ class RedisRun {
             case RedisFaultKind::kJumpClock:
                 if (begins) cluster_->controller_host(0).wall_offset += world_.rng().between(-1h, 1h);
                 return;
-            case RedisFaultKind::kCutController: cut(cluster_->controller_host(0), true, true, begins); return;
+            case RedisFaultKind::kCutController:
+                cluster_->cut(cluster_->controller_host(0), true, true, begins);
+                return;
             case RedisFaultKind::kPauseController: pause(crew_->controllers().front()->process(), begins); return;
             case RedisFaultKind::kKillController:
                 if (begins) kill(crew_->controllers().front()->process());
@@ -173,15 +175,6 @@ class RedisRun {
     }
     void pause(Process* process, bool begins) {
         if (process != nullptr && process->is_alive()) world_.processes.signal(*process, begins ? SIGSTOP : SIGCONT);
-    }
-    void cut_between(Host& host, Host& other, bool out, bool in, bool begins) {
-        if (out) begins ? world_.network.cut(host, other) : world_.network.heal(host, other);
-        if (in) begins ? world_.network.cut(other, host) : world_.network.heal(other, host);
-    }
-    void cut(Host& host, bool out, bool in, bool begins) {
-        cut_between(host, cluster_->application_host(), out, in, begins);
-        for (int i = 0; i < 2; ++i) cut_between(host, cluster_->controller_host(i), out, in, begins);
-        for (int i = 0; i < RedisCluster::kNodes; ++i) cut_between(host, cluster_->host(i), out, in, begins);
     }
 
     RedisSchedule schedule_;
