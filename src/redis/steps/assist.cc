@@ -67,7 +67,9 @@ Result<const RedisNode*> named_master(Cluster& cluster, const engine::StepContex
     const auto promoted = find_string(step.facts, kNewMaster);
     const RedisNode* node = promoted ? cluster.settings().find_node(*promoted) : nullptr;
     if (node && is_by_hand(step.facts)) return node;
-    return cluster.majority_master_node(step.context);
+    auto named = cluster.majority_master_node(step.context);
+    if (!named && node && find_boolean(step.facts, kFewSentinels).value_or(false)) return node;
+    return named;
 }
 
 void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons) {

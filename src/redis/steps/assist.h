@@ -35,6 +35,8 @@ inline constexpr const char* kDeathForm = "redis.death";           // refused | 
 inline constexpr const char* kByHand = "redis.by_hand";  // true: no Sentinel can promote, we do
 inline constexpr const char* kKilled =
     "redis.killed";  // true: our fence killed it, so we start it again
+// true: promoted by our order while the old master is fenced and too few Sentinels are left to agree.
+inline constexpr const char* kFewSentinels = "redis.few_sentinels";
 inline constexpr const char* kOrderedAt = "redis.failover_ordered_at";
 
 // Reaches the hosts of the nodes.
@@ -68,7 +70,7 @@ using ActingPointer = std::shared_ptr<Acting>;
 [[nodiscard]] bool is_fenced(const Json& facts, const std::string& node);
 [[nodiscard]] bool is_by_hand(const Json& facts);
 // The master by a majority of the Sentinels; after a promotion by hand the promoted node, because
-// they are only being told.
+// they are only being told, and so while no majority of them answers after a promotion that needed none.
 [[nodiscard]] Result<const RedisNode*> named_master(Cluster& cluster,
                                                     const engine::StepContext& step);
 // Writes the refusal down and lets the runbook go on without us.

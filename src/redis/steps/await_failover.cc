@@ -1,4 +1,5 @@
-// redis.await_failover: waits until a majority of the Sentinels names a new master that says so itself.
+// redis.await_failover: waits until a majority of the Sentinels names a new master that says so itself; after a forced
+// failover of a fenced master with no majority left, until those that are left do.
 //
 // Needs: the Sentinels. Changes nothing; waits in check(). Budget: what is left of down-after plus 15 s. Past it, or
 // when waiting cannot help for 10 s, it explains why Sentinel is stuck and asks a person. Refuses when the master is
@@ -82,12 +83,32 @@ class AwaitFailover final : public RedisStep {
 
     bool is_done(const std::vector<SentinelAnswer>& answers, const RedisNode& old, engine::StepContext& step) {
         const auto address = majority_of(answers);
-        if (!address || *address == old.address) return false;
+        if (!address) return is_done_by_few(answers, old, step);
+        if (*address == old.address) return false;
         const RedisNode* promoted = settings().node_at(*address);
         if (!promoted) return false;
         const auto role = cluster_->role(*promoted, step.context);
         if (!role || !role->is_master()) return false;
         step.facts[kNewMaster] = promoted->name;
+        return true;
+    }
+
+    // A Sentinel that was ordered to fail over needs no majority, and the others adopt its higher epoch when they come
+    // back. With the old master fenced nobody else can be the master, so what is left of them decides.
+    bool is_done_by_few(const std::vector<SentinelAnswer>& answers, const RedisNode& old, engine::StepContext& step) {
+        const RedisNode* promoted = node_of(step.facts, kNewMaster);
+        if (!promoted || !is_fenced(step.facts, old.name)) return false;
+        std::size_t agreeing = 0, answering = 0;
+        for (const SentinelAnswer& answer : answers) {
+            if (!answer.opinion) continue;
+            ++answering;
+            if (answer.opinion->current_address == promoted->address) ++agreeing;
+        }
+        const bool is_majority_away = 2 * answering <= answers.size();
+        if (!is_majority_away || agreeing == 0 || agreeing < answering) return false;
+        const auto role = cluster_->role(*promoted, step.context);
+        if (!role || !role->is_master()) return false;
+        step.facts[kFewSentinels] = true;
         return true;
     }
 

@@ -37,7 +37,7 @@ TEST(ParseLedger, IgnoresATornTail) {
 }
 
 TEST(ParseLedger, RefusesWhatIsNoLedger) {
-    for (const std::string text :
+    for (const std::string& text :
          {std::string(), std::string("hello\n"), std::string(kText) + "X\t1\n", std::string(kText) + "O\t77\tok\t1\t-\t-\n",
           std::string(kText) + "I\t9\t7\t1\t1\n"}) {
         const auto content = parse_ledger(text);
