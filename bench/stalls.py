@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Stops one server at a time for 1 to 5 s (SIGSTOP), again and again, with both cores busy: nothing may be fenced.
 
-    bench/stalls.py [--minutes N] [--sync] [--seed N] [--since COMMIT]
+    bench/stalls.py [--minutes N] [--sync] [--seed N] [--since COMMIT] [--load hogs|none]
 
 A server is a whole process tree: PostgreSQL with its backends, Patroni, etcd, Redis, Sentinel, Qdrant, HAProxy,
 Prometheus and `serve` itself. Each stall is appended with its commit to bench/results/stalls.jsonl with what it led to: executions
 begun, incidents by severity, whether another node took over. A series that was interrupted is continued: stalls of the
-same mode count, with --since only those of COMMIT and its descendants. Ends with 1 when the assist fenced anything or a
-critical incident was opened without a role change. Needs the release build.
+same mode count, with --since only those of COMMIT and its descendants. Both cores are kept busy by one process each, or with
+--load none by whatever else runs: how busy they were is recorded with each stall and said at the end. Ends with 1 when the assist
+fenced anything or a critical incident was opened without a role change. Needs the release build.
 """
 import argparse
 import contextlib
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -79,12 +81,19 @@ def records(options):
     return [line for line in lines if line["sync"] == options.sync and is_recent(line, options.since)]
 
 
+def cpu_times():
+    """Jiffies since the start of the machine: (all, idle)."""
+    with open("/proc/stat") as file:
+        fields = [int(field) for field in file.readline().split()[1:]]
+    return sum(fields), fields[3] + fields[4]
+
+
 def one_stall(lab, chance):
     node = chance.choice([node for node in lab.lab_status()["nodes"]
                           if node.get("pid") and not node["kind"].endswith(LEFT_OUT)])
     seconds = round(chance.uniform(1, 5), 2)
     before, executions, incidents = primaries(lab), ids(lab, "execution"), ids(lab, "incident")
-    begin = time.monotonic()
+    begin, (jiffies, idle) = time.monotonic(), cpu_times()
     with stalled(node["pid"]):
         time.sleep(seconds)
     lasted = time.monotonic() - begin
@@ -92,7 +101,9 @@ def one_stall(lab, chance):
     after = primaries(lab)
     opened = [each for key, each in ids(lab, "incident").items() if key not in incidents]
     begun = [each for key, each in ids(lab, "execution").items() if key not in executions]
+    jiffies, idle = (late - early for late, early in zip(cpu_times(), (jiffies, idle)))
     return {"node": node["name"], "seconds": round(lasted, 2), "cycle_seconds": round(time.monotonic() - begin, 2),
+            "busy": round(1 - idle / max(1, jiffies), 3),
             "role_change": bool(before and after and before != after),
             "incidents": [[each["detector"], each["severity"]] for each in opened],
             "executions": [[each["id"], each["runbook"], each["state"]] for each in begun]}
@@ -119,6 +130,7 @@ def main():
     parser.add_argument("--sync", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--since", help="a commit: older stalls do not count")
+    parser.add_argument("--load", choices=["hogs", "none"], default="hogs", help="what keeps the cores busy")
     options = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     done = records(options)
@@ -129,7 +141,7 @@ def main():
         lab.up()
         lab.await_healthy()
         chance = random.Random(options.seed * 100000 + len(done))
-        with busy_cores():
+        with busy_cores() if options.load == "hogs" else contextlib.nullcontext():
             end = time.monotonic() + left
             while time.monotonic() < end:
                 record = {"commit": commit.strip(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -147,7 +159,8 @@ def main():
     minutes = sum(record["cycle_seconds"] for record in done) / 60
     print(f"{len(done)} stalls in {minutes:.1f} min, {'synchronous' if options.sync else 'asynchronous'}: fenced {len(fenced)}, "
           f"assist acted {len(acted)}, role changes {sum(record['role_change'] for record in done)}, "
-          f"critical incidents {len(critical)}, of them without a role change {len(alone)}")
+          f"critical incidents {len(critical)}, of them without a role change {len(alone)}; CPU busy "
+          f"{statistics.median(record['busy'] for record in done):.1%}, at least {min(record['busy'] for record in done):.1%}")
     for record in alone + fenced:
         print(record)
     return 1 if alone or fenced or acted else 0

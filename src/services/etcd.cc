@@ -18,6 +18,8 @@ namespace {
 // A member that does not answer gets no more than this while others may be asked.
 constexpr Duration kLongestShare = 2s;
 
+constexpr const char* kRange = "/v3/kv/range";
+
 constexpr std::int64_t kGrpcDeadlineExceeded = 4;
 constexpr std::int64_t kGrpcNotFound = 5;
 constexpr std::int64_t kGrpcPermissionDenied = 7;
@@ -141,14 +143,14 @@ Json has_lease(const std::string& key, std::int64_t lease) {
 }  // namespace
 
 Etcd::Etcd(config::EtcdSettings settings, const env::Env& env)
-    : settings_(std::move(settings)), env_(env), session_(settings_.session) {
+    : settings_(std::move(settings)), env_(env), session_(settings_.session), memory_(std::make_shared<Memory>()) {
     if (!session_) session_ = std::make_shared<config::EtcdSession>();
     for (std::string& endpoint : settings_.endpoints) {
         endpoint = without_final_slashes(std::move(endpoint));
     }
 }
 
-Result<Json> Etcd::post(const std::string& endpoint, const std::string& path, const Json& body,
+Result<Etcd::Answer> Etcd::post(const std::string& endpoint, const std::string& path, const Json& body,
                         const std::string& token, const env::Context& context) {
     env::HttpRequest request;
     request.method = "POST";
@@ -160,7 +162,19 @@ Result<Json> Etcd::post(const std::string& endpoint, const std::string& path, co
     const std::string what = fmt::format("etcd at '{}'", endpoint);
     if (response.status != 200) return status_error(what, response);
     // A streaming call answers with one document per line.
-    return parse_json(std::string_view(response.body).substr(0, response.body.find('\n')), what);
+    const std::string_view text = std::string_view(response.body).substr(0, response.body.find('\n'));
+    if (path == kRange) {
+        const std::lock_guard lock(memory_->mutex);
+        if (memory_->answer && memory_->text == text) return memory_->answer;
+    }
+    AETERNA_ASSIGN(Json document, parse_json(text, what));
+    const auto answer = std::make_shared<const Json>(std::move(document));
+    if (path == kRange) {
+        const std::lock_guard lock(memory_->mutex);
+        memory_->text = text;
+        memory_->answer = answer;
+    }
+    return answer;
 }
 
 Result<std::string> Etcd::token_of(const std::string& endpoint, const env::Context& context) {
@@ -170,15 +184,15 @@ Result<std::string> Etcd::token_of(const std::string& endpoint, const env::Conte
         if (!session_->token.empty()) return session_->token;
     }
     const Json credentials{{"name", settings_.user}, {"password", settings_.password.reveal()}};
-    AETERNA_ASSIGN(const Json answer, post(endpoint, "/v3/auth/authenticate", credentials, "", context));
-    const auto token = find_string(answer, "token");
+    AETERNA_ASSIGN(const Answer answer, post(endpoint, "/v3/auth/authenticate", credentials, "", context));
+    const auto token = find_string(*answer, "token");
     if (!token) return make_error(ErrorCode::kProtocol, "etcd sent no token");
     const std::lock_guard lock(session_->mutex);
     session_->token = *token;
     return *token;
 }
 
-Result<Json> Etcd::ask(const std::string& endpoint, const std::string& path, const Json& body,
+Result<Etcd::Answer> Etcd::ask(const std::string& endpoint, const std::string& path, const Json& body,
                        const env::Context& context) {
     AETERNA_ASSIGN(const std::string token, token_of(endpoint, context));
     auto answer = post(endpoint, path, body, token, context);
@@ -195,7 +209,7 @@ Result<Json> Etcd::ask(const std::string& endpoint, const std::string& path, con
     return post(endpoint, path, body, fresh, context);
 }
 
-Result<Json> Etcd::call(const std::string& path, const Json& body, const env::Context& context) {
+Result<Etcd::Answer> Etcd::call(const std::string& path, const Json& body, const env::Context& context) {
     const std::size_t count = settings_.endpoints.size();
     if (count == 0) return make_error(ErrorCode::kConfiguration, "no etcd endpoint is configured");
     std::size_t first = 0;
@@ -222,9 +236,9 @@ Result<Json> Etcd::call(const std::string& path, const Json& body, const env::Co
     return last;
 }
 
-Result<Json> Etcd::call_first(const std::vector<std::string>& paths, const Json& body,
+Result<Etcd::Answer> Etcd::call_first(const std::vector<std::string>& paths, const Json& body,
                               const env::Context& context) {
-    Result<Json> answer = make_error(ErrorCode::kInternal, "no path to call");
+    Result<Answer> answer = make_error(ErrorCode::kInternal, "no path to call");
     for (const std::string& path : paths) {
         answer = call(path, body, context);
         if (answer || answer.error().code != ErrorCode::kProtocol) return answer;
@@ -236,45 +250,50 @@ Result<std::optional<EtcdKeyValue>> Etcd::get(const std::string& key, const env:
                                               bool serializable) {
     Json body{{"key", base64_encode(key)}};
     if (serializable) body["serializable"] = true;
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/range", body, context));
-    AETERNA_ASSIGN(auto pairs, read_key_values(answer));
+    AETERNA_ASSIGN(const Answer answer, call(kRange, body, context));
+    AETERNA_ASSIGN(auto pairs, read_key_values(*answer));
     if (pairs.empty()) return std::optional<EtcdKeyValue>();
     return std::optional<EtcdKeyValue>(std::move(pairs.front()));
 }
 
-Result<std::vector<EtcdKeyValue>> Etcd::list(const std::string& prefix, const env::Context& context) {
+Result<EtcdListing> Etcd::list(const std::string& prefix, const env::Context& context) {
     // An empty key would be refused; "\0" is the first one.
     const std::string first = prefix.empty() ? std::string(1, '\0') : prefix;
-    AETERNA_ASSIGN(const Json answer,
-                   call("/v3/kv/range",
+    AETERNA_ASSIGN(const Answer answer,
+                   call(kRange,
                         {{"key", base64_encode(first)}, {"range_end", base64_encode(range_end_of(prefix))}},
                         context));
-    return read_key_values(answer);
+    const std::lock_guard lock(memory_->mutex);
+    if (memory_->listed == answer) return memory_->listing;
+    AETERNA_ASSIGN(std::vector<EtcdKeyValue> pairs, read_key_values(*answer));
+    memory_->listed = answer;
+    memory_->listing = std::make_shared<const std::vector<EtcdKeyValue>>(std::move(pairs));
+    return memory_->listing;
 }
 
 Result<EtcdLease> Etcd::lease_time_to_live(std::int64_t lease, const env::Context& context) {
-    AETERNA_ASSIGN(const Json answer,
+    AETERNA_ASSIGN(const Answer answer,
                    call_first({"/v3/lease/timetolive", "/v3/kv/lease/timetolive"},
                               {{"ID", std::to_string(lease)}}, context));
     EtcdLease result;
     result.id = lease;
     // -1 is said, 0 (the last second) is absent.
-    result.ttl_seconds = find_integer_or_text(answer, "TTL").value_or(0);
-    result.granted_ttl_seconds = find_integer_or_text(answer, "grantedTTL").value_or(0);
+    result.ttl_seconds = find_integer_or_text(*answer, "TTL").value_or(0);
+    result.granted_ttl_seconds = find_integer_or_text(*answer, "grantedTTL").value_or(0);
     return result;
 }
 
 Result<std::int64_t> Etcd::grant_lease(std::int64_t ttl_seconds, const env::Context& context) {
-    AETERNA_ASSIGN(const Json answer,
+    AETERNA_ASSIGN(const Answer answer,
                    call("/v3/lease/grant", {{"TTL", std::to_string(ttl_seconds)}}, context));
-    const auto id = find_integer_or_text(answer, "ID");
+    const auto id = find_integer_or_text(*answer, "ID");
     if (!id || *id == 0) return make_error(ErrorCode::kProtocol, "etcd sent a lease without an id");
     return *id;
 }
 
 Status Etcd::keep_alive(std::int64_t lease, const env::Context& context) {
-    AETERNA_ASSIGN(const Json answer, call("/v3/lease/keepalive", {{"ID", std::to_string(lease)}}, context));
-    const Json* result = find_member(answer, "result");
+    AETERNA_ASSIGN(const Answer answer, call("/v3/lease/keepalive", {{"ID", std::to_string(lease)}}, context));
+    const Json* result = find_member(*answer, "result");
     if (result == nullptr) return make_error(ErrorCode::kProtocol, "etcd sent a keepalive without result");
     if (find_integer_or_text(*result, "TTL").value_or(0) > 0) return {};
     return make_error(ErrorCode::kNotFound, fmt::format("lease {:x} has expired", lease));
@@ -296,9 +315,9 @@ Result<Etcd::CreateResult> Etcd::create(const std::string& key, const std::strin
                                    {"result", "EQUAL"},
                                    {"create_revision", "0"}},
                                   {{"request_put", put}}, key);
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
-    if (find_boolean(answer, "succeeded").value_or(false)) return CreateResult{true, ""};
-    AETERNA_ASSIGN(const auto present, read_present(answer));
+    AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
+    if (find_boolean(*answer, "succeeded").value_or(false)) return CreateResult{true, ""};
+    AETERNA_ASSIGN(const auto present, read_present(*answer));
     if (!present) return make_error(ErrorCode::kProtocol, "etcd refused to create a key that is not there");
     const bool is_ours = lease != 0 && present->lease == lease && present->value == value;
     return CreateResult{is_ours, is_ours ? "" : present->value};
@@ -308,23 +327,23 @@ Result<bool> Etcd::put_if_lease(const std::string& key, const std::string& value
                                 const env::Context& context) {
     const Json put{{"key", base64_encode(key)}, {"value", base64_encode(value)}, {"lease", std::to_string(lease)}};
     const Json body = transaction(has_lease(key, lease), {{"request_put", put}}, key);
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
-    return find_boolean(answer, "succeeded").value_or(false);
+    AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
+    return find_boolean(*answer, "succeeded").value_or(false);
 }
 
 Result<bool> Etcd::remove_if_lease(const std::string& key, std::int64_t lease, const env::Context& context) {
     const Json body = transaction(has_lease(key, lease), removal(key), key);
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
-    if (find_boolean(answer, "succeeded").value_or(false)) return true;
-    AETERNA_ASSIGN(const auto present, read_present(answer));
+    AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
+    if (find_boolean(*answer, "succeeded").value_or(false)) return true;
+    AETERNA_ASSIGN(const auto present, read_present(*answer));
     return !present.has_value();
 }
 
 Result<bool> Etcd::remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
                              const env::Context& context) {
     const Json body{{"compare", comparisons(conditions)}, {"success", Json::array({removal(key)})}};
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
-    return find_boolean(answer, "succeeded").value_or(false);
+    AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
+    return find_boolean(*answer, "succeeded").value_or(false);
 }
 
 // No revision is negative.
@@ -332,8 +351,8 @@ Status Etcd::check_write(const std::string& key, const env::Context& context) {
     const Json put{{"request_put", {{"key", base64_encode(key)}, {"value", ""}}}};
     const Json body{{"compare", comparisons({{key, std::nullopt, -1, std::nullopt}})},
                     {"success", Json::array({put})}};
-    AETERNA_ASSIGN(const Json answer, call("/v3/kv/txn", body, context));
-    if (!find_boolean(answer, "succeeded").value_or(false)) return {};
+    AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
+    if (!find_boolean(*answer, "succeeded").value_or(false)) return {};
     return make_error(ErrorCode::kProtocol, fmt::format("etcd found a negative revision of '{}'", key));
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct EtcdKeyValue {
     std::int64_t mod_revision = 0;
     std::int64_t lease = 0;  // 0 = none
 };
+
+using EtcdListing = std::shared_ptr<const std::vector<EtcdKeyValue>>;
 
 struct EtcdMemberHealth {
     std::string endpoint;
@@ -50,7 +53,8 @@ class Etcd {
     // Nothing when the key does not exist. `serializable` accepts a stale answer of one member.
     [[nodiscard]] Result<std::optional<EtcdKeyValue>> get(const std::string& key, const env::Context& context,
                                                           bool serializable = false);
-    [[nodiscard]] Result<std::vector<EtcdKeyValue>> list(const std::string& prefix, const env::Context& context);
+    // While nothing changes it is the same object as before.
+    [[nodiscard]] Result<EtcdListing> list(const std::string& prefix, const env::Context& context);
     [[nodiscard]] Result<EtcdLease> lease_time_to_live(std::int64_t lease, const env::Context& context);
     [[nodiscard]] Result<std::int64_t> grant_lease(std::int64_t ttl_seconds, const env::Context& context);
     Status keep_alive(std::int64_t lease, const env::Context& context);
@@ -79,19 +83,29 @@ class Etcd {
     [[nodiscard]] const std::vector<std::string>& endpoints() const { return settings_.endpoints; }
 
   private:
-    [[nodiscard]] Result<Json> call(const std::string& path, const Json& body, const env::Context& context);
-    [[nodiscard]] Result<Json> call_first(const std::vector<std::string>& paths, const Json& body,
+    using Answer = std::shared_ptr<const Json>;
+    // The last range: a poll mostly finds what the one before it found, and reading it anew is most of its cost.
+    struct Memory {
+        std::mutex mutex;
+        std::string text;
+        Answer answer, listed;
+        EtcdListing listing;
+    };
+
+    [[nodiscard]] Result<Answer> call(const std::string& path, const Json& body, const env::Context& context);
+    [[nodiscard]] Result<Answer> call_first(const std::vector<std::string>& paths, const Json& body,
                                           const env::Context& context);
-    [[nodiscard]] Result<Json> ask(const std::string& endpoint, const std::string& path, const Json& body,
+    [[nodiscard]] Result<Answer> ask(const std::string& endpoint, const std::string& path, const Json& body,
                                    const env::Context& context);
     [[nodiscard]] Result<std::string> token_of(const std::string& endpoint, const env::Context& context);
-    [[nodiscard]] Result<Json> post(const std::string& endpoint, const std::string& path, const Json& body,
+    [[nodiscard]] Result<Answer> post(const std::string& endpoint, const std::string& path, const Json& body,
                                     const std::string& token, const env::Context& context);
     [[nodiscard]] EtcdMemberHealth ask_health(const std::string& endpoint, const env::Context& context);
 
     config::EtcdSettings settings_;
     const env::Env& env_;
     std::shared_ptr<config::EtcdSession> session_;  // never null; shared by copies
+    std::shared_ptr<Memory> memory_;                // never null; shared by copies
 };
 
 }  // namespace aeterna::services

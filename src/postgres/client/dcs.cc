@@ -64,9 +64,18 @@ DcsView parse_dcs(const std::string& prefix, const std::vector<services::EtcdKey
     return view;
 }
 
+DcsView Dcs::parse_once(const services::EtcdListing& keys) {
+    const std::lock_guard lock(mutex_);
+    if (keys != keys_) {
+        view_ = parse_dcs(settings_.key_prefix, *keys);
+        keys_ = keys;
+    }
+    return view_;
+}
+
 Result<DcsView> Dcs::read(const env::Context& context) {
-    AETERNA_ASSIGN(auto keys, etcd_.list(settings_.key_prefix, context));
-    DcsView view = parse_dcs(settings_.key_prefix, keys);
+    AETERNA_ASSIGN(const services::EtcdListing keys, etcd_.list(settings_.key_prefix, context));
+    DcsView view = parse_once(keys);
     if (view.leader && view.leader->lease != 0) {
         if (auto lease = etcd_.lease_time_to_live(view.leader->lease, context)) {
             view.leader->remaining_seconds = lease->ttl_seconds;

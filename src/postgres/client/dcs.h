@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,13 @@ class Dcs {
     Status check_write(const std::string& key, const env::Context& context) { return etcd_.check_write(key, context); }
 
   private:
+    [[nodiscard]] DcsView parse_once(const services::EtcdListing& keys);
+
     const Settings& settings_;
     services::Etcd etcd_;
+    std::mutex mutex_;
+    services::EtcdListing keys_;  // what view_ was parsed from
+    DcsView view_;
 };
 
 }  // namespace aeterna::postgres

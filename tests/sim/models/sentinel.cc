@@ -180,7 +180,9 @@ void Sentinel::hello() {
         });
         if (!is_carried) continue;
         peer->epoch_ = std::max(peer->epoch_, epoch_);
-        if (config_epoch_ > peer->config_epoch_) peer->switch_to(*master_, config_epoch_);
+        // sentinelGetCurrentMasterAddress(): a replica that is promoted already is named before the failover is over.
+        Redis& named = state_ == State::kReconfigure ? *promoted_ : *master_;
+        if (config_epoch_ > peer->config_epoch_) peer->switch_to(named, config_epoch_);
     }
 }
 

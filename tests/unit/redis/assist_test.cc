@@ -184,6 +184,33 @@ TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
     EXPECT_EQ(stage.servers.count("redis-3 REPLICAOF 10.0.0.2"), 2U);  // levelled, then turned
 }
 
+TEST(Assist, TheOneSentinelThatIsLeftPromotesAndItsWordIsEnoughWhileTheOldMasterIsFenced) {
+    Stage stage;
+    for (int n = 2; n <= 3; ++n) stage.servers.sentinels[n].is_refusing = true;
+    stage.servers.on_order = [&](const std::string& order) {
+        stage.carry_out(order);
+        for (int n = 2; n <= 3; ++n) stage.servers.sentinels[n].is_refusing = true;
+    };
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary << "\n" << stage.progress;
+    EXPECT_EQ(ended.facts["assist"], "acted");
+    EXPECT_EQ(ended.facts[kNewMaster], "redis-2");
+    EXPECT_EQ(stage.servers.count("sentinel-1 SENTINEL FAILOVER m"), 1U);
+    EXPECT_EQ(stage.servers.count("redis-2 REPLICAOF NO ONE"), 0U);
+    EXPECT_EQ(stage.servers.nodes[1].follows, 2);
+}
+
+TEST(Assist, WithoutAFenceTheOneSentinelThatIsLeftIsNotBelieved) {
+    Stage stage;
+    stage.hands->executor.fence_error = make_error(ErrorCode::kConfiguration, "no fence is set up");
+    for (int n = 2; n <= 3; ++n) stage.servers.sentinels[n].is_refusing = true;
+    stage.servers.on_order = [&](const std::string& order) {
+        stage.carry_out(order);
+        for (int n = 2; n <= 3; ++n) stage.servers.sentinels[n].is_refusing = true;
+    };
+    EXPECT_EQ(stage.run().state, ExecutionState::kAwaitingApproval);
+}
+
 TEST(Assist, TheReplicaThatIsBehindIsLevelledBeforeSentinelChooses) {
     Stage stage;
     stage.servers.nodes[3].offset = 900;

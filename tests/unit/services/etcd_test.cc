@@ -174,11 +174,36 @@ TEST_F(EtcdTest, ListsAPrefixOnly) {
     for (const char* key : {"/p/a", "/p/b", "/p0", "/o"}) ASSERT_TRUE(etcd.create(key, key, 0, within(5s)));
     const auto found = etcd.list("/p/", within(5s));
     ASSERT_TRUE(found);
-    ASSERT_EQ(found->size(), 2U);
-    EXPECT_EQ((*found)[0].key, "/p/a");
-    EXPECT_EQ((*found)[1].value, "/p/b");
-    EXPECT_EQ(found->front().lease, 0);
-    EXPECT_GE(etcd.list("", within(5s))->size(), 4U);
+    ASSERT_EQ((*found)->size(), 2U);
+    EXPECT_EQ((**found)[0].key, "/p/a");
+    EXPECT_EQ((**found)[1].value, "/p/b");
+    EXPECT_EQ((*found)->front().lease, 0);
+    EXPECT_GE((*etcd.list("", within(5s)))->size(), 4U);
+}
+
+TEST_F(EtcdTest, AnUnchangedListingIsTheSameObject) {
+    Etcd etcd = client();
+    ASSERT_TRUE(etcd.create("/q/a", "1", 0, within(5s)));
+    auto first = etcd.list("/q/", within(5s));
+    ASSERT_TRUE(first);
+    // A lease of an earlier test that expires in between makes a new revision.
+    const auto is_same = [&] {
+        const auto before = first;
+        first = etcd.list("/q/", within(5s));
+        return first && *before == *first;
+    };
+    bool was_same = false;
+    for (int i = 0; i < 10 && !was_same; ++i) was_same = is_same();
+    EXPECT_TRUE(was_same);
+    ASSERT_TRUE(etcd.create("/q/b", "2", 0, within(5s)));
+    const auto grown = etcd.list("/q/", within(5s));
+    ASSERT_TRUE(grown);
+    EXPECT_NE(*grown, *first);
+    EXPECT_EQ((*grown)->size(), 2U);
+    EXPECT_EQ((*first)->size(), 1U);
+    // Another question between two of the same.
+    EXPECT_TRUE(etcd.get("/q/b", within(5s)));
+    EXPECT_EQ((*etcd.list("/q/", within(5s)))->size(), 2U);
 }
 
 TEST_F(EtcdTest, DeadAndSilentMembersDoNotEatTheDeadline) {
