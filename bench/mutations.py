@@ -40,18 +40,32 @@ def load_list():
     return module
 
 
-def mutate(text, mutation):
-    """The file's text with one more switch in it."""
-    name, file, place, instead, _ = mutation
+def find_place(text, mutation):
+    """(from, to) of the expression that a mutation replaces."""
+    name, file, place, _, _ = mutation
     before, rest = place.split("«")
     old, after = rest.split("»")
     if text.count(before + old + after) != 1:
         sys.exit(f"{name}: its place is {text.count(before + old + after)} times in {file}; correct {LIST.name}")
-    typed = instead[:instead.index("{")] + old if old.startswith("{") else old
-    if instead in ("true", "false"):
-        typed = f"static_cast<bool>({old})"
-    switch = f'(aeterna_mutant("{name}") ? ({instead}) : ({typed}))'
-    return text.replace(before + old + after, before + switch + after)
+    begin = text.index(before + old + after) + len(before)
+    return begin, begin + len(old)
+
+
+def mutate(text, mutations):
+    """The file's text with a switch for each of its mutations."""
+    placed = sorted(((find_place(text, mutation), mutation) for mutation in mutations), reverse=True, key=lambda one: one[0])
+    for (_, end), (later, _) in zip((place for place, _ in placed[1:]), (place for place, _ in placed)):
+        if end > later:
+            sys.exit(f"two mutations of {mutations[0][1]} overlap")
+    for (begin, end), (name, _, _, instead, _) in placed:
+        old = text[begin:end]
+        typed = instead[:instead.index("{")] + old if old.startswith("{") else old
+        if instead in ("true", "false"):
+            typed = f"static_cast<bool>({old})"
+        if instead == "void()":
+            typed = f"static_cast<void>({old})"
+        text = text[:begin] + f'(aeterna_mutant("{name}") ? ({instead}) : ({typed}))' + text[end:]
+    return text
 
 
 def write_if_changed(path, text):
@@ -65,11 +79,9 @@ def make_scratch(scratch, mutations):
     tracked = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
                              capture_output=True, text=True).stdout.split("\n")
     texts = {name: (ROOT / name).read_bytes() for name in tracked if name and (ROOT / name).is_file()}
-    for mutation in mutations:
-        # What stands later in a file is changed first: places stay where the list says.
-        texts[mutation[1]] = mutate(texts[mutation[1]].decode(), mutation).encode()
     for file in {mutation[1] for mutation in mutations}:
-        texts[file] = SWITCH.encode() + texts[file]
+        here = [mutation for mutation in mutations if mutation[1] == file]
+        texts[file] = (SWITCH + mutate(texts[file].decode(), here)).encode()
     texts["tests/sim/sim_test.cc"] += SWITCHBOARD.encode()
     for name, text in texts.items():
         write_if_changed(scratch / name, text)
@@ -80,11 +92,11 @@ def make_scratch(scratch, mutations):
 
 
 class Seeds:
-    """Which seeds to run, and the running of them."""
+    """Which seeds of one store to run, and the running of them; `prefix` is "" or "redis-"."""
 
-    def __init__(self, program, count):
-        self.program = program
-        told = subprocess.run([program, "--plots", f"1..{count}"], check=True, capture_output=True, text=True).stdout
+    def __init__(self, program, prefix, count):
+        self.program, self.prefix = program, prefix
+        told = subprocess.run([program, f"--{prefix}plots", f"1..{count}"], check=True, capture_output=True, text=True).stdout
         self.plots = dict(line.split(" ", 1) for line in told.splitlines())
 
     def order(self, plots):
@@ -94,12 +106,12 @@ class Seeds:
     def failures(self, names, seeds):
         """[(seed, what it says)] of those that fail with these mutations awake."""
         environment = dict(os.environ, AETERNA_MUTANTS=",".join(names))
-        done = subprocess.run([self.program, "--seeds", ",".join(seeds)], env=environment, capture_output=True,
+        done = subprocess.run([self.program, f"--{self.prefix}seeds", ",".join(seeds)], env=environment, capture_output=True,
                               text=True)
         found, says = [], ""
         for line in done.stderr.splitlines():
             says = says or line
-            if replay := re.search(r"replay: sim_test --seed (\d+)", line):
+            if replay := re.search(r"replay: sim_test --(?:redis-)?seed (\d+)", line):
                 found.append((replay.group(1), says))
                 says = ""
         return found or ([("?", "it died")] if done.returncode else [])
@@ -145,16 +157,19 @@ def main():
     options = parser.parse_args()
     listed = load_list()
     by_name = {mutation[0]: mutation for mutation in listed.MUTATIONS}
-    seeds = Seeds(make_scratch(options.scratch, listed.MUTATIONS), options.seeds)
-    seed, says, _ = seeds.run([], [])
-    if seed:
-        sys.exit(f"without any mutation seed {seed} fails: {says}")
+    program = make_scratch(options.scratch, listed.MUTATIONS)
+    stores = {prefix: Seeds(program, prefix, options.seeds) for prefix in ("", "redis-")}
+    for seeds in stores.values():
+        seed, says, _ = seeds.run([], [])
+        if seed:
+            sys.exit(f"without any mutation {seeds.prefix}seed {seed} fails: {says}")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     stamp = {"commit": commit.strip(), "at": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     survivors = 0
     for name, mutation in by_name.items():
         if not re.search(options.only, name):
             continue
+        seeds = stores["redis-" if name.startswith("redis.") else ""]
         lines, is_good = judge(seeds, mutation, listed.BEHIND, by_name)
         survivors += not is_good
         for line in lines:

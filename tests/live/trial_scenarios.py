@@ -5,16 +5,24 @@ import contextlib
 import json
 import os
 import signal
+import threading
 import time
 import unittest
 import urllib.request
 
 import assisted
+import redis
 from support import ROOT, Lab, run
+from trial_redis_assist import Stack
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
-KIND = {"agent": "patroni", "server": "postgres", "etcd": "etcd"}
+KINDS = {"postgres": {"agent": "patroni", "server": "postgres", "etcd": "etcd"},
+         "redis": {"server": "redis", "sentinel": "sentinel"}}
 WRITER_MEMORY_SECONDS = 1.0
+
+
+def recent(last):
+    return [name for name, at in last.items() if time.monotonic() - at <= WRITER_MEMORY_SECONDS]
 
 
 class TimedRows(assisted.Rows):
@@ -41,90 +49,74 @@ class TimedRows(assisted.Rows):
                 time.sleep(0.05)
 
     def recent(self):
-        return [name for name, at in self.last.items() if time.monotonic() - at <= WRITER_MEMORY_SECONDS]
+        return recent(self.last)
+
+
+class TimedRecords:
+    """A writer per Redis node, with a kept connection; remembers when each node acknowledged last."""
+
+    def __init__(self, lab):
+        self.stack = Stack(lab)
+        self.nodes = self.stack.nodes
+        self.last = {}
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self.write, args=(name,), daemon=True) for name in self.nodes]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(10)
+
+    def write(self, name):
+        client = self.stack.client(name, 1)
+        while not self.stop.wait(0.05):
+            try:
+                client.rpush("scenario", "record")
+                self.last[name] = time.monotonic()
+            except redis.exceptions.RedisError:
+                client.connection_pool.disconnect()
+
+    def recent(self):
+        return recent(self.last)
 
 
 class Play:
-    """One scenario; the words are explained in tests/sim/scenario.h."""
+    """One scenario on one lab; the words are explained in tests/sim/scenario.h. Who is played on says what holds."""
 
     def __init__(self, lab, scenario, rows):
         self.lab, self.scenario, self.rows = lab, scenario, rows
-        self.endpoints = [node["address"] for node in lab.lab_status()["nodes"] if node["kind"] == "etcd"]
-        self.told = []
+        self.told, self.names = [], {}
+        self.store = scenario.get("store", "postgres")
 
-    def cluster(self):
-        for number in "123":
-            with contextlib.suppress(OSError):
-                address = self.lab.node(f"patroni-{number}")["address"]
-                with urllib.request.urlopen(f"http://{address}/cluster", timeout=2) as answer:
-                    return json.load(answer)["members"]
-        return []
-
-    def key_holder(self):
-        """Read linearizably, by etcd's own gateway; None while etcd does not answer, "" when nobody holds it."""
-        body = json.dumps({"key": base64.b64encode(b"/service/aeterna/leader").decode()}).encode()
-        for endpoint in self.endpoints:
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://{endpoint}/v3/kv/range", data=body, timeout=2) as answer:
-                    keys = json.load(answer).get("kvs", [])
-                    return base64.b64decode(keys[0]["value"]).decode() if keys else ""
-        return None
-
-    def name_nodes(self):
-        leader = self.key_holder()
+    def name_around(self, leader):
         others = sorted(name for name in self.rows.nodes if name != leader)
         self.names = {"leader": leader, "first": others[0], "second": others[1]}
-        for member in self.cluster():
-            if member["role"] == "sync_standby":
-                self.names["standby"] = member["name"]
 
-    def holds(self, fact, value):
-        if fact == "key":
-            holder = self.key_holder()
-            if value == "nobody":
-                return holder == ""
-            if value == "another":
-                return holder not in (None, "", self.names["leader"])
-            return holder == self.names[value]
-        if fact == "writer":
-            writers = self.rows.recent()
-            if value == "nobody":
-                return not writers
-            if value == "two":
-                return len(writers) == 2
-            if len(writers) != 1:
-                return False
-            return value == "one" or (writers[0] != self.names["leader"] if value == "another"
-                                      else writers[0] == self.names[value])
-        members = self.cluster()
-        leaders = [member["name"] for member in members if member["role"] == "leader"]
-        if fact == "healthy":
-            states = [member["state"] for member in members]
-            return len(leaders) == 1 and states == ["running"] * 3 and len({member.get("timeline") for member in members}) == 1
-        if fact == "follows":
-            return bool(leaders) and self.rows.recent() == leaders and self.streams_from(leaders[0], self.names[value])
-        raise ValueError(fact)
-
-    def streams_from(self, leader, node):
-        try:
-            with self.rows.connect(leader) as connection, connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'",
-                               (node,))
-                return cursor.fetchone()[0] == 1
-        except assisted.psycopg2.Error:
+    def is_writer(self, value):
+        writers = self.rows.recent()
+        if value == "nobody":
+            return not writers
+        if value == "two":
+            return len(writers) == 2
+        if len(writers) != 1:
             return False
+        return value == "one" or (writers[0] != self.names["leader"] if value == "another"
+                                  else writers[0] == self.names[value])
 
     def act(self, verb, what, node):
-        if what == "cluster":
-            return assisted.patch(self.lab, {"pause": True if verb == "pause" else None})
-        name = f"{KIND[what]}-{node[-1]}"
+        name = f"{KINDS[self.store][what]}-{node[-1]}"
         if verb == "start":
-            return run("lab", "up", "--dir", self.lab.directory, "--only", name)
+            run("lab", "up", "--dir", self.lab.directory, "--only", name)
+            return
         pid = self.lab.node(name)["pid"]
         for each in assisted.tree(pid) if what == "server" else [pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, SIGNALS[verb])
-        return None
 
     def go(self):
         self.name_nodes()
@@ -151,8 +143,8 @@ class Play:
         while not self.holds(step["expect"], step["is"]):
             took = time.monotonic() - done_at
             if took > step["within"]:
-                raise AssertionError(f"{step} is not so after {took:.1f} s: writers {self.rows.recent()}, key "
-                                     f"{self.key_holder()}, {self.cluster()}; {self.told}")
+                raise AssertionError(f"{step} is not so after {took:.1f} s: writers {self.rows.recent()}, "
+                                     f"{self.describe()}; {self.told}")
             time.sleep(0.1)
         took = time.monotonic() - done_at
         if took < step.get("after", 0):
@@ -160,23 +152,129 @@ class Play:
         return took
 
 
+class PostgresPlay(Play):
+    """PostgreSQL under Patroni."""
+
+    def __init__(self, lab, scenario, rows):
+        super().__init__(lab, scenario, rows)
+        self.endpoints = [node["address"] for node in lab.lab_status()["nodes"] if node["kind"] == "etcd"]
+
+    def describe(self):
+        return f"key {self.key_holder()}, {self.cluster()}"
+
+    def cluster(self):
+        for number in "123":
+            with contextlib.suppress(OSError):
+                address = self.lab.node(f"patroni-{number}")["address"]
+                with urllib.request.urlopen(f"http://{address}/cluster", timeout=2) as answer:
+                    return json.load(answer)["members"]
+        return []
+
+    def key_holder(self):
+        """Read linearizably, by etcd's own gateway; None while etcd does not answer, "" when nobody holds it."""
+        body = json.dumps({"key": base64.b64encode(b"/service/aeterna/leader").decode()}).encode()
+        for endpoint in self.endpoints:
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://{endpoint}/v3/kv/range", data=body, timeout=2) as answer:
+                    keys = json.load(answer).get("kvs", [])
+                    return base64.b64decode(keys[0]["value"]).decode() if keys else ""
+        return None
+
+    def name_nodes(self):
+        self.name_around(self.key_holder())
+        for member in self.cluster():
+            if member["role"] == "sync_standby":
+                self.names["standby"] = member["name"]
+
+    def holds(self, fact, value):
+        if fact == "key":
+            holder = self.key_holder()
+            if value == "nobody":
+                return holder == ""
+            if value == "another":
+                return holder not in (None, "", self.names["leader"])
+            return holder == self.names[value]
+        if fact == "writer":
+            return self.is_writer(value)
+        members = self.cluster()
+        leaders = [member["name"] for member in members if member["role"] == "leader"]
+        if fact == "healthy":
+            states = [member["state"] for member in members]
+            return len(leaders) == 1 and states == ["running"] * 3 and len({member.get("timeline") for member in members}) == 1
+        if fact == "follows":
+            return bool(leaders) and self.rows.recent() == leaders and self.streams_from(leaders[0], self.names[value])
+        raise ValueError(fact)
+
+    def streams_from(self, leader, node):
+        try:
+            with self.rows.connect(leader) as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'",
+                               (node,))
+                return cursor.fetchone()[0] == 1
+        except assisted.psycopg2.Error:
+            return False
+
+    def act(self, verb, what, node):
+        if what == "cluster":
+            assisted.patch(self.lab, {"pause": True if verb == "pause" else None})
+        else:
+            super().act(verb, what, node)
+
+
+class RedisPlay(Play):
+    """Redis under Sentinel."""
+
+    def describe(self):
+        stack = self.rows.stack
+        return f"named {stack.named_master()}, roles {({name: stack.role(name) for name in stack.nodes})}"
+
+    def name_nodes(self):
+        self.name_around(self.rows.stack.named_master())
+
+    def holds(self, fact, value):
+        stack = self.rows.stack
+        if fact == "writer":
+            return self.is_writer(value)
+        if fact == "named":
+            named = stack.named_master()
+            return named not in (None, self.names["leader"]) if value == "another" else named == self.names[value]
+        if fact == "healthy":
+            master = stack.named_master()
+            return bool(master) and all(stack.role(name) == "master" if name == master else stack.is_replica_with_link(name)
+                                        for name in stack.nodes)
+        if fact == "follows":
+            return self.follows(self.names[value])
+        raise ValueError(fact)
+
+    def follows(self, node):
+        writers = self.rows.recent()
+        if len(writers) != 1 or writers[0] == node:
+            return False
+        try:
+            info = self.rows.stack.client(node, 0.5).info("replication")
+        except redis.exceptions.RedisError:
+            return False
+        address = (info.get("master_host"), info.get("master_port"))
+        return info.get("master_link_status") == "up" and address == self.rows.stack.addresses[writers[0]]
+
+
 class ScenarioTest(unittest.TestCase):
-    def play_all(self, mode, *options):
+    def play_all(self, store, mode, *options):
         files = sorted((ROOT / "tests" / "sim" / "scenarios").glob("*.json"))
         scenarios = {file.stem: json.loads(file.read_text()) for file in files}
         lab = Lab(*options)
         self.addCleanup(lab.remove)
         lab.up()
         for name, scenario in scenarios.items():
-            if scenario["mode"] != mode:
+            if (scenario.get("store", "postgres"), scenario["mode"]) != (store, mode):
                 continue
             with self.subTest(scenario=name):
                 lab.up()
                 lab.await_healthy(240)
                 os.kill(lab.node("serve")["pid"], signal.SIGKILL)
-                with TimedRows(lab) as rows:
+                with (TimedRecords if store == "redis" else TimedRows)(lab) as rows:
                     time.sleep(2)
-                    play = Play(lab, scenario, rows)
+                    play = (RedisPlay if store == "redis" else PostgresPlay)(lab, scenario, rows)
                     try:
                         play.go()
                     finally:
@@ -186,17 +284,20 @@ class ScenarioTest(unittest.TestCase):
     @staticmethod
     def heal(lab):
         for node in lab.lab_status()["nodes"]:
-            if node["pid"] and node["kind"] in KIND.values():
+            if node["pid"] and any(node["kind"] in kinds.values() for kinds in KINDS.values()):
                 for pid in assisted.tree(node["pid"]):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGCONT)
         assisted.patch(lab, {"pause": None})
 
     def test_asynchronous(self):
-        self.play_all("asynchronous")
+        self.play_all("postgres", "asynchronous")
 
     def test_synchronous(self):
-        self.play_all("synchronous", "--sync")
+        self.play_all("postgres", "synchronous", "--sync")
+
+    def test_redis(self):
+        self.play_all("redis", "with AOF")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The mutations that the simulation must notice: each takes one safety check out of the program.
+"""The mutations that the simulation must notice: each takes one safety check out of the program. Those whose name begins with
+"redis." are looked for in the schedules of Redis.
 
 A mutation is (name, file, place, instead, plots): `place` is a piece of the file with the expression between « and »
 that becomes `instead`; `plots` are the schedules that are tried first (harness/plots.cc). BEHIND names, for a check
@@ -12,6 +13,12 @@ FENCE = STEPS + "fence.cc"
 SETTINGS = "src/postgres/settings.cc"
 HOST = "src/hosts/local_fence.cc"
 POLICY = "src/app/daemon/policy.cc"
+REDIS = "src/redis/steps/"
+DEATH = REDIS + "death_proof.cc"
+REDIS_FENCE = REDIS + "fence_master.cc"
+FORCE = REDIS + "force_failover.cc"
+HAND = REDIS + "promote_by_hand.cc"
+GUARD = REDIS + "return_guard.cc"
 
 MUTATIONS = [
     # What forbids to act, by steps/loss.cc.
@@ -118,6 +125,78 @@ MUTATIONS = [
      ["cut off"]),
     ("policy.stalled", "src/app/daemon/serve.cc", "&& «!round.stalled») policy_", "true", ["stopped"]),
     ("confirm.one", STEPS + "confirm_one_writer.cc", "if («accepted.size() == 1») {", "!accepted.empty()", []),
+    # Redis: what forbids to act, by steps/death_proof.cc.
+    ("redis.refuse.cut_off", DEATH, "if («!is_any») return refused", "false", []),
+    ("redis.refuse.other_master", DEATH, "if («replica.info && replica.info->is_master»)\n            return refused",
+     "false", []),
+    ("redis.refuse.tilt", DEATH, "if («answer.opinion->is_tilt»)", "false", []),
+    ("redis.refuse.under_way", DEATH, 'if («answer.opinion->master.has_flag("failover_in_progress")»)\n            return',
+     "false", []),
+    ("redis.refuse.replica", DEATH, "if («!input.master_info->is_master»)", "false", []),
+    ("redis.refuse.alive", DEATH, 'if («proof_of_emptiness(input).empty()») return refused("the master answers")',
+     "false", ["short stall"]),
+    ("redis.refuse.few_sentinels", DEATH, "if («input.sentinels.size() - dead >= majority»)", "false",
+     ["sentinels lost"]),
+    ("redis.refuse.silent_unfenceable", DEATH, 'if («form == "silent" && !input.is_fenceable»)', "false",
+     ["unfenceable", "sentinels lost"]),
+    ("redis.refuse.taken_over", REDIS + "prove_death.cc", "return «address && *address != old.address»;", "false", []),
+    # What proves a death.
+    ("redis.prove.refused_twice", DEATH,
+     'if («seen.empty()»)\n            return not_yet("its port refuses us', "false", []),
+    ("redis.prove.silence", DEATH, 'if («!is_long») return not_yet("it is silent for', "false", ["short stall"]),
+    ("redis.prove.younger_pong", DEATH,
+     "«!answer.opinion->master.is_down()» &&\n            answer.opinion->master.last_ok_ping_ms <= kPingOverdueMs)",
+     "false", ["unheard by us"]),
+    ("redis.prove.second_vantage", DEATH,
+     'if («seen.empty()»)\n        return not_yet("it is silent to us', "false", ["unheard by us"]),
+    ("redis.prove.emptied", "src/redis/client/info.cc", "if («master.second_offset >= 0») return false;", "false",
+     ["empty master"]),
+    ("redis.prove.emptied_young", "src/redis/client/info.cc", "|| «master.uptime_seconds > kYoungSeconds») return false;",
+     "false", ["empty master"]),
+    ("redis.prove.emptied_less", "src/redis/client/info.cc", "const bool has_less = «master.keys < replica.keys»;", "true",
+     ["empty master"]),
+    # Which replica may be promoted.
+    ("redis.unfit.master", DEATH, 'if («info.is_master») return "it is a master";', "false", []),
+    ("redis.unfit.syncing", DEATH, 'if («info.is_syncing») return', "false", ["empty master"]),
+    ("redis.unfit.follows", DEATH, "if («info.follows != input.master.address»)", "false", []),
+    ("redis.unfit.no_copy", DEATH, "if («info.replid.empty() || info.replica_offset <= 0») return", "false",
+     ["empty master"]),
+    ("redis.unfit.empty_copy", DEATH, "if («input.master_info && info.replid == input.master_info->replid»)", "false",
+     ["empty master"]),
+    ("redis.unfit.long_lost", DEATH,
+     "if («!info.is_link_up && !input.master_info && info.link_down_seconds > allowed»)", "false", []),
+    # The fence.
+    ("redis.fence.alive_first", REDIS_FENCE,
+     "if («!is_alive_again(*acting_, *old, step.facts, step.context)») return CheckOutcome::kReady;", "true", []),
+    ("redis.fence.alive_again", REDIS_FENCE,
+     "if («is_alive_again(*acting_, *old, step.facts, step.context)») {\n            refuse_assist", "false", []),
+    ("redis.fence.not_asked", REDIS + "look_at_death.cc", "if («!info && is_late») return true;", "false", []),
+    ("redis.fence.failed", REDIS_FENCE, "if («!fenced») return give_up", "false", ["frozen"]),
+    ("redis.fence.dark", REDIS_FENCE,
+     "return «!role && role.error().code != ErrorCode::kUnavailable»;", "true", ["frozen"]),
+    # The promotion.
+    ("redis.force.alive_again", FORCE, "if («is_alive_again(*acting_, *old, step.facts, step.context)») {", "false",
+     ["unfenceable"]),
+    ("redis.force.under_way", FORCE, "if (const auto underway = «order_of_others(input)») {",
+     "std::optional<std::string>()", []),
+    ("redis.force.level", REDIS + "candidates.cc",
+     "is_safe = is_safe && «is_among(level, input.settings.node_at(replica.address))»;", "true", []),
+    ("redis.force.guard", FORCE, "if («!is_fenced(step.facts, old->name)») guard_of", "false", ["unfenceable"]),
+    ("redis.force.few_sentinels", REDIS + "await_failover.cc",
+     "if (!promoted || «!is_fenced(step.facts, old.name)») return false;", "false", ["unfenceable", "sentinels lost"]),
+    ("redis.hand.alive_again", HAND,
+     "«is_alive_again(*acting_, *old, step.facts, step.context)») {\n            refuse_assist", "false", ["empty master"]),
+    ("redis.hand.hold_empty", HAND, "if (const Status held = «hold_empty_master(old, step)»; !held) {", "Status()",
+     ["empty master"]),
+    ("redis.hand.guard", HAND, "if («!is_fenced(step.facts, old->name)») guard_of", "false", ["unfenceable"]),
+    # The old master's return.
+    ("redis.return.follow_at_start", REDIS + "rejoin.cc",
+     "if («wanted != present») AETERNA_TRY(files.write_durable", "false", []),
+    ("redis.return.pause", GUARD, "(*connection)->pipeline({«pause_command()», {\"INFO\"}}, patient);",
+     'Command{"PING"}', ["unfenceable"]),
+    ("redis.return.demote", GUARD, "if (const Status demoted = «demote(cluster_, old_master_, *new_master, promotion.facts, context)»;",
+     "Status()", ["unfenceable"]),
+    ("redis.confirm.one", REDIS + "confirm_one_writer.cc", "if («accepted.size() > 1») return join", "false", []),
 ]
 
 HOLDS = ["fence.seen_from_here", "release.fence_holds"]

@@ -57,9 +57,13 @@ int RedisCluster::number_of(const std::string& name) {
 
 int RedisCluster::master() {
     for (int i = 0; i < kNodes; ++i) {
-        int votes = 0;
-        for (const auto& sentinel : sentinels_) votes += sentinel->master() == &redis(i) ? 1 : 0;
-        if (votes >= 2 && redis(i).is_running() && redis(i).is_master()) return i;
+        int votes = 0, running = 0;
+        for (const auto& sentinel : sentinels_) {
+            if (!sentinel->is_running()) continue;
+            ++running;
+            votes += sentinel->master() == &redis(i) ? 1 : 0;
+        }
+        if (2 * votes > running && redis(i).is_running() && redis(i).is_master()) return i;
     }
     return -1;
 }
