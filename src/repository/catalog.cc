@@ -46,8 +46,10 @@ std::string encode_backup(const Backup& backup) {
                           {"server_version", backup.server_version},
                           {"started_us", to_unix_us(backup.started_at)},
                           {"finished_us", to_unix_us(backup.finished_at)},
-                          {"log_from", backup.log_from},
-                          {"log_to", backup.log_to},
+                          {"log", backup.log ? Json{{"name", backup.log->name},
+                                                    {"from", fmt::format("{:016x}", backup.log->from)},
+                                                    {"to", fmt::format("{:016x}", backup.log->to)}}
+                                             : Json(nullptr)},
                           {"parent", backup.parent},
                           {"files", backup.files},
                           {"directories", backup.directories},
@@ -76,8 +78,6 @@ Result<Backup> decode_backup(const std::string& text) {
     backup.server_version = word("server_version");
     backup.started_at = from_unix_us(find_integer(document, "started_us").value_or(0));
     backup.finished_at = from_unix_us(find_integer(document, "finished_us").value_or(0));
-    backup.log_from = word("log_from");
-    backup.log_to = word("log_to");
     backup.parent = word("parent");
     backup.files = number("files");
     backup.directories = number("directories");
@@ -85,6 +85,12 @@ Result<Backup> decode_backup(const std::string& text) {
     backup.skipped = number("skipped");
     backup.bytes = number("bytes");
     backup.stored_bytes = number("stored_bytes");
+    if (const Json* log = find_member(document, "log"); log != nullptr && !log->is_null()) {
+        const auto from = parse_hex64(find_string(*log, "from").value_or(""));
+        const auto to = parse_hex64(find_string(*log, "to").value_or(""));
+        if (!from || !to) return make_error(ErrorCode::kCorrupt, "a backup's log range is damaged");
+        backup.log = Backup::Log{find_string(*log, "name").value_or(""), *from, *to};
+    }
     const Json* manifest = find_member(document, "manifest");
     if (manifest == nullptr || !manifest->is_array()) return make_error(ErrorCode::kCorrupt, "a backup has no manifest");
     for (const Json& value : *manifest) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,12 @@ struct Backup {
     std::string name;
     std::string node, server_version;
     WallTime started_at{}, finished_at{};
-    std::string log_from, log_to;  // LSN or offset, as the store writes them
+    // What a restore needs beside the files: the bytes from `from` on to `to` of the log `name` (log_segments.h).
+    struct Log {
+        std::string name;
+        std::uint64_t from = 0, to = 0;
+    };
+    std::optional<Log> log;
     std::string parent;            // the backup whose maps were compared with
     std::uint64_t files = 0, directories = 0, links = 0, skipped = 0;
     std::uint64_t bytes = 0;         // of the files

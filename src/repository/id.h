@@ -51,4 +51,16 @@ struct PackId {
     }
 };
 
+// 16 lower-case hex digits, as positions of logs are written; nothing for other text.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_hex64(std::string_view hex) {
+    if (hex.size() != 16) return std::nullopt;
+    std::uint64_t value = 0;
+    for (const char c : hex) {
+        const std::size_t digit = std::string_view("0123456789abcdef").find(c);
+        if (digit == std::string_view::npos) return std::nullopt;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
 }  // namespace aeterna::repository

@@ -4,7 +4,11 @@
 //
 // One writer: two that append at one position cannot both succeed, so the second learns that it is not alone. Small
 // pieces are merged later: the merged piece replaces the first in one step, then the others go; what a crash leaves
-// overlaps and is the same bytes, so a reader passes over what it has.
+// overlaps and is the same bytes, so a reader passes over what it has. A merge also puts a mark, "logs/<log>/mark": the
+// log's end by then, so that the loss of its last pieces is noticed.
+//
+// A log may go on where another one forked (PostgreSQL's timelines): "logs/<log>/origin" says which and where, with the
+// text that explains it (a history file). Origins stay for ever.
 #pragma once
 
 #include <functional>
@@ -17,7 +21,7 @@ namespace aeterna::repository {
 
 inline constexpr std::size_t kMostLogPiece = kMaxEntryBytes;
 
-// Every log that has a piece.
+// Every log that has a piece, a mark or an origin.
 [[nodiscard]] Result<std::vector<std::string>> list_logs(Repository& repository, const env::Context& context);
 
 class LogWriter {
@@ -47,6 +51,22 @@ class LogWriter {
                                              const std::function<Result<bool>(std::uint64_t, Bytes)>& each,
                                              const env::Context& context);
 
+// The end that the last merge saw; nothing before the first.
+[[nodiscard]] Result<std::optional<std::uint64_t>> read_mark(Repository& repository, const std::string& name,
+                                                             const env::Context& context);
+
+struct LogOrigin {
+    std::string log;       // that this one goes on from
+    std::uint64_t at = 0;  // its first byte is the other one's byte at this position
+    std::string history;   // what explains it, as its server wrote it
+    friend bool operator==(const LogOrigin&, const LogOrigin&) = default;
+};
+// kGuardRefused when the log has another origin already.
+Status put_origin(Repository& repository, const std::string& name, const LogOrigin& origin, const env::Context& context);
+// Nothing for a log that begins by itself.
+[[nodiscard]] Result<std::optional<LogOrigin>> read_origin(Repository& repository, const std::string& name,
+                                                           const env::Context& context);
+
 struct LogRange {
     std::uint64_t from = 0, to = 0;
     friend bool operator==(const LogRange&, const LogRange&) = default;
@@ -55,12 +75,15 @@ struct LogRange {
 [[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
                                                        const env::Context& context);
 
-// Merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its writer. How many
+// Puts the mark, then merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its writer. How many
 // pieces went. May run beside a writer and readers, not beside another merge of the log.
 [[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name,
                                             const env::Context& context);
 // Removes pieces that end at or before `before`. How many.
 [[nodiscard]] Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,
                                            const env::Context& context);
+// Removes every piece, the last too, and the mark; the origin stays. How many pieces.
+[[nodiscard]] Result<std::size_t> remove_log(Repository& repository, const std::string& name,
+                                             const env::Context& context);
 
 }  // namespace aeterna::repository

@@ -64,7 +64,7 @@ class Judge {
 }  // namespace
 
 std::vector<RetentionDecision> decide_retention(const std::vector<Backup>& backups, const RetentionPolicy& policy,
-                                                WallTime now) {
+                                                WallTime now, const std::set<std::string>& damaged) {
     std::vector<RetentionDecision> decisions;
     for (const Backup& backup : backups) decisions.push_back({backup.id, true, "no retention is asked for"});
     if (policy.is_empty()) return decisions;
@@ -73,13 +73,17 @@ std::vector<RetentionDecision> decide_retention(const std::vector<Backup>& backu
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return std::tie(backups[a].started_at, backups[a].id) > std::tie(backups[b].started_at, backups[b].id);
     });
-    std::map<Series, Judge> judges;
+    // Sound backups are judged among themselves, damaged ones among all: what they would have kept is kept beside.
+    std::map<Series, Judge> sound, all;
     for (const std::size_t i : order) {
         const Backup& backup = backups[i];
-        Judge& judge = judges.try_emplace(Series{backup.kind, backup.store, backup.name}, policy, now).first->second;
-        const std::vector<std::string> reasons = judge.reasons(backup);
+        const Series series{backup.kind, backup.store, backup.name};
+        const bool is_damaged = damaged.count(backup.id) > 0;
+        std::vector<std::string> reasons = all.try_emplace(series, policy, now).first->second.reasons(backup);
+        if (!is_damaged) reasons = sound.try_emplace(series, policy, now).first->second.reasons(backup);
         decisions[i].is_kept = !reasons.empty();
-        decisions[i].reason = reasons.empty() ? "no rule keeps it" : join(reasons, ", ");
+        decisions[i].reason = (is_damaged ? "damaged; " : "") +
+                              (reasons.empty() ? std::string("no rule keeps it") : join(reasons, ", "));
     }
     return decisions;
 }

@@ -1,7 +1,9 @@
 // Retention: which backups are kept. Pure. A series is what has one kind, store and name; each series is judged by
-// itself. The newest backup of a series is always kept: the last way back is never pruned.
+// itself. The newest restorable backup of a series is always kept: the last way back is never pruned. A damaged backup
+// takes no other one's place.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,8 +28,9 @@ struct RetentionDecision {
     std::string reason;  // "daily 2026-11-26, last", "no rule keeps it"
 };
 
-// In the order of `backups`.
+// In the order of `backups`; `damaged` are the ids of those that cannot be restored whole.
 [[nodiscard]] std::vector<RetentionDecision> decide_retention(const std::vector<Backup>& backups,
-                                                              const RetentionPolicy& policy, WallTime now);
+                                                              const RetentionPolicy& policy, WallTime now,
+                                                              const std::set<std::string>& damaged = {});
 
 }  // namespace aeterna::repository

@@ -60,6 +60,7 @@ Result<std::map<std::string, PackId>> ChunkIndex::list_segments(const env::Conte
 
 Status ChunkIndex::synchronise(const env::Context& context) {
     AETERNA_ASSIGN(const auto segments, list_segments(context));
+    AETERNA_TRY(reload_damage(context));
     AETERNA_TRY(load_runs(segments));
     AETERNA_TRY(fetch_missing(segments, context));
     return runs_.size() > kMostRuns ? merge_runs() : Status();
@@ -82,6 +83,7 @@ Status ChunkIndex::refresh(bool is_exact, const env::Context& context) {
             runs_.clear();
             fresh_.clear();
         }
+        AETERNA_TRY(reload_damage(context));
         AETERNA_TRY(load_runs(segments));
     }
     return fetch_missing(segments, context);
@@ -114,9 +116,48 @@ Result<bool> ChunkIndex::has_outside(const Id& id, const std::set<PackId>& packs
     }
     for (const auto& run : runs()) {
         AETERNA_ASSIGN(const auto found, run->find(id));
-        if (found && packs.count(found->pack) == 0) return true;
+        if (found && packs.count(found->pack) == 0 && !is_damaged(*found)) return true;
     }
     return false;
+}
+
+Status ChunkIndex::reload_damage(const env::Context& context) {
+    std::vector<std::string> names;
+    AETERNA_TRY(storage_.list(
+        std::string(kDamaged),
+        [&](const ObjectInfo& object) {
+            names.push_back(object.name);
+            return true;
+        },
+        context));
+    DamageSet damage;
+    for (const std::string& name : names) {
+        AETERNA_ASSIGN(const auto packs, read_packs(name, context));
+        damage.add(packs);
+    }
+    const std::lock_guard lock(mutex_);
+    damage_ = std::move(damage);
+    return {};
+}
+
+void ChunkIndex::learn_damage(const std::vector<PackContents>& packs) {
+    const std::lock_guard lock(mutex_);
+    damage_.add(packs);
+}
+
+bool ChunkIndex::has_damage() const {
+    const std::lock_guard lock(mutex_);
+    return !damage_.is_empty();
+}
+
+bool ChunkIndex::is_damaged(const Location& row) const {
+    const std::lock_guard lock(mutex_);
+    return damage_.has(row.pack, row.entry.id);
+}
+
+bool ChunkIndex::is_damaged(const PackId& pack) const {
+    const std::lock_guard lock(mutex_);
+    return damage_.has_pack(pack);
 }
 
 // A run that knows a segment which is gone, or that does not read, is removed; its segments are fetched again.
@@ -140,12 +181,16 @@ Status ChunkIndex::load_runs(const std::map<std::string, PackId>& segments) {
     return {};
 }
 
-Status ChunkIndex::fetch(const std::string& name, const PackId& segment, const env::Context& context) {
+Result<std::vector<PackContents>> ChunkIndex::read_packs(const std::string& name, const env::Context& context) const {
     AETERNA_ASSIGN(const std::string object, read_object(storage_, name, 2 * kMaxEntryBytes, context));
     Compressor compressor;
     AETERNA_ASSIGN(const std::string plain,
                    open_object(EntryType::kIndexSegment, name, bytes_of(object), keys_, compressor));
-    AETERNA_ASSIGN(const auto packs, parse_index_segment(bytes_of(plain)));
+    return parse_index_segment(bytes_of(plain));
+}
+
+Status ChunkIndex::fetch(const std::string& name, const PackId& segment, const env::Context& context) {
+    AETERNA_ASSIGN(const auto packs, read_packs(name, context));
     return add_run(segment, packs);
 }
 
@@ -174,7 +219,10 @@ Status ChunkIndex::add_run(const PackId& segment, const std::vector<PackContents
 // Only at opening time: nobody else looks at the runs.
 Status ChunkIndex::merge_runs() {
     const std::string path = fmt::format("{}/{}.run", directory_, random_name(random_).to_hex());
-    AETERNA_ASSIGN(std::shared_ptr<RunFile> merged, repository::merge_runs(files_, runs_, path, keys_.content));
+    // Of an entry in two places the sound one is kept.
+    const auto is_worse = [this](const Location& row) { return is_damaged(row); };
+    AETERNA_ASSIGN(std::shared_ptr<RunFile> merged,
+                   repository::merge_runs(files_, runs_, is_worse, path, keys_.content));
     for (const auto& run : runs_) AETERNA_TRY(files_.remove(run->path()));
     runs_ = {std::move(merged)};
     return {};
@@ -196,12 +244,12 @@ Result<std::optional<Location>> ChunkIndex::find(const Id& id) const {
     {
         const std::lock_guard lock(mutex_);
         const auto found = fresh_.find(id);
-        if (found != fresh_.end()) return std::optional(found->second);
+        if (found != fresh_.end() && !damage_.has(found->second.pack, id)) return std::optional(found->second);
         runs = runs_;
     }
     for (const auto& run : runs) {
         AETERNA_ASSIGN(const auto found, run->find(id));
-        if (found) return found;
+        if (found && !is_damaged(*found)) return found;
     }
     return std::optional<Location>();
 }

@@ -16,6 +16,7 @@
 
 #include "env/clock.h"
 #include "env/file_tree.h"
+#include "repository/index/damage.h"
 #include "repository/index/run_file.h"
 #include "repository/storage/storage.h"
 
@@ -48,7 +49,15 @@ class ChunkIndex {
     // Whether the entry is in some pack that is not in `packs`.
     [[nodiscard]] Result<bool> has_outside(const Id& id, const std::set<PackId>& packs) const;
 
-    // Every entry, in no order of use to anybody; stops at the first error of `each`.
+    // What a check found damaged is passed over from now on.
+    void learn_damage(const std::vector<PackContents>& packs);
+    // What the storage says about damage now.
+    Status reload_damage(const env::Context& context);
+    [[nodiscard]] bool has_damage() const;
+    [[nodiscard]] bool is_damaged(const Location& row) const;
+    [[nodiscard]] bool is_damaged(const PackId& pack) const;
+
+    // Every entry, damaged ones too, in no order of use to anybody; stops at the first error of `each`.
     Status for_each(const std::function<Status(const Location&)>& each) const;
     // Index segments in the storage.
     [[nodiscard]] std::size_t segments() const;
@@ -62,6 +71,7 @@ class ChunkIndex {
     [[nodiscard]] Result<std::map<std::string, PackId>> list_segments(const env::Context& context) const;
     Status fetch_missing(const std::map<std::string, PackId>& segments, const env::Context& context);
     Status load_runs(const std::map<std::string, PackId>& segments);
+    [[nodiscard]] Result<std::vector<PackContents>> read_packs(const std::string& name, const env::Context& context) const;
     Status fetch(const std::string& name, const PackId& segment, const env::Context& context);
     Status put_segment(std::vector<PackContents> packs, const env::Context& context);
     Status add_run(const PackId& segment, const std::vector<PackContents>& packs);
@@ -80,6 +90,7 @@ class ChunkIndex {
     std::unordered_map<Id, Location, IdHash> fresh_;  // durable, not yet in a run
     std::vector<PackContents> pending_;               // packs of fresh_
     std::size_t pending_entries_ = 0;
+    DamageSet damage_;
 };
 
 }  // namespace aeterna::repository

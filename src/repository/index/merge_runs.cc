@@ -1,6 +1,8 @@
 #include "repository/index/merge_runs.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace aeterna::repository {
 namespace {
@@ -28,6 +30,7 @@ struct Cursor {
 }  // namespace
 
 Result<std::unique_ptr<RunFile>> merge_runs(env::FileTree& files, const std::vector<std::shared_ptr<RunFile>>& runs,
+                                            const std::function<bool(const Location&)>& is_worse,
                                             const std::string& path, const KeyedHash& hash) {
     std::vector<PackId> segments, packs;
     std::vector<Cursor> cursors;
@@ -41,6 +44,7 @@ Result<std::unique_ptr<RunFile>> merge_runs(env::FileTree& files, const std::vec
     packs.erase(std::unique(packs.begin(), packs.end()), packs.end());
     RunWriter writer(files, path, hash);
     AETERNA_TRY(writer.begin(segments, std::move(packs)));
+    std::optional<Location> kept;
     while (true) {
         Cursor* least = nullptr;
         for (Cursor& cursor : cursors) {
@@ -49,10 +53,13 @@ Result<std::unique_ptr<RunFile>> merge_runs(env::FileTree& files, const std::vec
             }
         }
         if (least == nullptr) break;
-        AETERNA_TRY(writer.add(least->front()));
+        const Location& row = least->front();
+        if (kept && kept->entry.id != row.entry.id) AETERNA_TRY(writer.add(*std::exchange(kept, std::nullopt)));
+        if (!kept || is_worse(*kept)) kept = row;
         ++least->place;
         AETERNA_TRY(least->fill());
     }
+    if (kept) AETERNA_TRY(writer.add(*kept));
     AETERNA_TRY(writer.finish());
     return RunFile::open(files, path, hash);
 }

@@ -79,7 +79,10 @@ class TreeBackup {
             AETERNA_ASSIGN(const Backup last, repository_.catalog().read(*id, job_.context()));
             const Backup& header = request_.header;
             if (last.kind != header.kind || last.name != header.name || last.store != header.store) continue;
-            AETERNA_TRY(parent_cursor_.open(last));
+            const Status opened = parent_cursor_.open(last);
+            // Its manifest is damaged: then everything is read, and stored anew where it is missing.
+            if (!opened && opened.error().code == ErrorCode::kCorrupt) return {};
+            if (!opened) return opened;
             result_.backup.parent = last.id;
             expected_bytes_ = last.bytes;
             distrust_after_ns_ =
@@ -90,8 +93,9 @@ class TreeBackup {
     }
 
     Status advance_parent() {
-        AETERNA_ASSIGN(parent_record_, parent_cursor_.next());
-        return {};
+        const auto next = parent_cursor_.next();
+        parent_record_ = next ? *next : nullptr;
+        return next || next.error().code == ErrorCode::kCorrupt ? Status() : Status(next.error());
     }
 
     // The parent's record of `path`, or nothing. Paths come in order, so the parent is read once.
@@ -152,6 +156,10 @@ class TreeBackup {
 
     Status visit_content(const BackupItemPtr& item) {
         AETERNA_ASSIGN(item->previous, take_previous(item->record.path));
+        if (item->previous && repository_.index().has_damage()) {
+            AETERNA_ASSIGN(const bool is_whole, has_content(reader_, *item->previous));
+            if (!is_whole) item->previous.reset();
+        }
         if (item->previous && is_known(*item->previous, item->record.info)) {
             item->record.kind = item->previous->kind;
             item->record.digest = item->previous->digest;

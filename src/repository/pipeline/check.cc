@@ -6,6 +6,8 @@
 #include <map>
 #include <unordered_set>
 
+#include "repository/pipeline/check_logs.h"
+#include "repository/pipeline/damage_notes.h"
 #include "repository/pipeline/entry_reader.h"
 
 namespace aeterna::repository {
@@ -18,14 +20,22 @@ using IdSet = std::unordered_set<Id, IdHash>;
 class Check {
   public:
     Check(Repository& repository, const CheckRequest& request, const env::Context& context)
-        : repository_(repository), request_(request), context_(context), reader_(repository, context) {}
+        : repository_(repository), request_(request), context_(context), reader_(repository, context),
+          logs_(repository, request.read_percent > 0, context, [this](std::string text, const std::string& backup) {
+              if (!backup.empty()) report_.hit_backups.insert(backup);
+              add_problem(std::move(text));
+          }) {}
 
     Result<CheckReport> run() {
         AETERNA_TRY(list_packs());
         AETERNA_TRY(compare_index());
         if (request_.read_percent > 0) AETERNA_TRY(read_packs());
+        AETERNA_TRY(note_damage());
+        AETERNA_TRY(check_keys());
         AETERNA_ASSIGN(const auto ids, repository_.catalog().ids(context_));
         for (const std::string& id : ids) AETERNA_TRY(check_backup(id));
+        AETERNA_TRY(logs_.finish());
+        report_.logs = logs_.count();
         return std::move(report_);
     }
 
@@ -41,6 +51,49 @@ class Check {
         if (report_.problems.size() < kMostFindings) report_.problems.push_back(std::move(text));
     }
 
+    PackContents& note_pack(const PackId& id) {
+        PackContents& pack = damage_[id];
+        pack.id = id;
+        return pack;
+    }
+
+    // Damage that is known and has been stored anew since is no problem any more.
+    Status add_bad_row(const Location& row, std::string text) {
+        if (repository_.index().is_damaged(row)) {
+            AETERNA_ASSIGN(const auto sound, repository_.index().find(row.entry.id));
+            if (sound) ++report_.replaced_entries;
+            else add_problem(std::move(text));
+            return {};
+        }
+        add_problem(std::move(text));
+        note_pack(row.pack).entries.push_back(row.entry);
+        ++report_.noted_entries;
+        return {};
+    }
+
+    // Notes what is new and takes back what reads again. Where that cannot be written it holds in this process.
+    Status note_damage() {
+        std::vector<PackContents> packs;
+        for (auto& [id, pack] : damage_) packs.push_back(std::move(pack));
+        const bool is_new = !packs.empty();
+        if (!is_new && recovered_.empty()) return {};
+        const Status noted = rewrite_damage_notes(
+            repository_, packs, [&](const PackId& pack, const Id& id) { return recovered_.count({pack, id}) == 0; }, context_);
+        if (noted) return repository_.index().reload_damage(context_);
+        repository_.index().learn_damage(packs);
+        report_.noted_entries = 0;
+        const ErrorCode code = noted.error().code;
+        return code == ErrorCode::kPermission || code == ErrorCode::kNoSpace ? Status() : noted;
+    }
+
+    Status check_keys() {
+        AETERNA_ASSIGN(const auto slots, repository_.key_slots(context_));
+        for (const KeySlot& slot : slots) {
+            if (slot.kind == "damaged") add_problem(fmt::format("key '{}' is damaged: {}", slot.id, slot.label));
+        }
+        return {};
+    }
+
     Status list_packs() {
         return repository_.storage().list(
             "packs/",
@@ -54,26 +107,38 @@ class Check {
     }
 
     Status compare_index() {
-        std::set<PackId> missing;
         AETERNA_TRY(repository_.index().for_each([&](const Location& row) -> Status {
             ++report_.entries;
             const auto pack = packs_.find(pack_name(row.pack));
             const std::uint64_t end = std::uint64_t{row.offset} + row.entry.sealed_bytes;
             if (pack == packs_.end()) {
-                bad_.insert(row.entry.id);
-                if (missing.insert(row.pack).second) add_problem(fmt::format("'{}' is missing", pack_name(row.pack)));
+                missing_[row.pack].push_back(row);
                 return {};
             }
             pack->second.is_indexed = true;
             if (request_.read_percent > 0) pack->second.rows.push_back(row);
             if (end + kPackFooterBytes > pack->second.bytes) {
-                bad_.insert(row.entry.id);
-                add_problem(fmt::format("'{}' is cut short: entry '{}' ends at {} of {} bytes", pack->first,
-                                        row.entry.id.to_hex(), end, pack->second.bytes));
+                return add_bad_row(row, fmt::format("'{}' is cut short: entry '{}' ends at {} of {} bytes", pack->first,
+                                                    row.entry.id.to_hex(), end, pack->second.bytes));
             }
             return {};
         }));
         for (const auto& [name, pack] : packs_) report_.unused_packs += pack.is_indexed ? 0 : 1;
+        for (const auto& [pack, rows] : missing_) AETERNA_TRY(add_missing(pack, rows));
+        return {};
+    }
+
+    // One problem for the whole pack.
+    Status add_missing(const PackId& pack, const std::vector<Location>& rows) {
+        const std::uint64_t before = report_.problem_count;
+        for (const Location& row : rows) {
+            const bool is_told = report_.problem_count > before;
+            AETERNA_TRY(add_bad_row(row, fmt::format("'{}' is missing", pack_name(pack))));
+            if (is_told && report_.problem_count > before + 1) {
+                --report_.problem_count;
+                if (report_.problems.size() > report_.problem_count) report_.problems.pop_back();
+            }
+        }
         return {};
     }
 
@@ -102,6 +167,7 @@ class Check {
         report_.bytes_read += got;
         if (const Status frame = check_frame(pack, bytes); !frame) {
             add_problem(fmt::format("'{}': {}", name, frame.error().to_string()));
+            note_pack(pack.rows.front().pack);
         }
         std::string plain;
         for (const Location& row : pack.rows) {
@@ -109,10 +175,11 @@ class Check {
             const Bytes sealed = end <= bytes.size() ? bytes_of(bytes).subspan(row.offset, row.entry.sealed_bytes) : Bytes();
             if (reader_.open(row, sealed, plain) &&
                 name_of(row.entry.type, bytes_of(plain), repository_.keys()) == row.entry.id) {
+                if (repository_.index().is_damaged(row)) recovered_.insert({row.pack, row.entry.id});
                 continue;
             }
-            bad_.insert(row.entry.id);
-            add_problem(fmt::format("'{}' is damaged at {}: entry '{}'", name, row.offset, row.entry.id.to_hex()));
+            AETERNA_TRY(add_bad_row(
+                row, fmt::format("'{}' is damaged at {}: entry '{}'", name, row.offset, row.entry.id.to_hex())));
         }
         return {};
     }
@@ -157,6 +224,7 @@ class Check {
                 if (reason.empty()) reason = why;
             }
         }
+        if (backup) AETERNA_TRY(logs_.check_backup(*backup));
         if (reason.empty()) return {};
         report_.hit_backups.insert(id);
         add_problem(fmt::format("backup '{}': {}", id, reason));
@@ -205,6 +273,10 @@ class Check {
     env::Context context_;
     EntryReader reader_;
     std::map<std::string, Pack> packs_;
+    std::map<PackId, std::vector<Location>> missing_;
+    std::map<PackId, PackContents> damage_;           // found now
+    std::set<std::pair<PackId, Id>> recovered_;       // noted once, and readable
+    LogCheck logs_;
     IdSet bad_, good_maps_;
     std::map<Id, std::string> blobs_;
     CheckReport report_;

@@ -61,6 +61,19 @@ Result<bool> is_there(EntryReader& reader, const Id& id) {
 
 }  // namespace
 
+Result<bool> has_content(EntryReader& reader, const FileRecord& record) {
+    for (const SegmentRef& segment : record.segments) {
+        const auto loaded = reader.load_map(segment);
+        if (!loaded && loaded.error().code == ErrorCode::kCorrupt) return false;
+        if (!loaded) return loaded.error();
+        for (const Id& chunk : loaded->map.chunks) {
+            AETERNA_ASSIGN(const bool there, is_there(reader, chunk));
+            if (!there) return false;
+        }
+    }
+    return true;
+}
+
 Result<bool> has_everything(EntryReader& reader, const Backup& backup) {
     ManifestCursor cursor(reader);
     const Status opened = cursor.open(backup);
@@ -70,15 +83,8 @@ Result<bool> has_everything(EntryReader& reader, const Backup& backup) {
         if (!records && records.error().code == ErrorCode::kCorrupt) return false;
         if (!records) return records.error();
         for (const FileRecord& record : *records) {
-            for (const SegmentRef& segment : record.segments) {
-                const auto loaded = reader.load_map(segment);
-                if (!loaded && loaded.error().code == ErrorCode::kCorrupt) return false;
-                if (!loaded) return loaded.error();
-                for (const Id& chunk : loaded->map.chunks) {
-                    AETERNA_ASSIGN(const bool there, is_there(reader, chunk));
-                    if (!there) return false;
-                }
-            }
+            AETERNA_ASSIGN(const bool has, has_content(reader, record));
+            if (!has) return false;
         }
     }
     return true;

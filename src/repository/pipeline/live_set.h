@@ -29,7 +29,9 @@ class LiveSet {
     std::unordered_set<Id, IdHash> seen_;  // manifest blobs and maps, which backups share
 };
 
-// Whether the index has every entry that `backup` refers to.
+// Whether the index has every entry that the file's content is in, sound as far as is known.
+[[nodiscard]] Result<bool> has_content(EntryReader& reader, const FileRecord& record);
+// The same of everything that `backup` refers to.
 [[nodiscard]] Result<bool> has_everything(EntryReader& reader, const Backup& backup);
 
 }  // namespace aeterna::repository

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "repository/pipeline/chunk_store.h"
+#include "repository/pipeline/damage_notes.h"
 #include "repository/pipeline/garbage.h"
 #include "repository/pipeline/live_set.h"
 #include "repository/sessions.h"
@@ -25,8 +26,12 @@ class Prune {
     Result<PruneReport> run() {
         AETERNA_ASSIGN(const auto backups, repository_.catalog().all(context()));
         const WallTime wall = repository_.ports().clock.wall_now();
-        report_.decisions = decide_retention(backups, request_.policy, wall);
-        if (request_.dry_run) return std::move(report_);
+        AETERNA_ASSIGN(const auto damaged, find_damaged(backups));
+        report_.decisions = decide_retention(backups, request_.policy, wall, damaged);
+        if (request_.dry_run) {
+            AETERNA_TRY(judge_logs(backups));
+            return std::move(report_);
+        }
         AETERNA_ASSIGN(session_, Session::begin(storage_, SessionKind::kPrune, repository_.ports(), context()));
         AETERNA_TRY(find_horizon());
         AETERNA_TRY(repository_.index().refresh(true, context()));
@@ -37,12 +42,26 @@ class Prune {
         AETERNA_TRY(bring_back());
         AETERNA_TRY(remove_garbage());
         AETERNA_TRY(remove_unknown_packs());
+        AETERNA_TRY(forget_damage());
+        AETERNA_TRY(judge_logs(backups));
+        AETERNA_TRY(cut_logs());
         AETERNA_TRY(storage_.sweep_unfinished(horizon_, context()));
         return std::move(report_);
     }
 
   private:
     [[nodiscard]] const env::Context& context() const { return job_.context(); }
+
+    // Only where a check has noted damage: otherwise nobody knows of any.
+    Result<std::set<std::string>> find_damaged(const std::vector<Backup>& backups) {
+        std::set<std::string> damaged;
+        if (!repository_.index().has_damage()) return damaged;
+        for (const Backup& backup : backups) {
+            AETERNA_ASSIGN(const bool is_whole, has_everything(reader_, backup));
+            if (!is_whole) damaged.insert(backup.id);
+        }
+        return damaged;
+    }
 
     // The oldest start among the live sessions; our own at the latest.
     Status find_horizon() {
@@ -73,6 +92,7 @@ class Prune {
 
     Status mark(const Backup& backup) {
         marked_.insert(backup.id);
+        if (backup.log) new_log_users_.push_back(backup);
         const Status added = live_.add_backup(reader_, backup);
         return added ? added
                      : Status(wrap_error(added.error(), fmt::format("nothing was pruned: backup '{}' cannot be read whole", backup.id)));
@@ -140,6 +160,8 @@ class Prune {
 
     [[nodiscard]] bool goes(const PackContents& pack) const {
         const auto object = packs_.find(pack_name(pack.id));
+        // Damaged or missing, and noted by a check: when nothing in it is missed any more.
+        if (repository_.index().is_damaged(pack.id)) return !is_missed(pack);
         if (object == packs_.end()) return false;  // missing: what `check` is for
         if (object->second.modified >= horizon_) return false;
         std::uint64_t needed = 0, all = 0;
@@ -150,11 +172,20 @@ class Prune {
         return needed == 0 || needed * 2 < all;
     }
 
+    // Something that a backup needs is damaged there and nowhere else sound.
+    [[nodiscard]] bool is_missed(const PackContents& pack) const {
+        return std::any_of(pack.entries.begin(), pack.entries.end(), [&](const SealedEntry& entry) {
+            if (!live_.has(entry.id) || !repository_.index().is_damaged(Location{pack.id, 0, entry})) return false;
+            const auto sound = repository_.index().find(entry.id);
+            return !sound || !*sound;
+        });
+    }
+
     // Into a new pack, although the index knows the entries.
     Status copy_needed(const PackContents& pack) {
         std::string sealed, plain;
         for (const Location& place : locations_of(pack)) {
-            if (!live_.has(place.entry.id)) continue;
+            if (!live_.has(place.entry.id) || repository_.index().is_damaged(place)) continue;
             if (!store_) {
                 store_ = std::make_unique<ChunkStore>(storage_, repository_.keys(), repository_.index(),
                                                       repository_.ports(), job_);
@@ -201,6 +232,59 @@ class Prune {
         return {};
     }
 
+    // Notes of damage in packs that no index names any more.
+    Status forget_damage() {
+        return rewrite_damage_notes(
+            repository_, {},
+            [this](const PackId& pack, const Id&) { return indexed_.count(pack_name(pack)) > 0; }, context());
+    }
+
+    // ------------------------------------------------------------------------------------------ logs
+
+    Status judge_logs(const std::vector<Backup>& backups) {
+        std::vector<Backup> kept = new_log_users_;
+        for (std::size_t i = 0; i < backups.size(); ++i) {
+            if (report_.decisions[i].is_kept) kept.push_back(backups[i]);
+        }
+        AETERNA_ASSIGN(const auto names, list_logs(repository_, context()));
+        std::vector<LogState> logs;
+        for (const std::string& name : names) {
+            AETERNA_ASSIGN(auto origin, read_origin(repository_, name, context()));
+            logs.push_back({name, std::move(origin)});
+        }
+        report_.logs = decide_logs(logs, kept);
+        return {};
+    }
+
+    Status cut_logs() {
+        for (const LogDecision& decision : report_.logs) {
+            if (decision.act == LogDecision::Act::kTrim) {
+                AETERNA_ASSIGN(const auto gone, trim_log(repository_, decision.log, decision.before, context()));
+                report_.removed_log_pieces += gone;
+            }
+            if (decision.act == LogDecision::Act::kRemove) {
+                AETERNA_ASSIGN(const bool is_young, is_log_young(decision.log));
+                if (is_young) continue;
+                AETERNA_ASSIGN(const auto gone, remove_log(repository_, decision.log, context()));
+                report_.removed_log_pieces += gone;
+            }
+        }
+        return {};
+    }
+
+    // Somebody whose backup began before the log's end may be about to commit it.
+    Result<bool> is_log_young(const std::string& name) {
+        bool is_young = false;
+        AETERNA_TRY(storage_.list(
+            fmt::format("logs/{}/", name),
+            [&](const ObjectInfo& object) {
+                is_young = is_young || object.modified >= horizon_;
+                return !is_young;
+            },
+            context()));
+        return is_young;
+    }
+
     Repository& repository_;
     Storage& storage_;
     const PruneRequest& request_;
@@ -216,6 +300,7 @@ class Prune {
     std::unique_ptr<ChunkStore::Lane> lane_;
     std::vector<PackContents> garbage_;
     GarbageNotes notes_;
+    std::vector<Backup> new_log_users_;
     PruneReport report_;
 };
 

@@ -7,12 +7,14 @@
 // 4. index segments without the packs that go, then a garbage note, then the old segments are removed;
 // 5. the catalog is read again: what was committed meanwhile and needs a pack that goes, brings it back (a writer looks
 //    at the index after its commit, so one of the two sees the other);
-// 6. packs are removed when no session is left that began before 4; until then the note remembers them.
+// 6. packs are removed when no session is left that began before 4; until then the note remembers them;
+// 7. logs are cut to what the kept backups need (log_retention.h).
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "repository/log_retention.h"
 #include "repository/repository.h"
 #include "repository/retention.h"
 
@@ -29,6 +31,8 @@ struct PruneReport {
     std::uint64_t waiting_packs = 0;  // no backup needs them, but a session may still read them
     std::uint64_t copied_bytes = 0;   // out of packs that were mostly unneeded
     std::uint64_t unknown_packs = 0;  // that no index named, left by interrupted work; removed too
+    std::vector<LogDecision> logs;
+    std::uint64_t removed_log_pieces = 0;
 };
 
 // The index is open. kLocked when another prune runs.
