@@ -272,6 +272,8 @@ class ScenarioTest(unittest.TestCase):
                 lab.up()
                 lab.await_healthy(240)
                 os.kill(lab.node("serve")["pid"], signal.SIGKILL)
+                if store == "redis":
+                    self.renew_sentinels(lab)
                 with (TimedRecords if store == "redis" else TimedRows)(lab) as rows:
                     time.sleep(2)
                     play = (RedisPlay if store == "redis" else PostgresPlay)(lab, scenario, rows)
@@ -280,6 +282,16 @@ class ScenarioTest(unittest.TestCase):
                     finally:
                         self.heal(lab)
                 print(f"     {name}: {'; '.join(play.told)}", flush=True)
+
+    @staticmethod
+    def renew_sentinels(lab):
+        """An attempt to fail over, also one that came to nothing, forbids the next one for two failover-timeouts (6 min)."""
+        sentinels = [node for node in lab.lab_status()["nodes"] if node["kind"] == "sentinel"]
+        for node in sentinels:
+            os.kill(node["pid"], signal.SIGKILL)
+        for node in sentinels:
+            run("lab", "up", "--dir", lab.directory, "--only", node["name"])
+        time.sleep(5)
 
     @staticmethod
     def heal(lab):

@@ -104,7 +104,7 @@ Result<bool> ChunkIndex::has_lost_segments(const env::Context& context) const {
 void ChunkIndex::know(const std::vector<PackContents>& packs) {
     const std::lock_guard lock(mutex_);
     for (const PackContents& pack : packs) {
-        for (const Location& place : locations_of(pack)) fresh_.emplace(place.entry.id, place);
+        for (const Location& place : locations_of(pack)) noted_.emplace(place.entry.id, place);
     }
 }
 
@@ -251,7 +251,10 @@ Result<std::optional<Location>> ChunkIndex::find(const Id& id) const {
         AETERNA_ASSIGN(const auto found, run->find(id));
         if (found && !is_damaged(*found)) return found;
     }
-    return std::optional<Location>();
+    // Last: a prune that died may have removed the pack, and what was needed of it is elsewhere.
+    const std::lock_guard lock(mutex_);
+    const auto found = noted_.find(id);
+    return found == noted_.end() ? std::optional<Location>() : std::optional(found->second);
 }
 
 Result<bool> ChunkIndex::claim(const Id& id) {

@@ -44,7 +44,7 @@ class ChunkIndex {
     Status refresh(bool is_exact, const env::Context& context);
     // A segment that this index was built of is gone from the storage: somebody has pruned.
     [[nodiscard]] Result<bool> has_lost_segments(const env::Context& context) const;
-    // Lets entries of packs be found that no segment names.
+    // Lets entries of packs be found that no segment names, where nothing else has them.
     void know(const std::vector<PackContents>& packs);
     // Whether the entry is in some pack that is not in `packs`.
     [[nodiscard]] Result<bool> has_outside(const Id& id, const std::set<PackId>& packs) const;
@@ -88,6 +88,7 @@ class ChunkIndex {
     Runs runs_;
     std::unordered_set<Id, IdHash> claimed_;
     std::unordered_map<Id, Location, IdHash> fresh_;  // durable, not yet in a run
+    std::unordered_map<Id, Location, IdHash> noted_;  // of packs on their way out
     std::vector<PackContents> pending_;               // packs of fresh_
     std::size_t pending_entries_ = 0;
     DamageSet damage_;
