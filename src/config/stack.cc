@@ -145,6 +145,11 @@ Stack read_stack(Section& root, env::Files& files) {
         stack.journal_keep = journal.duration("keep", stack.journal_keep);
         if (stack.journal_keep < kShortestKeep) journal.fail("keep", "'keep' must be at least 7d", "400d is the default.");
     }
+    if (root.has("repository")) {
+        Section repository = root.section("repository");
+        stack.repository = repository.required_text("place");
+        stack.repository_key_file = repository.required_text("key_file");
+    }
     if (root.has("lab")) {
         Section lab = root.section("lab");
         stack.lab_directory = lab.required_text("directory");

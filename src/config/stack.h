@@ -81,6 +81,8 @@ struct Stack {
     std::string prometheus_url;                // empty = none
     std::optional<env::Endpoint> serve_listen; // where `serve` answers: /metrics, /status, /healthz
     Duration journal_keep = std::chrono::hours(24 * 400);  // what ended longer ago is forgotten
+    std::string repository;                    // where backups are: a path or s3://…; empty = none
+    std::string repository_key_file;
     std::string lab_directory;                 // set by `lab`: this stack is a lab
 
     [[nodiscard]] const StoreSection* find_store(const std::string& name) const;

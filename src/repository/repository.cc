@@ -94,6 +94,14 @@ Result<std::unique_ptr<Repository>> Repository::open(Storage& storage, const Cre
     }
     if (!text) return text.error();
     AETERNA_ASSIGN(const Config config, parse_config(*text, storage.describe()));
+    if (credential.kind == Credential::Kind::kEscrow) {
+        if (credential.repository_id != config.id || credential.hash != config.hash) {
+            return make_error(ErrorCode::kWrongKey,
+                              fmt::format("the escrow file is of repository {}, this is {}", credential.repository_id, config.id));
+        }
+        MasterKey master{config.id, config.hash, SecretKey(credential.secret.reveal())};
+        return std::unique_ptr<Repository>(new Repository(storage, std::move(master), "", ports));
+    }
     AETERNA_ASSIGN(const auto slots, list_slots(storage, context));
     std::optional<Error> wrong, damaged;
     for (const std::string& slot : slots) {
@@ -163,6 +171,10 @@ Result<std::string> Repository::add_key(const Credential& credential, const std:
     const std::string slot = random_name(ports_.random).to_hex();
     AETERNA_TRY(storage_.put(key_object_name(slot), bytes_of(envelope), PutMode::kIfAbsent, context));
     return slot;
+}
+
+Secret Repository::escrow() const {
+    return Secret(escrow_text(master_, storage_.describe(), format_time(ports_.clock.wall_now())));
 }
 
 Status Repository::remove_key(const std::string& slot, const env::Context& context) {

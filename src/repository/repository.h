@@ -60,6 +60,8 @@ class Repository {
     // The new slot's id.
     [[nodiscard]] Result<std::string> add_key(const Credential& credential, const std::string& label,
                                               PassphraseCost cost, const env::Context& context);
+    // The content of an escrow file (crypto/key_envelope.h).
+    [[nodiscard]] Secret escrow() const;
     // kGuardRefused for the last slot, and for the one that this process opened the repository with.
     Status remove_key(const std::string& slot, const env::Context& context);
 

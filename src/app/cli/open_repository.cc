@@ -27,11 +27,46 @@ repository::Ports RepositoryPlace::ports() const {
     return {env_.clock, env_.random, env_.threads, env_.files, *tree_};
 }
 
+namespace {
+
+// A stack that is named has to be readable; without one there may be none.
+Result<std::optional<config::Stack>> stack_of(const Session& session) {
+    env::Files& files = session.env().files;
+    auto stack = config::load_stack(config::resolve_stack_path(session.options.stack, files), files);
+    if (stack) return std::optional(std::move(*stack));
+    const bool is_named = !session.options.stack.empty() || files.environment_variable("AETERNA_DR_STACK").has_value();
+    if (is_named) return stack.error();
+    return std::optional<config::Stack>();
+}
+
+// Where an escrow file says that its repository was; empty for other keys.
+std::string place_in(const Session& session) {
+    if (session.options.key_file.empty()) return "";
+    const auto credential = read_credential(session, session.options.key_file);
+    return credential ? credential->place : "";
+}
+
+}  // namespace
+
+Result<std::string> key_file_of(const Session& session) {
+    if (!session.options.key_file.empty()) return session.options.key_file;
+    AETERNA_ASSIGN(const auto stack, stack_of(session));
+    return stack ? stack->repository_key_file : std::string();
+}
+
 Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::find(const Session& session) {
-    const std::string& name = session.options.repository;
+    std::string name = session.options.repository;
+    if (name.empty()) name = place_in(session);
     if (name.empty()) {
-        return make_error(ErrorCode::kUsage, "no repository is named", "Add --repo PATH or --repo s3://BUCKET/PREFIX.");
+        AETERNA_ASSIGN(const auto stack, stack_of(session));
+        if (stack) name = stack->repository;
     }
+    if (!name.empty()) return at(session, name);
+    return make_error(ErrorCode::kUsage, "no repository is named",
+                      "Add --repo PATH or --repo s3://BUCKET/PREFIX, or name it in the stack file (repository.place).");
+}
+
+Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::at(const Session& session, const std::string& name) {
     std::unique_ptr<RepositoryPlace> place(new RepositoryPlace(session));
     if (name.starts_with("s3://")) {
         AETERNA_ASSIGN(repository::OpenedS3 opened, repository::open_s3(place->env_, name));
@@ -54,7 +89,8 @@ Status RepositoryPlace::check_for_init(const env::Context& context) {
 }
 
 Result<repository::Credential> read_credential(const Session& session, const std::string& path) {
-    if (path.empty()) return make_error(ErrorCode::kUsage, "no key is named", "Add --key-file FILE.");
+    if (path.empty()) return make_error(ErrorCode::kUsage, "no key is named",
+                                        "Add --key-file FILE, or name it in the stack file (repository.key_file).");
     auto text = session.env().files.read(path, 1 << 16);
     if (!text) return wrap_error(text.error(), "the key cannot be read");
     return repository::parse_credential(*text);
@@ -63,7 +99,8 @@ Result<repository::Credential> read_credential(const Session& session, const std
 Result<repository::Repository*> RepositoryPlace::open(const Session& session,
                                                       std::optional<repository::SessionKind> kind,
                                                       const env::Context& context) {
-    AETERNA_ASSIGN(const auto credential, read_credential(session, session.options.key_file));
+    AETERNA_ASSIGN(const std::string key_file, key_file_of(session));
+    AETERNA_ASSIGN(const auto credential, read_credential(session, key_file));
     AETERNA_ASSIGN(repository_, repository::Repository::open(*storage_, credential, ports(), context));
     if (kind) {
         const std::string state = config::default_state_directory(env_.files);

@@ -19,8 +19,11 @@ inline constexpr Duration kRepositoryTimeout = std::chrono::hours(24 * 30);
 // Owns everything that an open repository refers to.
 class RepositoryPlace {
   public:
-    // The storage that --repo names; nothing is touched yet. kUsage without --repo.
+    // The storage that --repo names, else the escrow file in --key-file, else the stack file; nothing is touched yet.
+    // kUsage when none does.
     [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> find(const Session& session);
+    // The storage at `name`, a path or s3://….
+    [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> at(const Session& session, const std::string& name);
 
     [[nodiscard]] repository::Storage& storage() { return *storage_; }
     // Whether a repository may be begun here: kConfiguration where two inits at once could both win.
@@ -44,8 +47,10 @@ class RepositoryPlace {
     std::unique_ptr<repository::Repository> repository_;
 };
 
-// The credential in the file that --key-file names. kUsage without the option, kNotFound without the file.
+// The credential in the file. kUsage without a path, kNotFound without the file.
 [[nodiscard]] Result<repository::Credential> read_credential(const Session& session, const std::string& path);
+// What --key-file names, else the stack file's repository.key_file; empty when neither does.
+[[nodiscard]] Result<std::string> key_file_of(const Session& session);
 
 // A line on stderr every two seconds: done, rate, and how long it may still take.
 [[nodiscard]] std::function<void(const repository::Progress&)> progress_lines(const Session& session);

@@ -14,12 +14,12 @@ namespace aeterna::app {
 namespace {
 
 struct RepoOptions {
-    std::string read_data, new_key_file, label = "added", slot;
+    std::string read_data, new_key_file, label = "added", slot, escrow_file;
 };
 
 // The credential in --key-file; a missing file is made with a random key.
 Result<repository::Credential> key_for_init(Session& session) {
-    const std::string& path = session.options.key_file;
+    AETERNA_ASSIGN(const std::string path, key_file_of(session));
     if (path.empty()) return read_credential(session, path);
     if (session.env().files.exists(path)) return read_credential(session, path);
     const repository::Credential key = repository::make_key(session.env().random);
@@ -146,6 +146,24 @@ Result<int> run_key(Session& session, const RepoOptions& options, const std::str
     return 0;
 }
 
+// A new file: an escrow that replaced another repository's would be the loss of that one.
+Result<int> run_escrow(Session& session, const RepoOptions& options) {
+    const env::Context context = session.context();
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
+    if (session.env().files.exists(options.escrow_file)) {
+        return make_error(ErrorCode::kAlreadyExists, fmt::format("'{}' exists", options.escrow_file), "Name a new file.");
+    }
+    AETERNA_TRY(session.env().files.write_durable(options.escrow_file, opened->escrow().reveal(), 0600));
+    if (session.options.json) {
+        session.print_json(Json{{"escrow", {{"repository", opened->id()}, {"file", options.escrow_file}}}});
+    } else {
+        session.print(fmt::format("'{}' opens repository {} for ever; keep it where the storage is not",
+                                  options.escrow_file, opened->id()));
+    }
+    return 0;
+}
+
 void add_key_commands(CLI::App& repo, Session& session, const std::shared_ptr<RepoOptions>& options) {
     CLI::App* key = repo.add_subcommand("key", "Who can open it");
     key->require_subcommand(1);
@@ -157,6 +175,9 @@ void add_key_commands(CLI::App& repo, Session& session, const std::shared_ptr<Re
     add->add_option("--label", options->label, "For people")->capture_default_str();
     CLI::App* remove = key->add_subcommand("remove", "Shut one out; backups stay as they are");
     remove->add_option("KEY", options->slot, "Its id, from list")->required();
+    CLI::App* escrow = key->add_subcommand("escrow", "Write a file with which a restore needs nothing else but the storage");
+    escrow->add_option("--out", options->escrow_file, "A new file")->required()->type_name("FILE");
+    escrow->callback([&session, options] { session.run([&session, options] { return run_escrow(session, *options); }); });
     for (CLI::App* action : {list, add, remove}) {
         action->callback([&session, options, name = action->get_name()] {
             session.run([&session, options, name] { return run_key(session, *options, name); });

@@ -23,7 +23,12 @@ template <class Records, class Observation>
 auto& keep(Records& records, const std::string& name, Observation observation) {
     auto& record = records[name];
     if (!record.first_try) record.first_try = observation.at;
-    if (!observation.error) record.last_answer = observation.at;
+    if (!observation.error) {
+        record.last_answer = observation.at;
+        record.silent_since.reset();
+    } else if (!record.silent_since) {
+        record.silent_since = observation.began;
+    }
     record.latest = std::move(observation);
     return record;
 }

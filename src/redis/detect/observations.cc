@@ -16,7 +16,8 @@ template <class Observation>
 ContactState contact(const Record<Observation>& record, const Snapshot& snapshot, const std::string& vantage) {
     ContactState state;
     if (!record.latest || record.latest->at < snapshot.trusted_since) return state;
-    const MonoTime since = std::max(record.last_answer.value_or(*record.first_try), snapshot.trusted_since);
+    const MonoTime answered = record.last_answer.value_or(*record.first_try);
+    const MonoTime since = std::max(record.silent_since.value_or(answered), snapshot.trusted_since);
     state.silent_for = std::max(Duration(0), Duration(snapshot.now - since));
     if (snapshot.now - record.latest->at > kFreshFor) {
         state.contact = Contact::kSilent;

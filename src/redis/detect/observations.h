@@ -21,6 +21,7 @@ inline constexpr Duration kLookupWindow = std::chrono::seconds(30);
 
 struct NodeObservation {
     MonoTime at{};                 // when the run ended
+    MonoTime began{};              // before the question was sent
     std::optional<Error> error;    // nothing else is set then
     Role role;
     NodeInfo info;
@@ -45,7 +46,8 @@ template <class Observation>
 struct Record {
     std::optional<Observation> latest;
     std::optional<MonoTime> first_try;
-    std::optional<MonoTime> last_answer;  // the last observation without an error
+    std::optional<MonoTime> last_answer;   // the last observation without an error
+    std::optional<MonoTime> silent_since;  // when the first question after it was sent that got none
 };
 
 struct NodeRecord : Record<NodeObservation> {
@@ -81,7 +83,7 @@ enum class Contact {
 
 struct ContactState {
     Contact contact = Contact::kUnknown;
-    Duration silent_for{};  // since its last answer (or the first try)
+    Duration silent_for{};  // since the first question without an answer; so long at least
     std::string reason;     // for kRefused, kSilent, kBlind: names the vantage
 };
 [[nodiscard]] ContactState contact_of(const Snapshot& snapshot, const std::string& node);

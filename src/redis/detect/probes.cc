@@ -62,12 +62,13 @@ Result<SentinelObservation> observe_sentinel(Vantage& vantage, const std::string
 }
 
 template <class Observation>
-Observation timed(Result<Observation> result, const env::Env& env) {
+Observation timed(MonoTime began, Result<Observation> result, const env::Env& env) {
     Observation observation;
     if (result)
         observation = std::move(*result);
     else
         observation.error = result.error();
+    observation.began = began;
     observation.at = env.clock.now();
     return observation;
 }
@@ -80,7 +81,8 @@ std::vector<engine::ProbeTask> make_probes(SettingsPointer settings, Board& boar
         auto vantage = std::make_shared<Vantage>(node_target(*settings, node), env);
         tasks.push_back({node.name + " RESP", kNodePeriod, kTimeout,
                          [vantage, &board, &env](const env::Context& context) {
-                             board.post_node(vantage->name(), timed(observe_node(*vantage, context), env));
+                             const MonoTime began = env.clock.now();
+                             board.post_node(vantage->name(), timed(began, observe_node(*vantage, context), env));
                          }});
     }
     for (const RedisNode& sentinel : settings->sentinels) {
@@ -89,9 +91,9 @@ std::vector<engine::ProbeTask> make_probes(SettingsPointer settings, Board& boar
         tasks.push_back({sentinel.name + " RESP", kSentinelPeriod, kTimeout,
                          [vantage, &board, &env, settings](const env::Context& context) {
                              const MonoTime began = env.clock.now();
-                             auto seen = timed(observe_sentinel(*vantage, settings->master_name, context), env);
-                             seen.began = began;
-                             board.post_sentinel(vantage->name(), std::move(seen));
+                             board.post_sentinel(
+                                 vantage->name(),
+                                 timed(began, observe_sentinel(*vantage, settings->master_name, context), env));
                          }});
         auto listener = std::make_shared<Listener>(target, board, env);
         tasks.push_back({sentinel.name + " events", kListenPeriod, kListenTimeout,

@@ -155,7 +155,7 @@ DeathVerdict prove(const DeathInput& input) {
     }
     const bool is_long =
         input.silent_for >= kSilence ||
-        (input.silent_for >= kOwnSilence && std::chrono::milliseconds(pong_ms) >= kSilence);
+        (input.silent_for >= kOwnSilence && std::chrono::milliseconds(pong_ms) >= kSilence + kPingPeriod);
     if (!is_long) return not_yet("it is silent for " + format_duration(input.silent_for) + " only");
     for (const SentinelAnswer& answer : input.sentinels)
         if (answer.opinion && answer.opinion->master.address == input.master.address &&

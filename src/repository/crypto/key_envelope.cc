@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <map>
+
 #include "base/json.h"
 #include "base/strings.h"
 #include "repository/crypto/cipher.h"
@@ -10,7 +12,7 @@
 namespace aeterna::repository {
 namespace {
 
-constexpr std::string_view kKeyPrefix = "aeterna-key-1:";
+constexpr std::string_view kKeyPrefix = "aeterna-key-1:", kEscrowLine = "aeterna-escrow-1";
 constexpr std::int64_t kKeyVersion = 1;
 // A hostile envelope may not make us allocate the machine away.
 constexpr std::int64_t kMostMemory = 4LL << 30, kMostPasses = 64;
@@ -38,7 +40,7 @@ std::string checksum(Json document) {
     return fingerprint_of(dump_json(document));
 }
 
-Error damaged_key() { return make_error(ErrorCode::kCorrupt, "a key object is damaged_key"); }
+Error damaged_key() { return make_error(ErrorCode::kCorrupt, "a key object is damaged"); }
 
 struct Derivation {
     std::string salt;
@@ -61,20 +63,49 @@ Result<SecretKey> wrapping_key(const Credential& credential, const Derivation& h
 }
 
 std::string_view kind_name(Credential::Kind kind) {
-    return kind == Credential::Kind::kKeyFile ? "key_file" : "passphrase";
+    switch (kind) {
+        case Credential::Kind::kKeyFile: return "key_file";
+        case Credential::Kind::kPassphrase: return "passphrase";
+        case Credential::Kind::kEscrow: return "escrow";
+    }
+    return "?";
+}
+
+// Everything above the last line, so that a slip of the pen in a copy is not taken for another key.
+std::string escrow_checksum(std::string_view above) { return fingerprint_of(above).substr(0, 16); }
+
+Result<Credential> parse_escrow(const std::string& text) {
+    const Error damaged = make_error(ErrorCode::kUsage, "the escrow file is damaged", "Take another copy of it.");
+    std::map<std::string, std::string, std::less<>> fields;
+    const std::size_t last = text.find("\nchecksum: ");
+    if (last == std::string::npos) return damaged;
+    for (const std::string_view line : split(text, '\n')) {
+        const std::size_t colon = line.find(": ");
+        if (!line.starts_with('#') && colon != std::string_view::npos) {
+            fields.emplace(line.substr(0, colon), trim(line.substr(colon + 2)));
+        }
+    }
+    const auto hash = hash_from_name(fields["hash"]);
+    const auto master = base64_decode(fields["master"]);
+    if (fields["checksum"] != escrow_checksum(std::string_view(text).substr(0, last + 1)) || !hash || !master ||
+        master->size() != SecretKey::kBytes || fields["repository"].empty()) {
+        return damaged;
+    }
+    return Credential{Credential::Kind::kEscrow, Secret(*master), fields["repository"], fields["place"], *hash};
 }
 
 }  // namespace
 
 Result<Credential> parse_credential(const std::string& file_content) {
     const std::string_view line = std::string_view(file_content).substr(0, file_content.find_first_of("\r\n"));
+    if (line == kEscrowLine) return parse_escrow(file_content);
     if (line.substr(0, kKeyPrefix.size()) != kKeyPrefix) {
         if (line.empty()) return make_error(ErrorCode::kUsage, "the key file's first line is empty");
         return Credential{Credential::Kind::kPassphrase, Secret(std::string(line))};
     }
     const auto key = base64_decode(trim(line.substr(kKeyPrefix.size())));
     if (!key || key->size() != SecretKey::kBytes) {
-        return make_error(ErrorCode::kUsage, "the key file is damaged_key", "Take the copy that you keep elsewhere.");
+        return make_error(ErrorCode::kUsage, "the key file is damaged", "Take the copy that you keep elsewhere.");
     }
     return Credential{Credential::Kind::kKeyFile, Secret(*key)};
 }
@@ -83,12 +114,26 @@ Credential make_key(env::Random& random) {
     return {Credential::Kind::kKeyFile, Secret(random_bytes(random, SecretKey::kBytes))};
 }
 
+std::string escrow_text(const MasterKey& master, const std::string& place, const std::string& created_at) {
+    std::string text = fmt::format(
+        "{}\n# With this file and the storage every backup can be read: nothing else is needed, and nothing shuts it out\n"
+        "# again. Keep it where the storage is not.\n"
+        "#     aeterna-dr --key-file THIS_FILE backups list\n"
+        "#     aeterna-dr --key-file THIS_FILE restore files latest --into DIRECTORY\n"
+        "repository: {}\nplace: {}\nhash: {}\ncreated_at: {}\nmaster: {}\n",
+        kEscrowLine, master.repository_id, place, hash_name(master.hash), created_at, base64_encode(master.key.view()));
+    return text + fmt::format("checksum: {}\n", escrow_checksum(text));
+}
+
 std::string key_file_text(const Credential& key) {
     return fmt::format("{}{}\n", kKeyPrefix, base64_encode(key.secret.reveal()));
 }
 
 Result<std::string> wrap_master_key(const MasterKey& master, const Credential& credential, const KeyLabel& label,
                                     env::Random& random, PassphraseCost cost) {
+    if (credential.kind == Credential::Kind::kEscrow) {
+        return make_error(ErrorCode::kUsage, "an escrow file opens the repository already", "Add a key file or a passphrase.");
+    }
     const Derivation how{random_bytes(random, crypto_pwhash_SALTBYTES), cost.passes, cost.memory_bytes};
     AETERNA_ASSIGN(const SecretKey wrapping, wrapping_key(credential, how));
     const std::string plain = dump_json(Json{{"repository", master.repository_id},

@@ -15,11 +15,14 @@
 
 namespace aeterna::repository {
 
-// What the owner holds. A file whose first line begins with "aeterna-key-1:" is a key file; any other's first line is
-// a passphrase.
+// What the owner holds. A file whose first line begins with "aeterna-key-1:" is a key file, one whose first line is
+// "aeterna-escrow-1" the master key itself; any other's first line is a passphrase.
 struct Credential {
-    enum class Kind { kKeyFile, kPassphrase } kind = Kind::kKeyFile;
+    enum class Kind { kKeyFile, kPassphrase, kEscrow } kind = Kind::kKeyFile;
     Secret secret;  // 32 bytes, or the passphrase
+    // Of an escrow alone.
+    std::string repository_id{}, place{};
+    HashKind hash = HashKind::kSha256;
 };
 // kUsage for an empty passphrase or a malformed key; never repeats the text.
 [[nodiscard]] Result<Credential> parse_credential(const std::string& file_content);
@@ -43,6 +46,10 @@ struct KeyLabel {
     std::string label;       // for people
     std::string created_at;  // RFC 3339
 };
+
+// An escrow file: opens the repository even when all of its key objects are lost, and cannot be shut out. `place` is
+// where the repository was then.
+[[nodiscard]] std::string escrow_text(const MasterKey& master, const std::string& place, const std::string& created_at);
 
 [[nodiscard]] Result<std::string> wrap_master_key(const MasterKey& master, const Credential& credential,
                                                   const KeyLabel& label, env::Random& random,
