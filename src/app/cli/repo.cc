@@ -6,6 +6,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/repo_copy.h"
 #include "app/cli/repo_prune.h"
 #include "base/strings.h"
 #include "repository/pipeline/check.h"
@@ -71,6 +72,9 @@ Result<int> run_check(Session& session, const RepoOptions& options) {
                                   {"packs_read", report.packs_read},
                                   {"bytes_read", report.bytes_read},
                                   {"unused_packs", report.unused_packs},
+                                  {"logs", report.logs},
+                                  {"noted_entries", report.noted_entries},
+                                  {"replaced_entries", report.replaced_entries},
                                   {"problems", report.problems},
                                   {"hit_backups", report.hit_backups}}}});
     } else {
@@ -79,6 +83,10 @@ Result<int> run_check(Session& session, const RepoOptions& options) {
                                   human_bytes(report.pack_bytes), report.entries, report.backups, report.packs_read,
                                   report.problem_count == 0 ? "all is well"
                                                             : fmt::format("{} problems", report.problem_count)));
+        if (report.noted_entries > 0) {
+            session.progress(fmt::format("{} damaged entries are noted: the next backup that has them stores them anew",
+                                         report.noted_entries));
+        }
     }
     return report.problem_count == 0 ? 0 : exit_code(ErrorCode::kCorrupt);
 }
@@ -198,6 +206,7 @@ void add_repo_command(CLI::App& app, Session& session) {
     check->callback([&session, options] { session.run([&session, options] { return run_check(session, *options); }); });
     CLI::App* stats = command->add_subcommand("stats", "How much is in it");
     stats->callback([&session] { session.run([&session] { return run_stats(session); }); });
+    add_copy_command(*command, session);
     add_prune_commands(*command, session);
     add_key_commands(*command, session, options);
 }

@@ -19,6 +19,17 @@ struct PruneOptions {
     bool dry_run = false;
 };
 
+Json logs_json(const std::vector<repository::LogDecision>& decisions) {
+    const char* acts[] = {"keep", "trim", "remove"};
+    Json list = Json::array();
+    for (const auto& decision : decisions) {
+        list.push_back({{"log", decision.log},
+                        {"act", acts[static_cast<std::size_t>(decision.act)]},
+                        {"reason", decision.reason}});
+    }
+    return list;
+}
+
 void show_prune(const Session& session, const PruneOptions& options, const repository::PruneReport& report) {
     if (session.options.json) {
         Json decisions = Json::array();
@@ -32,11 +43,17 @@ void show_prune(const Session& session, const PruneOptions& options, const repos
                                   {"removed_packs", report.removed_packs + report.unknown_packs},
                                   {"removed_bytes", report.removed_bytes},
                                   {"waiting_packs", report.waiting_packs},
-                                  {"copied_bytes", report.copied_bytes}}}});
+                                  {"copied_bytes", report.copied_bytes},
+                                  {"logs", logs_json(report.logs)},
+                                  {"removed_log_pieces", report.removed_log_pieces}}}});
         return;
     }
     for (const auto& decision : report.decisions) {
         session.print(fmt::format("{:<6}  {}  {}", decision.is_kept ? "keep" : "forget", decision.backup, decision.reason));
+    }
+    for (const Json& log : logs_json(report.logs)) {
+        session.print(fmt::format("{:<6}  {}  {}", find_string(log, "act").value_or(""),
+                                  find_string(log, "log").value_or(""), find_string(log, "reason").value_or("")));
     }
     if (options.dry_run) return;
     session.print(fmt::format("{} packs removed ({}), {} copied", report.removed_packs + report.unknown_packs,

@@ -9,12 +9,12 @@
 #include "repository/pipeline/check_logs.h"
 #include "repository/pipeline/damage_notes.h"
 #include "repository/pipeline/entry_reader.h"
+#include "repository/pipeline/pack_check.h"
 
 namespace aeterna::repository {
 namespace {
 
 constexpr std::size_t kMostFindings = 1000;
-constexpr std::uint64_t kMostPackBytes = 256ULL << 20;
 using IdSet = std::unordered_set<Id, IdHash>;
 
 class Check {
@@ -165,35 +165,19 @@ class Check {
         bytes.resize(got);
         ++report_.packs_read;
         report_.bytes_read += got;
-        if (const Status frame = check_frame(pack, bytes); !frame) {
-            add_problem(fmt::format("'{}': {}", name, frame.error().to_string()));
+        const PackFindings findings = examine_pack(reader_, pack.rows, bytes);
+        if (findings.frame) {
+            add_problem(fmt::format("'{}': {}", name, findings.frame->to_string()));
             note_pack(pack.rows.front().pack);
         }
-        std::string plain;
-        for (const Location& row : pack.rows) {
-            const std::uint64_t end = std::uint64_t{row.offset} + row.entry.sealed_bytes;
-            const Bytes sealed = end <= bytes.size() ? bytes_of(bytes).subspan(row.offset, row.entry.sealed_bytes) : Bytes();
-            if (reader_.open(row, sealed, plain) &&
-                name_of(row.entry.type, bytes_of(plain), repository_.keys()) == row.entry.id) {
-                if (repository_.index().is_damaged(row)) recovered_.insert({row.pack, row.entry.id});
-                continue;
-            }
+        for (const Location& row : findings.bad) {
             AETERNA_TRY(add_bad_row(
                 row, fmt::format("'{}' is damaged at {}: entry '{}'", name, row.offset, row.entry.id.to_hex())));
         }
-        return {};
-    }
-
-    // Header, footer and table: what an index would be built from.
-    Status check_frame(const Pack& pack, const std::string& bytes) {
-        if (bytes.size() < kPackHeaderBytes + kPackFooterBytes) return make_error(ErrorCode::kCorrupt, "is cut short");
-        const PackId id = pack.rows.front().pack;
-        AETERNA_TRY(check_header(bytes_of(bytes).first(kPackHeaderBytes), id));
-        AETERNA_ASSIGN(const TablePlace place,
-                       parse_footer(bytes_of(bytes).subspan(bytes.size() - kPackFooterBytes), bytes.size(), id));
-        Compressor compressor;
-        EntryCodec codec(compressor, pack_key(repository_.keys(), id));
-        AETERNA_TRY(open_table(place, bytes_of(bytes).subspan(place.offset, place.entry.sealed_bytes), codec));
+        if (!repository_.index().is_damaged(pack.rows.front().pack)) return {};
+        for (const Location& row : pack.rows) recovered_.insert({row.pack, row.entry.id});
+        for (const Location& row : findings.bad) recovered_.erase({row.pack, row.entry.id});
+        if (!findings.frame) recovered_.insert({pack.rows.front().pack, Id{}});
         return {};
     }
 
