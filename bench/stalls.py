@@ -66,7 +66,10 @@ def primaries(lab):
 
 
 def ids(lab, what):
-    return {each["id"]: each for each in lab.cli("--json", what, "list", timeout=60).json()[f"{what}s"]}
+    done = lab.cli("--json", what, "list", timeout=60)
+    if done.code != 0:
+        raise RuntimeError(f"{what} list ended with {done.code}: {done}")
+    return {each["id"]: each for each in done.json()[f"{what}s"]}
 
 
 def is_recent(record, since):

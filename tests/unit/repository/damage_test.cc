@@ -77,6 +77,57 @@ TEST_F(Crash, AtEveryCallOfInitLeavesNoneOrOne) {
     }
 }
 
+TEST_F(Crash, AtEveryCallOfAKeyChangeSomeKeyOpensIt) {
+    for (const bool does_it_first : {false, true}) {
+        int calls = 1;
+        for (bool has_died = true; has_died; ++calls) {
+            Rig rig;
+            const Backup backup = rig.back_up(from_).backup;
+            const Credential fresh = make_key(real().random);
+            DyingStorage dying(rig.memory, calls, does_it_first);
+            {
+                const auto old = Repository::open(dying, rig.key(), real_ports(), forever()).value();
+                const auto added = old->add_key(fresh, "fresh", {}, forever());
+                if (added) {
+                    const auto with_fresh = Repository::open(dying, fresh, real_ports(), forever()).value();
+                    for (const KeySlot& slot : with_fresh->key_slots(forever()).value()) {
+                        if (slot.label == "first") static_cast<void>(with_fresh->remove_key(slot.id, forever()).has_value());
+                    }
+                }
+            }
+            has_died = dying.has_died();
+            const auto by_old = Repository::open(rig.memory, rig.key(), real_ports(), forever());
+            const auto by_fresh = Repository::open(rig.memory, fresh, real_ports(), forever());
+            ASSERT_TRUE(by_old || by_fresh) << calls;
+            for (const auto* opened : {&by_old, &by_fresh}) {
+                const bool is_as_it_should_be = *opened ? (**opened)->catalog().read(backup.id, forever()).has_value()
+                                                        : opened->error().code == ErrorCode::kWrongKey;
+                EXPECT_TRUE(is_as_it_should_be) << calls;
+            }
+            EXPECT_EQ(by_old.has_value(), has_died && !(calls == 2 && does_it_first)) << calls;
+        }
+        EXPECT_EQ(calls, 4) << "one is put, one is removed";
+    }
+}
+
+// A second init at every moment of the first: one wins, and its key opens what is there.
+TEST_F(Crash, OfTwoInitsAtOnceOneWins) {
+    for (int calls = 1; calls <= 3; ++calls) {
+        MemoryStorage memory(real().clock);
+        const Credential mine = make_key(real().random), theirs = make_key(real().random);
+        Status second;
+        DyingStorage hooked(memory, calls, [&] { second = Repository::init(memory, theirs, {}, real_ports(), forever()); });
+        const Status first = Repository::init(hooked, mine, {}, real_ports(), forever());
+        const bool has_happened = calls <= 2;
+        EXPECT_EQ(first.has_value(), !has_happened) << calls;
+        if (!has_happened) continue;
+        EXPECT_TRUE(second) << calls;
+        EXPECT_EQ(first.error().code, ErrorCode::kAlreadyExists);
+        EXPECT_TRUE(Repository::open(memory, theirs, real_ports(), forever()));
+        EXPECT_EQ(Repository::open(memory, mine, real_ports(), forever()).error().code, ErrorCode::kWrongKey);
+    }
+}
+
 class Damage : public Crash {
   protected:
     void SetUp() override {
@@ -144,6 +195,31 @@ TEST_F(Damage, MissingCutAndSwappedObjectsAreNoticed) {
         }
         replace(name, good);
     }
+}
+
+TEST_F(Damage, ObjectsOfAnotherRepositoryAreNoticedWhereTheyStand) {
+    Rig other;
+    other.back_up(from_);
+    std::vector<std::string> foreign;
+    EXPECT_TRUE(other.memory.list("", [&](const ObjectInfo& object) { foreign.push_back(object.name); return true; },
+                                  forever()));
+    for (const std::string& name : objects_) {
+        const std::string kind = name.substr(0, name.find('/'));
+        for (const std::string& theirs : foreign) {
+            if (theirs.substr(0, theirs.find('/')) != kind || kind == "sessions") continue;
+            const std::string good = bytes_of_object(name);
+            replace(name, read_object(other.memory, theirs, 1 << 30, forever()).value());
+            EXPECT_TRUE(is_noticed()) << theirs << " in the place of " << name;
+            replace(name, good);
+            // Beside what is ours it is nobody's: no index names it, no key of ours opens it.
+            if (kind == "packs" || kind == "keys") {
+                replace(theirs, read_object(other.memory, theirs, 1 << 30, forever()).value());
+                EXPECT_FALSE(is_noticed()) << theirs;
+                EXPECT_TRUE(rig_.memory.remove(theirs, forever()));
+            }
+        }
+    }
+    EXPECT_FALSE(is_noticed());
 }
 
 TEST_F(Damage, NamesTheBackupsThatAreHit) {
