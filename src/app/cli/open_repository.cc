@@ -34,7 +34,7 @@ Result<std::optional<config::Stack>> stack_of(const Session& session) {
     env::Files& files = session.env().files;
     auto stack = config::load_stack(config::resolve_stack_path(session.options.stack, files), files);
     if (stack) return std::optional(std::move(*stack));
-    const bool is_named = !session.options.stack.empty() || files.environment_variable("AETERNA_DR_STACK").has_value();
+    const bool is_named = !session.options.stack.empty() || !files.environment_variable("AETERNA_DR_STACK").value_or("").empty();
     if (is_named) return stack.error();
     return std::optional<config::Stack>();
 }
