@@ -9,6 +9,7 @@ summary of the series. `refused` is act in a stack whose hosts cannot fence; `of
 stack, and its runs are a series of their own ("off beside refused"). Needs the release build.
 """
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +79,19 @@ def without_fences(lab):
     restart_serve(lab)
 
 
-def append(series, done, observed):
+def renewed_before(lab, injected_at):
+    """Seconds from the last renewal of the leader's lease, by Patroni's own logs, to that instant; None when no log says."""
+    at = datetime.fromisoformat(injected_at.replace("Z", "+00:00")).replace(tzinfo=None)
+    ages = []
+    for log in Path(lab.directory).glob("log/patroni-*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            if "the leader with the lock" in line:
+                with contextlib.suppress(ValueError):
+                    ages.append((at - datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")).total_seconds())
+    return min((age for age in ages if age >= 0), default=None)
+
+
+def append(lab, series, done, observed):
     card = done.json()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     keep = ("rto_seconds", "client_rto_seconds", "detect_seconds", "rpo_seconds", "acknowledged", "lost",
@@ -85,6 +99,7 @@ def append(series, done, observed):
     record = {"commit": commit.strip(), "at": card["started_at"], "mode": series.mode, "fault": series.fault,
               "assist": series.assist, "seed": card["seed"], "verdict": card["verdict"],
               "stores": {name: {key: store[key] for key in keep} for name, store in card["stores"].items()},
+              "renewed_before_fault": renewed_before(lab, card["stores"]["postgres"]["injected_at"]),
               "observed": {store: figures["outage_seconds"] for store, figures in observed.items()}}
     with open(RESULTS, "a") as file:
         file.write(json.dumps(record) + "\n")
@@ -108,6 +123,12 @@ def summarise(series):
         print(f"{store:<12}" + "".join(column([score[key] for score in scores]) for key in
                                        ("rto_seconds", "client_rto_seconds", "detect_seconds", "lost")) +
               column(differences))
+    # How much of the lease was left is chance; from its last renewal on, it is always all of it.
+    leases = [run["stores"]["postgres"]["rto_seconds"] + run["renewed_before_fault"] for run in runs
+              if run.get("renewed_before_fault") is not None and run["stores"]["postgres"]["rto_seconds"] is not None]
+    if leases:
+        print(f"postgres, from the lease's last renewal: n {len(leases)}, median {statistics.median(leases):.2f}, "
+              f"{min(leases):.2f} to {max(leases):.2f}")
 
 
 def main():
@@ -130,7 +151,7 @@ def main():
                 if len(series.records()) >= options.runs:
                     continue
                 lab.await_healthy(300)
-                append(series, *measure(lab, series))
+                append(lab, series, *measure(lab, series))
                 print(f"{series.assist}: {len(series.records())} of {options.runs} done", flush=True)
         lab.remove()
     for series in every:

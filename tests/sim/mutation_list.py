@@ -222,7 +222,7 @@ BEHIND = {
     "restart.paused": (["detect.agent_paused"], "in a paused cluster a dead agent is no incident"),
     "fence.kill": (["fence.until_none_is_left", *HOLDS], "the process table is read again until nothing is left"),
     "fence.until_none_is_left": (["fence.kill", *HOLDS], "what was killed is waited for"),
-    "fence.kill_and_look": (HOLDS, "the ports must refuse, and the host is asked again before the release"),
+    "fence.kill_and_look": ([], "the kill waits for the end of what it killed; nothing in the models forks or starts meanwhile"),
     "fence.failed": (HOLDS, "the ports must refuse, and the host is asked again before the release"),
     "fence.server_too": (HOLDS, "the ports must refuse, and the host is asked again before the release"),
     "fence.orphans": ([], "in the model an orphan ends by itself within 50 ms"),
