@@ -101,6 +101,19 @@ Result<Backup> decode_backup(const std::string& text) {
     return backup;
 }
 
+Result<std::optional<ObjectInfo>> find_durable(Storage& storage, const std::string& name,
+                                               const env::Context& context) {
+    std::optional<ObjectInfo> there;
+    AETERNA_TRY(storage.list(
+        name,
+        [&](const ObjectInfo& object) {
+            if (object.name == name) there = object;
+            return !there;
+        },
+        context));
+    return there;
+}
+
 Result<std::string> read_object(Storage& storage, const std::string& name, std::size_t limit,
                                 const env::Context& context) {
     AETERNA_ASSIGN(const ObjectInfo info, storage.stat(name, context));

@@ -59,6 +59,11 @@ class Catalog {
     const RepositoryKeys& keys_;
 };
 
+// Whether an object whose writing ended with effect kUnknown is there for good; nothing when it is not. A look at the object
+// would not do: a name that can be seen may still be lost with the power. A listing syncs what it reports (storage.md).
+[[nodiscard]] Result<std::optional<ObjectInfo>> find_durable(Storage& storage, const std::string& name,
+                                                             const env::Context& context);
+
 // The whole of a small object; kCorrupt when larger than `limit`.
 [[nodiscard]] Result<std::string> read_object(Storage& storage, const std::string& name, std::size_t limit,
                                               const env::Context& context);

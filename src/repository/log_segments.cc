@@ -188,8 +188,10 @@ Status LogWriter::append(std::uint64_t position, Bytes bytes, const env::Context
     if (!put) {
         // It may be ours, arrived without an answer.
         const bool may_be_ours = put.error().effect == Effect::kUnknown || put.error().code == ErrorCode::kAlreadyExists;
-        const auto there = may_be_ours ? read_object(repository_.storage(), object_name, kMostObjectBytes, context)
-                                       : Result<std::string>(put.error());
+        if (!may_be_ours) return put;
+        const auto found = find_durable(repository_.storage(), object_name, context);
+        const auto there = found && *found ? read_object(repository_.storage(), object_name, kMostObjectBytes, context)
+                                           : Result<std::string>(put.error());
         if (!there || *there != object) {
             if (put.error().code != ErrorCode::kAlreadyExists) return put;
             return make_error(ErrorCode::kLocked, fmt::format("another writer appends to the log '{}'", name_),
@@ -227,6 +229,8 @@ Status put_origin(Repository& repository, const std::string& name, const LogOrig
     const std::string object = seal_as(repository, object_name, bytes_of(dump_json(document)), compressor);
     const Status put = repository.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
     if (put || (put.error().code != ErrorCode::kAlreadyExists && put.error().effect != Effect::kUnknown)) return put;
+    const auto found = find_durable(repository.storage(), object_name, context);
+    if (!found || !*found) return put;
     AETERNA_ASSIGN(const auto there, read_origin(repository, name, context));
     if (!there) return put;
     if (*there == origin) return {};

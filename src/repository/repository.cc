@@ -133,6 +133,7 @@ Status Repository::open_index(const std::string& state_directory, SessionKind ki
         const bool is_read_only = !session && session.error().code == ErrorCode::kPermission;
         if (!session && !(is_read_only && kind == SessionKind::kRead)) return session.error();
         if (session) session_ = std::move(*session);
+        if (session_) clock_skew_ = ports_.clock.wall_now() - session_->started();
     }
     for (int number = 0; number < kMostCaches && !cache_lock_; ++number) {
         const std::string directory = fmt::format("{}/index-{}-{}", state_directory, id().substr(0, 16), number);

@@ -55,6 +55,8 @@ class Repository {
     // open_index() has succeeded.
     [[nodiscard]] ChunkIndex& index() { return *index_; }
     [[nodiscard]] Session* session() { return session_.get(); }
+    // How far this machine's clock is ahead of the storage's, by which sessions and prune go. Nothing without a session.
+    [[nodiscard]] std::optional<Duration> clock_skew() const { return clock_skew_; }
 
     [[nodiscard]] Result<std::vector<KeySlot>> key_slots(const env::Context& context);
     // The new slot's id.
@@ -79,6 +81,7 @@ class Repository {
     std::unique_ptr<env::FileLock> cache_lock_;
     std::unique_ptr<ChunkIndex> index_;
     std::unique_ptr<Session> session_;
+    std::optional<Duration> clock_skew_;
 };
 
 }  // namespace aeterna::repository

@@ -234,6 +234,6 @@ BEHIND = {
     "release.lock_in_etcd": ([], "the lock of this stack is always in etcd"),
     "actor.still_held": (["release.compare_lock"], "the release compares the lock's lease"),
     "start.marker": ([], "the starter itself heeds the marker"),
-    "policy.isolated": (["refuse.no_quorum", "prove.second_vantage"], "cut off, etcd cannot be read, nobody is heard"),
+    "policy.isolated": ([], "while everything is out of sight no detector calls a server dead"),
     "policy.stalled": (["prove.silence", "prove.second_vantage"], "prove_loss looks for itself"),
 }

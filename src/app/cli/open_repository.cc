@@ -17,6 +17,8 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kLineEvery = std::chrono::seconds(2);
+// S3 tells whole seconds; what is more than this matters to who restores to a time.
+constexpr Duration kNotedSkew = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -105,6 +107,12 @@ Result<repository::Repository*> RepositoryPlace::open(const Session& session,
     if (kind) {
         const std::string state = config::default_state_directory(env_.files);
         AETERNA_TRY(repository_->open_index(state + "/repository", *kind, context));
+        const Duration skew = repository_->clock_skew().value_or(Duration());
+        if (skew > kNotedSkew || skew < -kNotedSkew) {
+            session.progress(fmt::format("this machine's clock is {} {} the repository's: the times of its backups are as wrong",
+                                         format_duration(skew < Duration() ? -skew : skew),
+                                         skew > Duration() ? "ahead of" : "behind"));
+        }
     }
     return repository_.get();
 }

@@ -1,5 +1,6 @@
 #include "repository/pipeline/chunk_store.h"
 
+#include "repository/catalog.h"
 #include "repository/format/sealed_object.h"
 
 namespace aeterna::repository {
@@ -30,8 +31,8 @@ Status ChunkStore::commit(FinishedPack& pack) {
     const Status committed = pack.writer->commit(job_.context());
     if (!committed && committed.error().effect != Effect::kUnknown) return committed;
     if (!committed) {  // perhaps it is there: look
-        const auto there = storage_.stat(pack_name(pack.contents.id), job_.context());
-        if (!there || there->bytes != pack.contents.bytes) return committed;
+        const auto there = find_durable(storage_, pack_name(pack.contents.id), job_.context());
+        if (!there || !*there || (*there)->bytes != pack.contents.bytes) return committed;
     }
     stored_bytes_ += pack.contents.bytes;
     return index_.add_pack(std::move(pack.contents), job_.context());

@@ -25,7 +25,8 @@ class Prune {
 
     Result<PruneReport> run() {
         AETERNA_ASSIGN(const auto backups, repository_.catalog().all(context()));
-        const WallTime wall = repository_.ports().clock.wall_now();
+        // The clock that every writer and pruner shares.
+        AETERNA_ASSIGN(const WallTime wall, storage_.now(context()));
         AETERNA_ASSIGN(const auto damaged, find_damaged(backups));
         report_.decisions = decide_retention(backups, request_.policy, wall, damaged);
         if (request_.dry_run) {
