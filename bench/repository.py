@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 """Compares the repository with restic, borg and tar | zstd on the same data, interleaved, medians and ratios.
 
-    bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--program FILE] [--json FILE]
+    bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--tools NAME;…]
+                        [--s3 VERSITYGW] [--program FILE] [--record]
 
 DATA is copied once, so that one page in a hundred can be changed between the first and the second backup. Every tool
 encrypts, writes to the same disk and is timed from start to exit; where a tool does not sync, `sync` belongs to its time.
 The order rotates from round to round: the machine's state (page cache, freed memory) moves results more than the tools do.
-Needs the packages of the group `bench` (scripts/install-packages bench); what is missing is left out and said.
+Needs the packages of the group `bench` (scripts/install-packages bench); what is missing is left out and said. With --s3
+aeterna-dr and restic also back up to that server (scripts/build-versitygw prints its path), each into a bucket of its own.
+--record appends every row with the commit to bench/results/repository.jsonl. Data to back up: bench/sample_data.py.
 pgBackRest copies through a running server only; it belongs to the comparison of base backups.
 """
 import argparse
+import contextlib
 import json
 import os
 import random
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +26,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results" / "repository.jsonl"
 PAGE = 8192
 
 
@@ -119,7 +125,67 @@ class TarZstd(Tool):
         self.call("sh", "-c", 'zstd -q -d -c "$0" | tar x', self.repo / "data.tar.zst", cwd=into)
 
 
+class Server:
+    """versitygw over a directory; one for the whole comparison."""
+    program, url, process, directory = None, "", None, None
+
+    @classmethod
+    def start(cls, program, directory):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % probe.getsockname()[1]
+        directory.mkdir()
+        cls.directory, cls.url = directory, f"http://{address}"
+        environment = dict(os.environ, ROOT_ACCESS_KEY="bench", ROOT_SECRET_KEY="bench-secret")
+        cls.process = subprocess.Popen([program, "--port", address, "posix", directory], env=environment,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(address.split(":"), 1):
+                return
+            time.sleep(0.1)
+        sys.exit("the S3 server does not answer")
+
+    @classmethod
+    def stop(cls):
+        if cls.process:
+            cls.process.terminate()
+            cls.process.wait()
+
+
+class OnS3:
+    """The bucket is a directory of the server's."""
+
+    def use_bucket(self):
+        self.repo = Server.directory / "bucket"
+        shutil.rmtree(self.repo, ignore_errors=True)
+        self.repo.mkdir()
+        self.env.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench-secret", AWS_REGION="us-east-1",
+                        AWS_DEFAULT_REGION="us-east-1")
+
+
+class AeternaS3(OnS3, Aeterna):
+    name = "aeterna-dr, S3"
+
+    def __init__(self, place, data):
+        super().__init__(place, data)
+        self.use_bucket()
+
+    def command(self, *argv):
+        url = f"s3://bucket/repo?endpoint={Server.url}&path-style=on"
+        return self.call(self.program, "--repo", url, "--key-file", self.place / "key", "--quiet", *argv)
+
+
+class ResticS3(OnS3, Restic):
+    name, syncs = "restic, S3", True
+
+    def __init__(self, place, data):
+        super().__init__(place, data)
+        self.use_bucket()
+        self.env.update(RESTIC_REPOSITORY=f"s3:{Server.url}/bucket/repo")
+
+
 TOOLS = [Aeterna, Restic, Borg, TarZstd]
+S3_TOOLS = [AeternaS3, ResticS3]
 
 
 def timed(tool, work, into=None):
@@ -172,6 +238,14 @@ def one_round(kind, place, data, only):
     return row
 
 
+def record(name, data, row):
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    RESULTS.parent.mkdir(exist_ok=True)
+    with open(RESULTS, "a") as file:
+        file.write(json.dumps({"commit": commit.strip(), "tool": name, "data_bytes": size_of(data),
+                               **{key: round(value, 3) for key, value in row.items()}}) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -179,17 +253,24 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="first,second,known,restore")
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/bin/aeterna-dr")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--tools", default="", help="their names, as the table has them, with ; between them; all by default")
+    parser.add_argument("--s3", metavar="VERSITYGW", help="compare on this S3 server as well")
+    parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
     only = set(options.only.split(","))
-    Aeterna.program = str(options.program)
-    tools = [t for t in TOOLS if shutil.which(t.program)]
-    for tool in TOOLS:
+    Aeterna.program = AeternaS3.program = str(options.program)
+    wanted = TOOLS + (S3_TOOLS if options.s3 else [])
+    if options.tools:
+        wanted = [tool for tool in wanted if tool.name in options.tools.split(";")]
+    tools = [t for t in wanted if shutil.which(t.program)]
+    for tool in wanted:
         if tool not in tools:
             print(f"left out: {tool.name} is not installed", file=sys.stderr)
     rows = {t.name: [] for t in tools}
     options.work.mkdir(parents=True)
     try:
+        if options.s3:
+            Server.start(options.s3, options.work / "s3")
         data = options.work / "data"
         run(["cp", "-a", str(options.data), str(data)])
         for number in range(options.rounds):
@@ -197,16 +278,17 @@ def main():
                 place = options.work / "round"
                 place.mkdir()
                 rows[tool.name].append(one_round(tool, place, data, only))
+                if options.record:
+                    record(tool.name, data, rows[tool.name][-1])
                 shutil.rmtree(place)
                 print(f"round {number + 1}: {tool.name}: {rows[tool.name][-1]}", file=sys.stderr)
     finally:
+        Server.stop()
         shutil.rmtree(options.work)
     result = {"data_bytes": size_of(options.data), "rounds": options.rounds, "tools": {}}
     for name, measured in rows.items():
         result["tools"][name] = {key: statistics.median(r[key] for r in measured) for key in measured[0]}
     show(result)
-    if options.json:
-        options.json.write_text(json.dumps({"medians": result, "rows": rows}, indent=2) + "\n")
 
 
 def show(result):

@@ -101,6 +101,18 @@ Result<Backup> decode_backup(const std::string& text) {
     return backup;
 }
 
+Result<std::vector<std::string>> list_names(Storage& storage, std::string_view prefix, const env::Context& context) {
+    std::vector<std::string> names;
+    AETERNA_TRY(storage.list(
+        std::string(prefix),
+        [&](const ObjectInfo& object) {
+            names.push_back(object.name);
+            return true;
+        },
+        context));
+    return names;
+}
+
 Result<std::optional<ObjectInfo>> find_durable(Storage& storage, const std::string& name,
                                                const env::Context& context) {
     std::optional<ObjectInfo> there;
@@ -143,14 +155,8 @@ Result<Backup> Catalog::read(const std::string& id, const env::Context& context)
 }
 
 Result<std::vector<std::string>> Catalog::ids(const env::Context& context) {
-    std::vector<std::string> found;
-    AETERNA_TRY(storage_.list(
-        std::string(kBackups),
-        [&](const ObjectInfo& object) {
-            found.push_back(object.name.substr(kBackups.size()));
-            return true;
-        },
-        context));
+    AETERNA_ASSIGN(std::vector<std::string> found, list_names(storage_, kBackups, context));
+    for (std::string& name : found) name.erase(0, kBackups.size());
     return found;
 }
 

@@ -59,6 +59,10 @@ class Catalog {
     const RepositoryKeys& keys_;
 };
 
+// The names of the objects that begin with `prefix`, in order.
+[[nodiscard]] Result<std::vector<std::string>> list_names(Storage& storage, std::string_view prefix,
+                                                          const env::Context& context);
+
 // Whether an object whose writing ended with effect kUnknown is there for good; nothing when it is not. A look at the object
 // would not do: a name that can be seen may still be lost with the power. A listing syncs what it reports (storage.md).
 [[nodiscard]] Result<std::optional<ObjectInfo>> find_durable(Storage& storage, const std::string& name,

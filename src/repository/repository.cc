@@ -39,14 +39,8 @@ Result<Config> parse_config(const std::string& text, const std::string& place) {
 }
 
 Result<std::vector<std::string>> list_slots(Storage& storage, const env::Context& context) {
-    std::vector<std::string> slots;
-    AETERNA_TRY(storage.list(
-        std::string(kKeys),
-        [&](const ObjectInfo& object) {
-            slots.push_back(object.name.substr(kKeys.size()));
-            return true;
-        },
-        context));
+    AETERNA_ASSIGN(std::vector<std::string> slots, list_names(storage, kKeys, context));
+    for (std::string& slot : slots) slot.erase(0, kKeys.size());
     return slots;
 }
 

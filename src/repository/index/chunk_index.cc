@@ -122,14 +122,7 @@ Result<bool> ChunkIndex::has_outside(const Id& id, const std::set<PackId>& packs
 }
 
 Status ChunkIndex::reload_damage(const env::Context& context) {
-    std::vector<std::string> names;
-    AETERNA_TRY(storage_.list(
-        std::string(kDamaged),
-        [&](const ObjectInfo& object) {
-            names.push_back(object.name);
-            return true;
-        },
-        context));
+    AETERNA_ASSIGN(const auto names, list_names(storage_, kDamaged, context));
     DamageSet damage;
     for (const std::string& name : names) {
         AETERNA_ASSIGN(const auto packs, read_packs(name, context));

@@ -34,14 +34,7 @@ std::vector<PackContents> as_segment(Notes notes) {
 Status rewrite_damage_notes(Repository& repository, const std::vector<PackContents>& more,
                             const std::function<bool(const PackId& pack, const Id& entry)>& is_kept,
                             const env::Context& context) {
-    std::vector<std::string> names;
-    AETERNA_TRY(repository.storage().list(
-        std::string(kDamaged),
-        [&](const ObjectInfo& object) {
-            names.push_back(object.name);
-            return true;
-        },
-        context));
+    AETERNA_ASSIGN(const auto names, list_names(repository.storage(), kDamaged, context));
     Notes notes;
     bool is_changed = !more.empty() || names.size() > 1;
     for (const std::string& name : names) {

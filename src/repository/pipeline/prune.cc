@@ -125,14 +125,7 @@ class Prune {
     // ------------------------------------------------------------------------------------------ the index
 
     Status rewrite_index() {
-        std::vector<std::string> names;
-        AETERNA_TRY(storage_.list(
-            std::string(kPrunedIndex),
-            [&](const ObjectInfo& object) {
-                names.push_back(object.name);
-                return true;
-            },
-            context()));
+        AETERNA_ASSIGN(const auto names, list_names(storage_, kPrunedIndex, context()));
         std::vector<std::string> replaced;
         for (const std::string& name : names) {
             AETERNA_ASSIGN(const auto packs, read_packs(repository_, name, context()));
