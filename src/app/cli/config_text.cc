@@ -17,6 +17,8 @@ const std::vector<StackOption>& stack_options() {
         {"prometheus.url", "URL", "none", "Where exporters' metrics are asked for"},
         {"serve.listen", "HOST:PORT", "required for serve", "Where serve answers /metrics, /status, /healthz"},
         {"journal.keep", "duration", "400d", "What ended longer ago is forgotten; drills with their evidence never are"},
+        {"repository.place", "path or s3://…", "required in it", "Where backups are; --repo goes before it"},
+        {"repository.key_file", "path", "required in it", "Its key file or passphrase; --key-file goes before it"},
         {"hosts[].name", "text", "required", "A machine"},
         {"hosts[].site", "text", "none", "Its availability zone"},
         {"hosts[].executor", "local | none", "none", "How we may act on it"},
@@ -89,6 +91,10 @@ prometheus:
 
 serve:
   listen: 127.0.0.1:9464                          # /metrics, /status, /healthz
+
+repository:                                       # where backups are
+  place: /srv/backups                             # or s3://BUCKET/PREFIX?…
+  key_file: /etc/aeterna-dr/repository.key
 
 hosts:                                            # an equal number in node names is one host
   - name: host-1
