@@ -235,5 +235,7 @@ BEHIND = {
     "actor.still_held": (["release.compare_lock"], "the release compares the lock's lease"),
     "start.marker": ([], "the starter itself heeds the marker"),
     "policy.isolated": ([], "while everything is out of sight no detector calls a server dead"),
+    "confirm.one": ([], "it waits and tells, and forbids nothing: a second writer is demoted by Patroni or was fenced"),
+    "redis.confirm.one": ([], "it waits and tells, and forbids nothing: a second master is demoted by the guard or Sentinel"),
     "policy.stalled": (["prove.silence", "prove.second_vantage"], "prove_loss looks for itself"),
 }

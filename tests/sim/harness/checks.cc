@@ -45,6 +45,7 @@ Checks::Checks(World& world, Cluster& cluster, Crew& crew, const std::string& as
 }
 
 void Checks::look() {
+    truth_.refresh();
     look_at_executions();
     look_at_markers();
     look_at_releases();
@@ -94,6 +95,7 @@ void Checks::released(const models::Etcd::ClientChange& change, std::size_t cont
     const std::string did = "released the leader key of " + member;
     world_.trace(fmt::format("{} {}", change.client.command, did));
     const int node = member.back() - '1';
+    truth_.refresh();
     std::vector<std::string> why = truth_.refusals(node, controller, change.sent_at);
     const std::string running = truth_.running_of(node);
     if (!running.empty()) why.push_back(running + " ran");
@@ -160,6 +162,7 @@ void Checks::signalled(const Process& from, const Process& to, int number) {
     if (node < 0 || is_same) return;
     fences_[node] = {*controller, world_.now()};
     const std::string did = "killed " + to.command + fmt::format(" of host-{}", node + 1);
+    truth_.refresh();
     std::vector<std::string> why = truth_.refusals(node, *controller, world_.now());
     for (std::string& line : truth_.against_killing(node, *controller)) why.push_back(std::move(line));
     const models::EtcdKey* lock = cluster_.etcd().store().find(kActorKey);

@@ -12,7 +12,8 @@ class Spans {
   public:
     void note(bool holds, MonoTime now) {
         if (holds && !holds_) spans_.push_back({now, now});
-        if (holds || holds_) spans_.back().last = now;
+        // What holds no longer may have ended right after the last look.
+        if (holds) spans_.back().last = now;
         holds_ = holds;
     }
     // Without a break. What holds now is taken to have held since the last look.
@@ -21,9 +22,11 @@ class Spans {
             return span.first <= from && (span.last >= to || (holds_ && &span == &spans_.back()));
         });
     }
-    [[nodiscard]] bool touches(MonoTime from, MonoTime to) const {
-        return std::any_of(spans_.begin(), spans_.end(),
-                           [&](const Span& span) { return span.first <= to && span.last >= from; });
+    // Somewhere in between, as a part of at least that long.
+    [[nodiscard]] bool touches(MonoTime from, MonoTime to, Duration least = {}) const {
+        return std::any_of(spans_.begin(), spans_.end(), [&](const Span& span) {
+            return span.first <= to && span.last >= from && span.last - span.first >= least;
+        });
     }
 
   private:

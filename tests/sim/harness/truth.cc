@@ -11,6 +11,9 @@ namespace {
 constexpr Duration kTruthEvery = std::chrono::milliseconds(100);
 // design.md: a stall of up to 5 s never leads to a fence. The rest is the looks' own spacing.
 constexpr Duration kSilence = std::chrono::milliseconds(4500);
+// A question that was lost is given up after a second, the next one comes half a second later: who was to be heard for
+// less than that need not have been.
+constexpr Duration kOneQuestion = std::chrono::milliseconds(1600);
 // A start in place is worth waiting for, that long.
 constexpr Duration kStartInPlace = std::chrono::seconds(55);
 // A living server without an agent is stopped this long before its lease ends, not earlier.
@@ -24,6 +27,11 @@ Truth::Truth(World& world, Cluster& cluster, const std::vector<std::unique_ptr<C
 }
 
 void Truth::look() {
+    refresh();
+    world_.scheduler.after(kTruthEvery, [this] { look(); });
+}
+
+void Truth::refresh() {
     const MonoTime now = world_.now();
     const models::PatroniSettings& settings = cluster_.settings();
     paused_.note(settings.is_paused, now);
@@ -49,7 +57,6 @@ void Truth::look() {
         isolated_[i].note(!hears_somebody, now);
         failsafe_[i].note(hears_failsafe, now);
     }
-    world_.scheduler.after(kTruthEvery, [this] { look(); });
 }
 
 void Truth::look_at(int node, MonoTime now) {
@@ -157,7 +164,7 @@ std::vector<std::string> Truth::against_silent(int node, std::size_t controller)
     const auto lease = key == nullptr ? store.leases.end() : store.leases.find(key->lease);
     const Duration left = lease == store.leases.end() ? Duration() : lease->second.expires_at - now;
     if (!cluster_.patroni(node).is_running() && left <= kLeaseLeft) return lines;
-    if (truth.heard[controller].touches(from, to)) lines.emplace_back("it had answered within 5 s");
+    if (truth.heard[controller].touches(from, to, kOneQuestion)) lines.emplace_back("it had answered within 5 s");
     if (truth.replicas_hear[controller].covers(from, to)) lines.emplace_back("a replica still heard it");
     return lines;
 }

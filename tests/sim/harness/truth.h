@@ -21,7 +21,12 @@ class Truth {
     // What has held for this long must be known to whoever acts: the longest look, and the writes of the journal.
     static constexpr Duration kKnown = std::chrono::milliseconds(2500);
 
-    void set_window(bool is_open) { is_window_open_ = is_open; }
+    void set_window(bool is_open) {
+        is_window_open_ = is_open;
+        window_.note(is_open, world_.now());
+    }
+    // As it is at this instant: before an act is judged.
+    void refresh();
     // Everything that forbids to act for the node, whatever its state.
     [[nodiscard]] std::vector<std::string> refusals(int node, std::size_t controller, MonoTime at) const;
     // Why a SIGKILL to something of the node is wrong now.
