@@ -10,7 +10,8 @@ The order rotates from round to round: the machine's state (page cache, freed me
 Needs the packages of the group `bench` (scripts/install-packages bench); what is missing is left out and said. With --s3
 aeterna-dr and restic also back up to that server (scripts/build-versitygw prints its path), each into a bucket of its own.
 --record appends every row with the commit to bench/results/repository.jsonl. Data to back up: bench/sample_data.py.
-pgBackRest copies through a running server only; it belongs to the comparison of base backups.
+pgBackRest copies through a running server: with --data a data directory of PostgreSQL 15 it is compared as well, first backup and
+restore, its server started before the clock is.
 """
 import argparse
 import contextlib
@@ -28,10 +29,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "repository.jsonl"
 PAGE = 8192
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
 def run(argv, **options):
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    if done.returncode != 0:
+        sys.exit(f"{argv} ended with {done.returncode}: {done.stdout.decode(errors='replace')[-2000:]}")
+    return done
 
 
 def size_of(path):
@@ -43,6 +48,8 @@ class Tool:
     name = ""
     program = ""
     syncs = False  # durable at exit
+    only = {"first", "known", "second", "restore"}
+    same = True    # what it restores is what it backed up
 
     def __init__(self, place, data):
         self.place, self.data = place, data
@@ -57,6 +64,9 @@ class Tool:
 
     def known(self):
         return self.backup()
+
+    def close(self):
+        pass
 
 
 class Aeterna(Tool):
@@ -110,6 +120,57 @@ class Borg(Tool):
     def restore(self, into):
         into.mkdir()
         self.call("borg", "extract", f"::{self.count}", cwd=into)
+
+
+class PgBackRest(Tool):
+    name = program = "pgbackrest"
+    syncs = True
+    only = {"first", "restore"}  # changed pages would be damage to its server, and it has no files that are known
+    same = False                 # it restores a cluster that is about to recover
+
+    def __init__(self, place, data):
+        super().__init__(place, data)
+        for folder in ("repo", "log", "lock", "socket"):
+            (place / folder).mkdir()
+        (place / "pgbackrest.conf").write_text(f"""[global]
+repo1-path={self.repo}
+repo1-cipher-type=aes-256-cbc
+repo1-cipher-pass=bench
+compress-type=zst
+compress-level=1
+process-max=2
+start-fast=y
+archive-check=n
+log-path={place}/log
+lock-path={place}/lock
+log-level-console=warn
+[main]
+pg1-path={data}
+pg1-socket-path={place}/socket
+pg1-user=postgres
+""")
+        subprocess.run(["chown", "-R", "postgres:postgres", place, data], check=True)
+        place.chmod(0o755)
+
+    def as_postgres(self, *argv):
+        return self.call("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *argv)
+
+    def command(self, *argv):
+        return self.as_postgres("pgbackrest", "--config", self.place / "pgbackrest.conf", "--stanza=main", *argv)
+
+    def init(self):
+        self.as_postgres(POSTGRES / "pg_ctl", "-w", "-D", self.data, "-l", self.place / "log" / "server", "-o",
+                         f"-c listen_addresses='' -c unix_socket_directories={self.place}/socket", "start")
+        self.command("stanza-create", "--no-online")
+
+    def backup(self):
+        self.command("backup", "--type=full")
+
+    def restore(self, into):
+        self.command("restore", f"--pg1-path={into}")
+
+    def close(self):
+        self.as_postgres(POSTGRES / "pg_ctl", "-w", "-D", self.data, "-m", "fast", "stop")
 
 
 class TarZstd(Tool):
@@ -184,7 +245,7 @@ class ResticS3(OnS3, Restic):
         self.env.update(RESTIC_REPOSITORY=f"s3:{Server.url}/bucket/repo")
 
 
-TOOLS = [Aeterna, Restic, Borg, TarZstd]
+TOOLS = [Aeterna, Restic, Borg, PgBackRest, TarZstd]
 S3_TOOLS = [AeternaS3, ResticS3]
 
 
@@ -217,6 +278,7 @@ def touch_all(data):
 def one_round(kind, place, data, only):
     tool = kind(place, data)
     row = {}
+    only = only & tool.only
     tool.init()
     row["first_seconds"] = timed(tool, tool.backup)
     row["first_bytes"] = size_of(tool.repo)
@@ -232,9 +294,12 @@ def one_round(kind, place, data, only):
         row["second_bytes"] = size_of(tool.repo) - before
     if "restore" in only:
         into = place / "out"
+        if not tool.same:
+            subprocess.run(["install", "-d", "-m", "700", "-o", "postgres", "-g", "postgres", into], check=True)
         row["restore_seconds"] = timed(tool, tool.restore, into)
-        if subprocess.run(["diff", "-r", "--no-dereference", str(data), str(into)]).returncode != 0:
+        if tool.same and subprocess.run(["diff", "-r", "--no-dereference", str(data), str(into)]).returncode != 0:
             sys.exit(f"{tool.name} restored something else")
+    tool.close()
     return row
 
 
@@ -262,6 +327,8 @@ def main():
     wanted = TOOLS + (S3_TOOLS if options.s3 else [])
     if options.tools:
         wanted = [tool for tool in wanted if tool.name in options.tools.split(";")]
+    if not (options.data / "PG_VERSION").exists():
+        wanted = [tool for tool in wanted if tool is not PgBackRest]
     tools = [t for t in wanted if shutil.which(t.program)]
     for tool in wanted:
         if tool not in tools:
@@ -288,6 +355,7 @@ def main():
     result = {"data_bytes": size_of(options.data), "rounds": options.rounds, "tools": {}}
     for name, measured in rows.items():
         result["tools"][name] = {key: statistics.median(r[key] for r in measured) for key in measured[0]}
+        result.setdefault("most", {})[name] = {key: max(r[key] for r in measured) for key in measured[0]}
     show(result)
 
 
