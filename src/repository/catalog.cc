@@ -11,6 +11,7 @@ namespace aeterna::repository {
 namespace {
 
 constexpr std::string_view kBackups = "backups/";
+constexpr std::size_t kSmallObject = 4096;
 
 std::optional<Id> id_from_base64(const Json& value) {
     if (!value.is_string()) return std::nullopt;
@@ -128,6 +129,13 @@ Result<std::optional<ObjectInfo>> find_durable(Storage& storage, const std::stri
 
 Result<std::string> read_object(Storage& storage, const std::string& name, std::size_t limit,
                                 const env::Context& context) {
+    // Most are small: then one question is enough.
+    std::string head(kSmallObject, '\0');
+    AETERNA_ASSIGN(const std::size_t first, storage.read(name, 0, head, context));
+    if (first < head.size() && first <= limit) {
+        head.resize(first);
+        return head;
+    }
     AETERNA_ASSIGN(const ObjectInfo info, storage.stat(name, context));
     if (info.bytes > limit) {
         return make_error(ErrorCode::kCorrupt, fmt::format("'{}' has an impossible length of {} bytes", name, info.bytes));

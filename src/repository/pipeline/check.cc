@@ -59,6 +59,7 @@ class Check {
 
     // Damage that is known and has been stored anew since is no problem any more.
     Status add_bad_row(const Location& row, std::string text) {
+        if (!told_.insert({row.pack, row.entry.id}).second) return {};
         if (repository_.index().is_damaged(row)) {
             AETERNA_ASSIGN(const auto sound, repository_.index().find(row.entry.id));
             if (sound) ++report_.replaced_entries;
@@ -124,20 +125,18 @@ class Check {
             return {};
         }));
         for (const auto& [name, pack] : packs_) report_.unused_packs += pack.is_indexed ? 0 : 1;
-        for (const auto& [pack, rows] : missing_) AETERNA_TRY(add_missing(pack, rows));
+        for (const auto& [pack, rows] : missing_) AETERNA_TRY(add_whole(rows, fmt::format("'{}' is missing", pack_name(pack))));
         return {};
     }
 
-    // One problem for the whole pack.
-    Status add_missing(const PackId& pack, const std::vector<Location>& rows) {
+    // One problem for the whole pack, unless all that was in it has been stored anew.
+    Status add_whole(const std::vector<Location>& rows, const std::string& text) {
         const std::uint64_t before = report_.problem_count;
         for (const Location& row : rows) {
-            const bool is_told = report_.problem_count > before;
-            AETERNA_TRY(add_bad_row(row, fmt::format("'{}' is missing", pack_name(pack))));
-            if (is_told && report_.problem_count > before + 1) {
-                --report_.problem_count;
-                if (report_.problems.size() > report_.problem_count) report_.problems.pop_back();
-            }
+            AETERNA_TRY(add_bad_row(row, text));
+            if (report_.problem_count <= before + 1) continue;
+            --report_.problem_count;
+            if (report_.problems.size() > report_.problem_count) report_.problems.pop_back();
         }
         return {};
     }
@@ -161,10 +160,12 @@ class Check {
             return {};
         }
         bytes.resize(pack.bytes);
-        AETERNA_ASSIGN(const std::size_t got, repository_.storage().read(name, 0, bytes, context_));
-        bytes.resize(got);
+        const auto got = repository_.storage().read(name, 0, bytes, context_);
+        if (!got && got.error().code == ErrorCode::kIo) return add_whole(pack.rows, got.error().to_string());  // a bad sector
+        if (!got) return got.error();
+        bytes.resize(*got);
         ++report_.packs_read;
-        report_.bytes_read += got;
+        report_.bytes_read += *got;
         const PackFindings findings = examine_pack(reader_, pack.rows, bytes);
         if (findings.frame) {
             add_problem(fmt::format("'{}': {}", name, findings.frame->to_string()));
@@ -260,6 +261,7 @@ class Check {
     std::map<PackId, std::vector<Location>> missing_;
     std::map<PackId, PackContents> damage_;           // found now
     std::set<std::pair<PackId, Id>> recovered_;       // noted once, and readable
+    std::set<std::pair<PackId, Id>> told_;            // rows that are a problem already
     LogCheck logs_;
     IdSet bad_, good_maps_;
     std::map<Id, std::string> blobs_;
