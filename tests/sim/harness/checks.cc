@@ -202,7 +202,11 @@ void Checks::marker_found(const std::string& node, const std::string& holder, st
 void Checks::program_started(int node, const Process& caller) {
     const models::Postgres& server = cluster_.postgres(node);
     const bool is_adopted = server.is_primary() && !server.is_starting() && !cluster_.patroni(node).is_running();
-    if (owner(caller) && is_adopted && truth_.was_paused(world_.now())) {
+    const auto by = owner(caller);
+    // What its own fence has killed it has to bring back, whatever was ordered since.
+    const auto fence = fences_.find(node);
+    const bool is_brought_back = by && fence != fences_.end() && fence->second.controller == *by;
+    if (by && !is_brought_back && is_adopted && truth_.was_paused(world_.now())) {
         violated(fmt::format("{} started patroni-{}, but the cluster was paused", caller.command, node + 1));
     }
 }
