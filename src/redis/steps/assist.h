@@ -32,6 +32,7 @@ inline constexpr const char* kSalvaged = "salvaged";
 // Facts of the steps alone.
 inline constexpr const char* kDecision = "redis.assist_decision";  // go | stay
 inline constexpr const char* kDeathForm = "redis.death";           // refused | silent | empty
+inline constexpr const char* kProvenAt = "redis.proven_at";        // RFC 3339
 inline constexpr const char* kByHand = "redis.by_hand";  // true: no Sentinel can promote, we do
 inline constexpr const char* kKilled =
     "redis.killed";  // true: our fence killed it, so we start it again

@@ -2,6 +2,8 @@
 // try.
 #include "redis/steps/look_at_death.h"
 
+#include "base/time.h"
+
 namespace aeterna::redis {
 
 DeathInput DeathLook::take(const env::Context& context) {
@@ -27,6 +29,34 @@ DeathInput DeathLook::take(const env::Context& context) {
     return input;
 }
 
+namespace {
+
+constexpr Duration kFreshProof = 3s;
+constexpr Duration kProveAgain = 12s;
+constexpr Duration kProveAgainInterval = 50ms;
+
+// Silence that was proven so lately is still the same silence.
+bool is_proof_fresh(const Json& facts, const env::Clock& clock) {
+    const auto proven_at = parse_time(find_string(facts, kProvenAt).value_or(""));
+    if (!proven_at || find_string(facts, kDeathForm) != "silent") return false;
+    const auto age = clock.wall_now() - *proven_at;
+    return age >= Duration() && age <= kFreshProof;
+}
+
+bool is_proven_again(Acting& acting, const RedisNode& node, const env::Context& context) {
+    const env::Clock& clock = acting.cluster->env().clock;
+    const env::Context budget = clock.within(kProveAgain, context);
+    DeathLook look(acting, node);
+    while (true) {
+        const DeathVerdict verdict = judge_death(look.take(budget));
+        if (verdict.kind != DeathVerdict::Kind::kNotYet) return verdict.kind == DeathVerdict::Kind::kProven;
+        if (clock.now() + kProveAgainInterval >= budget.deadline) return false;
+        if (!acting.cluster->env().clock.sleep_for(kProveAgainInterval, context.stop)) return false;
+    }
+}
+
+}  // namespace
+
 bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
                     const env::Context& context) {
     const auto info = acting.cluster->info(node, context);
@@ -34,9 +64,12 @@ bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
     const bool is_late = acting.cluster->env().clock.now() >= context.deadline || context.stop.stop_requested();
     if (!info && is_late) return true;
     // LOADING and the like are answers, too; a server that answers is not dead.
-    if (!info)
-        return info.error().code == ErrorCode::kUnavailable ||
-               info.error().code == ErrorCode::kAuthentication;
+    if (!info) {
+        const ErrorCode code = info.error().code;
+        if (code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication) return true;
+        const bool is_dead = code == ErrorCode::kConnectionRefused;
+        return !is_dead && !is_proof_fresh(facts, acting.cluster->env().clock) && !is_proven_again(acting, node, context);
+    }
     if (find_string(facts, kDeathForm) != "empty") return true;
     return proof_of_emptiness(DeathLook(acting, node).take(context)).empty();
 }

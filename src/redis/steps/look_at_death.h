@@ -20,8 +20,9 @@ class DeathLook {
     std::optional<MonoTime> silent_since_;
 };
 
-// True when `node` answers as a master that lost nothing, or when there was no time left to ask it: then nobody may act
-// against it. One look.
+// True when nobody may act against `node` any more: it answers as a master that lost nothing, there was no time left to ask
+// it, or it is silent and the proof is not of this moment (a resumed run): silence has to last and to be seen by others
+// again. One look, or up to 12 s of them.
 [[nodiscard]] bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
                                   const env::Context& context);
 

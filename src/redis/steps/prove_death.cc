@@ -98,6 +98,7 @@ class ProveDeath final : public RedisStep {
     void go(const DeathVerdict& verdict, const DeathInput& input, engine::StepContext& step) {
         step.facts[kDecision] = "go";
         step.facts[kDeathForm] = verdict.form;
+        step.facts[kProvenAt] = format_time(clock().wall_now());
         Json replicas = Json::array();
         for (const RedisNode* node : verdict.fit) replicas.push_back(node->name);
         step.facts[kReplicas] = replicas;

@@ -71,6 +71,42 @@ TEST(Assist, KilledAtAnyJournalWriteItEndsTheSameAfterAResume) {
     }
 }
 
+// Killed between the proof and the fence, resumed when the master is back and only we cannot hear it.
+TEST(Assist, AnOldProofIsMadeAnewBeforeTheFence) {
+    int tried = 0;
+    for (int last_write = 1; last_write < 40; ++last_write) {
+        SCOPED_TRACE(last_write);
+        Stage stage;
+        engine::testing::World world;
+        MortalJournal mortal(*stage.temp.journal, world, last_write);
+        stage.servers.dead = &world.dead;
+        {
+            engine::Runbook first = stage.runbook();
+            static_cast<void>(engine::Runner(mortal, stage.lock, stage.servers.env)
+                                  .run(first, {}, stage.servers.fake.clock.context(20min)));
+        }
+        world.dead = false;
+        const auto executions = stage.temp.journal->executions(1).value();
+        if (executions.empty() || find_string(executions.at(0).facts, "redis.assist_decision") != "go") continue;
+        if (!stage.hands->executor.trace.empty()) break;
+        ++tried;
+        stage.servers.fake.clock.advance(20s);
+        stage.servers.nodes[1].is_refusing = false;
+        stage.servers.nodes[1].is_silent = true;
+        for (int n = 2; n <= 3; ++n) stage.servers.nodes[n].link = "connected";
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{};
+        stage.rebuild();
+        engine::Runbook again = stage.runbook();
+        const auto resumed = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
+                                 .resume(executions.at(0), again, {}, stage.servers.fake.clock.context(20min));
+        ASSERT_TRUE(resumed) << resumed.error().to_string();
+        EXPECT_EQ(resumed->facts["assist"], "refused");
+        EXPECT_EQ(std::count(stage.hands->executor.trace.begin(), stage.hands->executor.trace.end(), "fence redis-1"), 0);
+        EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), 0U);
+    }
+    EXPECT_GT(tried, 0);
+}
+
 std::vector<std::string> verdicts(const std::vector<std::string>& plan) {
     std::vector<std::string> ends;
     for (const std::string& line : plan) ends.push_back(line.substr(line.find(") – ") + std::string(") – ").size()));

@@ -18,6 +18,7 @@ struct FakeNode {
     std::string replid = "history-1";
     std::string replid2 = "none";
     bool is_refusing = false;
+    bool is_silent = false;
     std::int64_t keys = 7;
     std::int64_t uptime = 5000;
 };
@@ -161,8 +162,8 @@ class FakeStream final : public env::Stream {
     }
     Result<std::size_t> read_some(std::span<char> buffer, const env::Context& context) override {
         if (servers_.is_gone(address_)) return make_error(ErrorCode::kConnectionLost, "reset");
-        const bool is_silent =
-            address_.port == 26379 && servers_.sentinels[address_.host.back() - '0'].is_silent;
+        const int n = address_.host.back() - '0';
+        const bool is_silent = address_.port == 26379 ? servers_.sentinels[n].is_silent : servers_.nodes[n].is_silent;
         if (is_silent) {
             static_cast<void>(servers_.fake.clock.sleep_until(context.deadline, {}));
             return make_error(ErrorCode::kTimeout, "silence");
