@@ -105,6 +105,8 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
     const int controller = crew_.owner(from);
     if (controller < 0 || number != SIGKILL) return;
     ++kills_;
+    // A process that is stuck in the kernel is killed again and again by one fence; the first one decides.
+    if (!killed_.insert({controller, &to}).second) return;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         if (cluster_.redis(i).process() != &to) continue;
         std::vector<std::string> why = against_acting(controller);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,7 @@ class RedisChecks {
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
     int kills_ = 0, promotions_ = 0;
+    std::set<std::pair<int, const Process*>> killed_;  // by which controller
     Violations violations_{world_};
 };
 
