@@ -15,7 +15,6 @@ restore, its server started before the clock is.
 """
 import argparse
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -26,8 +25,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench" / "results" / "repository.jsonl"
+from records import ROOT, append
+
 PAGE = 8192
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 # ext4 avoids inodes that were removed lately, and looks at each of them: 40,000 files that the round before
@@ -307,14 +306,6 @@ def one_round(kind, place, data, only):
     return row
 
 
-def record(name, data, row):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
-    RESULTS.parent.mkdir(exist_ok=True)
-    with open(RESULTS, "a") as file:
-        file.write(json.dumps({"commit": commit.strip(), "tool": name, "data_bytes": size_of(data),
-                               **{key: round(value, 3) for key, value in row.items()}}) + "\n")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -350,7 +341,8 @@ def main():
                 place.mkdir()
                 rows[tool.name].append(one_round(tool, place, data, only))
                 if options.record:
-                    record(tool.name, data, rows[tool.name][-1])
+                    append("repository", {"tool": tool.name, "data_bytes": size_of(data),
+                                          **{key: round(value, 3) for key, value in rows[tool.name][-1].items()}})
                 shutil.rmtree(place)
                 os.sync()
                 time.sleep(REUSE_SECONDS)

@@ -9,31 +9,17 @@ of each command, medians over the runs, and the bytes of the local index for eac
 bench/results/repository_growth.jsonl. Needs the release build.
 """
 import argparse
-import json
 import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from records import ROOT, append, measure
+
 PROGRAM = ROOT / "build" / "release" / "bin" / "aeterna-dr"
-RESULTS = ROOT / "bench" / "results" / "repository_growth.jsonl"
 FILE_BYTES, PAGE = 64 << 20, 8192
-
-
-def measure(argv, environment):
-    """(seconds, peak MiB) of one command."""
-    begin = time.monotonic()
-    process = subprocess.Popen([str(word) for word in argv], stdout=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"{argv} ended with {status}")
-    return time.monotonic() - begin, usage.ru_maxrss / 1024
 
 
 def make_tree(tree, mebibytes, chance):
@@ -78,7 +64,6 @@ def main():
     parser.add_argument("--work", default="/var/tmp")
     parser.add_argument("--no-record", action="store_true", help="only print")
     options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     for mebibytes in map(int, options.mebibytes.split(",")):
         rows = []
         for number in range(options.runs):
@@ -92,9 +77,7 @@ def main():
         print(f"{mebibytes} MiB: " + "; ".join(f"{name} {value['median']} ({value['peak_mib']:.0f} MiB)" if value["peak_mib"]
                                                else f"{name} {value['median']}" for name, value in figures.items()), flush=True)
         if not options.no_record:
-            RESULTS.parent.mkdir(exist_ok=True)
-            with open(RESULTS, "a") as file:
-                file.write(json.dumps({"commit": commit, "mebibytes": mebibytes, "runs": options.runs, **figures}) + "\n")
+            append("repository_growth", {"mebibytes": mebibytes, "runs": options.runs, **figures})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ command with an empty cache are timed: median, max, peak memory. Appended to ben
 1 when a median is over 1 s or a peak over 256 MiB. Needs the release build.
 """
 import argparse
-import json
 import os
 import random
 import shutil
@@ -20,19 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from records import ROOT, append, measure
+
 PROGRAM = ROOT / "build" / "release" / "bin" / "aeterna-dr"
-RESULTS = ROOT / "bench" / "results" / "repository_scale.jsonl"
-
-
-def measure(argv, environment):
-    """(seconds, peak MiB) of one command."""
-    begin = time.monotonic()
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"{argv} ended with {status}")
-    return time.monotonic() - begin, usage.ru_maxrss / 1024
 
 
 def main():
@@ -76,11 +65,7 @@ def main():
             print(f"{name:24} n {len(taken)}  median {statistics.median(seconds):.3f} s  max {max(seconds):.3f} s  "
                   f"peak {max(peaks):.0f} MiB", flush=True)
         if not options.no_record:
-            commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
-            RESULTS.parent.mkdir(exist_ok=True)
-            with open(RESULTS, "a") as file:
-                file.write(json.dumps({"commit": commit.strip(), "backups": options.backups, "files": options.files,
-                                       **figures}) + "\n")
+            append("repository_scale", {"backups": options.backups, "files": options.files, **figures})
         return 1 if over else 0
     finally:
         shutil.rmtree(work, ignore_errors=True)
