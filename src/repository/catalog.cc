@@ -48,8 +48,8 @@ std::string encode_backup(const Backup& backup) {
                           {"started_us", to_unix_us(backup.started_at)},
                           {"finished_us", to_unix_us(backup.finished_at)},
                           {"log", backup.log ? Json{{"name", backup.log->name},
-                                                    {"from", fmt::format("{:016x}", backup.log->from)},
-                                                    {"to", fmt::format("{:016x}", backup.log->to)}}
+                                                    {"from", hex64(backup.log->from)},
+                                                    {"to", hex64(backup.log->to)}}
                                              : Json(nullptr)},
                           {"parent", backup.parent},
                           {"files", backup.files},

@@ -2,10 +2,13 @@
 // from an id whether the repository holds a file that he knows.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <compare>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,7 +54,9 @@ struct PackId {
     }
 };
 
-// 16 lower-case hex digits, as positions of logs are written; nothing for other text.
+// 16 lower-case hex digits, as positions of logs are written.
+[[nodiscard]] inline std::string hex64(std::uint64_t value) { return fmt::format("{:016x}", value); }
+// Nothing for other text.
 [[nodiscard]] inline std::optional<std::uint64_t> parse_hex64(std::string_view hex) {
     if (hex.size() != 16) return std::nullopt;
     std::uint64_t value = 0;

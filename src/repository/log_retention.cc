@@ -33,7 +33,7 @@ class LogJudge {
         }
         if (const auto first = firsts_.find(log); first != firsts_.end()) {
             return {log, LogDecision::Act::kTrim, first->second,
-                    fmt::format("its oldest backup begins at {:016x}", first->second)};
+                    "its oldest backup begins at " + hex64(first->second)};
         }
         if (has_descendant_.count(log) > 0) {
             return {log, LogDecision::Act::kRemove, 0, "every backup begins in a log that goes on from it"};

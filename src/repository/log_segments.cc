@@ -18,7 +18,7 @@ constexpr std::size_t kMostObjectBytes = kMostLogPiece + 4096;
 
 std::string log_prefix(const std::string& name) { return fmt::format("{}{}/", kLogs, name); }
 std::string piece_name(const std::string& name, std::uint64_t start) {
-    return fmt::format("{}{:016x}", log_prefix(name), start);
+    return log_prefix(name) + hex64(start);
 }
 
 // In order.
@@ -74,9 +74,6 @@ std::string seal_piece(Repository& repository, const std::string& name, std::uin
 Error outrun(const std::string& name) {
     return make_error(ErrorCode::kUnavailable, fmt::format("the log '{}' is merged faster than it can be read", name));
 }
-
-// A position as marks and origins hold it: 16 hex digits.
-std::string hex_of(std::uint64_t position) { return fmt::format("{:016x}", position); }
 
 // Reads on through the pieces of one listing.
 class LogReader {
@@ -223,7 +220,7 @@ Status put_origin(Repository& repository, const std::string& name, const LogOrig
         return make_error(ErrorCode::kUsage, fmt::format("the history of the log '{}' is too long", name));
     }
     const std::string object_name = log_prefix(name) + std::string(kOrigin);
-    const Json document{{"version", 1}, {"log", origin.log}, {"at", hex_of(origin.at)},
+    const Json document{{"version", 1}, {"log", origin.log}, {"at", hex64(origin.at)},
                         {"history", base64_encode(origin.history)}};
     Compressor compressor;
     const std::string object = seal_as(repository, object_name, bytes_of(dump_json(document)), compressor);
@@ -300,7 +297,7 @@ Status put_mark(Repository& repository, const std::string& name, std::uint64_t l
     const std::string object_name = log_prefix(name) + std::string(kMark);
     Compressor compressor;
     const std::string object =
-        seal_as(repository, object_name, bytes_of(hex_of(last + piece->size())), compressor);
+        seal_as(repository, object_name, bytes_of(hex64(last + piece->size())), compressor);
     return repository.storage().put(object_name, bytes_of(object), PutMode::kOverwrite, context);
 }
 

@@ -75,8 +75,8 @@ struct LogRange {
 [[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
                                                        const env::Context& context);
 
-// Puts the mark, then merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its writer. How many
-// pieces went. May run beside a writer and readers, not beside another merge of the log.
+// Puts the mark, then merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its
+// writer. How many pieces went. May run beside a writer and readers, not beside another merge of the log.
 [[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name,
                                             const env::Context& context);
 // Removes pieces that end at or before `before`. How many.

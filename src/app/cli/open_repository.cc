@@ -50,22 +50,21 @@ std::string place_in(const Session& session) {
 
 }  // namespace
 
-Result<std::string> key_file_of(const Session& session) {
-    if (!session.options.key_file.empty()) return session.options.key_file;
-    AETERNA_ASSIGN(const auto stack, stack_of(session));
-    return stack ? stack->repository_key_file : std::string();
-}
-
 Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::find(const Session& session) {
-    std::string name = session.options.repository;
+    std::string name = session.options.repository, key_file = session.options.key_file;
     if (name.empty()) name = place_in(session);
-    if (name.empty()) {
+    if (name.empty() || key_file.empty()) {
         AETERNA_ASSIGN(const auto stack, stack_of(session));
-        if (stack) name = stack->repository;
+        if (stack && name.empty()) name = stack->repository;
+        if (stack && key_file.empty()) key_file = stack->repository_key_file;
     }
-    if (!name.empty()) return at(session, name);
-    return make_error(ErrorCode::kUsage, "no repository is named",
-                      "Add --repo PATH or --repo s3://BUCKET/PREFIX, or name it in the stack file (repository.place).");
+    if (name.empty()) {
+        return make_error(ErrorCode::kUsage, "no repository is named",
+                          "Add --repo PATH or --repo s3://BUCKET/PREFIX, or name it in the stack file (repository.place).");
+    }
+    AETERNA_ASSIGN(auto place, at(session, name));
+    place->key_file_ = std::move(key_file);
+    return place;
 }
 
 Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::at(const Session& session, const std::string& name) {
@@ -101,8 +100,7 @@ Result<repository::Credential> read_credential(const Session& session, const std
 Result<repository::Repository*> RepositoryPlace::open(const Session& session,
                                                       std::optional<repository::SessionKind> kind,
                                                       const env::Context& context) {
-    AETERNA_ASSIGN(const std::string key_file, key_file_of(session));
-    AETERNA_ASSIGN(const auto credential, read_credential(session, key_file));
+    AETERNA_ASSIGN(const auto credential, read_credential(session, key_file_));
     AETERNA_ASSIGN(repository_, repository::Repository::open(*storage_, credential, ports(), context));
     if (kind) {
         const std::string state = config::default_state_directory(env_.files);

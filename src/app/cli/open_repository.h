@@ -26,10 +26,12 @@ class RepositoryPlace {
     [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> at(const Session& session, const std::string& name);
 
     [[nodiscard]] repository::Storage& storage() { return *storage_; }
+    // What --key-file names, else the stack file's repository.key_file; empty when neither does.
+    [[nodiscard]] const std::string& key_file() const { return key_file_; }
     // Whether a repository may be begun here: kConfiguration where two inits at once could both win.
     Status check_for_init(const env::Context& context);
     [[nodiscard]] repository::Ports ports() const;
-    // Opens it with the credential in --key-file; for a kind of work with the index too, whose cache is in the state
+    // Opens it with the credential in key_file(); for a kind of work with the index too, whose cache is in the state
     // directory.
     [[nodiscard]] Result<repository::Repository*> open(const Session& session,
                                                        std::optional<repository::SessionKind> kind,
@@ -44,13 +46,12 @@ class RepositoryPlace {
     std::unique_ptr<repository::CredentialSource> credentials_;
     std::unique_ptr<repository::Storage> storage_;
     repository::S3Storage* s3_ = nullptr;  // what storage_ is, where it is S3
+    std::string key_file_;
     std::unique_ptr<repository::Repository> repository_;
 };
 
 // The credential in the file. kUsage without a path, kNotFound without the file.
 [[nodiscard]] Result<repository::Credential> read_credential(const Session& session, const std::string& path);
-// What --key-file names, else the stack file's repository.key_file; empty when neither does.
-[[nodiscard]] Result<std::string> key_file_of(const Session& session);
 
 // A line on stderr every two seconds: done, rate, and how long it may still take.
 [[nodiscard]] std::function<void(const repository::Progress&)> progress_lines(const Session& session);

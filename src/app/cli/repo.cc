@@ -18,9 +18,8 @@ struct RepoOptions {
     std::string read_data, new_key_file, label = "added", slot, escrow_file;
 };
 
-// The credential in --key-file; a missing file is made with a random key.
-Result<repository::Credential> key_for_init(Session& session) {
-    AETERNA_ASSIGN(const std::string path, key_file_of(session));
+// The credential in the file; a missing file is made with a random key.
+Result<repository::Credential> key_for_init(Session& session, const std::string& path) {
     if (path.empty()) return read_credential(session, path);
     if (session.env().files.exists(path)) return read_credential(session, path);
     const repository::Credential key = repository::make_key(session.env().random);
@@ -33,7 +32,7 @@ Result<int> run_repo_init(Session& session) {
     const env::Context context = session.context();
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_TRY(place->check_for_init(context));
-    AETERNA_ASSIGN(const auto credential, key_for_init(session));
+    AETERNA_ASSIGN(const auto credential, key_for_init(session, place->key_file()));
     AETERNA_TRY(repository::Repository::init(place->storage(), credential, {}, place->ports(), context));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
     const std::string_view hash = repository::hash_name(opened->keys().hash_kind);

@@ -36,6 +36,15 @@ bool ends_with(std::string_view text, std::string_view end) {
 
 }  // namespace
 
+Result<std::vector<PackContents>> read_packs(Storage& storage, const RepositoryKeys& keys, const std::string& name,
+                                             const env::Context& context) {
+    AETERNA_ASSIGN(const std::string object, read_object(storage, name, 2 * kMaxEntryBytes, context));
+    Compressor compressor;
+    AETERNA_ASSIGN(const std::string plain,
+                   open_object(EntryType::kIndexSegment, name, bytes_of(object), keys, compressor));
+    return parse_index_segment(bytes_of(plain));
+}
+
 Result<std::unique_ptr<ChunkIndex>> ChunkIndex::open(Storage& storage, const RepositoryKeys& keys, env::Random& random,
                                                      env::FileTree& files, const std::string& directory,
                                                      const env::Context& context) {
@@ -125,7 +134,7 @@ Status ChunkIndex::reload_damage(const env::Context& context) {
     AETERNA_ASSIGN(const auto names, list_names(storage_, kDamaged, context));
     DamageSet damage;
     for (const std::string& name : names) {
-        AETERNA_ASSIGN(const auto packs, read_packs(name, context));
+        AETERNA_ASSIGN(const auto packs, read_packs(storage_, keys_, name, context));
         damage.add(packs);
     }
     const std::lock_guard lock(mutex_);
@@ -174,16 +183,8 @@ Status ChunkIndex::load_runs(const std::map<std::string, PackId>& segments) {
     return {};
 }
 
-Result<std::vector<PackContents>> ChunkIndex::read_packs(const std::string& name, const env::Context& context) const {
-    AETERNA_ASSIGN(const std::string object, read_object(storage_, name, 2 * kMaxEntryBytes, context));
-    Compressor compressor;
-    AETERNA_ASSIGN(const std::string plain,
-                   open_object(EntryType::kIndexSegment, name, bytes_of(object), keys_, compressor));
-    return parse_index_segment(bytes_of(plain));
-}
-
 Status ChunkIndex::fetch(const std::string& name, const PackId& segment, const env::Context& context) {
-    AETERNA_ASSIGN(const auto packs, read_packs(name, context));
+    AETERNA_ASSIGN(const auto packs, read_packs(storage_, keys_, name, context));
     return add_run(segment, packs);
 }
 

@@ -22,6 +22,10 @@
 
 namespace aeterna::repository {
 
+// What an object of the form of an index segment names: a segment, a note of garbage or of damage.
+[[nodiscard]] Result<std::vector<PackContents>> read_packs(Storage& storage, const RepositoryKeys& keys,
+                                                           const std::string& name, const env::Context& context);
+
 class ChunkIndex {
   public:
     // Brings the cache in `directory` (which exists) in line with the storage. A damaged cache is built anew.
@@ -71,7 +75,6 @@ class ChunkIndex {
     [[nodiscard]] Result<std::map<std::string, PackId>> list_segments(const env::Context& context) const;
     Status fetch_missing(const std::map<std::string, PackId>& segments, const env::Context& context);
     Status load_runs(const std::map<std::string, PackId>& segments);
-    [[nodiscard]] Result<std::vector<PackContents>> read_packs(const std::string& name, const env::Context& context) const;
     Status fetch(const std::string& name, const PackId& segment, const env::Context& context);
     Status put_segment(std::vector<PackContents> packs, const env::Context& context);
     Status add_run(const PackId& segment, const std::vector<PackContents>& packs);

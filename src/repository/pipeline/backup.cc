@@ -20,7 +20,6 @@ constexpr std::size_t kMostBundleFiles = 1024;
 constexpr std::size_t kMostProblems = 100;
 // Times have a grain: a file that changed just before the last backup may change again within the same tick.
 constexpr std::int64_t kDistrustNs = 2'000'000'000;
-constexpr Duration kProgressEvery = 200ms;
 
 // The walker's side; workers run BackupWorker.
 class TreeBackup {
@@ -260,13 +259,7 @@ class TreeBackup {
         if (result_.problems.size() < kMostProblems) result_.problems.push_back(std::move(text));
     }
 
-    void report_progress() {
-        if (!request_.progress) return;
-        const MonoTime now = repository_.ports().clock.now();
-        if (now < next_progress_) return;
-        next_progress_ = now + kProgressEvery;
-        request_.progress({result_.backup.files, bytes_done_, expected_bytes_});
-    }
+    void report_progress() { pace_.tell({result_.backup.files, bytes_done_, expected_bytes_}); }
 
     Repository& repository_;
     const BackupRequest& request_;
@@ -284,7 +277,7 @@ class TreeBackup {
     std::size_t bundle_bytes_ = 0;
     std::deque<BackupItemPtr> items_;  // in path order
     std::atomic<std::uint64_t> bytes_done_{0};
-    MonoTime next_progress_{};
+    ProgressPace pace_{request_.progress, repository_.ports().clock};
 
     std::mutex problems_mutex_;
     BackupResult result_;

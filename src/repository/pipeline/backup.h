@@ -3,18 +3,13 @@
 // the slowest; memory does not grow with the tree.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "repository/pipeline/progress.h"
 #include "repository/repository.h"
 
 namespace aeterna::repository {
-
-struct Progress {
-    std::uint64_t files = 0, bytes = 0;
-    std::uint64_t expected_bytes = 0;  // of the last backup; 0 when unknown
-};
 
 struct BackupRequest {
     std::string from;
@@ -22,7 +17,7 @@ struct BackupRequest {
     bool use_parent = true;    // compare with the last backup of the same kind and name
     bool trust_times = true;   // a file with the parent's size, times and inode is not read again
     unsigned workers = 2;
-    std::function<void(const Progress&)> progress;  // called by the calling thread now and then
+    ProgressCallback progress;  // called by the calling thread now and then
 };
 
 struct BackupResult {

@@ -57,18 +57,22 @@ class Check {
         return pack;
     }
 
-    // Damage that is known and has been stored anew since is no problem any more.
-    Status add_bad_row(const Location& row, std::string text) {
-        if (!told_.insert({row.pack, row.entry.id}).second) return {};
+    // Whether the row is a problem that was not told yet. Damage that is known and has been stored anew since is none.
+    Result<bool> note_bad_row(const Location& row) {
+        if (!told_.insert({row.pack, row.entry.id}).second) return false;
         if (repository_.index().is_damaged(row)) {
             AETERNA_ASSIGN(const auto sound, repository_.index().find(row.entry.id));
             if (sound) ++report_.replaced_entries;
-            else add_problem(std::move(text));
-            return {};
+            return !sound;
         }
-        add_problem(std::move(text));
         note_pack(row.pack).entries.push_back(row.entry);
         ++report_.noted_entries;
+        return true;
+    }
+
+    Status add_bad_row(const Location& row, std::string text) {
+        AETERNA_ASSIGN(const bool is_problem, note_bad_row(row));
+        if (is_problem) add_problem(std::move(text));
         return {};
     }
 
@@ -130,14 +134,13 @@ class Check {
     }
 
     // One problem for the whole pack, unless all that was in it has been stored anew.
-    Status add_whole(const std::vector<Location>& rows, const std::string& text) {
-        const std::uint64_t before = report_.problem_count;
+    Status add_whole(const std::vector<Location>& rows, std::string text) {
+        bool is_any = false;
         for (const Location& row : rows) {
-            AETERNA_TRY(add_bad_row(row, text));
-            if (report_.problem_count <= before + 1) continue;
-            --report_.problem_count;
-            if (report_.problems.size() > report_.problem_count) report_.problems.pop_back();
+            AETERNA_ASSIGN(const bool is_problem, note_bad_row(row));
+            is_any = is_any || is_problem;
         }
+        if (is_any) add_problem(std::move(text));
         return {};
     }
 

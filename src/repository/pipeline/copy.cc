@@ -19,7 +19,6 @@ namespace {
 constexpr std::size_t kMostCopyProblems = 100;
 constexpr std::size_t kWaitingCopies = 8;
 constexpr std::size_t kCopyChunk = 4 << 20;
-constexpr Duration kCopyProgressEvery = 200ms;
 // An object that vanished while it was to be copied was replaced by a prune or a merge: then everything is listed again.
 constexpr int kMostRounds = 20;
 
@@ -241,12 +240,7 @@ class Copy {
         return {};
     }
 
-    void report_progress() {
-        const MonoTime now = from_.ports().clock.now();
-        if (!request_.progress || now < next_progress_) return;
-        next_progress_ = now + kCopyProgressEvery;
-        request_.progress({copied_, copied_bytes_, 0});
-    }
+    void report_progress() { pace_.tell({copied_, copied_bytes_, 0}); }
 
     Repository& from_;
     Storage& to_;
@@ -257,7 +251,7 @@ class Copy {
     std::atomic<bool> has_vanished_{false};
     std::atomic<std::uint64_t> copied_{0}, copied_bytes_{0};
     std::uint64_t present_ = 0;
-    MonoTime next_progress_{};
+    ProgressPace pace_{request_.progress, from_.ports().clock};
     std::mutex problems_mutex_;
     CopyReport report_;
 };

@@ -6,18 +6,17 @@
 // backups, never parts of them. What is damaged in the first place is not copied and told.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "repository/pipeline/backup.h"
+#include "repository/pipeline/progress.h"
 #include "repository/repository.h"
 
 namespace aeterna::repository {
 
 struct CopyRequest {
     unsigned workers = 2;
-    std::function<void(const Progress&)> progress;  // called by the calling thread now and then; counts objects
+    ProgressCallback progress;  // called by the calling thread now and then; counts objects
 };
 
 struct CopyReport {

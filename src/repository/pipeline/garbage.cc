@@ -12,11 +12,7 @@ constexpr std::string_view kBegun = "garbage/begun-", kDone = "garbage/done-";
 
 Result<std::vector<PackContents>> read_packs(Repository& repository, const std::string& name,
                                              const env::Context& context) {
-    AETERNA_ASSIGN(const std::string object, read_object(repository.storage(), name, 2 * kMaxEntryBytes, context));
-    Compressor compressor;
-    AETERNA_ASSIGN(const std::string plain,
-                   open_object(EntryType::kIndexSegment, name, bytes_of(object), repository.keys(), compressor));
-    return parse_index_segment(bytes_of(plain));
+    return read_packs(repository.storage(), repository.keys(), name, context);
 }
 
 Result<std::vector<std::string>> put_packs(Repository& repository, std::string_view prefix,

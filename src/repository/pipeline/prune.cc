@@ -30,7 +30,10 @@ class Prune {
         AETERNA_ASSIGN(const auto damaged, find_damaged(backups));
         report_.decisions = decide_retention(backups, request_.policy, wall, damaged);
         if (request_.dry_run) {
-            AETERNA_TRY(judge_logs(backups));
+            for (std::size_t i = 0; i < backups.size(); ++i) {
+                if (report_.decisions[i].is_kept) note_log_user(backups[i]);
+            }
+            AETERNA_TRY(judge_logs());
             return std::move(report_);
         }
         AETERNA_ASSIGN(session_, Session::begin(storage_, SessionKind::kPrune, repository_.ports(), context()));
@@ -44,7 +47,7 @@ class Prune {
         AETERNA_TRY(remove_garbage());
         AETERNA_TRY(remove_unknown_packs());
         AETERNA_TRY(forget_damage());
-        AETERNA_TRY(judge_logs(backups));
+        AETERNA_TRY(judge_logs());
         AETERNA_TRY(cut_logs());
         AETERNA_TRY(storage_.sweep_unfinished(horizon_, context()));
         return std::move(report_);
@@ -93,7 +96,7 @@ class Prune {
 
     Status mark(const Backup& backup) {
         marked_.insert(backup.id);
-        if (backup.log) new_log_users_.push_back(backup);
+        note_log_user(backup);
         const Status added = live_.add_backup(reader_, backup);
         return added ? added
                      : Status(wrap_error(added.error(), fmt::format("nothing was pruned: backup '{}' cannot be read whole", backup.id)));
@@ -235,18 +238,18 @@ class Prune {
 
     // ------------------------------------------------------------------------------------------ logs
 
-    Status judge_logs(const std::vector<Backup>& backups) {
-        std::vector<Backup> kept = new_log_users_;
-        for (std::size_t i = 0; i < backups.size(); ++i) {
-            if (report_.decisions[i].is_kept) kept.push_back(backups[i]);
-        }
+    void note_log_user(const Backup& backup) {
+        if (backup.log) log_users_.push_back(backup);
+    }
+
+    Status judge_logs() {
         AETERNA_ASSIGN(const auto names, list_logs(repository_, context()));
         std::vector<LogState> logs;
         for (const std::string& name : names) {
             AETERNA_ASSIGN(auto origin, read_origin(repository_, name, context()));
             logs.push_back({name, std::move(origin)});
         }
-        report_.logs = decide_logs(logs, kept);
+        report_.logs = decide_logs(logs, log_users_);
         return {};
     }
 
@@ -294,7 +297,7 @@ class Prune {
     std::unique_ptr<ChunkStore::Lane> lane_;
     std::vector<PackContents> garbage_;
     GarbageNotes notes_;
-    std::vector<Backup> new_log_users_;
+    std::vector<Backup> log_users_;  // that are kept, committed meanwhile too
     PruneReport report_;
 };
 

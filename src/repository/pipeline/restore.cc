@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
-constexpr Duration kRestoreProgressEvery = 200ms;
 
 // A large file that workers write.
 struct OpenTarget {
@@ -217,13 +216,7 @@ class TreeRestore {
         return {};
     }
 
-    void report_progress() {
-        if (!request_.progress) return;
-        const MonoTime now = repository_.ports().clock.now();
-        if (now < next_progress_) return;
-        next_progress_ = now + kRestoreProgressEvery;
-        request_.progress({result_.files, bytes_done_, request_.backup.bytes});
-    }
+    void report_progress() { pace_.tell({result_.files, bytes_done_, request_.backup.bytes}); }
 
     Repository& repository_;
     const RestoreRequest& request_;
@@ -236,7 +229,7 @@ class TreeRestore {
     std::optional<env::NodeInfo> root_;
     bool is_resumed_ = false;
     std::atomic<std::uint64_t> bytes_done_{0}, kept_bytes_{0};
-    MonoTime next_progress_{};
+    ProgressPace pace_{request_.progress, repository_.ports().clock};
     RestoreResult result_;
     std::vector<std::unique_ptr<env::Thread>> workers_;
 };

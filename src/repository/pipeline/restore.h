@@ -3,10 +3,9 @@
 // holes. Everything is durable when it returns. Interrupted and begun again, it keeps every segment that is there.
 #pragma once
 
-#include <functional>
 #include <string>
 
-#include "repository/pipeline/backup.h"
+#include "repository/pipeline/progress.h"
 #include "repository/repository.h"
 
 namespace aeterna::repository {
@@ -15,7 +14,7 @@ struct RestoreRequest {
     Backup backup;
     std::string into;  // missing, empty, or left by an interrupted restore of the same backup
     unsigned workers = 2;
-    std::function<void(const Progress&)> progress;
+    ProgressCallback progress;
 };
 
 struct RestoreResult {
