@@ -3,6 +3,7 @@
 #include "redis/steps/look_at_death.h"
 
 #include "base/time.h"
+#include "redis/steps/support.h"
 
 namespace aeterna::redis {
 
@@ -32,8 +33,6 @@ DeathInput DeathLook::take(const env::Context& context) {
 namespace {
 
 constexpr Duration kFreshProof = 3s;
-constexpr Duration kProveAgain = 12s;
-constexpr Duration kProveAgainInterval = 50ms;
 
 // Silence that was proven so lately is still the same silence.
 bool is_proof_fresh(const Json& facts, const env::Clock& clock) {
@@ -44,15 +43,15 @@ bool is_proof_fresh(const Json& facts, const env::Clock& clock) {
 }
 
 bool is_proven_again(Acting& acting, const RedisNode& node, const env::Context& context) {
-    const env::Clock& clock = acting.cluster->env().clock;
-    const env::Context budget = clock.within(kProveAgain, context);
+    const env::Env& env = acting.cluster->env();
+    const env::Context budget = env.clock.within(kProofBudget, context);
     DeathLook look(acting, node);
-    while (true) {
-        const DeathVerdict verdict = judge_death(look.take(budget));
-        if (verdict.kind != DeathVerdict::Kind::kNotYet) return verdict.kind == DeathVerdict::Kind::kProven;
-        if (clock.now() + kProveAgainInterval >= budget.deadline) return false;
-        if (!acting.cluster->env().clock.sleep_for(kProveAgainInterval, context.stop)) return false;
-    }
+    DeathVerdict verdict;
+    static_cast<void>(poll(env, budget, kProofInterval, [&]() -> Result<bool> {
+        verdict = judge_death(look.take(budget));
+        return verdict.kind != DeathVerdict::Kind::kNotYet;
+    }).has_value());
+    return verdict.kind == DeathVerdict::Kind::kProven;
 }
 
 }  // namespace

@@ -9,6 +9,10 @@
 
 namespace aeterna::redis {
 
+// For a proof: silence needs 5 s, and each look at a silent server takes a while.
+inline constexpr Duration kProofBudget = std::chrono::seconds(12);
+inline constexpr Duration kProofInterval = std::chrono::milliseconds(50);
+
 class DeathLook {
   public:
     DeathLook(Acting& acting, const RedisNode& master) : acting_(acting), master_(master) {}

@@ -15,9 +15,6 @@ namespace {
 using engine::CheckOutcome;
 using Kind = DeathVerdict::Kind;
 
-constexpr Duration kProveDeathBudget =
-    12s;  // silence needs 5 s, and each look at a silent server takes a while
-constexpr Duration kProveDeathInterval = 50ms;
 constexpr engine::StepSpec kProveDeathSpec{"redis.prove_death",
                                  "prove that the master is dead, or leave it to Sentinel",
                                  engine::Risk::kReadOnly, 20s, false};
@@ -57,7 +54,7 @@ class ProveDeath final : public RedisStep {
 
   private:
     Status decide(const RedisNode& old, engine::StepContext& step) {
-        const env::Context budget = clock().within(kProveDeathBudget, step.context);
+        const env::Context budget = clock().within(kProofBudget, step.context);
         DeathLook look(*acting_, old);
         std::string told;
         while (true) {
@@ -80,12 +77,12 @@ class ProveDeath final : public RedisStep {
             if (verdict.evidence.front().substr(0, 20) != told.substr(0, 20))
                 step.progress(verdict.evidence.front());
             told = verdict.evidence.front();
-            if (clock().now() + kProveDeathInterval >= budget.deadline) {
+            if (clock().now() + kProofInterval >= budget.deadline) {
                 refuse_assist(step,
-                              {"not proven within " + format_duration(kProveDeathBudget) + ": " + told});
+                              {"not proven within " + format_duration(kProofBudget) + ": " + told});
                 return {};
             }
-            if (!cluster_->env().clock.sleep_for(kProveDeathInterval, step.context.stop))
+            if (!cluster_->env().clock.sleep_for(kProofInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while proving the death");
         }
     }

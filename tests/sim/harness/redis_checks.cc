@@ -11,10 +11,6 @@ constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
 // What has held for so long must be known to whoever acts: the longest look, and the writes of the journal.
 constexpr Duration kKnownToAll = std::chrono::milliseconds(3500);
 constexpr int kGuarded = 10;
-// Silence counts after 5 s; the rest is the looks' own spacing.
-constexpr Duration kSilenceBeforeAct = std::chrono::milliseconds(4500);
-// A question that was lost is given up after a second or so: who was to be heard for less than that need not have been.
-constexpr Duration kOneRedisQuestion = std::chrono::milliseconds(1600);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
 
@@ -94,7 +90,7 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it heard it");
     else if (heard_[index][static_cast<std::size_t>(controller)].touches(now - kSilenceBeforeAct, now - kLookAtRedis,
-                                                                         kOneRedisQuestion))
+                                                                         kOneQuestion))
         why.emplace_back("it had answered within 5 s");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");

@@ -8,6 +8,12 @@
 
 namespace aeterna::sim {
 
+// design.md: a stall of up to 5 s never leads to a fence. The rest is the looks' own spacing.
+inline constexpr Duration kSilenceBeforeAct = std::chrono::milliseconds(4500);
+// A question that was lost is given up after a second, the next one comes half a second later: who was to be heard for
+// less than that need not have been.
+inline constexpr Duration kOneQuestion = std::chrono::milliseconds(1600);
+
 class Spans {
   public:
     void note(bool holds, MonoTime now) {

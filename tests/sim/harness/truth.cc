@@ -9,11 +9,6 @@ namespace aeterna::sim {
 namespace {
 
 constexpr Duration kTruthEvery = std::chrono::milliseconds(100);
-// design.md: a stall of up to 5 s never leads to a fence. The rest is the looks' own spacing.
-constexpr Duration kSilence = std::chrono::milliseconds(4500);
-// A question that was lost is given up after a second, the next one comes half a second later: who was to be heard for
-// less than that need not have been.
-constexpr Duration kOneQuestion = std::chrono::milliseconds(1600);
 // A start in place is worth waiting for, that long.
 constexpr Duration kStartInPlace = std::chrono::seconds(55);
 // A living server without an agent is stopped this long before its lease ends, not earlier.
@@ -156,7 +151,7 @@ std::vector<std::string> Truth::against_killing(int node, std::size_t controller
 std::vector<std::string> Truth::against_silent(int node, std::size_t controller) const {
     const NodeTruth& truth = nodes_[static_cast<std::size_t>(node)];
     const MonoTime now = world_.now();
-    const MonoTime from = now - kSilence, to = now - kKnown;
+    const MonoTime from = now - kSilenceBeforeAct, to = now - kKnown;
     std::vector<std::string> lines;
     // Without its agent nobody renews the lease: then it must be stopped before the lease ends.
     const models::EtcdStore& store = cluster_.etcd().store();

@@ -76,6 +76,28 @@ struct Stage {
         return ran ? *ran : engine::ExecutionRecord{};
     }
 
+    // As run(), by a process that dies at that write of the journal: from then on nothing reaches the servers. Whether it
+    // came to its end before.
+    bool run_until(int last_write) {
+        engine::testing::World world;
+        engine::testing::MortalJournal mortal(*temp.journal, world, last_write);
+        servers.dead = &world.dead;
+        {
+            engine::Runbook first = runbook();
+            static_cast<void>(
+                engine::Runner(mortal, lock, servers.env).run(first, {}, servers.fake.clock.context(20min)));
+        }
+        servers.dead = nullptr;
+        return mortal.writes < last_write;
+    }
+    // As another process resumes it.
+    Result<engine::ExecutionRecord> resume(const engine::ExecutionRecord& record) {
+        rebuild();
+        engine::Runbook again = runbook();
+        return engine::Runner(*temp.journal, lock, servers.env)
+            .resume(record, again, {}, servers.fake.clock.context(20min));
+    }
+
     FakeServers servers;
     std::shared_ptr<FakeHands> hands = std::make_shared<FakeHands>(servers);
     ActingPointer acting;

@@ -41,23 +41,10 @@ TEST(Assist, KilledAtAnyJournalWriteItEndsTheSameAfterAResume) {
         SCOPED_TRACE(last_write);
         ASSERT_LT(last_write, 200);
         Stage stage;
-        engine::testing::World world;
-        MortalJournal mortal(*stage.temp.journal, world, last_write);
-        // The journal's death is the process': from then on nothing reaches the servers.
-        stage.servers.dead = &world.dead;
-        {
-            engine::Runbook first = stage.runbook();
-            static_cast<void>(engine::Runner(mortal, stage.lock, stage.servers.env)
-                                  .run(first, {}, stage.servers.fake.clock.context(20min)));
-        }
-        const bool survived = mortal.writes < last_write;
-        world.dead = false;
+        const bool survived = stage.run_until(last_write);
         engine::ExecutionRecord last = stage.temp.journal->executions(1).value().at(0);
         for (int lives = 0; lives < 3 && engine::is_resumable(last); ++lives) {
-            stage.rebuild();
-            engine::Runbook again = stage.runbook();
-            auto resumed = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
-                               .resume(last, again, {}, stage.servers.fake.clock.context(20min));
+            auto resumed = stage.resume(last);
             ASSERT_TRUE(resumed) << resumed.error().to_string();
             last = *resumed;
         }
@@ -77,15 +64,7 @@ TEST(Assist, AnOldProofIsMadeAnewBeforeTheFence) {
     for (int last_write = 1; last_write < 40; ++last_write) {
         SCOPED_TRACE(last_write);
         Stage stage;
-        engine::testing::World world;
-        MortalJournal mortal(*stage.temp.journal, world, last_write);
-        stage.servers.dead = &world.dead;
-        {
-            engine::Runbook first = stage.runbook();
-            static_cast<void>(engine::Runner(mortal, stage.lock, stage.servers.env)
-                                  .run(first, {}, stage.servers.fake.clock.context(20min)));
-        }
-        world.dead = false;
+        stage.run_until(last_write);
         const auto executions = stage.temp.journal->executions(1).value();
         if (executions.empty() || find_string(executions.at(0).facts, "redis.assist_decision") != "go") continue;
         if (!stage.hands->executor.trace.empty()) break;
@@ -95,10 +74,7 @@ TEST(Assist, AnOldProofIsMadeAnewBeforeTheFence) {
         stage.servers.nodes[1].is_silent = true;
         for (int n = 2; n <= 3; ++n) stage.servers.nodes[n].link = "connected";
         for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{};
-        stage.rebuild();
-        engine::Runbook again = stage.runbook();
-        const auto resumed = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
-                                 .resume(executions.at(0), again, {}, stage.servers.fake.clock.context(20min));
+        const auto resumed = stage.resume(executions.at(0));
         ASSERT_TRUE(resumed) << resumed.error().to_string();
         EXPECT_EQ(resumed->facts["assist"], "refused");
         EXPECT_EQ(std::count(stage.hands->executor.trace.begin(), stage.hands->executor.trace.end(), "fence redis-1"), 0);

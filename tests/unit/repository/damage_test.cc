@@ -13,11 +13,7 @@ using namespace testing;
 
 class Crash : public ::testing::Test {
   protected:
-    void SetUp() override {
-        write_file(from_ + "/table", database_file(300, 1));
-        write_file(from_ + "/dump", noise(1 << 20, 2));
-        for (int i = 0; i < 20; ++i) write_file(from_ + "/conf/" + std::to_string(i), rows(500, i));
-    }
+    void SetUp() override { write_sample_tree(from_); }
     Directory parent_;
     const std::string from_ = parent_.file("from");
 };

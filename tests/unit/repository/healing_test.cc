@@ -16,9 +16,7 @@ using namespace testing;
 class Healing : public ::testing::Test {
   protected:
     void SetUp() override {
-        write_file(from_ + "/table", database_file(300, 1));
-        write_file(from_ + "/dump", noise(1 << 20, 2));
-        for (std::uint64_t i = 0; i < 20; ++i) write_file(from_ + "/conf/" + std::to_string(i), rows(500, i));
+        write_sample_tree(from_);
         rig_.workers = 1;
         first_ = rig_.back_up(from_).backup;
         EXPECT_TRUE(rig_.memory.list("packs/", [&](const ObjectInfo& object) {

@@ -114,9 +114,7 @@ TEST(ReaderFuzz, ManifestsAndMaps) {
     // What the program itself writes for a tree of every kind of node.
     Rig rig;
     const Directory from;
-    write_file(from.file("table"), database_file(200, 1));
-    write_file(from.file("dump"), noise(1 << 20, 2));
-    for (std::uint64_t i = 0; i < 20; ++i) write_file(from.file("conf/" + std::to_string(i)), rows(500, i));
+    write_sample_tree(from.path(), 200);
     fs::create_symlink("conf/1", from.file("link"));
     const Backup backup = rig.back_up(from.path()).backup;
     const auto repository = rig.open();

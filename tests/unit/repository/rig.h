@@ -131,6 +131,13 @@ inline std::string database_file(std::size_t pages, std::uint64_t seed) {
     return content;
 }
 
+// Pages, a stream, and small files.
+inline void write_sample_tree(const std::string& root, std::size_t pages = 300) {
+    write_file(root + "/table", database_file(pages, 1));
+    write_file(root + "/dump", noise(1 << 20, 2));
+    for (std::uint64_t i = 0; i < 20; ++i) write_file(root + "/conf/" + std::to_string(i), rows(500, i));
+}
+
 class Rig {
   public:
     explicit Rig(HashKind hash = HashKind::kSha256) { init(memory, hash); }
