@@ -33,7 +33,10 @@ class TreeBackup {
     // Whatever happened, no thread is left waiting.
     ~TreeBackup() { join_workers(); }
 
-    Result<BackupResult> run() {
+    Result<BackupResult> run() { return job_.outcome(back_up()); }
+
+  private:
+    Result<BackupResult> back_up() {
         env::Clock& clock = repository_.ports().clock;
         result_.backup = request_.header;
         result_.backup.started_at = clock.wall_now();
@@ -53,7 +56,6 @@ class TreeBackup {
         return std::move(result_);
     }
 
-  private:
     // A prune that runs beside us reads the catalog after it has changed the index; we look at the index after we have
     // changed the catalog: one of the two sees the other.
     Status commit() {

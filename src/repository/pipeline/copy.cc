@@ -41,7 +41,10 @@ class Copy {
     Copy(Repository& from, Storage& to, const CopyRequest& request, const env::Context& context)
         : from_(from), to_(to), request_(request), job_(context) {}
 
-    Result<CopyReport> run() {
+    Result<CopyReport> run() { return job_.outcome(copy()); }
+
+  private:
+    Result<CopyReport> copy() {
         AETERNA_TRY(check_target());
         AETERNA_ASSIGN(session_, Session::begin(to_, SessionKind::kWrite, from_.ports(), context()));
         for (int round = 0; round < kMostRounds; ++round) {
@@ -59,7 +62,6 @@ class Copy {
         return make_error(ErrorCode::kUnavailable, "the repository changes faster than it can be copied", "Try it again.");
     }
 
-  private:
     [[nodiscard]] const env::Context& context() const { return job_.context(); }
 
     Status check_target() {

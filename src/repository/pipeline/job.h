@@ -43,6 +43,14 @@ class Job {
         return now ? make_error(ErrorCode::kDeadline, "the time is over") : now.error();
     }
 
+    // What the pipeline as a whole came to. When one thread fails, the others see no more than the stop that follows:
+    // its error is the one to report, whoever ended first.
+    template <class T>
+    [[nodiscard]] Result<T> outcome(Result<T> seen) const {
+        const std::lock_guard lock(mutex_);
+        return !seen && error_ ? Result<T>(*error_) : std::move(seen);
+    }
+
   private:
     std::stop_source stop_;
     std::stop_callback<std::function<void()>> relay_;

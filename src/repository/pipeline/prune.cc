@@ -23,7 +23,10 @@ class Prune {
         : repository_(repository), storage_(repository.storage()), request_(request), job_(context),
           reader_(repository, job_.context()), notes_(repository, job_.context()) {}
 
-    Result<PruneReport> run() {
+    Result<PruneReport> run() { return job_.outcome(prune()); }
+
+  private:
+    Result<PruneReport> prune() {
         AETERNA_ASSIGN(const auto backups, repository_.catalog().all(context()));
         // The clock that every writer and pruner shares.
         AETERNA_ASSIGN(const WallTime wall, storage_.now(context()));
@@ -53,7 +56,6 @@ class Prune {
         return std::move(report_);
     }
 
-  private:
     [[nodiscard]] const env::Context& context() const { return job_.context(); }
 
     // Only where a check has noted damage: otherwise nobody knows of any.

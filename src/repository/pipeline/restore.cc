@@ -45,7 +45,10 @@ class TreeRestore {
         for (const auto& worker : workers_) worker->join();
     }
 
-    Result<RestoreResult> run() {
+    Result<RestoreResult> run() { return job_.outcome(restore()); }
+
+  private:
+    Result<RestoreResult> restore() {
         AETERNA_TRY(cursor_.open(request_.backup));
         AETERNA_TRY(prepare_directory());
         for (unsigned i = 0; i < std::max(1U, request_.workers); ++i) {
@@ -64,7 +67,6 @@ class TreeRestore {
         return result_;
     }
 
-  private:
     [[nodiscard]] std::string marker() const { return request_.into + "/" + std::string(kRestoreMarker); }
     [[nodiscard]] std::string absolute(const std::string& path) const {
         return path.empty() ? request_.into : request_.into + "/" + path;
