@@ -10,6 +10,7 @@
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
 #include "engine/runbook/step.h"
+#include "engine/sentry.h"
 
 namespace aeterna::engine {
 
@@ -38,6 +39,8 @@ class Store {
     // name, kUsage for bad parameters. No I/O.
     [[nodiscard]] virtual Result<Runbook> make_runbook(const std::string& name, const Json& parameters) = 0;
     [[nodiscard]] virtual std::unique_ptr<DrillStore> make_drill_store() = 0;
+    // nullptr where a store has none.
+    [[nodiscard]] virtual std::unique_ptr<Sentry> make_sentry() { return nullptr; }
     // The servers of this store that take writes, each as the nodes that are fenced together: an agent before what it
     // starts ({"patroni-1", "postgres-1"}).
     [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }

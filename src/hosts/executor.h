@@ -36,6 +36,9 @@ struct FenceOrder {
     std::vector<std::string> nodes;
     std::string holder;  // see FenceMarker
     std::string reason;
+    // Nothing is killed that was not begun by then: the proof that this order stands on holds no longer. kDeadline, and
+    // the markers stay.
+    std::optional<MonoTime> begin_before = std::nullopt;
 };
 
 class Executor {

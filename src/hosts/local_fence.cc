@@ -92,6 +92,10 @@ Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
         AETERNA_TRY(put_marker(env_.files, host_.fence_directory,
                                {node, order.holder, order.reason, env_.clock.wall_now()}));
     }
+    // We may have stood still since the order was given, or the disk under the markers has.
+    if (order.begin_before && env_.clock.now() >= *order.begin_before) {
+        return make_error(ErrorCode::kDeadline, "the order to fence came too late", "", Effect::kPartial);
+    }
     const env::Context bounded = env_.clock.within(kConfirmTime, context);
     bool was_empty = false;
     while (true) {

@@ -6,6 +6,7 @@
 #include "redis/rights.h"
 #include "redis/runbooks.h"
 #include "redis/settings.h"
+#include "redis/steps/return_sentry.h"
 #include "redis/workload/redis_drill_store.h"
 
 namespace aeterna::redis {
@@ -14,7 +15,8 @@ namespace {
 class RedisStore final : public engine::Store {
   public:
     RedisStore(SettingsPointer settings, const config::Stack& stack, const env::Env& env)
-        : settings_(std::move(settings)), stack_(stack), env_(env) {}
+        : settings_(std::move(settings)), stack_(stack), env_(env),
+          guards_(std::make_shared<ReturnGuards>(settings_, env_)) {}
 
     const std::string& name() const override { return name_; }
     const config::Objectives& objectives() const override { return settings_->objectives; }
@@ -26,11 +28,15 @@ class RedisStore final : public engine::Store {
         auto acting = std::make_shared<Acting>();
         acting->cluster = std::make_shared<Cluster>(settings_, env_);
         acting->hands = make_hands(stack_, env_);
+        acting->guards = guards_;
         acting->state_directory = stack_.state_directory;
         return build_runbook(runbook, parameters, acting);
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return make_redis_drill_store(settings_, env_);
+    }
+    std::unique_ptr<engine::Sentry> make_sentry() override {
+        return std::make_unique<ReturnSentry>(settings_, env_, guards_, stack_.state_directory);
     }
     std::vector<std::vector<std::string>> fence_groups() const override {
         std::vector<std::vector<std::string>> groups;
@@ -48,6 +54,7 @@ class RedisStore final : public engine::Store {
     SettingsPointer settings_;
     const config::Stack& stack_;
     const env::Env& env_;
+    std::shared_ptr<ReturnGuards> guards_;  // executions and the sentry meet in them
 };
 
 class RedisModule final : public engine::StoreModule {

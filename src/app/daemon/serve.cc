@@ -30,7 +30,11 @@ class Judge {
         : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
           watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), desk_(journal, env),
           policy_(open, journal, lock_, env),
-          book_(env.random) {}
+          book_(env.random) {
+        for (const auto& store : open.stores) {
+            if (auto sentry = store->make_sentry()) sentries_.emplace(store->name(), std::move(sentry));
+        }
+    }
 
     // An error when it is not known what is open: serve would open everything anew, and act on it anew.
     Status begin() {
@@ -51,11 +55,7 @@ class Judge {
             was_isolated_ = round.status.isolated;
             env_.log.warning(was_isolated_ ? "judge.isolated" : "judge.reconnected");
         }
-        for (const engine::StoreEvent& event : round.events) {
-            env_.log.info(event.kind,
-                          {{"store", event.store}, {"subject", event.subject}, {"detail", event.detail}});
-            queue_.put(event);
-        }
+        for (const engine::StoreEvent& event : round.events) record(event);
         // Before everything was looked at once, nothing is over and nothing has begun; /status answers 503.
         if (!watcher_.has_looked_everywhere()) return;
         const auto orders = orders_.latest();
@@ -67,6 +67,7 @@ class Judge {
         // Cut off or just woken up, we know too little to act.
         if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores, *orders);
         annotate(round.status, open_.stack, *orders);
+        if (!round.status.isolated && !round.stalled) post_sentries(round.status);
         publish(std::move(round));
     }
 
@@ -100,6 +101,20 @@ class Judge {
         if (change.kind == engine::IncidentChange::Kind::kOpened) env_.log.warning("incident.opened", fields);
         if (change.kind == engine::IncidentChange::Kind::kClosed) env_.log.info("incident.closed", fields);
         queue_.put(annotated(incident));
+    }
+
+    void post_sentries(const engine::StackStatus& status) {
+        for (const engine::StoreStatus& store : status.stores) {
+            const auto sentry = sentries_.find(store.store);
+            if (sentry == sentries_.end()) continue;
+            sentry->second->look(store, store.assist == config::assist_name(config::Assist::kAct) && !store.paused);
+            for (const engine::StoreEvent& event : sentry->second->take_events()) record(event);
+        }
+    }
+
+    void record(const engine::StoreEvent& event) {
+        env_.log.info(event.kind, {{"store", event.store}, {"subject", event.subject}, {"detail", event.detail}});
+        queue_.put(event);
     }
 
     void serve_request(const engine::RequestRecord& request, const Watcher::Round& round) {
@@ -151,6 +166,7 @@ class Judge {
     OrdersWatch orders_;
     RequestDesk desk_;
     Policy policy_;
+    std::map<std::string, std::unique_ptr<engine::Sentry>> sentries_;  // by store
     engine::IncidentBook book_;
     std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal
     bool was_isolated_ = false;

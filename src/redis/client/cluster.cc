@@ -46,6 +46,9 @@ Result<Reply> Cluster::order(const RedisNode& node, const Command& command, cons
     }
     const env::Context narrow = env_.clock.within(kCallTimeout, context);
     AETERNA_ASSIGN(Connection * connection, connect(node, narrow));
+    // The proof that an order stands on may end with its deadline, and we may have stood still.
+    if (env_.clock.now() >= narrow.deadline)
+        return make_error(ErrorCode::kTimeout, node.name + ": the time for the order is over");
     return connection->call(command, narrow);
 }
 

@@ -65,8 +65,8 @@ Error error_of_reply(const Reply& reply, const std::string& server) {
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(const Target& target, const env::Env& env,
-                                                     const env::Context& context) {
-    auto stream = env.dialer.connect(target.address, context);
+                                                     const env::Context& dialing, const env::Context& context) {
+    auto stream = env.dialer.connect(target.address, dialing);
     if (!stream)
         return wrap_error(stream.error(), target.name);
     std::unique_ptr<Connection> connection(new Connection(target.name, std::move(*stream)));

@@ -35,6 +35,12 @@ class Connection {
   public:
     // Connects and authenticates. An AUTH that is refused gives kAuthentication.
     [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const Target& target, const env::Env& env,
+                                                                  const env::Context& context) {
+        return open(target, env, context, context);
+    }
+    // With a time of its own for the first part.
+    [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const Target& target, const env::Env& env,
+                                                                  const env::Context& dialing,
                                                                   const env::Context& context);
     // One command; an error reply becomes an Error.
     [[nodiscard]] Result<Reply> call(const Command& command, const env::Context& context);

@@ -93,12 +93,15 @@ void stand_down(Acting& acting) {
 
 ReturnGuard& guard_of(Acting& acting, const RedisNode& old_master, const std::string& execution) {
     if (!acting.guard) {
-        acting.guard =
-            std::make_shared<ReturnGuard>(acting.cluster->settings_pointer(), acting.cluster->env(),
-                                          old_master, acting.salvage_directory(execution));
-        acting.guard->start();
+        const std::string directory = acting.salvage_directory(execution);
+        acting.guard = acting.guards->of(old_master, directory);
+        acting.guard->arm(directory);
     }
     return *acting.guard;
+}
+
+Acting::~Acting() {
+    if (guard) guard->disarm();
 }
 
 }  // namespace aeterna::redis

@@ -13,6 +13,7 @@
 namespace aeterna::redis {
 
 class ReturnGuard;
+class ReturnGuards;
 
 enum class Assist {
     kOff,      // Sentinel alone acts
@@ -54,11 +55,18 @@ class Hands {
 
 // One runbook's acting part, shared by its steps.
 struct Acting {
+    Acting() = default;
+    Acting(const Acting&) = delete;
+    Acting& operator=(const Acting&) = delete;
+    // The guard may stay, for whoever else wants it.
+    ~Acting();
+
     ClusterPointer cluster;
     std::shared_ptr<Hands> hands;
+    std::shared_ptr<ReturnGuards> guards;
     std::string state_directory;
     Assist assist = Assist::kOff;
-    std::shared_ptr<ReturnGuard> guard;  // of the runbook's life; made when it is first needed
+    std::shared_ptr<ReturnGuard> guard;  // armed for this runbook; taken when it is first needed
 
     [[nodiscard]] std::string salvage_directory(const std::string& execution) const {
         return state_directory + "/salvage/" + execution;
@@ -78,7 +86,7 @@ using ActingPointer = std::shared_ptr<Acting>;
 void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons);
 // The promotion was seen: who, and that we brought it about.
 void note_promotion(engine::StepContext& step, const RedisNode& promoted, const env::Clock& clock);
-// The guard of the old master's return; made and started when there is none yet.
+// The guard of the old master's return, armed.
 ReturnGuard& guard_of(Acting& acting, const RedisNode& old_master, const std::string& execution);
 
 // No promotion comes of it: what the guard holds goes on.

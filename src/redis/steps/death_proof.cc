@@ -144,9 +144,7 @@ DeathVerdict prove(const DeathInput& input) {
         return {Kind::kProven, "empty", empty, {}};
     const bool is_dead = is_refused(input.master_error);
     const std::int64_t pong_ms = youngest_pong_ms(input).value_or(0);
-    std::vector<std::string> seen = sentinel_vantages(input, is_dead ? kPingOverdueMs : 4999);
-    const auto replicas = replica_vantages(input);
-    seen.insert(seen.end(), replicas.begin(), replicas.end());
+    std::vector<std::string> seen = other_vantages(input);
     if (is_dead) {
         if (seen.empty())
             return not_yet("its port refuses us, but neither a Sentinel nor a replica has lost it");
@@ -193,6 +191,14 @@ std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
                        fmt::format("the master restarted {} s ago without its data: {} keys",
                                    input.master_info->uptime_seconds, input.master_info->keys));
     return reasons;
+}
+
+std::vector<std::string> other_vantages(const DeathInput& input) {
+    std::vector<std::string> seen =
+        sentinel_vantages(input, is_refused(input.master_error) ? kPingOverdueMs : 4999);
+    const auto replicas = replica_vantages(input);
+    seen.insert(seen.end(), replicas.begin(), replicas.end());
+    return seen;
 }
 
 std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {

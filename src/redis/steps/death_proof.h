@@ -42,6 +42,9 @@ struct DeathVerdict {
 
 [[nodiscard]] DeathVerdict judge_death(const DeathInput& input);
 
+// Who else has lost it at this moment: Sentinels and replicas, each with what it sees.
+[[nodiscard]] std::vector<std::string> other_vantages(const DeathInput& input);
+
 // Why the replica must not be promoted; empty when it may be.
 [[nodiscard]] std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input);
 // Promotable replicas, the fullest first.

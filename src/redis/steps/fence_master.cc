@@ -47,19 +47,22 @@ class FenceMaster final : public RedisStep {
         }
         // A marker alone is no fence: whoever wrote it may have died before the kill.
         if (is_marked(*old, step)) return CheckOutcome::kReady;
-        if (!is_alive_again(*acting_, *old, step.facts, step.context)) return CheckOutcome::kReady;
-        refuse_assist(step, {"the master answers again"});
+        const auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        if (leave) return CheckOutcome::kReady;
+        refuse_assist(step, {leave.error().message});
         return CheckOutcome::kNotDue;
     }
 
     Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         AETERNA_ASSIGN(hosts::Executor * executor, acting_->hands->executor_of(*old));
-        const hosts::FenceOrder order{{old->name}, step.context.run_id, "failover of redis"};
-        if (is_alive_again(*acting_, *old, step.facts, step.context)) {
-            refuse_assist(step, {"the master answers again"});
+        hosts::FenceOrder order{{old->name}, step.context.run_id, "failover of redis"};
+        const auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        if (!leave) {
+            refuse_assist(step, {leave.error().message});
             return executor->unfence({old->name}, step.context.run_id, step.context);
         }
+        order.begin_before = *leave;
         const Status fenced = fence(order, *executor, step);
         if (!fenced) return give_up(fenced.error(), *old, *executor, step);
         // The second vantage: nobody may answer at its address any more.
@@ -91,14 +94,16 @@ class FenceMaster final : public RedisStep {
   private:
     // A killed process leaves only when the kernel has written what it waits for; a loaded disk
     // makes that seconds. The order may be repeated: what is gone by then is confirmed at once.
-    Status fence(const hosts::FenceOrder& order, hosts::Executor& executor,
+    Status fence(hosts::FenceOrder order, hosts::Executor& executor,
                  engine::StepContext& step) {
         const MonoTime end = clock().now() + kKernelTime;
         step.facts[kKilled] = true;
         while (true) {
             Status fenced = executor.fence(order, step.context);
+            if (!fenced && fenced.error().code == ErrorCode::kDeadline) step.facts.erase(kKilled);
             const bool is_open = !fenced && fenced.error().code == ErrorCode::kPartial;
             if (!is_open || clock().now() >= end) return fenced;
+            order.begin_before.reset();  // it has begun
             if (!cluster_->env().clock.sleep_for(kFenceMasterInterval, step.context.stop)) return fenced;
         }
     }

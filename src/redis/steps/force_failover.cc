@@ -4,10 +4,11 @@
 // A forced failover needs no majority (sentinel.c, sentinelFailoverWaitStart), and the others adopt
 // its higher epoch when they hear of it; so one Sentinel is enough, and a death that was proven
 // (prove_death) stands for their votes. Needs: the fence, or a guard for the return, which is set
-// up before the order. Before the order the replicas are made level, because Sentinel chooses by
-// offsets that are up to 10 s old. Where no Sentinel can or may do it, the next step promotes by
-// hand. Changes the master; no undo. An unknown outcome is settled by ROLE. A promotion that does
-// not come in time is left to redis.await_failover: the order stays armed.
+// up before the order, and a last look at the master: the order is sent within the time for which
+// that look gives leave, or not at all. Before it the replicas are made level, because Sentinel
+// chooses by offsets that are up to 10 s old. Where no Sentinel can or may do it, the next step
+// promotes by hand. Changes the master; no undo. An unknown outcome is settled by ROLE. A promotion
+// that does not come in time is left to redis.await_failover: the order stays armed.
 #include "redis/steps/assist.h"
 #include "redis/steps/candidates.h"
 #include "redis/steps/look_at_death.h"
@@ -41,10 +42,6 @@ class ForceFailover final : public RedisStep {
         if (!is_going(step.facts) || !old || is_by_hand(step.facts)) return CheckOutcome::kNotDue;
         if (is_seen(step)) return CheckOutcome::kAlreadyDone;
         if (is_fenced(step.facts, old->name)) return CheckOutcome::kReady;
-        if (is_alive_again(*acting_, *old, step.facts, step.context)) {
-            refuse_assist(step, {"the master answers again"});
-            return CheckOutcome::kNotDue;
-        }
         // An empty master that lives would be followed until the very promotion.
         if (find_string(step.facts, kDeathForm) != "empty") return CheckOutcome::kReady;
         step.facts[kByHand] = true;
@@ -68,7 +65,14 @@ class ForceFailover final : public RedisStep {
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
         step.facts[kDownAfterRemaining] =
             std::max(0.0, to_seconds(down_after_left(input.sentinels)));
-        const RedisNode* acting = order_failover(sentinels, step);
+        Result<MonoTime> leave = step.context.deadline;
+        if (!is_fenced(step.facts, old->name)) leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        if (!leave) {
+            refuse_assist(step, {leave.error().message});
+            stand_down(*acting_);
+            return {};
+        }
+        const RedisNode* acting = order_failover(sentinels, step, step.context.until(*leave));
         if (!acting) {
             step.facts[kByHand] = true;
             step.progress("no Sentinel can promote a fit replica: it is done by hand");
@@ -101,11 +105,11 @@ class ForceFailover final : public RedisStep {
     // The first that takes it; nullptr when none does. After an unknown outcome no other one is
     // asked.
     const RedisNode* order_failover(const std::vector<const RedisNode*>& sentinels,
-                                    engine::StepContext& step) {
+                                    engine::StepContext& step, const env::Context& leave) {
         for (const RedisNode* sentinel : sentinels) {
             const std::string now = format_time(clock().wall_now());
             const auto reply = cluster_->order(
-                *sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, step.context);
+                *sentinel, {"SENTINEL", "FAILOVER", settings().master_name}, leave);
             const bool is_taken = reply || reply.error().effect == Effect::kUnknown ||
                                   reply.error().to_string().find("INPROG") != std::string::npos;
             if (!is_taken) {

@@ -32,45 +32,57 @@ DeathInput DeathLook::take(const env::Context& context) {
 
 namespace {
 
+// An old proof may be of a master that has come back meanwhile.
 constexpr Duration kFreshProof = 3s;
+// From the beginning of the look that gave leave: longer than one look takes, shorter than a restart and a resync.
+constexpr Duration kLeave = 3s;
 
-// Silence that was proven so lately is still the same silence.
-bool is_proof_fresh(const Json& facts, const env::Clock& clock) {
+// Silence that was proven so lately, and that somebody else sees now, is still the same silence.
+bool is_proof_fresh(const Json& facts, const DeathInput& input, const env::Clock& clock) {
     const auto proven_at = parse_time(find_string(facts, kProvenAt).value_or(""));
     if (!proven_at || find_string(facts, kDeathForm) != "silent") return false;
     const auto age = clock.wall_now() - *proven_at;
-    return age >= Duration() && age <= kFreshProof;
+    return age >= Duration() && age <= kFreshProof && !other_vantages(input).empty();
 }
 
-bool is_proven_again(Acting& acting, const RedisNode& node, const env::Context& context) {
+Error refusal(std::string reason) { return make_error(ErrorCode::kGuardRefused, std::move(reason)); }
+
+Result<MonoTime> prove_again(Acting& acting, const RedisNode& node, const env::Context& context) {
     const env::Env& env = acting.cluster->env();
     const env::Context budget = env.clock.within(kProofBudget, context);
     DeathLook look(acting, node);
     DeathVerdict verdict;
+    MonoTime began;
     static_cast<void>(poll(env, budget, kProofInterval, [&]() -> Result<bool> {
+        began = env.clock.now();
         verdict = judge_death(look.take(budget));
         return verdict.kind != DeathVerdict::Kind::kNotYet;
     }).has_value());
-    return verdict.kind == DeathVerdict::Kind::kProven;
+    if (verdict.kind == DeathVerdict::Kind::kProven) return began + kLeave;
+    return refusal(verdict.evidence.empty() ? "its death could not be proven again" : verdict.evidence.front());
 }
 
 }  // namespace
 
-bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
-                    const env::Context& context) {
-    const auto info = acting.cluster->info(node, context);
+Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json& facts, const env::Context& context) {
+    const env::Clock& clock = acting.cluster->env().clock;
+    const MonoTime began = clock.now();
+    const DeathInput input = DeathLook(acting, node).take(context);
     // Nobody could be asked: we stood still, or are to stop. That says nothing about the master.
-    const bool is_late = acting.cluster->env().clock.now() >= context.deadline || context.stop.stop_requested();
-    if (!info && is_late) return true;
-    // LOADING and the like are answers, too; a server that answers is not dead.
-    if (!info) {
-        const ErrorCode code = info.error().code;
-        if (code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication) return true;
-        const bool is_dead = code == ErrorCode::kConnectionRefused;
-        return !is_dead && !is_proof_fresh(facts, acting.cluster->env().clock) && !is_proven_again(acting, node, context);
+    if (clock.now() >= context.deadline || context.stop.stop_requested())
+        return refusal("there was no time left to look at the master once more");
+    if (const auto named = majority_of(input.sentinels); named && *named != node.address)
+        return refusal("the Sentinels have replaced the master");
+    if (input.master_info) {
+        const bool is_empty = find_string(facts, kDeathForm) == "empty" && !proof_of_emptiness(input).empty();
+        return is_empty ? Result<MonoTime>(began + kLeave) : refusal("the master answers again");
     }
-    if (find_string(facts, kDeathForm) != "empty") return true;
-    return proof_of_emptiness(DeathLook(acting, node).take(context)).empty();
+    // LOADING and the like are answers, too; a server that answers is not dead.
+    const ErrorCode code = input.master_error->code;
+    if (code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication)
+        return refusal("the master answers again");
+    if (code == ErrorCode::kConnectionRefused || is_proof_fresh(facts, input, clock)) return began + kLeave;
+    return prove_again(acting, node, context);
 }
 
 }  // namespace aeterna::redis

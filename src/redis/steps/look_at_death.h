@@ -24,10 +24,11 @@ class DeathLook {
     std::optional<MonoTime> silent_since_;
 };
 
-// True when nobody may act against `node` any more: it answers as a master that lost nothing, there was no time left to ask
-// it, or it is silent and the proof is not of this moment (a resumed run): silence has to last and to be seen by others
-// again. One look, or up to 12 s of them.
-[[nodiscard]] bool is_alive_again(Acting& acting, const RedisNode& node, const Json& facts,
-                                  const env::Context& context);
+// The leave to act against `node`, and until when it holds: what is not sent by then has to ask again. kGuardRefused, with
+// the reason as its message, when nobody may any more: the Sentinels have replaced it, it answers as a master that lost
+// nothing, there was no time left to ask it, or it is silent and the proof is not of this moment (it is old, or no other
+// vantage misses the master any more) and silence does not last. One look, or up to 12 s of them.
+[[nodiscard]] Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json& facts,
+                                            const env::Context& context);
 
 }  // namespace aeterna::redis

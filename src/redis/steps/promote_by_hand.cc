@@ -1,6 +1,7 @@
 // redis.promote_by_hand: promotes the fullest replica itself, where no Sentinel can: none answers,
 // or none may be trusted to choose. Then lets the others follow it and tells every Sentinel that
-// answers, before the old master can return.
+// answers, before the old master can return. Also where the one Sentinel that promoted has died before the others heard of
+// it.
 //
 // Needs: the proof of death and the fence, or a guard for the return; an empty master that lives
 // has its writes paused first. Changes: roles, configuration files (CONFIG REWRITE), the Sentinels'
@@ -19,6 +20,10 @@ namespace {
 
 using engine::CheckOutcome;
 
+// Sentinels say hello each 2 s.
+constexpr Duration kTold = 6s;
+constexpr Duration kToldInterval = 200ms;
+constexpr Duration kGone = 1s;
 constexpr engine::StepSpec kPromoteByHandSpec{"redis.promote_by_hand",
                                  "promote the fullest replica where no Sentinel can",
                                  engine::Risk::kDisruptive, 45s, false};
@@ -34,19 +39,16 @@ class PromoteByHand final : public RedisStep {
                "is told (REMOVE, MONITOR, SET)";
     }
 
-    std::string condition() const override { return "only if the master is proven dead and no Sentinel can promote"; }
+    std::string condition() const override { return "only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody"; }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
-        if (!is_going(step.facts) || !is_by_hand(step.facts)) return CheckOutcome::kNotDue;
-        const RedisNode* old = node_of(step.facts, kOldMaster);
-        remember_sentinels(*cluster_, step.facts, step.context);
-        const bool is_begun = find_promoted(*cluster_, step.facts, step.context) != nullptr;
-        if (!is_begun && !is_fenced(step.facts, old->name) &&
-            is_alive_again(*acting_, *old, step.facts, step.context)) {
-            refuse_assist(step, {"the master answers again"});
-            stand_down(*acting_);
-            return CheckOutcome::kNotDue;
+        if (!is_going(step.facts)) return CheckOutcome::kNotDue;
+        if (!is_by_hand(step.facts) && is_untold(step)) {
+            step.facts[kByHand] = true;
+            step.progress("the Sentinel that promoted has died before it told the others: they are told by hand");
         }
+        if (!is_by_hand(step.facts)) return CheckOutcome::kNotDue;
+        remember_sentinels(*cluster_, step.facts, step.context);
         return CheckOutcome::kReady;
     }
 
@@ -77,6 +79,32 @@ class PromoteByHand final : public RedisStep {
     }
 
   private:
+    // A Sentinel promoted by our order and is gone since, and those that are left name the old master still: on its
+    // return they would make the new one its replica again.
+    bool is_untold(engine::StepContext& step) {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const RedisNode* promoted = node_of(step.facts, kNewMaster);
+        const std::string acting = find_string(step.facts, kActingSentinel).value_or("");
+        if (!old || !promoted || acting.empty()) return false;
+        const env::Context soon = clock().within(kTold, step.context);
+        std::optional<MonoTime> gone_since;
+        bool is_gone = false;
+        static_cast<void>(poll(cluster_->env(), soon, kToldInterval, [&]() -> Result<bool> {
+            const auto answers = cluster_->opinions(soon);
+            bool has_gone = false, is_named = false;
+            for (const SentinelAnswer& answer : answers) {
+                if (answer.sentinel == acting) has_gone = !answer.opinion;
+                else is_named = is_named || (answer.opinion && answer.opinion->current_address == old->address);
+            }
+            if (!is_named) return true;
+            if (!has_gone) gone_since.reset();
+            else if (!gone_since) gone_since = clock().now();
+            is_gone = gone_since && clock().now() - *gone_since >= kGone;
+            return is_gone;
+        }));
+        return is_gone;
+    }
+
     // nullptr when it must not be done after all.
     Result<const RedisNode*> promote(const RedisNode& old, engine::StepContext& step) {
         DeathLook look(*acting_, old);
@@ -90,13 +118,25 @@ class PromoteByHand final : public RedisStep {
             refuse_assist(step, {"no replica is fit to be promoted any more"});
             return none;
         }
+        Result<MonoTime> leave = step.context.deadline;
+        if (!is_fenced(step.facts, old.name)) leave = leave_to_act(*acting_, old, step.facts, step.context);
+        if (!leave) {
+            refuse_assist(step, {leave.error().message});
+            return none;
+        }
         if (const Status held = hold_empty_master(old, step); !held) {
             refuse_assist(step, {"the writes of the empty master could not be paused: " +
                                  held.error().to_string()});
             return none;
         }
         step.facts[kOrderedAt] = format_time(clock().wall_now());
-        AETERNA_TRY(cluster_->order(*fit.front(), {"REPLICAOF", "NO", "ONE"}, step.context));
+        const auto promoted =
+            cluster_->order(*fit.front(), {"REPLICAOF", "NO", "ONE"}, step.context.until(*leave));
+        if (!promoted && promoted.error().effect == Effect::kNone && clock().now() >= *leave) {
+            refuse_assist(step, {"the order to promote came too late"});
+            return none;
+        }
+        AETERNA_TRY(promoted);
         // A server without a configuration file refuses; then there is nothing to make permanent.
         static_cast<void>(cluster_->order(*fit.front(), {"CONFIG", "REWRITE"}, step.context));
         return fit.front();

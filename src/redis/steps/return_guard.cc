@@ -10,10 +10,17 @@ namespace {
 // A refused connection costs some tens of microseconds; every one of these is a write or so that is
 // lost.
 constexpr Duration kAskAgain = 5ms;
+// A guard that nobody waits for may stand for days.
+constexpr Duration kAskAgainAtLeisure = 20ms;
+// Kernels accept for a paused process at once; a host that is away does not answer, and a later try meets it sooner.
+constexpr Duration kDial = 1s;
 // So long is a kept connection to a paused process waited on.
 constexpr Duration kPatience = 30s;
 constexpr Duration kHoldRound = 20ms;
 constexpr Duration kHoldRenewal = 5s;  // well below kPause
+constexpr Duration kLookAround = 500ms;
+// So long is held on suspicion: a vantage needs a second, the Sentinels' hellos two.
+constexpr Duration kSuspicion = 3s;
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
@@ -27,8 +34,8 @@ ReturnGuard::ReturnGuard(SettingsPointer settings, const env::Env& env, RedisNod
     : settings_(std::move(settings)),
       env_(env),
       old_master_(std::move(old_master)),
-      directory_(std::move(directory)),
-      cluster_(settings_, env) {}
+      cluster_(settings_, env),
+      directory_(std::move(directory)) {}
 
 ReturnGuard::~ReturnGuard() {
     if (!thread_) return;
@@ -40,6 +47,18 @@ void ReturnGuard::start() {
     if (thread_) return;
     thread_ = env_.threads.start("guard " + old_master_.name,
                                  [this](const std::stop_token& stop) { run(stop); });
+}
+
+void ReturnGuard::arm(const std::string& directory) {
+    const std::lock_guard lock(mutex_);
+    is_armed_ = true;
+    directory_ = directory;
+}
+
+void ReturnGuard::disarm() {
+    const std::lock_guard lock(mutex_);
+    is_armed_ = false;
+    promotion_.reset();
 }
 
 void ReturnGuard::demote_for(const std::string& new_master, const Json& facts) {
@@ -59,6 +78,11 @@ std::optional<ReturnGuard::Promotion> ReturnGuard::promotion() const {
     return promotion_;
 }
 
+bool ReturnGuard::is_armed() const {
+    const std::lock_guard lock(mutex_);
+    return is_armed_;
+}
+
 void ReturnGuard::note(const std::string& line) {
     const std::lock_guard lock(mutex_);
     report_.note = line;
@@ -66,15 +90,29 @@ void ReturnGuard::note(const std::string& line) {
 
 void ReturnGuard::run(const std::stop_token& stop) {
     while (!stop.stop_requested() && !is_released_) {
-        if (meet(stop) == Next::kDone) return;
-        if (!env_.clock.sleep_for(kAskAgain, stop)) return;
+        if (meet(stop) == Next::kDone) break;
+        if (!is_armed()) remember_heir(stop);
+        if (!env_.clock.sleep_for(is_armed() ? kAskAgain : kAskAgainAtLeisure, stop)) return;
     }
+    is_over_ = true;
+}
+
+// Once: who has taken over, while that one can be asked.
+void ReturnGuard::remember_heir(const std::stop_token& stop) {
+    if (!heir_replid_.empty() || env_.clock.now() < look_for_heir_at_) return;
+    const env::Context brief{env_.clock.now() + kDial, stop, "guard"};
+    look_for_heir_at_ = env_.clock.now() + kDial;
+    const auto named = cluster_.majority_master_node(brief);
+    if (!named || (*named)->name == old_master_.name) return;
+    const auto info = cluster_.info(**named, brief);
+    if (info && info->is_master) heir_replid_ = info->replid;
 }
 
 // One try: nobody there, or held to the end.
 ReturnGuard::Next ReturnGuard::meet(const std::stop_token& stop) {
     const env::Context patient{env_.clock.now() + kPatience, stop, "guard"};
-    const auto connection = Connection::open(node_target(*settings_, old_master_), env_, patient);
+    const auto connection =
+        Connection::open(node_target(*settings_, old_master_), env_, patient.until(env_.clock.now() + kDial), patient);
     if (!connection) return Next::kAgain;
     const auto replies = (*connection)->pipeline({pause_command(), {"INFO"}}, patient);
     if (!replies) return Next::kAgain;
@@ -97,9 +135,12 @@ ReturnGuard::Next ReturnGuard::meet(const std::stop_token& stop) {
 
 ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_token& stop) {
     MonoTime renew_at = env_.clock.now() + kHoldRenewal;
+    MonoTime look_at = env_.clock.now();
+    MonoTime suspected_until = env_.clock.now() + kSuspicion;
+    bool is_held = true;
     while (!stop.stop_requested() && !is_released_) {
         const env::Context brief{env_.clock.now() + 2s, stop, "guard"};
-        const bool is_renewal = env_.clock.now() >= renew_at;
+        const bool is_renewal = is_held && env_.clock.now() >= renew_at;
         std::vector<Command> commands{{"INFO"}};
         if (is_renewal) commands.insert(commands.begin(), pause_command());
         const auto replies = connection.pipeline(commands, brief);
@@ -107,7 +148,26 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         if (is_renewal) renew_at = env_.clock.now() + kHoldRenewal;
         const auto info = parse_node_info(replies->back().text);
         if (info && !info->is_master) return Next::kAgain;
-        const auto known = promotion();
+        auto known = promotion();
+        if (!known && !is_armed() && env_.clock.now() >= look_at) {
+            Others others = look_around(brief);
+            look_at = env_.clock.now() + kLookAround;
+            if (others.word == Others::Word::kBack) {
+                static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, brief));
+                note("the Sentinels name it as master; its writes go on");
+                return Next::kDone;
+            }
+            if (others.word == Others::Word::kReplaced) {
+                suspected_until = env_.clock.now() + kSuspicion;
+                if (!is_held) renew_at = env_.clock.now();
+                is_held = true;
+                known = std::move(others.promotion);
+            } else if (is_held && env_.clock.now() >= suspected_until) {
+                static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, brief));
+                note("nobody else is known to be the master; its writes go on");
+                is_held = false;
+            }
+        }
         if (info && known && !info->is_loading &&
             settle(connection, *info, *known, stop) == Next::kDone)
             return Next::kDone;
@@ -121,12 +181,39 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
     return Next::kDone;
 }
 
+// Clients that ask the Sentinels go where these say; one Sentinel that nobody contradicts is enough to hold.
+ReturnGuard::Others ReturnGuard::look_around(const env::Context& context) {
+    Others others;
+    const auto answers = cluster_.opinions(context);
+    const auto named = majority_of(answers);
+    if (named && *named == old_master_.address) {
+        others.word = Others::Word::kBack;
+        return others;
+    }
+    std::size_t elsewhere = 0, here = 0;
+    for (const SentinelAnswer& answer : answers) {
+        if (answer.opinion) ++(answer.opinion->current_address == old_master_.address ? here : elsewhere);
+    }
+    if (elsewhere > 0 && here == 0) others.word = Others::Word::kReplaced;
+    for (const RedisNode& node : settings_->nodes) {
+        if (node.name == old_master_.name) continue;
+        const auto info = cluster_.info(node, context);
+        if (!info || !info->is_master) continue;
+        const bool is_heir = !heir_replid_.empty() && (info->replid == heir_replid_ || info->replid2 == heir_replid_);
+        const bool is_named = named && *named == node.address;
+        if (!is_heir && !is_named) continue;
+        others.word = Others::Word::kReplaced;
+        if (!others.promotion || is_named) others.promotion = Promotion{node.name, Json{{kOldReplid, info->replid2}}};
+    }
+    return others;
+}
+
 ReturnGuard::Next ReturnGuard::settle(Connection& connection, const NodeInfo& old,
                                       const Promotion& promotion, const std::stop_token& stop) {
     const env::Context context{env_.clock.now() + 10s, stop, "guard"};
     const RedisNode* new_master = settings_->find_node(promotion.new_master);
     if (!new_master) return Next::kAgain;
-    if (is_back(context)) {
+    if (is_back(promotion, context)) {
         note("the Sentinels have made it master again; its writes go on");
         static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
         return Next::kDone;
@@ -156,8 +243,13 @@ void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
         note("what it wrote alone before its restart can only be read from its files");
         return;
     }
+    std::string directory;
+    {
+        const std::lock_guard lock(mutex_);
+        directory = directory_;
+    }
     auto salvaged = salvage_stream(node_target(*settings_, old_master_),
-                                   {old.replid, info->second_offset, old.master_offset}, directory_,
+                                   {old.replid, info->second_offset, old.master_offset}, directory,
                                    env_, context);
     const std::lock_guard lock(mutex_);
     if (salvaged) report_.salvaged = std::move(*salvaged);
@@ -166,14 +258,24 @@ void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
 
 // Named by a majority although a replica had been promoted: a later failover, whose result is not
 // ours to undo.
-bool ReturnGuard::is_back(const env::Context& context) {
-    const auto promoted = promotion();
-    const RedisNode* node = promoted ? settings_->find_node(promoted->new_master) : nullptr;
+bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& context) {
+    const RedisNode* node = settings_->find_node(promotion.new_master);
     const auto role = node ? cluster_.role(*node, context)
                            : Result<Role>(make_error(ErrorCode::kInternal, "no node"));
     if (!role || role->is_master()) return false;
     const auto named = cluster_.majority_master(context);
     return named && *named == old_master_.address;
+}
+
+std::shared_ptr<ReturnGuard> ReturnGuards::of(const RedisNode& node, const std::string& directory) {
+    const std::lock_guard lock(mutex_);
+    std::weak_ptr<ReturnGuard>& place = guards_[node.name];
+    auto guard = place.lock();
+    if (guard && !guard->is_over()) return guard;
+    guard = std::make_shared<ReturnGuard>(settings_, env_, node, directory);
+    guard->start();
+    place = guard;
+    return guard;
 }
 
 }  // namespace aeterna::redis

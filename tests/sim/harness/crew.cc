@@ -114,6 +114,12 @@ int Crew::executions() const {
     return static_cast<int>(count);
 }
 
+bool Crew::is_at_work(int controller) const {
+    const auto index = static_cast<std::size_t>(controller);
+    if (index >= controllers_.size()) return false;
+    return controllers_[index]->is_running() && !controllers_[index]->process()->is_stopped();
+}
+
 int Crew::owner(const Process& process) const {
     for (std::size_t i = 0; i < controllers_.size(); ++i) {
         if (controllers_[i]->owns(process)) return static_cast<int>(i);

@@ -43,6 +43,8 @@ class Crew {
     // Controllers that could not run, and executions that neither ended nor ask.
     [[nodiscard]] std::vector<std::string> unfinished() const;
     [[nodiscard]] int executions() const;
+    // It runs and is not stopped.
+    [[nodiscard]] bool is_at_work(int controller) const;
     // The controller that the process is, or was.
     [[nodiscard]] int owner(const Process& process) const;
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace aeterna::sim {
@@ -58,7 +60,10 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const auto index = static_cast<std::size_t>(node);
     const models::Redis& server = cluster_.redis(node);
     const bool answers = server.is_responsive();
-    for (int c = 0; c < 2; ++c) heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
+    for (int c = 0; c < 2; ++c) {
+        heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
+        watched_[index][static_cast<std::size_t>(c)].note(crew_.is_at_work(c) && is_near(c, node), now);
+    }
     int sentinels = 0;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         const models::Sentinel& sentinel = cluster_.sentinel(i);
@@ -87,10 +92,11 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     const models::Redis& server = cluster_.redis(node);
     const MonoTime now = world_.now();
     if (!server.is_running() || is_emptied(server)) return why;
+    // What the process before this one answered, says nothing.
+    const MonoTime from = std::max(now - kSilenceBeforeAct, server.started_at());
     if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it heard it");
-    else if (heard_[index][static_cast<std::size_t>(controller)].touches(now - kSilenceBeforeAct, now - kLookAtRedis,
-                                                                         kOneQuestion))
+    else if (heard_[index][static_cast<std::size_t>(controller)].touches(from, now - kLookAtRedis, kOneQuestion))
         why.emplace_back("it had answered within 5 s");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");
@@ -149,9 +155,16 @@ void RedisChecks::written(const models::Redis& server) {
     if (was_fenced && is_second_writer(node)) violated(server.name() + " was fenced and replaced, and took a write");
 }
 
+// Nobody can hold what nobody meets: for so long somebody must have been there.
+bool RedisChecks::is_watched(int node) const {
+    const MonoTime now = world_.now();
+    const auto& spans = watched_[static_cast<std::size_t>(node)];
+    return std::any_of(spans.begin(), spans.end(), [&](const Spans& one) { return one.covers(now - kKnownToAll, now); });
+}
+
 // What a stopped server had in its sockets is carried out when it goes on, and answered to nobody.
 void RedisChecks::acknowledged(int node) {
-    if (!is_second_writer(node)) return;
+    if (!is_second_writer(node) || !is_watched(node)) return;
     const int writes = ++replaced_[static_cast<std::size_t>(node)].writes;
     if (writes == kGuarded + 1)
         violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));

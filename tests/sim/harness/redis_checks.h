@@ -2,7 +2,7 @@
 //   - a controller kills no master that it or a Sentinel majority hears, unless it came back empty, and none at all
 //     without leave or while it is cut off
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
-//     controller has had another one promoted
+//     controller has had another one promoted, and while one is at work that could hold them
 //   - replicas do not copy the emptiness of a master that came back without its data while nothing hinders us
 //   - every fence is lifted at the end or told of, every execution ends or asks
 #pragma once
@@ -40,6 +40,7 @@ class RedisChecks {
     void look();
     void look_at(int node, MonoTime now);
     [[nodiscard]] bool is_near(int controller, int node) const;
+    [[nodiscard]] bool is_watched(int node) const;
     void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
@@ -57,6 +58,7 @@ class RedisChecks {
     std::array<std::array<Spans, 2>, RedisCluster::kNodes> heard_;  // by node and controller
     std::array<Spans, RedisCluster::kNodes> heard_by_sentinels_;
     std::array<Spans, 2> isolated_;
+    std::array<std::array<Spans, 2>, RedisCluster::kNodes> watched_;  // by a controller that is at work and reaches it
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
     int kills_ = 0, promotions_ = 0;

@@ -70,6 +70,18 @@ TEST_F(FenceTest, KillsAgentAndServerAndKeepsThemDown) {
     EXPECT_TRUE(fence()) << "a fence may be repeated";
 }
 
+TEST_F(FenceTest, AnOrderThatComesTooLateKillsNothing) {
+    const auto server = spawn({"sleep", "1001"}, "server");
+    FenceOrder order{{"server-1"}, "exec-1", "test"};
+    order.begin_before = real().clock.now();
+    EXPECT_EQ(executor()->fence(order, within(10s)).error().code, ErrorCode::kDeadline);
+    EXPECT_TRUE(real().processes.is_alive(server));
+    EXPECT_EQ(executor()->fences(within(5s))->size(), 1U) << "the marker stays until it is lifted";
+    order.begin_before = real().clock.now() + 10s;
+    EXPECT_TRUE(executor()->fence(order, within(10s)));
+    EXPECT_FALSE(real().processes.is_alive(server));
+}
+
 TEST_F(FenceTest, EachHolderLiftsItsOwn) {
     ASSERT_TRUE(fence("exec-1"));
     ASSERT_TRUE(fence("q1-7"));

@@ -9,6 +9,7 @@
 #include "engine/runbook/execution_run.h"
 #include "fake_hands.h"
 #include "redis/runbooks.h"
+#include "redis/steps/return_guard.h"
 
 namespace aeterna::redis::testing {
 
@@ -58,6 +59,7 @@ struct Stage {
         acting = std::make_shared<Acting>();
         acting->cluster = servers.cluster;
         acting->hands = hands;
+        acting->guards = std::make_shared<ReturnGuards>(servers.settings, servers.env);
         acting->state_directory = "/state";
     }
     engine::Runbook runbook(const std::string& assist = "act") {

@@ -15,6 +15,7 @@ class Guard : public ::testing::Test {
   protected:
     Guard() {
         stage.hands->has_executor = false;
+        guard.arm("/state/salvage/x");
         facts = {{kOldReplid, "history-1"}, {kOldEpoch, 5}, {kReplicas, {"redis-2", "redis-3"}}};
     }
     void run() { guard.run(stop.get_token()); }
@@ -69,6 +70,60 @@ TEST_F(Guard, LeavesAReplicaAlone) {
     run();
     EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
     EXPECT_EQ(guard.report().note, "it is back as a replica");
+}
+
+// No execution says who was promoted: the guard looks for itself.
+class LoneGuard : public Guard {
+  protected:
+    LoneGuard() {
+        guard.disarm();
+        stage.servers.nodes[1].is_refusing = false;  // back as a master
+        stage.servers.on_question = [this] {
+            if (stage.servers.passed() > 20s) stop.request_stop();
+        };
+    }
+    void name_by_all(int node) {
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{node, 6};
+    }
+};
+
+TEST_F(LoneGuard, DemotesWhomAMajorityOfTheSentinelsHasReplaced) {
+    stage.promote();
+    run();
+    EXPECT_EQ(stage.servers.orders.at(0).text, "redis-1 CLIENT PAUSE 15000 WRITE");
+    EXPECT_EQ(stage.servers.count("redis-1 REPLICAOF 10.0.0.2"), 1U);
+    EXPECT_TRUE(guard.report().demoted_at);
+    EXPECT_LT(stage.servers.passed(), 2s);
+}
+
+TEST_F(LoneGuard, LetsGoAtOnceWhomTheSentinelsName) {
+    name_by_all(1);
+    run();
+    EXPECT_EQ(stage.servers.orders.back().text, "redis-1 CLIENT UNPAUSE");
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+    EXPECT_LT(stage.servers.passed(), 1s);
+    EXPECT_TRUE(guard.is_over());
+}
+
+TEST_F(LoneGuard, HoldsOnSuspicionForThreeSecondsOnly) {
+    for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_silent = true;
+    run();
+    ASSERT_EQ(stage.servers.count("UNPAUSE"), 1U);
+    const auto let_go = std::find_if(stage.servers.orders.begin(), stage.servers.orders.end(),
+                                     [](const auto& order) { return order.text.find("UNPAUSE") != std::string::npos; });
+    EXPECT_GE(let_go->at, 3s);
+    EXPECT_LE(let_go->at, 8s);
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+}
+
+TEST_F(LoneGuard, HoldsAsLongAsTheOneSentinelThatIsLeftNamesAnother) {
+    for (auto& [n, sentinel] : stage.servers.sentinels) {
+        sentinel = FakeSentinel{2, 6};
+        sentinel.is_silent = n != 1;
+    }
+    run();
+    EXPECT_EQ(stage.servers.count("UNPAUSE"), 0U);
+    EXPECT_GE(stage.servers.count("CLIENT PAUSE"), 3U);
 }
 
 }  // namespace

@@ -1,0 +1,88 @@
+// Whose return is guarded, and whose not.
+#include "redis/steps/return_sentry.h"
+
+#include <gtest/gtest.h>
+
+#include "assist_stage.h"
+
+namespace aeterna::redis {
+namespace {
+
+using namespace testing;
+
+class Sentry : public ::testing::Test {
+  protected:
+    Sentry() {
+        status.store = "redis";
+        status.primary = "redis-2";
+        for (const char* name : {"redis-1", "redis-2", "redis-3"}) {
+            engine::NodeStatus node;
+            node.name = name;
+            node.kind = "redis";
+            node.role = "replica";
+            node.state = "connected";
+            status.nodes.push_back(node);
+        }
+        node(2).role = "primary";
+        node(2).state = "running";
+    }
+    engine::NodeStatus& node(int n) { return status.nodes[static_cast<std::size_t>(n) - 1]; }
+    void take_away(int n) {
+        node(n).role = "unknown";
+        node(n).state = "stopped";
+    }
+    // Kinds and subjects of what the sentry told.
+    std::string look(bool may_act = true) {
+        sentry.look(status, may_act);
+        std::string told;
+        for (const auto& event : sentry.take_events()) told += event.kind + " " + event.subject + "\n";
+        return told;
+    }
+
+    Stage stage;
+    engine::StoreStatus status;
+    std::shared_ptr<ReturnGuards> guards =
+        std::make_shared<ReturnGuards>(stage.servers.settings, stage.servers.env);
+    ReturnSentry sentry{stage.servers.settings, stage.servers.env, guards, "/state"};
+};
+
+TEST_F(Sentry, GuardsWhoIsAwayWhileAnotherOneIsTheMaster) {
+    EXPECT_EQ(look(), "") << "all are there";
+    take_away(1);
+    EXPECT_EQ(look(), "guard.set redis-1\n");
+    EXPECT_EQ(look(), "") << "once";
+}
+
+TEST_F(Sentry, DoesNotGuardTheMasterWhoseDeathIsFresh) {
+    take_away(2);
+    EXPECT_EQ(look(), "");
+    status.primary.reset();
+    EXPECT_EQ(look(), "");
+}
+
+TEST_F(Sentry, GuardsNobodyBecauseOfOneWhoseReturnIsGuarded) {
+    take_away(1);
+    EXPECT_EQ(look(), "guard.set redis-1\n");
+    take_away(2);
+    status.primary = "redis-1";
+    node(1).role = "primary";
+    node(1).state = "running";
+    EXPECT_EQ(look(), "");
+}
+
+TEST_F(Sentry, LeavesTheFencedAlone) {
+    take_away(1);
+    node(1).fenced = true;
+    EXPECT_EQ(look(), "");
+}
+
+TEST_F(Sentry, StandsDownWithoutLeave) {
+    take_away(1);
+    EXPECT_EQ(look(false), "");
+    EXPECT_EQ(look(), "guard.set redis-1\n");
+    EXPECT_EQ(look(false), "guard.lifted redis-1\n");
+    EXPECT_EQ(look(), "guard.set redis-1\n");
+}
+
+}  // namespace
+}  // namespace aeterna::redis
