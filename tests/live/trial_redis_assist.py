@@ -310,6 +310,34 @@ class UnfencedTest(AssistCase):
         self.assertIsNotNone(facts["salvaged"]["lost_writes"])
 
 
+class ReturnTest(AssistCase):
+    """Sentinel has replaced the master while no serve ran; a serve that is started then guards the return."""
+
+    def test_the_return_of_a_master_that_sentinel_replaced_is_met(self):
+        self.stack.signal("serve", signal.SIGKILL)
+        self.addCleanup(self.settle)
+        with Writers(self.stack) as writers:
+            self.stack.signal(self.master, signal.SIGKILL)
+            self.stack.client(self.stack.sentinels[0]).execute_command("SENTINEL", "FAILOVER", self.stack.master_name)
+            wait_until("a new master that all name",
+                       lambda: self.stack.named_master() not in (None, self.master), ASSISTED_SECONDS)
+            new = self.stack.named_master()
+            self.stack.start("serve")
+            wait_until("the guard", lambda: f"guard.set store=redis subject={self.master}" in self.said(), 30)
+            self.stack.start(self.master)
+            wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
+        wait_until("the guard's word", lambda: f"guard.demoted store=redis subject={self.master}" in self.said(), 10)
+        lost = writers.lost(new)
+        print(f"     lost {len(lost)} of {len(writers.acknowledged)}", flush=True)
+        self.assertLessEqual(len(lost), 10, lost[:20])
+        self.assertEqual(self.stack.named_master(), new)
+        self.settle()
+
+    def said(self):
+        with open(os.path.join(self.lab.directory, "log", "serve.log")) as file:
+            return file.read()
+
+
 class CrashTest(AssistCase):
     """Our own command is killed -9 right after a journal write, and the execution is resumed."""
 
