@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "repository/chunk/float_array.h"
+
 namespace aeterna::repository {
 namespace {
 
@@ -43,6 +45,8 @@ bool has_postgres_pages(Bytes head) {
 ContentKind recognise(std::uint64_t size, Bytes head) {
     if (size == 0) return ContentKind::kEmpty;
     if (size <= kSmallFileBytes) return ContentKind::kSmall;
+    // Values of one size: none of them ever moves by less than the whole array does.
+    if (is_float_array(head)) return ContentKind::kPages;
     if (size % kPageBytes != 0) return ContentKind::kStream;
     if (size >= kLaidOutBytes && size % kLayoutUnit == 0) return ContentKind::kPages;
     return has_postgres_pages(head) ? ContentKind::kPages : ContentKind::kStream;

@@ -10,6 +10,8 @@ namespace aeterna::repository {
 
 inline constexpr std::size_t kPageBytes = 8192;       // PostgreSQL's block
 inline constexpr std::size_t kPagesPerGroup = 128;
+// The last page of a file may be shorter.
+[[nodiscard]] constexpr std::uint64_t pages_in(std::uint64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; }
 inline constexpr std::size_t kGroupBytes = kPageBytes * kPagesPerGroup;
 // Large files are worked on in segments: the unit of parallel work, of maps, and a forced cut.
 inline constexpr std::uint64_t kSegmentBytes = 64ULL << 20;

@@ -1,16 +1,15 @@
 #include "repository/chunk/page_hashes.h"
 
+#include <algorithm>
 #include <cstring>
 
-#include "base/check.h"
 #include "repository/chunk/content_kind.h"
 
 namespace aeterna::repository {
 
 void append_page_hashes(const KeyedHash& hash, Bytes pages, std::vector<PageHash>& hashes) {
-    AETERNA_CHECK(pages.size() % kPageBytes == 0);
     for (std::size_t offset = 0; offset < pages.size(); offset += kPageBytes) {
-        const Bytes page = pages.subspan(offset, kPageBytes);
+        const Bytes page = pages.subspan(offset, std::min(kPageBytes, pages.size() - offset));
         PageHash& result = hashes.emplace_back();
         if (is_zero(page)) continue;
         const Id id = hash(page);

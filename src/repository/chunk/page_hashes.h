@@ -13,7 +13,7 @@ namespace aeterna::repository {
 // A page of zeros has the hash zero: it is recognised without a look at the key.
 using PageHash = std::array<char, 16>;
 
-// Appends one hash for each page of `pages`, whose size is a multiple of kPageBytes.
+// Appends one hash for each page of `pages`; the last one may be shorter.
 void append_page_hashes(const KeyedHash& hash, Bytes pages, std::vector<PageHash>& hashes);
 
 [[nodiscard]] Bytes bytes_of(std::span<const PageHash> hashes);

@@ -1,5 +1,5 @@
-// Entry: the unit that is compressed and encrypted. zstd level 1, or as it is where that is not smaller; then
-// AES-256-GCM. The associated data names type, codec, length and id, the nonce is the entry's place in its pack: an
+// Entry: the unit that is compressed and encrypted. zstd, fast; arrays of float32 dealt out to planes before; as it is where that
+// is not smaller. Then AES-256-GCM. The associated data names type, codec, length and id, the nonce is the entry's place in its pack: an
 // entry that was moved, swapped, relabelled or cut does not open.
 #pragma once
 
@@ -30,7 +30,13 @@ enum class EntryType : std::uint8_t {
     kLogPiece = 35,
 };
 
-enum class Codec : std::uint8_t { kRaw = 0, kZstd = 1 };
+enum class Codec : std::uint8_t {
+    kRaw = 0,
+    kZstd = 1,
+    kZstdPlanes = 2,  // of the bytes dealt out to four planes (chunk/float_array.h)
+};
+// Another number is damage, or of a later version.
+[[nodiscard]] constexpr bool is_codec(std::uint8_t number) { return number <= static_cast<std::uint8_t>(Codec::kZstdPlanes); }
 
 inline constexpr std::size_t kMaxEntryBytes = 8 << 20;  // plain; larger ones are refused before anything is allocated
 
@@ -51,16 +57,19 @@ class Compressor {
     Compressor();
     // Appends the shorter form to `out`.
     Codec compress(Bytes plain, std::string& out);
-    // Fills `plain` exactly; kCorrupt otherwise.
-    Status decompress(Bytes packed, std::span<char> plain);
+    // Fills `plain` exactly; kCorrupt otherwise. Not for kRaw.
+    Status decompress(Codec codec, Bytes packed, std::span<char> plain);
 
   private:
     struct Free {
         void operator()(ZSTD_CCtx* context) const { ::ZSTD_freeCCtx(context); }
         void operator()(ZSTD_DCtx* context) const { ::ZSTD_freeDCtx(context); }
     };
-    std::unique_ptr<ZSTD_CCtx, Free> compressing_;
+    [[nodiscard]] std::size_t pack(ZSTD_CCtx& context, Bytes bytes, std::string& out, std::size_t before);
+
+    std::unique_ptr<ZSTD_CCtx, Free> compressing_, compressing_planes_;
     std::unique_ptr<ZSTD_DCtx, Free> decompressing_;
+    std::string planes_;  // kept between calls for its memory
 };
 
 // Seals entries under one key and opens them. One thread at a time.

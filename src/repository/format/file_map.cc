@@ -113,7 +113,7 @@ Result<StoredMap> parse_map(Bytes bytes) {
         stored.has_base = true;
         stored.base = reader.id();
         const std::uint64_t pages = reader.varint();
-        if (pages > kSegmentBytes / kPageBytes) return damaged_map();
+        if (pages > pages_in(kSegmentBytes)) return damaged_map();
         stored.page_count = static_cast<std::uint32_t>(pages);
         const std::size_t changes = reader.count(1 + sizeof(PageHash));
         std::uint64_t page = 0;
@@ -127,7 +127,7 @@ Result<StoredMap> parse_map(Bytes bytes) {
         }
     }
     if (!reader.is_done()) return damaged_map();
-    if (!stored.has_base && !stored.map.pages.empty() && stored.map.pages.size() * kPageBytes != stored.map.bytes()) {
+    if (!stored.has_base && !stored.map.pages.empty() && stored.map.pages.size() != pages_in(stored.map.bytes())) {
         return damaged_map();
     }
     return stored;
@@ -135,7 +135,7 @@ Result<StoredMap> parse_map(Bytes bytes) {
 
 Result<FileMap> complete_map(StoredMap stored, const FileMap* base) {
     if (!stored.has_base) return std::move(stored.map);
-    if (base == nullptr || stored.page_count * kPageBytes != stored.map.bytes()) return damaged_map();
+    if (base == nullptr || stored.page_count != pages_in(stored.map.bytes())) return damaged_map();
     stored.map.pages.assign(base->pages.begin(),
                             base->pages.begin() + static_cast<std::ptrdiff_t>(
                                                       std::min<std::size_t>(base->pages.size(), stored.page_count)));

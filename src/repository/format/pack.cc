@@ -23,7 +23,7 @@ Error damaged(std::string_view what) { return make_error(ErrorCode::kCorrupt, fm
 bool is_known(std::uint8_t type, std::uint8_t codec) {
     return type >= static_cast<std::uint8_t>(EntryType::kData) &&
            type <= static_cast<std::uint8_t>(EntryType::kManifestRoot) &&
-           codec <= static_cast<std::uint8_t>(Codec::kZstd);
+           is_codec(codec);
 }
 
 }  // namespace
@@ -111,7 +111,7 @@ Result<TablePlace> parse_footer(Bytes footer, std::uint64_t pack_bytes, const Pa
     place.entry.sealed_bytes = reader.u32();
     place.count = reader.u32();
     if (reader.raw(kEndMagic.size()) != kEndMagic || reader.u8() != kPackVersion) return damaged("end is damaged");
-    if (codec > static_cast<std::uint8_t>(Codec::kZstd) || place.entry.sealed_bytes < kTagBytes ||
+    if (!is_codec(codec) || place.entry.sealed_bytes < kTagBytes ||
         place.entry.sealed_bytes > pack_bytes - kPackHeaderBytes - kPackFooterBytes ||
         place.entry.plain_bytes > kMaxEntryBytes || place.entry.plain_bytes != place.count * kTableRowBytes) {
         return damaged("end is damaged");

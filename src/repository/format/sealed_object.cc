@@ -62,7 +62,7 @@ Result<std::string> open_object(EntryType type, const std::string& name, Bytes o
     const std::uint8_t codec_number = reader.u8();
     reader.raw(3);
     entry.plain_bytes = reader.u32();
-    if (!reader.is_good() || codec_number > static_cast<std::uint8_t>(Codec::kZstd)) return damaged;
+    if (!reader.is_good() || !is_codec(codec_number)) return damaged;
     entry.codec = static_cast<Codec>(codec_number);
     const std::string_view sealed = reader.raw(reader.remaining());
     entry.sealed_bytes = static_cast<std::uint32_t>(sealed.size());

@@ -49,7 +49,7 @@ Result<bool> SegmentWriter::is_there(const FileMap& map, const SegmentTarget& ta
     if (!map.pages.empty()) {
         std::size_t page = 0;
         while (page < map.pages.size()) {
-            there_.resize(std::min<std::size_t>(kGroupBytes, (map.pages.size() - page) * kPageBytes));
+            there_.resize(std::min<std::uint64_t>(kGroupBytes, map.bytes() - page * kPageBytes));
             AETERNA_ASSIGN(const std::size_t got, target.file->read_at(place, there_));
             if (got != there_.size()) return false;
             std::vector<PageHash> hashes;

@@ -60,7 +60,7 @@ Result<StoredSegment> SegmentStore::store(const SegmentTask& task) {
     AETERNA_ASSIGN(const std::uint64_t data, task.file->next_data(task.offset));
     if (data >= task.offset + task.bytes) {
         map_.add({kZeros, 0, static_cast<std::uint32_t>(task.bytes)});
-        if (task.kind == ContentKind::kPages) map_.pages.resize(task.bytes / kPageBytes);
+        if (task.kind == ContentKind::kPages) map_.pages.resize(pages_in(task.bytes));
     } else if (task.kind == ContentKind::kPages) {
         AETERNA_TRY(store_pages(task, previous ? &previous->map : nullptr));
     } else {
@@ -112,6 +112,7 @@ Status SegmentStore::store_stream(const SegmentTask& task) {
 Status SegmentStore::store_pages(const SegmentTask& task, const FileMap* previous) {
     patch_.clear();
     patch_chunk_ = kZeros;
+    previous_bytes_ = previous != nullptr ? previous->bytes() : 0;
     buffer_.resize(kReadBytes);
     for (std::uint64_t from = 0; from < task.bytes; from += kGroupBytes) {
         const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kGroupBytes, task.bytes - from));
@@ -125,8 +126,9 @@ Status SegmentStore::store_pages(const SegmentTask& task, const FileMap* previou
 }
 
 Status SegmentStore::store_group(Bytes group, std::size_t first_page, const FileMap* previous) {
-    const std::span<const PageHash> pages(map_.pages.data() + first_page, group.size() / kPageBytes);
-    if (previous != nullptr && previous->pages.size() >= first_page + pages.size()) {
+    const std::span<const PageHash> pages(map_.pages.data() + first_page, pages_in(group.size()));
+    // Where the file ended within this group, its last page may look like a whole one of zeros.
+    if (previous != nullptr && previous_bytes_ >= first_page * kPageBytes + group.size()) {
         std::size_t changed = 0;
         for (std::size_t i = 0; i < pages.size(); ++i) changed += pages[i] != previous->pages[first_page + i] ? 1 : 0;
         const std::uint64_t from = first_page * kPageBytes;
@@ -157,16 +159,17 @@ Status SegmentStore::store_whole_group(Bytes group, std::span<const PageHash> pa
 
 Status SegmentStore::store_patches(Bytes group, std::size_t first_page, const FileMap& previous) {
     const auto is_same = [&](std::size_t page) { return map_.pages[first_page + page] == previous.pages[first_page + page]; };
-    const std::size_t count = group.size() / kPageBytes;
+    const std::size_t count = pages_in(group.size());
+    const auto end_of = [&](std::size_t page) { return std::min(page * kPageBytes, group.size()); };
     for (std::size_t i = 0; i < count;) {
         if (is_same(i)) {
             std::size_t end = i + 1;
             while (end < count && is_same(end)) ++end;
-            append_slice(previous, (first_page + i) * kPageBytes, (end - i) * kPageBytes, map_);
+            append_slice(previous, (first_page + i) * kPageBytes, end_of(end) - i * kPageBytes, map_);
             i = end;
             continue;
         }
-        AETERNA_TRY(store_patch(group.subspan(i * kPageBytes, kPageBytes), map_.pages[first_page + i] == PageHash{}));
+        AETERNA_TRY(store_patch(group.subspan(i * kPageBytes, end_of(i + 1) - i * kPageBytes), map_.pages[first_page + i] == PageHash{}));
         ++i;
     }
     return {};
@@ -174,15 +177,15 @@ Status SegmentStore::store_patches(Bytes group, std::size_t first_page, const Fi
 
 Status SegmentStore::store_patch(Bytes page, bool is_zeros) {
     if (is_zeros) {
-        map_.add({kZeros, 0, kPageBytes});
+        map_.add({kZeros, 0, static_cast<std::uint32_t>(page.size())});
         return {};
     }
-    if (patch_.size() + kPageBytes > kMostPatchBytes) AETERNA_TRY(flush_patch());
+    if (patch_.size() + page.size() > kMostPatchBytes) AETERNA_TRY(flush_patch());
     if (patch_chunk_ == kZeros) {
         map_.chunks.emplace_back();  // named when it is complete
         patch_chunk_ = static_cast<std::uint32_t>(map_.chunks.size() - 1);
     }
-    map_.add({patch_chunk_, static_cast<std::uint32_t>(patch_.size()), kPageBytes});
+    map_.add({patch_chunk_, static_cast<std::uint32_t>(patch_.size()), static_cast<std::uint32_t>(page.size())});
     patch_.append(page.data(), page.size());
     return {};
 }

@@ -46,6 +46,7 @@ class SegmentStore {
     const RepositoryKeys& keys_;
     FileMap map_;
     std::string buffer_, patch_;
+    std::uint64_t previous_bytes_ = 0;    // of the segment of the last backup
     std::uint32_t patch_chunk_ = kZeros;  // the place in map_.chunks that the open patch will get
     bool is_short_ = false;
 };

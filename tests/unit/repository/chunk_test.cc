@@ -5,6 +5,7 @@
 #include <set>
 
 #include "repository/chunk/content_kind.h"
+#include "repository/chunk/float_array.h"
 #include "repository/chunk/gear.h"
 #include "repository/chunk/page_hashes.h"
 #include "samples.h"
@@ -114,6 +115,51 @@ TEST(ContentKind, LooksAtSizeAndContent) {
     EXPECT_EQ(recognise(9 * kPageBytes + 1, bytes_of(good + good + good + good)), ContentKind::kStream);
     EXPECT_EQ(recognise(9 * kPageBytes, bytes_of(text)), ContentKind::kStream);
     EXPECT_EQ(recognise(16 << 20, bytes_of(text)), ContentKind::kPages) << "laid out in whole mebibytes";
+    const std::string vectors = "data" + floats(4 * kPageBytes - 4, 1);
+    EXPECT_EQ(recognise((9 << 20) + 4, bytes_of(vectors)), ContentKind::kPages) << "an array, whatever its length";
+}
+
+TEST(FloatArray, IsToldFromEverythingElse) {
+    const std::size_t size = 32768;
+    EXPECT_TRUE(is_float_array(bytes_of(floats(size, 1))));
+    for (const char* header : {"d", "da", "dat", "data"}) {
+        EXPECT_TRUE(is_float_array(bytes_of(header + floats(size, 2)))) << header;
+    }
+    EXPECT_FALSE(is_float_array(bytes_of(floats(8191, 3)))) << "too short to tell";
+    EXPECT_FALSE(is_float_array(bytes_of(noise(size, 4))));
+    EXPECT_FALSE(is_float_array(bytes_of(rows(size, 5))));
+    EXPECT_FALSE(is_float_array(bytes_of(std::string(size, '\0'))));
+    std::string integers, tuples;
+    Sequence sequence(6);
+    for (std::uint32_t i = 0; i < size / 4; ++i) {
+        const std::uint32_t number = i * 7;
+        integers.append(reinterpret_cast<const char*>(&number), 4);
+    }
+    while (tuples.size() < size) tuples += noise(16, sequence.next()) + std::string(8, '\1');
+    EXPECT_FALSE(is_float_array(bytes_of(integers)));
+    EXPECT_FALSE(is_float_array(bytes_of(tuples)));
+}
+
+TEST(FloatArray, PlanesJoinToWhatWasSplit) {
+    for (const std::size_t size : {0U, 1U, 3U, 4U, 7U, 8U, 4099U}) {
+        const std::string plain = noise(size, size);
+        std::string planes(size, 'x'), back(size, 'y');
+        split_planes(bytes_of(plain), planes);
+        join_planes(bytes_of(planes), back);
+        EXPECT_EQ(back, plain) << size;
+    }
+    std::string planes(10, '\0');
+    split_planes(bytes_of(std::string("0123456789")), planes);
+    EXPECT_EQ(planes, "0415263789") << "docs/repository-format.md, codec 2";
+}
+
+TEST(PageHashes, TheLastPageMayBeShorter) {
+    const KeyedHash hash(HashKind::kSha256, counting_key());
+    const std::string pages = noise(kPageBytes + 5, 6);
+    std::vector<PageHash> hashes;
+    append_page_hashes(hash, bytes_of(pages), hashes);
+    ASSERT_EQ(hashes.size(), 2U);
+    EXPECT_EQ(std::memcmp(hashes[1].data(), hash(bytes_of(pages).subspan(kPageBytes)).bytes.data(), 16), 0);
 }
 
 TEST(PageHashes, ChangeWithTheirPageAndTheKey) {

@@ -46,6 +46,21 @@ inline std::string rows(std::size_t bytes, std::uint64_t seed) {
     return text;
 }
 
+// float32 as embeddings are: sums of noise around zero, the rest of the last one cut off.
+inline std::string floats(std::size_t bytes, std::uint64_t seed) {
+    Sequence sequence(seed);
+    std::string text;
+    text.reserve(bytes + 4);
+    while (text.size() < bytes) {
+        float value = 0;
+        for (int i = 0; i < 4; ++i) value += static_cast<float>(sequence.next() >> 40) / (1 << 24) - 0.5F;
+        value *= 0.07F;
+        text.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    text.resize(bytes);
+    return text;
+}
+
 // Bytes 0, 1, 2 … as the master key of the vectors.
 inline SecretKey counting_key() {
     SecretKey key;
