@@ -12,6 +12,8 @@ namespace {
 constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
 // What has held for so long must be known to whoever acts: the longest look, and the writes of the journal.
 constexpr Duration kKnownToAll = std::chrono::milliseconds(3500);
+// A question takes two ways there, the connection's and its own, and a second at most: beyond this it may go unanswered.
+constexpr Duration kTooSlow = std::chrono::milliseconds(400);
 constexpr int kGuarded = 10;
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
@@ -41,7 +43,7 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
 bool RedisChecks::is_near(int controller, int node) const {
     const Host& own = cluster_.controller_host(controller);
     const Host& host = cluster_.host(node);
-    return world_.network.is_open(&own, &host) && world_.network.is_open(&host, &own);
+    return host.slow < kTooSlow && world_.network.is_open(&own, &host) && world_.network.is_open(&host, &own);
 }
 
 void RedisChecks::look() {
