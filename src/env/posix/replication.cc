@@ -79,7 +79,8 @@ class LibpqReplication final : public ReplicationConnection {
     static void keep_warning(void* self, const PGresult* notice) {
         auto& warnings = static_cast<LibpqReplication*>(self)->warnings_;
         const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
-        if (text == nullptr) return;
+        const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+        if (text == nullptr || severity == nullptr || std::string_view(severity) != "WARNING") return;
         if (warnings.size() == kWarningsKept) warnings.pop_front();
         warnings.push_back(one_line(text));
     }
