@@ -10,6 +10,7 @@ class App;
 namespace aeterna::app {
 
 // `values` lives as long as the command.
-void add_store_options(CLI::App& command, const std::vector<engine::CommandOption>& options, engine::OptionValues& values);
+void add_store_options(CLI::App& command, const std::vector<engine::CommandOption>& options,
+                       engine::OptionValues& values);
 
 }  // namespace aeterna::app

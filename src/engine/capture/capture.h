@@ -48,7 +48,8 @@ struct RestorePlan {
 class Restorer {
   public:
     virtual ~Restorer() = default;
-    // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt, kNoSpace.
+    // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt,
+    // kNoSpace.
     [[nodiscard]] virtual Result<RestorePlan> plan(repository::Repository& repository, const RestoreOrder& order,
                                                    const env::Context& context) = 0;
     // Does what plan() said.

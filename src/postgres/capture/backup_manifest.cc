@@ -163,15 +163,16 @@ void ReceivedFiles::add(const std::string& path, std::uint64_t bytes, std::strin
 
 Result<std::vector<WalRange>> ReceivedFiles::verify(std::string_view manifest) {
     AETERNA_ASSIGN(auto ranges, read_backup_manifest(manifest, [&](const ManifestFile& announced) -> Status {
-        const auto received = files_.find(announced.path);
-        if (received == files_.end()) return unlike_manifest(announced.path, "did not come, against");
-        if (received->second.bytes != announced.bytes) return unlike_manifest(announced.path, "has not the length of");
-        if (received->second.checksum != announced.checksum) {
-            return unlike_manifest(announced.path, "has not the checksum of");
-        }
-        files_.erase(received);
-        return {};
-    }));
+                       const auto received = files_.find(announced.path);
+                       if (received == files_.end()) return unlike_manifest(announced.path, "did not come, against");
+                       if (received->second.bytes != announced.bytes)
+                           return unlike_manifest(announced.path, "has not the length of");
+                       if (received->second.checksum != announced.checksum) {
+                           return unlike_manifest(announced.path, "has not the checksum of");
+                       }
+                       files_.erase(received);
+                       return {};
+                   }));
     for (const auto& [path, file] : files_) {
         if (path.rfind("pg_wal/", 0) != 0) return unlike_manifest(path, "came, but is not in");
     }

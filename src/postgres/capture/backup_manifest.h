@@ -1,5 +1,5 @@
-// The server's backup manifest (manual, "Backup Manifest Format"): which files it sent, how long they are, their checksums,
-// which WAL the backup needs. Pure.
+// The server's backup manifest (manual, "Backup Manifest Format"): which files it sent, how long they are, their
+// checksums, which WAL the backup needs. Pure.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,10 @@ struct WalRange {
     std::uint64_t from = 0, to = 0;  // LSNs
 };
 
-// Checks the manifest's own checksum first, then gives each file in its order. The ranges, or kProtocol: the text is damaged,
-// is no manifest of version 1, or has a checksum of a kind that we did not ask for; else the callback's error.
-[[nodiscard]] Result<std::vector<WalRange>> read_backup_manifest(std::string_view text,
-                                                                 const std::function<Status(const ManifestFile&)>& each);
+// Checks the manifest's own checksum first, then gives each file in its order. The ranges, or kProtocol: the text is
+// damaged, is no manifest of version 1, or has a checksum of a kind that we did not ask for; else the callback's error.
+[[nodiscard]] Result<std::vector<WalRange>> read_backup_manifest(
+    std::string_view text, const std::function<Status(const ManifestFile&)>& each);
 
 // What came, held against the manifest that comes last.
 class ReceivedFiles {

@@ -29,8 +29,13 @@ class BaseBackup final : public TarSink {
   public:
     BaseBackup(const Settings& settings, const env::Env& env, repository::Repository& repository,
                const engine::BackupOrder& order, BaseBackupOptions options, const env::Context& context)
-        : settings_(settings), env_(env), repository_(repository), order_(order), options_(std::move(options)),
-          context_(context), checksum_(options_.checksums) {}
+        : settings_(settings),
+          env_(env),
+          repository_(repository),
+          order_(order),
+          options_(std::move(options)),
+          context_(context),
+          checksum_(options_.checksums) {}
 
     Result<repository::BackupResult> run(env::ReplicationConnector& replication) {
         AETERNA_ASSIGN(const std::string name, choose());
@@ -60,7 +65,8 @@ class BaseBackup final : public TarSink {
         for (const NodeSettings& node : settings_.nodes) {
             SourceCandidate candidate{node.name, {}, ""};
             auto session = env_.sql.connect(settings_.sql_target(node.address), bounded(std::chrono::seconds(3)));
-            auto view = session ? observe(**session, bounded(std::chrono::seconds(3))) : Result<SqlView>(session.error());
+            auto view =
+                session ? observe(**session, bounded(std::chrono::seconds(3))) : Result<SqlView>(session.error());
             if (view) candidate.view = *view;
             else candidate.failure = view.error().to_string();
             candidates.push_back(std::move(candidate));
@@ -88,10 +94,10 @@ class BaseBackup final : public TarSink {
     // A slot of this session keeps the WAL that the backup ends with; it ends with the session, whatever happens to us.
     Status hold_wal() {
         const std::string slot = fmt::format("aeterna_dr_base_{:08x}", static_cast<std::uint32_t>(env_.random.next()));
-        const auto made = env::ask(*connection_,
-                                   fmt::format("CREATE_REPLICATION_SLOT {} TEMPORARY PHYSICAL RESERVE_WAL",
-                                               env::replication_name(slot)),
-                                   bounded(kShort));
+        const auto made = env::ask(
+            *connection_,
+            fmt::format("CREATE_REPLICATION_SLOT {} TEMPORARY PHYSICAL RESERVE_WAL", env::replication_name(slot)),
+            bounded(kShort));
         if (!made && !connection_->is_usable()) return made.error();
         if (!made) order_.note("no slot holds the WAL for this backup: " + made.error().message);
         return {};
@@ -103,7 +109,8 @@ class BaseBackup final : public TarSink {
         auto part = connection_->next(bounded(silence));
         for (std::string& warning : connection_->take_warnings()) add_problem(std::move(warning));
         if (!part && part.error().code == ErrorCode::kTimeout && env_.clock.now() < context_.deadline) {
-            return make_error(ErrorCode::kTimeout, fmt::format("the server sent nothing for {}", format_duration(silence)),
+            return make_error(ErrorCode::kTimeout,
+                              fmt::format("the server sent nothing for {}", format_duration(silence)),
                               "Look at the server's log; the backup was given up.");
         }
         return part;
@@ -139,7 +146,8 @@ class BaseBackup final : public TarSink {
             AETERNA_ASSIGN(const env::ReplicationPart part, next(kSilence));
             if (part.kind == Kind::kCopyEnd) break;
             if (part.kind == Kind::kCopyData) AETERNA_TRY(take(part.data));
-            else if (part.kind != Kind::kCopyBegin) return make_error(ErrorCode::kProtocol, "the server ended the copy too early");
+            else if (part.kind != Kind::kCopyBegin)
+                return make_error(ErrorCode::kProtocol, "the server ended the copy too early");
         }
         AETERNA_TRY(end_archive());
         AETERNA_ASSIGN(const env::SqlRows end, next_rows(kSilence));
@@ -154,10 +162,12 @@ class BaseBackup final : public TarSink {
     Status read_tablespaces(const env::SqlRows& rows) {
         std::uint64_t kib = 0;
         for (const auto& row : rows.rows) {
-            if (row.size() < 3) return make_error(ErrorCode::kProtocol, "the server's list of tablespaces is too narrow");
+            if (row.size() < 3)
+                return make_error(ErrorCode::kProtocol, "the server's list of tablespaces is too narrow");
             kib += static_cast<std::uint64_t>(std::max<std::int64_t>(0, to_integer(row[2].value_or("")).value_or(0)));
             if (!row[0]) continue;  // the data directory
-            details_.tablespaces.push_back({static_cast<std::uint32_t>(to_integer(*row[0]).value_or(0)), row[1].value_or("")});
+            details_.tablespaces.push_back(
+                {static_cast<std::uint32_t>(to_integer(*row[0]).value_or(0)), row[1].value_or("")});
         }
         stream_->expect_bytes(kib << 10);
         return {};
@@ -167,9 +177,7 @@ class BaseBackup final : public TarSink {
         AETERNA_ASSIGN(const BaseBackupMessage message, parse_base_backup_message(bytes));
         switch (message.kind) {
             case BaseBackupMessage::Kind::kProgress: return {};
-            case BaseBackupMessage::Kind::kArchive:
-                AETERNA_TRY(end_archive());
-                return begin_archive(message);
+            case BaseBackupMessage::Kind::kArchive: AETERNA_TRY(end_archive()); return begin_archive(message);
             case BaseBackupMessage::Kind::kManifest:
                 AETERNA_TRY(end_archive());
                 is_manifest_ = true;
@@ -191,9 +199,9 @@ class BaseBackup final : public TarSink {
         if (message.location.empty()) {
             has_base_ = true;
         } else {
-            const auto known = std::find_if(details_.tablespaces.begin(), details_.tablespaces.end(), [&](const Tablespace& one) {
-                return message.archive == fmt::format("{}.tar", one.oid);
-            });
+            const auto known =
+                std::find_if(details_.tablespaces.begin(), details_.tablespaces.end(),
+                             [&](const Tablespace& one) { return message.archive == fmt::format("{}.tar", one.oid); });
             if (known == details_.tablespaces.end()) {
                 return make_error(ErrorCode::kProtocol, "the server sent a tablespace that it had not listed");
             }
@@ -250,7 +258,8 @@ class BaseBackup final : public TarSink {
     // ------------------------------------------------------------------------------------------ the end
 
     Result<repository::BackupResult> finish() {
-        if (!has_base_ || !is_manifest_) return make_error(ErrorCode::kProtocol, "the server's answer was not complete");
+        if (!has_base_ || !is_manifest_)
+            return make_error(ErrorCode::kProtocol, "the server's answer was not complete");
         AETERNA_ASSIGN(const auto ranges, received_.verify(manifest_));
         if (ranges.back().timeline != details_.timeline && ranges.front().timeline != details_.timeline) {
             return make_error(ErrorCode::kProtocol, "the backup manifest is about another timeline");
@@ -279,14 +288,16 @@ class BaseBackup final : public TarSink {
                 return file.size() == 24 && std::string_view(file).substr(8) == position;  // of whichever timeline
             });
             if (!is_there) {
-                return make_error(ErrorCode::kProtocol, fmt::format("the WAL segment '{}' did not come with the backup", name),
+                return make_error(ErrorCode::kProtocol,
+                                  fmt::format("the WAL segment '{}' did not come with the backup", name),
                                   "Run it again.");
             }
         }
         return {};
     }
 
-    // What no archive has: the root, the tablespaces' directories, and the manifest, by which others can verify a restore.
+    // What no archive has: the root, the tablespaces' directories, and the manifest, by which others can verify a
+    // restore.
     Status add_own_nodes() {
         env::NodeInfo info = owner_.value_or(env::NodeInfo{});
         info.mode = 0700;
@@ -294,7 +305,8 @@ class BaseBackup final : public TarSink {
         info.size = 0;
         info.mtime_ns = std::chrono::duration_cast<Duration>(env_.clock.wall_now().time_since_epoch()).count();
         AETERNA_TRY(stream_->add_node("", info));
-        for (const Tablespace& one : details_.tablespaces) AETERNA_TRY(stream_->add_node(fmt::format("pg_tblspc/{}", one.oid), info));
+        for (const Tablespace& one : details_.tablespaces)
+            AETERNA_TRY(stream_->add_node(fmt::format("pg_tblspc/{}", one.oid), info));
         info.mode = 0600;
         info.type = env::NodeType::kFile;
         info.size = manifest_.size();

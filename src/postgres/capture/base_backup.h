@@ -1,6 +1,7 @@
-// A base backup by BASE_BACKUP of the replication protocol (PostgreSQL 15 and later: manual, "Streaming Replication Protocol"),
-// streamed into the repository, with the WAL that it needs to be consistent. The server's archives become one tree: the data
-// directory, and every tablespace as the directory pg_tblspc/OID in it, whose location is in the catalog entry.
+// A base backup by BASE_BACKUP of the replication protocol (PostgreSQL 15 and later: manual, "Streaming Replication
+// Protocol"), streamed into the repository, with the WAL that it needs to be consistent. The server's archives become
+// one tree: the data directory, and every tablespace as the directory pg_tblspc/OID in it, whose location is in the
+// catalog entry.
 #pragma once
 
 #include <optional>
@@ -53,8 +54,8 @@ struct BaseBackupDetails {
 // kCorrupt for anything else than what details_json() gives.
 [[nodiscard]] Result<BaseBackupDetails> read_details(const Json& json);
 
-// Chooses the node (source.h), takes the backup. After an error nothing is in the catalog. Damaged pages are problems of the
-// result, with file and block.
+// Chooses the node (source.h), takes the backup. After an error nothing is in the catalog. Damaged pages are problems
+// of the result, with file and block.
 [[nodiscard]] Result<repository::BackupResult> take_base_backup(const Settings& settings, const env::Env& env,
                                                                 env::ReplicationConnector& replication,
                                                                 repository::Repository& repository,

@@ -28,9 +28,10 @@ Result<std::string> choose_source(const std::vector<SourceCandidate>& candidates
                           fmt::format("Name one of: {}.", join(names, ", ")));
     }
     if (best != nullptr) return best->node;
-    return make_error(ErrorCode::kUnavailable,
-                      fmt::format("no PostgreSQL server answers: {}", failures.empty() ? "none is known" : failures.front()),
-                      "Check the nodes, or name one (--node).");
+    return make_error(
+        ErrorCode::kUnavailable,
+        fmt::format("no PostgreSQL server answers: {}", failures.empty() ? "none is known" : failures.front()),
+        "Check the nodes, or name one (--node).");
 }
 
 }  // namespace aeterna::postgres

@@ -16,8 +16,9 @@ struct SourceCandidate {
     std::string failure;          // why not
 };
 
-// The replica that has replayed most, of those that stream; else the primary; else any replica. `wanted` names a node, which is
-// taken as it is. kNotFound when nobody answered.
-[[nodiscard]] Result<std::string> choose_source(const std::vector<SourceCandidate>& candidates, const std::string& wanted);
+// The replica that has replayed most, of those that stream; else the primary; else any replica. `wanted` names a node,
+// which is taken as it is. kNotFound when nobody answered.
+[[nodiscard]] Result<std::string> choose_source(const std::vector<SourceCandidate>& candidates,
+                                                const std::string& wanted);
 
 }  // namespace aeterna::postgres

@@ -144,7 +144,9 @@ Status TarReader::take_header(std::string_view block) {
     }
     TarEntry entry;
     const std::string prefix = text(block, kPrefix), name = text(block, kName);
-    entry.path = tidy(!long_path_.empty() ? std::exchange(long_path_, {}) : prefix.empty() ? name : prefix + "/" + name);
+    entry.path = tidy(!long_path_.empty() ? std::exchange(long_path_, {})
+                      : prefix.empty()    ? name
+                                          : prefix + "/" + name);
     entry.target = !long_target_.empty() ? std::exchange(long_target_, {}) : text(block, kTarget);
     entry.mode = static_cast<std::uint32_t>(*mode & 07777);
     entry.uid = static_cast<std::uint32_t>(*uid);

@@ -1,5 +1,6 @@
-// TarReader: takes a tar archive apart as it comes, in pieces of any size, and keeps nothing of it. POSIX ustar as PostgreSQL
-// writes it (15, src/port/tar.c): sizes of 8 GiB and more in base 256; also GNU's long names ('L', 'K'). Pure.
+// TarReader: takes a tar archive apart as it comes, in pieces of any size, and keeps nothing of it. POSIX ustar as
+// PostgreSQL writes it (15, src/port/tar.c): sizes of 8 GiB and more in base 256; also GNU's long names ('L', 'K').
+// Pure.
 #pragma once
 
 #include <cstdint>

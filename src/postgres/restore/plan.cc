@@ -12,10 +12,11 @@ namespace {
 
 // Of a standby, of a recovery that is over, and of the archive.
 constexpr std::string_view kDropped[] = {
-    "primary_conninfo", "primary_slot_name", "promote_trigger_file", "restore_command", "archive_cleanup_command",
-    "recovery_end_command", "recovery_target", "recovery_target_action", "recovery_target_inclusive", "recovery_target_lsn",
-    "recovery_target_name", "recovery_target_time", "recovery_target_timeline", "recovery_target_xid", "recovery_min_apply_delay",
-    "archive_mode", "archive_command", "archive_library", "synchronous_standby_names"};
+    "primary_conninfo",          "primary_slot_name",    "promote_trigger_file",     "restore_command",
+    "archive_cleanup_command",   "recovery_end_command", "recovery_target",          "recovery_target_action",
+    "recovery_target_inclusive", "recovery_target_lsn",  "recovery_target_name",     "recovery_target_time",
+    "recovery_target_timeline",  "recovery_target_xid",  "recovery_min_apply_delay", "archive_mode",
+    "archive_command",           "archive_library",      "synchronous_standby_names"};
 
 bool lies_in(const std::string& path, const std::string& directory) {
     return path == directory || path.starts_with(directory + "/");
@@ -58,25 +59,29 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
     for (const Tablespace& one : tablespaces) places[fmt::format("pg_tblspc/{}", one.oid)] = one.location;
     for (const std::string& word : words) {
         const std::size_t equals = word.find('=');
-        const std::string oid = word.substr(0, equals), place = equals == std::string::npos ? "" : word.substr(equals + 1);
+        const std::string oid = word.substr(0, equals),
+                          place = equals == std::string::npos ? "" : word.substr(equals + 1);
         const auto found = places.find("pg_tblspc/" + oid);
         if (found == places.end()) {
             return make_error(ErrorCode::kUsage, fmt::format("the backup has no tablespace '{}'", one_line(oid)),
                               "Write OID=DIR; --dry-run shows the tablespaces.");
         }
         if (place.empty() || place.front() != '/') {
-            return make_error(ErrorCode::kUsage, fmt::format("'{}' is no absolute directory", one_line(place)), "Write OID=/DIR.");
+            return make_error(ErrorCode::kUsage, fmt::format("'{}' is no absolute directory", one_line(place)),
+                              "Write OID=/DIR.");
         }
         found->second = place.size() > 1 && place.back() == '/' ? place.substr(0, place.size() - 1) : place;
     }
     for (const auto& [path, place] : places) {
         for (const auto& [other, other_place] : places) {
             if (path != other && lies_in(place, other_place)) {
-                return make_error(ErrorCode::kUsage, fmt::format("two tablespaces would share '{}'", place), "Give each its own.");
+                return make_error(ErrorCode::kUsage, fmt::format("two tablespaces would share '{}'", place),
+                                  "Give each its own.");
             }
         }
         if (lies_in(place, into) || lies_in(into, place)) {
-            return make_error(ErrorCode::kUsage, fmt::format("the tablespace's place '{}' and the data directory overlap", place),
+            return make_error(ErrorCode::kUsage,
+                              fmt::format("the tablespace's place '{}' and the data directory overlap", place),
                               fmt::format("Name another: --tablespace {}=DIR.", path.substr(path.find('/') + 1)));
         }
     }
@@ -94,12 +99,13 @@ std::string restored_auto_conf(std::string_view old) {
     }
     while (text.size() > 1 && text.ends_with("\n\n")) text.pop_back();
     // The last value of a name counts, and this file outranks postgresql.conf.
-    text += "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
-            "primary_conninfo = ''\n"
-            "primary_slot_name = ''\n"
-            "restore_command = ''\n"
-            "archive_mode = 'off'\n"
-            "synchronous_standby_names = ''\n";
+    text +=
+        "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
+        "primary_conninfo = ''\n"
+        "primary_slot_name = ''\n"
+        "restore_command = ''\n"
+        "archive_mode = 'off'\n"
+        "synchronous_standby_names = ''\n";
     return text;
 }
 

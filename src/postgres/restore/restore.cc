@@ -21,12 +21,14 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
         AETERNA_ASSIGN(plan.backup, choose_backup(backups, order.to, order.series));
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
-        AETERNA_ASSIGN(const auto places, place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+        AETERNA_ASSIGN(const auto places,
+                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
         AETERNA_TRY(check_targets(repository, plan.backup, order.into, places));
         repository::EntryReader reader(repository, context);
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, plan.backup));
         if (!is_whole) {
-            return make_error(ErrorCode::kCorrupt, fmt::format("the repository has lost a part of backup '{}'", plan.backup.id),
+            return make_error(ErrorCode::kCorrupt,
+                              fmt::format("the repository has lost a part of backup '{}'", plan.backup.id),
                               "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
         }
         const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
@@ -47,7 +49,8 @@ class PostgresRestorer final : public engine::Restorer {
         request.into = order.into;
         request.workers = order.workers;
         request.progress = order.progress;
-        AETERNA_ASSIGN(request.elsewhere, place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+        AETERNA_ASSIGN(request.elsewhere,
+                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
         // A backup of a standby says that it is one.
         request.omitted = {"standby.signal", "recovery.signal", "postmaster.pid", "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
@@ -64,7 +67,8 @@ class PostgresRestorer final : public engine::Restorer {
         auto old = read(kAutoConf, kMostConfBytes);
         if (!old && old.error().code != ErrorCode::kNotFound) return old.error();
         request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : ""), 0600});
-        // Without its control file no server starts: it comes last, so that a restore that was cut off is no data directory.
+        // Without its control file no server starts: it comes last, so that a restore that was cut off is no data
+        // directory.
         AETERNA_ASSIGN(std::string control, read(kControl, 1 << 16));
         request.last.push_back({kControl, std::move(control), 0600});
         return repository::restore_tree(repository, request, context);
@@ -88,8 +92,8 @@ class PostgresRestorer final : public engine::Restorer {
     }
 
     // One that an interrupted restore of the same backup left may be gone on with.
-    static Status check_targets(repository::Repository& repository, const repository::Backup& backup, const std::string& into,
-                                const std::map<std::string, std::string>& places) {
+    static Status check_targets(repository::Repository& repository, const repository::Backup& backup,
+                                const std::string& into, const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
         if (marker && *marker == backup.id) return {};
         AETERNA_TRY(check_empty(repository, into, "Name a new or empty directory (--into)."));
@@ -104,12 +108,13 @@ class PostgresRestorer final : public engine::Restorer {
     static void describe(engine::RestorePlan& plan, const BaseBackupDetails& details, const engine::RestoreOrder& order,
                          const std::map<std::string, std::string>& places, std::uint64_t free) {
         const repository::Backup& backup = plan.backup;
-        plan.lines = {fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id, backup.name, backup.node,
-                                  backup.server_version, format_time(backup.finished_at)),
-                      fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free),
-                      fmt::format("replays the backup's own WAL from {} to {} on timeline {}", format_lsn(details.from),
-                                  format_lsn(details.to), details.timeline),
-                      "what was committed after the backup ended is not in it"};
+        plan.lines = {
+            fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id, backup.name,
+                        backup.node, backup.server_version, format_time(backup.finished_at)),
+            fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free),
+            fmt::format("replays the backup's own WAL from {} to {} on timeline {}", format_lsn(details.from),
+                        format_lsn(details.to), details.timeline),
+            "what was committed after the backup ended is not in it"};
         Json tablespaces = Json::object();
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
@@ -117,15 +122,23 @@ class PostgresRestorer final : public engine::Restorer {
             tablespaces[oid] = place;
         }
         if (details.damaged_pages > 0) {
-            plan.lines.push_back(fmt::format("{} warnings about damaged pages came with this backup", details.damaged_pages));
+            plan.lines.push_back(
+                fmt::format("{} warnings about damaged pages came with this backup", details.damaged_pages));
         }
-        plan.document = Json{{"backup", backup.id},       {"name", backup.name},
-                             {"node", backup.node},       {"server_version", backup.server_version},
-                             {"into", order.into},        {"bytes", backup.bytes},
-                             {"files", backup.files},     {"free_bytes", free},
-                             {"tablespaces", tablespaces}, {"system_identifier", details.system_identifier},
-                             {"timeline", details.timeline}, {"start_lsn", format_lsn(details.from)},
-                             {"stop_lsn", format_lsn(details.to)}, {"recovery_point", format_time(backup.finished_at)},
+        plan.document = Json{{"backup", backup.id},
+                             {"name", backup.name},
+                             {"node", backup.node},
+                             {"server_version", backup.server_version},
+                             {"into", order.into},
+                             {"bytes", backup.bytes},
+                             {"files", backup.files},
+                             {"free_bytes", free},
+                             {"tablespaces", tablespaces},
+                             {"system_identifier", details.system_identifier},
+                             {"timeline", details.timeline},
+                             {"start_lsn", format_lsn(details.from)},
+                             {"stop_lsn", format_lsn(details.to)},
+                             {"recovery_point", format_time(backup.finished_at)},
                              {"damaged_pages", details.damaged_pages}};
     }
 };

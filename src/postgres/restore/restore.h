@@ -1,5 +1,5 @@
-// `restore postgres` into an empty directory, from a base backup alone: what pg_ctl, run by the directory's owner, brings up
-// as it was when the backup ended.
+// `restore postgres` into an empty directory, from a base backup alone: what pg_ctl, run by the directory's owner,
+// brings up as it was when the backup ended.
 #pragma once
 
 #include <memory>

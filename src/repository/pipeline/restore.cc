@@ -52,7 +52,8 @@ class TreeRestore {
         AETERNA_TRY(cursor_.open(request_.backup));
         AETERNA_TRY(prepare_directory());
         for (unsigned i = 0; i < std::max(1U, request_.workers); ++i) {
-            workers_.push_back(repository_.ports().threads.start("repo-restore", [this](const std::stop_token&) { work(); }));
+            workers_.push_back(
+                repository_.ports().threads.start("repo-restore", [this](const std::stop_token&) { work(); }));
         }
         if (const Status written = write_nodes(); !written) job_.fail(written.error());
         tasks_.close();
@@ -149,7 +150,7 @@ class TreeRestore {
         ++result_.files;
         result_.bytes += record.info.size;
         return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty ? write_small(path, record)
-                                                                                       : push_large(path, record);
+                                                                                        : push_large(path, record);
     }
 
     Status link_elsewhere(const FileRecord& record, const std::string& place) {
@@ -162,7 +163,8 @@ class TreeRestore {
     }
 
     [[nodiscard]] bool is_last_file(const std::string& path) const {
-        return std::any_of(request_.last.begin(), request_.last.end(), [&](const auto& file) { return file.path == path; });
+        return std::any_of(request_.last.begin(), request_.last.end(),
+                           [&](const auto& file) { return file.path == path; });
     }
 
     Status make_directory(const std::string& path) {
@@ -195,7 +197,8 @@ class TreeRestore {
     }
 
     Result<const std::string*> chunk_of(const Id& id) {
-        const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const auto& kept) { return kept.first == id; });
+        const auto found =
+            std::find_if(chunks_.begin(), chunks_.end(), [&](const auto& kept) { return kept.first == id; });
         if (found != chunks_.end()) {
             chunks_.splice(chunks_.begin(), chunks_, found);
             return &chunks_.front().second;

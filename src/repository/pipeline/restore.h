@@ -40,7 +40,8 @@ struct RestoreResult {
 [[nodiscard]] Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request,
                                                  const env::Context& context);
 
-// The content of a small file of the backup. kNotFound, kCorrupt; kUsage when it is larger than `limit_bytes`, or has pages.
+// The content of a small file of the backup. kNotFound, kCorrupt; kUsage when it is larger than `limit_bytes`, or has
+// pages.
 [[nodiscard]] Result<std::string> read_small_file(Repository& repository, const Backup& backup, const std::string& path,
                                                   std::size_t limit_bytes, const env::Context& context);
 
