@@ -114,6 +114,9 @@ class BackupPostgresTest(unittest.TestCase):
         lines = f"host all {ROLE} 127.0.0.0/8 scram-sha-256\nhost replication {ROLE} 127.0.0.0/8 scram-sha-256\n" \
                 "host all mere 127.0.0.0/8 trust\nhost replication mere 127.0.0.0/8 trust\n"
         (cls.primary.data / "pg_hba.conf").write_text(lines + text)
+        # As Patroni writes it: absolute, so that a copy elsewhere would go by the live server's rules.
+        with open(cls.primary.data / "postgresql.conf", "a") as conf:
+            conf.write(f"hba_file = '{cls.primary.data}/pg_hba.conf'\nident_file = '{cls.primary.data}/pg_ident.conf'\n")
         cls.primary.start()
         cls.addClassCleanup(cls.primary.stop, "immediate")
         for name in ("space-a", "space-b"):
@@ -197,7 +200,9 @@ class BackupPostgresTest(unittest.TestCase):
         self.assertFalse((server.data / "standby.signal").exists())
         server.start()
         self.assertEqual(server.psql("SELECT pg_is_in_recovery(), current_setting('archive_mode'), "
-                                     "current_setting('primary_conninfo')"), "f|off|")
+                                     "current_setting('primary_conninfo'), current_setting('hba_file'), "
+                                     "current_setting('ident_file')"),
+                         f"f|off||{server.data}/pg_hba.conf|{server.data}/pg_ident.conf")
         sums = server.psql("SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers), "
                            "(SELECT sum(bbalance) FROM pgbench_branches), (SELECT sum(delta) FROM pgbench_history)").split("|")
         self.assertEqual(len(set(sums)), 1, sums)

@@ -18,6 +18,23 @@ constexpr std::string_view kDropped[] = {
     "recovery_target_timeline",  "recovery_target_xid",  "recovery_min_apply_delay", "archive_mode",
     "archive_command",           "archive_library",      "synchronous_standby_names"};
 
+// The setting's name in a line of a configuration file, in lower case.
+std::string name_in(std::string_view line) {
+    const std::string_view words = trim(line);
+    return lower(words.substr(0, words.find_first_of(" \t=")));
+}
+
+bool names(std::string_view conf, std::string_view setting) {
+    const auto lines = split(conf, '\n');
+    return std::any_of(lines.begin(), lines.end(), [&](std::string_view line) { return name_in(line) == setting; });
+}
+
+std::string quoted(const std::string& text) {
+    std::string result = "'";
+    for (const char c : text) result.append(c == '\'' ? 2 : 1, c);
+    return result + "'";
+}
+
 bool lies_in(const std::string& path, const std::string& directory) {
     return path == directory || path.starts_with(directory + "/");
 }
@@ -88,12 +105,10 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
     return places;
 }
 
-std::string restored_auto_conf(std::string_view old) {
+std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into) {
     std::string text;
     for (const std::string_view line : split(old, '\n')) {
-        const std::string_view words = trim(line);
-        const std::string name = lower(words.substr(0, words.find_first_of(" \t=")));
-        if (std::find(std::begin(kDropped), std::end(kDropped), name) != std::end(kDropped)) continue;
+        if (std::find(std::begin(kDropped), std::end(kDropped), name_in(line)) != std::end(kDropped)) continue;
         text.append(line);
         text.push_back('\n');
     }
@@ -106,6 +121,9 @@ std::string restored_auto_conf(std::string_view old) {
         "restore_command = ''\n"
         "archive_mode = 'off'\n"
         "synchronous_standby_names = ''\n";
+    for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
+        if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, quoted(into + file));
+    }
     return text;
 }
 

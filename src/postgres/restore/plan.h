@@ -23,10 +23,11 @@ namespace aeterna::postgres {
                                                                            const std::vector<std::string>& words,
                                                                            const std::string& into);
 
-// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster, and with settings that
-// outrank postgresql.conf, so that it neither follows another server, nor archives into the live archive, nor waits for
-// standbys.
-[[nodiscard]] std::string restored_auto_conf(std::string_view old);
+// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster, and with settings that outrank
+// postgresql.conf (whose text is `conf`), so that it neither follows another server, nor archives into the live archive, nor
+// waits for standbys, nor takes the rules of who may log in from the live server's directory (Patroni names them by
+// absolute paths) but from `into`.
+[[nodiscard]] std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into);
 
 // For a data directory whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to start it.
 [[nodiscard]] std::string minimal_conf();

@@ -64,9 +64,12 @@ class PostgresRestorer final : public engine::Restorer {
         };
         AETERNA_TRY(add_missing("postgresql.conf", minimal_conf()));
         AETERNA_TRY(add_missing("pg_hba.conf", minimal_hba()));
+        // Only named where the old configuration names one; the server does not start without it.
+        AETERNA_TRY(add_missing("pg_ident.conf", "# Written by aeterna-dr's restore.\n"));
+        const auto conf = read("postgresql.conf", kMostConfBytes);
         auto old = read(kAutoConf, kMostConfBytes);
         if (!old && old.error().code != ErrorCode::kNotFound) return old.error();
-        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : ""), 0600});
+        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into), 0600});
         // Without its control file no server starts: it comes last, so that a restore that was cut off is no data
         // directory.
         AETERNA_ASSIGN(std::string control, read(kControl, 1 << 16));

@@ -215,15 +215,16 @@ TEST(Restore, PlacesTablespaces) {
 }
 
 TEST(Restore, TheServerStandsAlone) {
-    const std::string text = restored_auto_conf(
-        "work_mem = '8MB'\nprimary_conninfo = 'host=live'\nRestore_Command='x'\n"
-        "recovery_target_time = 'y'\narchive_mode=always\n\n");
+    const std::string text = restored_auto_conf("work_mem = '8MB'\nprimary_conninfo = 'host=live'\nRestore_Command='x'\n"
+        "recovery_target_time = 'y'\narchive_mode=always\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", "/it's");
     EXPECT_EQ(text.find("host=live"), std::string::npos);
     EXPECT_EQ(text.find("'x'"), std::string::npos);
     EXPECT_EQ(text.find("'y'"), std::string::npos);
     EXPECT_EQ(text.find("always"), std::string::npos);
     EXPECT_EQ(text.rfind("work_mem = '8MB'\n# Written", 0), 0u);
     EXPECT_NE(text.find("archive_mode = 'off'\n"), std::string::npos);
+    EXPECT_EQ(text.find("hba_file"), std::string::npos);
+    EXPECT_NE(text.find("ident_file = '/it''s/pg_ident.conf'\n"), std::string::npos);
     EXPECT_NE(text.find("synchronous_standby_names = ''\n"), std::string::npos);
 }
 
