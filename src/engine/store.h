@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/stack.h"
+#include "engine/capture/capture.h"
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
 #include "engine/runbook/step.h"
@@ -46,6 +48,11 @@ class Store {
     [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }
     // Asks the live servers; one finding per thing looked at.
     [[nodiscard]] virtual std::vector<ConfigFinding> check_config(const env::Context& context) = 0;
+    // Takes one backup into the repository, whose index is open. kUsage where the store has no backups yet.
+    [[nodiscard]] virtual Result<repository::BackupResult> back_up(repository::Repository&, const BackupOrder&,
+                                                                   const env::Context&) {
+        return make_error(ErrorCode::kUsage, "this store cannot be backed up yet");
+    }
     // SQL, ACL lines and the like that create the roles with just the rights that we need, as text for people.
     [[nodiscard]] virtual std::string least_privilege() const = 0;
 };
@@ -59,6 +66,11 @@ class StoreModule {
     [[nodiscard]] virtual Result<std::unique_ptr<Store>> open(const config::Stack& stack,
                                                               const config::StoreSection& section,
                                                               const env::Env& env) const = 0;
+    // The options of `backup` and `restore` that only this store has; nothing where it has no such command.
+    [[nodiscard]] virtual std::optional<std::vector<CommandOption>> backup_options() const { return std::nullopt; }
+    [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_options() const { return std::nullopt; }
+    // Needs no stack file: a repository and its key are enough. Null where it has none.
+    [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer(const env::Env&) const { return nullptr; }
 };
 
 }  // namespace aeterna::engine

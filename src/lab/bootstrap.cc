@@ -66,7 +66,8 @@ Status prepare_database(const CheckContext& lab, int host, const env::Context& c
     const std::string table =
         "CREATE TABLE IF NOT EXISTS aeterna_dr.lab_check (id int PRIMARY KEY, at timestamptz)";
     for (const std::string& sql :
-         {fmt::format("GRANT CREATE, TEMPORARY ON DATABASE {} TO {}", kDatabase, kRole),
+         {fmt::format("ALTER ROLE {} REPLICATION", kRole),  // base backups
+          fmt::format("GRANT CREATE, TEMPORARY ON DATABASE {} TO {}", kDatabase, kRole),
           fmt::format("CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION {}", kRole),
           fmt::format("SET ROLE {}", kRole), table}) {
         const auto done = connection->query(sql, {}, context);

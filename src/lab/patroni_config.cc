@@ -52,6 +52,7 @@ std::string postgresql_section(const Layout& layout, const Secrets& secrets,
     - local all all scram-sha-256
     - host all all 127.0.0.0/8 scram-sha-256
     - host replication replicator 127.0.0.0/8 scram-sha-256
+    - host replication {role} 127.0.0.0/8 scram-sha-256
   basebackup:
     - checkpoint: fast
   parameters:
@@ -73,7 +74,7 @@ std::string postgresql_section(const Layout& layout, const Secrets& secrets,
         fmt::arg("superuser", secrets.reveal("postgres_superuser")),
         fmt::arg("replication", secrets.reveal("postgres_replication")),
         fmt::arg("rewind", secrets.reveal("postgres_rewind")),
-        fmt::arg("socket", layout.socket_directory(host)),
+        fmt::arg("role", kRole), fmt::arg("socket", layout.socket_directory(host)),
         fmt::arg("log", layout.path("log/postgres")), fmt::arg("host", host));
 }
 

@@ -288,7 +288,9 @@ std::string least_privilege(const Settings& settings) {
     return fmt::format(
         R"(-- On the primary, as a superuser, connected to the database '{1}'.
 -- pg_monitor shows WAL receivers and settings; the schema holds the heartbeat and the drills' rows.
-CREATE ROLE "{0}" LOGIN PASSWORD '...';   -- then put it into the password_file
+-- REPLICATION is for base backups (and pg_hba.conf needs a line 'host replication "{0}" ...' on every node);
+-- without backups by aeterna-dr leave it out.
+CREATE ROLE "{0}" LOGIN REPLICATION PASSWORD '...';   -- then put it into the password_file
 GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";
 CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION "{0}";

@@ -2,7 +2,10 @@
 #include "postgres/module.h"
 
 #include "postgres/check_config.h"
+#include "env/posix/replication.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/detect/monitor.h"
+#include "postgres/restore/restore.h"
 #include "postgres/steps/steps.h"
 #include "postgres/workload/drill_store.h"
 
@@ -37,6 +40,11 @@ class PostgresStore final : public engine::Store {
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
         return postgres::check_config(settings_, env_, context);
     }
+    Result<repository::BackupResult> back_up(repository::Repository& repository, const engine::BackupOrder& order,
+                                             const env::Context& context) override {
+        const auto replication = env::make_libpq_replication_connector();
+        return take_base_backup(settings_, env_, *replication, repository, order, context);
+    }
     std::string least_privilege() const override { return postgres::least_privilege(settings_); }
 
   private:
@@ -54,6 +62,13 @@ class PostgresModule final : public engine::StoreModule {
                                                 const env::Env& env) const override {
         return std::unique_ptr<engine::Store>(
             std::make_unique<PostgresStore>(read_settings(stack, section, env), env));
+    }
+    std::optional<std::vector<engine::CommandOption>> backup_options() const override { return base_backup_options(); }
+    std::optional<std::vector<engine::CommandOption>> restore_options() const override {
+        return postgres::restore_options();
+    }
+    std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) const override {
+        return postgres::make_restorer(env);
     }
 };
 

@@ -51,6 +51,7 @@ std::string encode_backup(const Backup& backup) {
                                                     {"from", hex64(backup.log->from)},
                                                     {"to", hex64(backup.log->to)}}
                                              : Json(nullptr)},
+                          {"details", backup.details},
                           {"parent", backup.parent},
                           {"files", backup.files},
                           {"directories", backup.directories},
@@ -92,6 +93,7 @@ Result<Backup> decode_backup(const std::string& text) {
         if (!from || !to) return make_error(ErrorCode::kCorrupt, "a backup's log range is damaged");
         backup.log = Backup::Log{find_string(*log, "name").value_or(""), *from, *to};
     }
+    if (const Json* details = find_member(document, "details"); details != nullptr) backup.details = *details;
     const Json* manifest = find_member(document, "manifest");
     if (manifest == nullptr || !manifest->is_array()) return make_error(ErrorCode::kCorrupt, "a backup has no manifest");
     for (const Json& value : *manifest) {

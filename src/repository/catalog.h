@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "env/context.h"
@@ -28,6 +29,7 @@ struct Backup {
         std::uint64_t from = 0, to = 0;
     };
     std::optional<Log> log;
+    Json details;                  // null, or an object that only the store understands
     std::string parent;            // the backup whose maps were compared with
     std::uint64_t files = 0, directories = 0, links = 0, skipped = 0;
     std::uint64_t bytes = 0;         // of the files

@@ -1,4 +1,5 @@
-// backup files: a directory with everything in it becomes one backup in the repository.
+// backup files: a directory with everything in it becomes one backup in the repository; backup STORE: a store by its own
+// protocol.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +7,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/store_options.h"
 
 namespace aeterna::app {
 namespace {
@@ -47,6 +49,53 @@ Result<int> run_files(Session& session, const BackupOptions& options) {
     return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
 }
 
+struct StoreBackupOptions {
+    std::string node;
+    engine::OptionValues values;
+};
+
+Result<int> run_store(Session& session, const std::string& name, const StoreBackupOptions& options) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(OpenStack * stack, session.open());
+    AETERNA_ASSIGN(engine::Store * store, stack->find(name));
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kWrite, context));
+    engine::BackupOrder order;
+    order.node = options.node;
+    order.options = options.values;
+    order.workers = worker_count();
+    order.progress = progress_lines(session);
+    order.note = [&session](const std::string& line) { session.progress(line); };
+    AETERNA_ASSIGN(const auto result, store->back_up(*opened, order, context));
+    for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
+    if (session.options.json) {
+        Json document = backup_json(result.backup);
+        document["problem_lines"] = result.problems;
+        session.print_json(Json{{"backup", document}});
+    } else {
+        session.print(fmt::format("{}  {} files, {} from '{}', stored {} in {}", result.backup.id, result.backup.files,
+                                  human_bytes(result.backup.bytes), result.backup.node,
+                                  human_bytes(result.backup.stored_bytes),
+                                  format_duration(result.backup.finished_at - result.backup.started_at)));
+    }
+    return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+}
+
+void add_store_backups(CLI::App& command, Session& session) {
+    for (const auto& module : store_modules()) {
+        const auto specific = module->backup_options();
+        if (!specific) continue;
+        const std::string name(module->name());
+        auto options = std::make_shared<StoreBackupOptions>();
+        CLI::App* store = command.add_subcommand(name, "The stack's " + name + ", streamed from a replica");
+        store->add_option("--node", options->node, "From this node")->type_name("NODE");
+        add_store_options(*store, *specific, options->values);
+        store->callback([&session, options, name] {
+            session.run([&session, options, name] { return run_store(session, name, *options); });
+        });
+    }
+}
+
 }  // namespace
 
 void add_backup_command(CLI::App& app, Session& session) {
@@ -58,6 +107,7 @@ void add_backup_command(CLI::App& app, Session& session) {
     files->add_option("--name", options->name, "Which series of backups it belongs to")->required()->type_name("NAME");
     files->add_flag("--read-all", options->read_all, "Read files too whose size, times and inode are as they were");
     files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
+    add_store_backups(*command, session);
 }
 
 }  // namespace aeterna::app

@@ -146,7 +146,10 @@ Json backup_json(const repository::Backup& backup) {
                 {"files", backup.files},
                 {"directories", backup.directories},
                 {"links", backup.links},
-                {"problems", backup.skipped}};
+                {"problems", backup.skipped},
+                {"node", backup.node.empty() ? Json(nullptr) : Json(backup.node)},
+                {"server_version", backup.server_version.empty() ? Json(nullptr) : Json(backup.server_version)},
+                {"details", backup.details}};
 }
 
 unsigned worker_count() { return static_cast<unsigned>(std::clamp(::sysconf(_SC_NPROCESSORS_ONLN), 2L, 64L)); }

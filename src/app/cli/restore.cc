@@ -1,4 +1,4 @@
-// restore files: one backup into a new directory. Interrupted and begun again, it goes on.
+// restore files, restore STORE: one backup into a new directory. Interrupted and begun again, it goes on.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +6,8 @@
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/store_options.h"
+#include "app/registry.h"
 #include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
@@ -44,6 +46,65 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
     return 0;
 }
 
+struct StoreRestoreOptions {
+    std::string to = "latest", series, into;
+    bool dry_run = false;
+    engine::OptionValues values;
+};
+
+Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
+    const auto restorer = module.make_restorer(session.env());
+    engine::RestoreOrder order;
+    order.to = options.to;
+    order.series = options.series;
+    order.into = session.env().files.canonical(options.into);
+    order.options = options.values;
+    order.workers = worker_count();
+    order.progress = progress_lines(session);
+    AETERNA_ASSIGN(const engine::RestorePlan plan, restorer->plan(*opened, order, context));
+    Json document = plan.document;
+    document["dry_run"] = options.dry_run;
+    for (const std::string& line : plan.lines) {
+        if (options.dry_run && !session.options.json) session.print(line);
+        else session.progress(line);
+    }
+    if (!options.dry_run) {
+        const MonoTime begun = session.env().clock.now();
+        AETERNA_ASSIGN(const auto result, restorer->restore(*opened, order, plan, context));
+        const Duration took = session.env().clock.now() - begun;
+        document["restored_files"] = result.files;
+        document["restored_bytes"] = result.bytes;
+        document["kept_bytes"] = result.kept_bytes;
+        document["seconds"] = to_seconds(took);
+        if (!session.options.json) {
+            session.print(fmt::format("{} files, {} restored into '{}' in {}", result.files, human_bytes(result.bytes),
+                                      order.into, format_duration(took)));
+        }
+    }
+    if (session.options.json) session.print_json(Json{{"restore", document}});
+    return 0;
+}
+
+void add_store_restores(CLI::App& command, Session& session) {
+    for (const auto& module : store_modules()) {
+        const auto specific = module->restore_options();
+        if (!specific) continue;
+        auto options = std::make_shared<StoreRestoreOptions>();
+        CLI::App* store = command.add_subcommand(std::string(module->name()), "A server of its own, out of a backup");
+        store->add_option("--to", options->to, "'latest', or a backup's id or its unique beginning")->type_name("WHEN");
+        store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
+        store->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
+        store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
+        add_store_options(*store, *specific, options->values);
+        store->callback([&session, options, &one = *module] {
+            session.run([&session, options, &one] { return run_store(session, one, *options); });
+        });
+    }
+}
+
 }  // namespace
 
 void add_restore_command(CLI::App& app, Session& session) {
@@ -54,6 +115,7 @@ void add_restore_command(CLI::App& app, Session& session) {
     files->add_option("BACKUP", options->backup, "Its id, the unique beginning of one, or 'latest'")->required();
     files->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
     files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
+    add_store_restores(*command, session);
 }
 
 }  // namespace aeterna::app

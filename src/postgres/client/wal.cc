@@ -1,5 +1,6 @@
 #include "postgres/client/wal.h"
 
+
 #include <fmt/core.h>
 
 namespace aeterna::postgres {
@@ -53,6 +54,33 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
     return header;
 }
 
+std::optional<std::uint64_t> parse_lsn(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string_view::npos) return std::nullopt;
+    std::string upper(text);
+    for (char& c : upper) c = c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c;
+    const std::string_view high = std::string_view(upper).substr(0, slash), low = std::string_view(upper).substr(slash + 1);
+    const auto fits = [](std::string_view half) { return !half.empty() && half.size() <= 8; };
+    if (!fits(high) || !fits(low)) return std::nullopt;
+    const auto high_value = hex(high), low_value = hex(low);
+    if (!high_value || !low_value) return std::nullopt;
+    return (*high_value << 32) + *low_value;
+}
+
 std::string format_lsn(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
+
+std::string wal_segment_name(std::uint32_t timeline, std::uint64_t lsn, std::uint64_t segment_bytes) {
+    const std::uint64_t number = lsn / segment_bytes, per_high = (1ULL << 32) / segment_bytes;
+    return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_high, number % per_high);
+}
+
+std::uint64_t parse_segment_bytes(std::string_view text) {
+    if (text.size() < 3) return 0;
+    const auto count = to_integer(text.substr(0, text.size() - 2));
+    const std::string_view unit = text.substr(text.size() - 2);
+    if (!count || *count < 1 || *count > 1024) return 0;
+    if (unit != "GB" && unit != "MB") return 0;
+    return static_cast<std::uint64_t>(*count) << (unit == "GB" ? 30 : 20);
+}
 
 }  // namespace aeterna::postgres

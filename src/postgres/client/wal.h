@@ -33,5 +33,11 @@ struct WalSegmentHeader {
 
 // "0/3000148".
 [[nodiscard]] std::string format_lsn(std::uint64_t lsn);
+// Both halves in one to eight hex digits of any case; nothing for anything else.
+[[nodiscard]] std::optional<std::uint64_t> parse_lsn(std::string_view text);
+// "000000010000000000000003": the segment that has the byte at `lsn`.
+[[nodiscard]] std::string wal_segment_name(std::uint32_t timeline, std::uint64_t lsn, std::uint64_t segment_bytes);
+// "16MB", "1GB", as SHOW wal_segment_size has it; 0 for other text.
+[[nodiscard]] std::uint64_t parse_segment_bytes(std::string_view text);
 
 }  // namespace aeterna::postgres

@@ -76,23 +76,13 @@ bool read_content(WireReader& reader, FileRecord& record) {
     return record.segments.size() == (record.info.size + kSegmentBytes - 1) / kSegmentBytes;
 }
 
-// A path may not lead out of the directory that it is restored into.
-bool is_safe(std::string_view path) {
-    if (path.size() > kMostPathBytes || path.find('\0') != std::string_view::npos) return false;
-    if (path.empty()) return true;
-    for (const std::string_view part : split(path, '/')) {
-        if (part.empty() || part == "." || part == "..") return false;
-    }
-    return true;
-}
-
 bool read_record(WireReader& reader, const std::string& last_path, FileRecord& record) {
     const std::uint64_t shared = reader.varint();
     if (shared > last_path.size()) return false;
     record.path = last_path.substr(0, shared);
     record.path += reader.counted();
     const std::uint8_t type = reader.u8();
-    if (!is_safe(record.path) || type > static_cast<std::uint8_t>(env::NodeType::kSymlink)) return false;
+    if (!is_safe_path(record.path) || type > static_cast<std::uint8_t>(env::NodeType::kSymlink)) return false;
     record.info.type = static_cast<env::NodeType>(type);
     record.info.mode = static_cast<std::uint32_t>(reader.varint() & 07777);
     record.info.uid = static_cast<std::uint32_t>(reader.varint());
@@ -104,6 +94,15 @@ bool read_record(WireReader& reader, const std::string& last_path, FileRecord& r
 }
 
 }  // namespace
+
+bool is_safe_path(std::string_view path) {
+    if (path.size() > kMostPathBytes || path.find('\0') != std::string_view::npos) return false;
+    if (path.empty()) return true;
+    for (const std::string_view part : split(path, '/')) {
+        if (part.empty() || part == "." || part == "..") return false;
+    }
+    return true;
+}
 
 int compare_paths(std::string_view a, std::string_view b) {
     const auto [left, right] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());

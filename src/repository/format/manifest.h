@@ -33,6 +33,9 @@ struct FileRecord {
     std::string target;
 };
 
+// Whether a path stays inside the directory that it is restored into: no empty component, no "." and "..".
+[[nodiscard]] bool is_safe_path(std::string_view path);
+
 // <0, 0, >0 in path order.
 [[nodiscard]] int compare_paths(std::string_view a, std::string_view b);
 

@@ -8,6 +8,7 @@
 #include "repository/pipeline/backup_worker.h"
 #include "repository/pipeline/live_set.h"
 #include "repository/pipeline/manifest_store.h"
+#include "repository/pipeline/series.h"
 #include "repository/pipeline/tree_walk.h"
 
 namespace aeterna::repository {
@@ -15,8 +16,6 @@ namespace {
 
 constexpr std::size_t kMostWaitingTasks = 16;
 constexpr std::size_t kMostOpenItems = 4096;  // records that wait for their content or for one before them
-constexpr std::size_t kBundleBytes = 1 << 20;
-constexpr std::size_t kMostBundleFiles = 1024;
 constexpr std::size_t kMostProblems = 100;
 // Times have a grain: a file that changed just before the last backup may change again within the same tick.
 constexpr std::int64_t kDistrustNs = 2'000'000'000;
@@ -41,7 +40,7 @@ class TreeBackup {
         result_.backup = request_.header;
         result_.backup.started_at = clock.wall_now();
         result_.backup.id = make_backup_id(result_.backup.started_at, repository_.ports().random.next());
-        AETERNA_TRY(find_parent());
+        AETERNA_TRY(open_parent());
         start_workers();
         if (const Status walked = walk(); !walked) job_.fail(walked.error());
         join_workers();
@@ -52,45 +51,21 @@ class TreeBackup {
         AETERNA_TRY(store_.finish());
         result_.backup.finished_at = clock.wall_now();
         result_.backup.stored_bytes = store_.stored_bytes();
-        AETERNA_TRY(commit());
+        AETERNA_TRY(commit_backup(reader_, result_.backup));
         return std::move(result_);
-    }
-
-    // A prune that runs beside us reads the catalog after it has changed the index; we look at the index after we have
-    // changed the catalog: one of the two sees the other.
-    Status commit() {
-        if (repository_.session() != nullptr) AETERNA_TRY(repository_.session()->verify(job_.context()));
-        AETERNA_TRY(repository_.catalog().put(result_.backup, random_name(repository_.ports().random), job_.context()));
-        AETERNA_ASSIGN(const bool is_pruned, repository_.index().has_lost_segments(job_.context()));
-        if (!is_pruned) return {};
-        AETERNA_TRY(repository_.index().refresh(true, job_.context()));
-        AETERNA_ASSIGN(const bool is_whole, has_everything(reader_, result_.backup));
-        if (is_whole) return {};
-        AETERNA_TRY(repository_.storage().remove(backup_object_name(result_.backup.id), job_.context()));
-        return make_error(ErrorCode::kUnavailable, "a prune has removed what this backup wanted to use again",
-                          "Run it again; what it stored is used then.");
     }
 
     // ------------------------------------------------------------------------------------------ the parent
 
-    Status find_parent() {
+    Status open_parent() {
         if (!request_.use_parent) return {};
-        AETERNA_ASSIGN(const auto ids, repository_.catalog().ids(job_.context()));
-        for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
-            AETERNA_ASSIGN(const Backup last, repository_.catalog().read(*id, job_.context()));
-            const Backup& header = request_.header;
-            if (last.kind != header.kind || last.name != header.name || last.store != header.store) continue;
-            const Status opened = parent_cursor_.open(last);
-            // Its manifest is damaged: then everything is read, and stored anew where it is missing.
-            if (!opened && opened.error().code == ErrorCode::kCorrupt) return {};
-            if (!opened) return opened;
-            result_.backup.parent = last.id;
-            expected_bytes_ = last.bytes;
-            distrust_after_ns_ =
-                std::chrono::duration_cast<Duration>(last.started_at.time_since_epoch()).count() - kDistrustNs;
-            return advance_parent();
-        }
-        return {};
+        AETERNA_ASSIGN(const auto last, find_parent(reader_, request_.header, parent_cursor_));
+        if (!last) return {};
+        result_.backup.parent = last->id;
+        expected_bytes_ = last->bytes;
+        distrust_after_ns_ =
+            std::chrono::duration_cast<Duration>(last->started_at.time_since_epoch()).count() - kDistrustNs;
+        return advance_parent();
     }
 
     Status advance_parent() {

@@ -44,54 +44,26 @@ void BackupWorker::leave_out(BackupItem& item, const Error& error) {
 }
 
 Status BackupWorker::store_bundle(const BackupTask& task) {
-    bundle_.clear();
-    std::vector<BackupItem*> inside;
-    for (const BackupItemPtr& item : task.bundle) {
-        if (add_to_bundle(*item)) inside.push_back(item.get());
-    }
-    if (!bundle_.empty()) {
-        AETERNA_ASSIGN(const Id id, lane_->put_named(EntryType::kData, bytes_of(bundle_)));
-        for (BackupItem* item : inside) item->record.segments.front().map.chunks.front() = id;
-    }
+    for (const BackupItemPtr& item : task.bundle) add_to_bundle(*item);
+    AETERNA_TRY(bundle_.store(*lane_));
     for (const BackupItemPtr& item : task.bundle) item->is_open = false;
     return {};
 }
 
-// Whether the file's bytes are in the bundle; its chunk's id is filled in later.
-bool BackupWorker::add_to_bundle(BackupItem& item) {
+void BackupWorker::add_to_bundle(BackupItem& item) {
     FileRecord& record = item.record;
     const auto size = static_cast<std::size_t>(record.info.size);
     const auto file = repository_.ports().tree.open(from_ + "/" + record.path);
-    if (!file) {
-        leave_out(item, file.error());
-        return false;
-    }
-    const std::size_t before = bundle_.size();
-    bundle_.resize(before + size);
-    const auto got = (*file)->read_at(0, std::span(bundle_).subspan(before, size));
+    if (!file) return leave_out(item, file.error());
+    const auto got = (*file)->read_at(0, bundle_.open(size));
     if (!got) {
-        bundle_.resize(before);
-        leave_out(item, got.error());
-        return false;
+        bundle_.drop();
+        return leave_out(item, got.error());
     }
     if (*got != size) problem_(fmt::format("'{}' became shorter while it was read", record.path));
     note_change(**file, item, *got != size);
     bytes_ += size;
-    const Bytes content = bytes_of(bundle_).subspan(before, size);
-    record.digest = small_file_digest(content, repository_.keys());
-    const bool is_old = item.previous && item.previous->kind == ContentKind::kSmall &&
-                        item.previous->info.size == size && item.previous->digest == record.digest;
-    if (is_old) record.segments = item.previous->segments;
-    const bool is_new = !is_old && !is_zero(content);
-    if (is_new) {
-        SegmentRef& segment = record.segments.emplace_back();
-        segment.map.chunks.emplace_back();
-        segment.map.add({0, static_cast<std::uint32_t>(before), static_cast<std::uint32_t>(size)});
-    } else {
-        if (!is_old) record.segments.emplace_back().map.add({kZeros, 0, static_cast<std::uint32_t>(size)});
-        bundle_.resize(before);
-    }
-    return is_new;
+    bundle_.keep(record, item.previous ? &*item.previous : nullptr);
 }
 
 }  // namespace aeterna::repository

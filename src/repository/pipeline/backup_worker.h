@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "repository/pipeline/segment_store.h"
+#include "repository/pipeline/bundle.h"
 
 namespace aeterna::repository {
 
@@ -37,7 +37,7 @@ class BackupWorker {
     BackupWorker(Repository& repository, ChunkStore& store, const std::string& from, const env::Context& context,
                  std::function<void(std::string)> problem)
         : repository_(repository), from_(from), lane_(store.make_lane()), reader_(repository, context),
-          segments_(*lane_, reader_), problem_(std::move(problem)) {}
+          segments_(*lane_, reader_), problem_(std::move(problem)), bundle_(repository.keys()) {}
 
     // The items of the task are complete when it returns without error.
     Status run(const BackupTask& task) { return task.item ? store_segment(task) : store_bundle(task); }
@@ -48,7 +48,7 @@ class BackupWorker {
   private:
     Status store_segment(const BackupTask& task);
     Status store_bundle(const BackupTask& task);
-    bool add_to_bundle(BackupItem& item);
+    void add_to_bundle(BackupItem& item);
     void note_change(env::SourceFile& file, const BackupItem& item, bool is_short);
     void leave_out(BackupItem& item, const Error& error);
 
@@ -58,7 +58,7 @@ class BackupWorker {
     EntryReader reader_;
     SegmentStore segments_;
     std::function<void(std::string)> problem_;
-    std::string bundle_;
+    Bundle bundle_;
     std::atomic<std::uint64_t> bytes_{0};
 };
 

@@ -15,6 +15,14 @@
 
 namespace aeterna::repository {
 
+// Where the entries of a file go. One thread at a time.
+class EntrySink {
+  public:
+    virtual ~EntrySink() = default;
+    // Stores the entry unless the repository has it or somebody in this process stores it.
+    virtual Status put(EntryType type, const Id& id, Bytes plain) = 0;
+};
+
 class ChunkStore {
   public:
     class Lane;
@@ -47,11 +55,10 @@ class ChunkStore {
     std::vector<std::unique_ptr<env::Thread>> committers_;
 };
 
-class ChunkStore::Lane {
+class ChunkStore::Lane final : public EntrySink {
   public:
     explicit Lane(ChunkStore& store) : store_(store) {}
-    // Stores the entry unless the repository has it or another lane stores it.
-    Status put(EntryType type, const Id& id, Bytes plain);
+    Status put(EntryType type, const Id& id, Bytes plain) override;
     // Stores the entry whatever the index says: out of a pack that goes.
     Status put_again(EntryType type, const Id& id, Bytes plain);
     // Names the entry by its content and stores it.

@@ -8,6 +8,7 @@ namespace aeterna::repository {
 namespace {
 
 constexpr std::size_t kOpenPacks = 8;
+constexpr std::size_t kKeptBlobs = 32;  // some hundred records each
 
 }  // namespace
 
@@ -97,19 +98,33 @@ Result<const FileRecord*> ManifestCursor::next() {
     return &records_[next_record_++];
 }
 
-Result<FileRecord> find_record(EntryReader& reader, const Backup& backup, const std::string& path) {
-    ManifestCursor cursor(reader);
-    AETERNA_TRY(cursor.open(backup));
-    const auto& rows = cursor.rows();
-    const auto after = std::upper_bound(rows.begin(), rows.end(), path, [](const std::string& wanted, const auto& row) {
+Result<const FileRecord*> RecordFinder::find(std::string_view path) {
+    const auto& rows = cursor_.rows();
+    const auto after = std::upper_bound(rows.begin(), rows.end(), path, [](std::string_view wanted, const auto& row) {
         return compare_paths(wanted, row.first_path) < 0;
     });
-    if (after != rows.begin()) {
-        AETERNA_ASSIGN(auto records, cursor.blob(static_cast<std::size_t>(after - rows.begin()) - 1));
-        for (FileRecord& record : records) {
-            if (record.path == path) return std::move(record);
-        }
+    if (after == rows.begin()) return nullptr;
+    const auto row = static_cast<std::size_t>(after - rows.begin()) - 1;
+    const auto kept = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& blob) { return blob.row == row; });
+    if (kept != kept_.end()) {
+        kept_.splice(kept_.begin(), kept_, kept);
+    } else {
+        AETERNA_ASSIGN(auto records, cursor_.blob(row));
+        if (kept_.size() >= kKeptBlobs) kept_.pop_back();
+        kept_.push_front({row, std::move(records)});
     }
+    const auto& records = kept_.front().records;
+    const auto found = std::lower_bound(records.begin(), records.end(), path, [](const FileRecord& record, std::string_view wanted) {
+        return compare_paths(record.path, wanted) < 0;
+    });
+    return found != records.end() && found->path == path ? &*found : nullptr;
+}
+
+Result<FileRecord> find_record(EntryReader& reader, const Backup& backup, const std::string& path) {
+    RecordFinder finder(reader);
+    AETERNA_TRY(finder.cursor().open(backup));
+    AETERNA_ASSIGN(const FileRecord* record, finder.find(path));
+    if (record != nullptr) return *record;
     return make_error(ErrorCode::kNotFound, fmt::format("'{}' is not in backup '{}'", path, backup.id));
 }
 

@@ -65,6 +65,24 @@ class ManifestCursor {
     std::size_t next_row_ = 0, next_record_ = 0;
 };
 
+// Looks records up by their path, in any order; keeps the blobs that it read last.
+class RecordFinder {
+  public:
+    explicit RecordFinder(EntryReader& reader) : cursor_(reader) {}
+    // Before the first look-up; may be given to find_parent().
+    [[nodiscard]] ManifestCursor& cursor() { return cursor_; }
+    // Nothing when the backup has no such path; valid until the next call. kCorrupt when the blob does not read.
+    [[nodiscard]] Result<const FileRecord*> find(std::string_view path);
+
+  private:
+    struct Kept {
+        std::size_t row = 0;
+        std::vector<FileRecord> records;
+    };
+    ManifestCursor cursor_;
+    std::list<Kept> kept_;  // last used first
+};
+
 // One record without reading more than one blob of records; kNotFound.
 [[nodiscard]] Result<FileRecord> find_record(EntryReader& reader, const Backup& backup, const std::string& path);
 

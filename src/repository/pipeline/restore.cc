@@ -52,7 +52,8 @@ class TreeRestore {
         AETERNA_TRY(cursor_.open(request_.backup));
         AETERNA_TRY(prepare_directory());
         for (unsigned i = 0; i < std::max(1U, request_.workers); ++i) {
-            workers_.push_back(repository_.ports().threads.start("repo-restore", [this](const std::stop_token&) { work(); }));
+            workers_.push_back(
+                repository_.ports().threads.start("repo-restore", [this](const std::stop_token&) { work(); }));
         }
         if (const Status written = write_nodes(); !written) job_.fail(written.error());
         tasks_.close();
@@ -60,6 +61,8 @@ class TreeRestore {
         AETERNA_TRY(job_.status());
         AETERNA_TRY(finish_directories());
         AETERNA_TRY(tree_.sync_file_system(request_.into));
+        for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(tree_.sync_file_system(place));
+        AETERNA_TRY(write_last_files());
         AETERNA_TRY(tree_.remove(marker()));
         // Removing the marker has dated the root.
         if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
@@ -69,6 +72,11 @@ class TreeRestore {
 
     [[nodiscard]] std::string marker() const { return request_.into + "/" + std::string(kRestoreMarker); }
     [[nodiscard]] std::string absolute(const std::string& path) const {
+        for (const auto& [from, place] : request_.elsewhere) {
+            if (path == from || (path.size() > from.size() && path[from.size()] == '/' && path.starts_with(from))) {
+                return place + path.substr(from.size());
+            }
+        }
         return path.empty() ? request_.into : request_.into + "/" + path;
     }
 
@@ -83,7 +91,31 @@ class TreeRestore {
             }
             is_resumed_ = true;
         }
-        return repository_.ports().files.write_durable(marker(), request_.backup.id);
+        AETERNA_TRY(repository_.ports().files.write_durable(marker(), request_.backup.id));
+        for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(prepare_elsewhere(place));
+        return {};
+    }
+
+    Status prepare_elsewhere(const std::string& place) {
+        AETERNA_TRY(repository_.ports().files.make_directories(place));
+        AETERNA_ASSIGN(const auto entries, tree_.entries(place));
+        if (entries.empty() || is_resumed_) return {};
+        return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", place),
+                          "Name a new or empty directory for it.");
+    }
+
+    Status write_last_files() {
+        for (const RestoreRequest::LastFile& file : request_.last) {
+            const std::string path = absolute(file.path);
+            AETERNA_TRY(repository_.ports().files.write_durable(path, file.content, static_cast<int>(file.mode)));
+            env::NodeInfo info = root_.value_or(env::NodeInfo{});  // its owner
+            info.mode = file.mode;
+            info.mtime_ns =
+                std::chrono::duration_cast<Duration>(repository_.ports().clock.wall_now().time_since_epoch()).count();
+            AETERNA_ASSIGN(const auto target, tree_.open_target(path, false));
+            AETERNA_TRY(target->set_attributes(info));
+        }
+        return request_.last.empty() ? Status() : tree_.sync_file_system(request_.into);
     }
 
     // ------------------------------------------------------------------------------------------ the calling thread
@@ -103,6 +135,9 @@ class TreeRestore {
         switch (record.info.type) {
             case env::NodeType::kDirectory:
                 ++result_.directories;
+                if (const auto place = request_.elsewhere.find(record.path); place != request_.elsewhere.end()) {
+                    return link_elsewhere(record, place->second);
+                }
                 return record.path.empty() ? Status() : make_directory(path);
             case env::NodeType::kSymlink:
                 ++result_.links;
@@ -111,10 +146,25 @@ class TreeRestore {
                 return tree_.set_attributes(path, record.info);
             default: break;
         }
+        if (request_.omitted.count(record.path) != 0 || is_last_file(record.path)) return {};
         ++result_.files;
         result_.bytes += record.info.size;
         return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty ? write_small(path, record)
-                                                                                       : push_large(path, record);
+                                                                                        : push_large(path, record);
+    }
+
+    Status link_elsewhere(const FileRecord& record, const std::string& place) {
+        const std::string link = request_.into + "/" + record.path;
+        if (is_resumed_) AETERNA_TRY(tree_.remove(link));
+        AETERNA_TRY(tree_.make_symlink(link, place));
+        env::NodeInfo info = record.info;
+        info.type = env::NodeType::kSymlink;
+        return tree_.set_attributes(link, info);
+    }
+
+    [[nodiscard]] bool is_last_file(const std::string& path) const {
+        return std::any_of(request_.last.begin(), request_.last.end(),
+                           [&](const auto& file) { return file.path == path; });
     }
 
     Status make_directory(const std::string& path) {
@@ -147,7 +197,8 @@ class TreeRestore {
     }
 
     Result<const std::string*> chunk_of(const Id& id) {
-        const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const auto& kept) { return kept.first == id; });
+        const auto found =
+            std::find_if(chunks_.begin(), chunks_.end(), [&](const auto& kept) { return kept.first == id; });
         if (found != chunks_.end()) {
             chunks_.splice(chunks_.begin(), chunks_, found);
             return &chunks_.front().second;
@@ -241,6 +292,32 @@ class TreeRestore {
 Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request, const env::Context& context) {
     TreeRestore restore(repository, request, context);
     return restore.run();
+}
+
+Result<std::string> read_small_file(Repository& repository, const Backup& backup, const std::string& path,
+                                    std::size_t limit_bytes, const env::Context& context) {
+    EntryReader reader(repository, context);
+    AETERNA_ASSIGN(const FileRecord record, find_record(reader, backup, path));
+    if (record.info.type != env::NodeType::kFile || record.info.size > limit_bytes ||
+        record.kind == ContentKind::kPages) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no file of at most {} bytes", path, limit_bytes));
+    }
+    std::string content, plain;
+    for (const SegmentRef& segment : record.segments) {
+        AETERNA_ASSIGN(const LoadedMap loaded, reader.load_map(segment));
+        for (const Extent& extent : loaded.map.extents) {
+            if (extent.chunk == kZeros) {
+                content.append(extent.bytes, '\0');
+                continue;
+            }
+            AETERNA_TRY(reader.read(EntryType::kData, loaded.map.chunks[extent.chunk], plain));
+            if (std::uint64_t{extent.offset} + extent.bytes > plain.size()) {
+                return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
+            }
+            content.append(plain, extent.offset, extent.bytes);
+        }
+    }
+    return content;
 }
 
 }  // namespace aeterna::repository

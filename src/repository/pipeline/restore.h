@@ -3,7 +3,10 @@
 // holes. Everything is durable when it returns. Interrupted and begun again, it keeps every segment that is there.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "repository/pipeline/progress.h"
 #include "repository/repository.h"
@@ -15,6 +18,16 @@ struct RestoreRequest {
     std::string into;  // missing, empty, or left by an interrupted restore of the same backup
     unsigned workers = 2;
     ProgressCallback progress;
+    // Directories of the backup that are made at another, absolute place, missing or empty: a link stands for them.
+    std::map<std::string, std::string> elsewhere;
+    std::set<std::string> omitted;  // files that are not written
+    // Written in this order when everything else is durable, in place of what the backup has there: what makes the
+    // directory usable comes last.
+    struct LastFile {
+        std::string path, content;
+        std::uint32_t mode = 0600;
+    };
+    std::vector<LastFile> last;
 };
 
 struct RestoreResult {
@@ -26,6 +39,11 @@ struct RestoreResult {
 // so by the marker file in it.
 [[nodiscard]] Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request,
                                                  const env::Context& context);
+
+// The content of a small file of the backup. kNotFound, kCorrupt; kUsage when it is larger than `limit_bytes`, or has
+// pages.
+[[nodiscard]] Result<std::string> read_small_file(Repository& repository, const Backup& backup, const std::string& path,
+                                                  std::size_t limit_bytes, const env::Context& context);
 
 // Lies in the directory until the restore is done.
 inline constexpr std::string_view kRestoreMarker = ".aeterna-dr-restore";

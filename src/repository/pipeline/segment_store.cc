@@ -73,6 +73,12 @@ Result<StoredSegment> SegmentStore::store(const SegmentTask& task) {
     return stored;
 }
 
+Result<Id> SegmentStore::put_named(EntryType type, Bytes plain) {
+    const Id id = keys_.content(plain);
+    AETERNA_TRY(sink_.put(type, id, plain));
+    return id;
+}
+
 Status SegmentStore::fill(const SegmentTask& task, std::uint64_t from, std::span<char> into) {
     AETERNA_ASSIGN(const std::size_t got, task.file->read_at(task.offset + from, into));
     if (got == into.size()) return {};
@@ -97,7 +103,7 @@ Status SegmentStore::store_stream(const SegmentTask& task) {
             if (is_zero(chunk)) {
                 map_.add({kZeros, 0, static_cast<std::uint32_t>(chunk.size())});
             } else {
-                AETERNA_ASSIGN(const Id id, lane_.put_named(EntryType::kData, chunk));
+                AETERNA_ASSIGN(const Id id, put_named(EntryType::kData, chunk));
                 map_.add({map_.chunk_number(id), 0, static_cast<std::uint32_t>(chunk.size())});
             }
             used += chunk.size();
@@ -152,7 +158,7 @@ Status SegmentStore::store_whole_group(Bytes group, std::span<const PageHash> pa
         return {};
     }
     const Id id = keys_.group(bytes_of(pages));
-    AETERNA_TRY(lane_.put(EntryType::kPages, id, group));
+    AETERNA_TRY(sink_.put(EntryType::kPages, id, group));
     map_.add({map_.chunk_number(id), 0, bytes});
     return {};
 }
@@ -192,7 +198,7 @@ Status SegmentStore::store_patch(Bytes page, bool is_zeros) {
 
 Status SegmentStore::flush_patch() {
     if (patch_chunk_ == kZeros) return {};
-    AETERNA_ASSIGN(map_.chunks[patch_chunk_], lane_.put_named(EntryType::kData, bytes_of(patch_)));
+    AETERNA_ASSIGN(map_.chunks[patch_chunk_], put_named(EntryType::kData, bytes_of(patch_)));
     patch_.clear();
     patch_chunk_ = kZeros;
     return {};
@@ -216,7 +222,7 @@ Result<SegmentRef> SegmentStore::store_map(const std::optional<LoadedMap>& previ
         previous && !previous->is_inline && !map_.pages.empty() &&
         append_map_difference(map_, previous->is_difference ? previous->base : previous->map, previous->base_id, bytes);
     ref.is_inline = false;
-    AETERNA_ASSIGN(ref.stored, lane_.put_named(EntryType::kMap, bytes_of(is_difference ? bytes : full)));
+    AETERNA_ASSIGN(ref.stored, put_named(EntryType::kMap, bytes_of(is_difference ? bytes : full)));
     return ref;
 }
 

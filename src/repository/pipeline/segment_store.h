@@ -26,8 +26,8 @@ struct StoredSegment {
 
 class SegmentStore {
   public:
-    SegmentStore(ChunkStore::Lane& lane, EntryReader& reader)
-        : lane_(lane), reader_(reader), keys_(reader.repository().keys()) {}
+    SegmentStore(EntrySink& sink, EntryReader& reader)
+        : sink_(sink), reader_(reader), keys_(reader.repository().keys()) {}
     [[nodiscard]] Result<StoredSegment> store(const SegmentTask& task);
 
   private:
@@ -39,9 +39,10 @@ class SegmentStore {
     Status store_patch(Bytes page, bool is_zeros);
     Status flush_patch();
     Status fill(const SegmentTask& task, std::uint64_t from, std::span<char> into);
+    [[nodiscard]] Result<Id> put_named(EntryType type, Bytes plain);
     [[nodiscard]] Result<SegmentRef> store_map(const std::optional<LoadedMap>& previous, const SegmentRef* reference);
 
-    ChunkStore::Lane& lane_;
+    EntrySink& sink_;
     EntryReader& reader_;
     const RepositoryKeys& keys_;
     FileMap map_;

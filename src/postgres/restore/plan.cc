@@ -1,0 +1,140 @@
+#include "postgres/restore/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/strings.h"
+
+namespace aeterna::postgres {
+namespace {
+
+// Of a standby, of a recovery that is over, and of the archive.
+constexpr std::string_view kDropped[] = {
+    "primary_conninfo",          "primary_slot_name",    "promote_trigger_file",     "restore_command",
+    "archive_cleanup_command",   "recovery_end_command", "recovery_target",          "recovery_target_action",
+    "recovery_target_inclusive", "recovery_target_lsn",  "recovery_target_name",     "recovery_target_time",
+    "recovery_target_timeline",  "recovery_target_xid",  "recovery_min_apply_delay", "archive_mode",
+    "archive_command",           "archive_library",      "synchronous_standby_names"};
+
+// The setting's name in a line of a configuration file, in lower case.
+std::string name_in(std::string_view line) {
+    const std::string_view words = trim(line);
+    return lower(words.substr(0, words.find_first_of(" \t=")));
+}
+
+bool names(std::string_view conf, std::string_view setting) {
+    const auto lines = split(conf, '\n');
+    return std::any_of(lines.begin(), lines.end(), [&](std::string_view line) { return name_in(line) == setting; });
+}
+
+std::string quoted(const std::string& text) {
+    std::string result = "'";
+    for (const char c : text) result.append(c == '\'' ? 2 : 1, c);
+    return result + "'";
+}
+
+bool lies_in(const std::string& path, const std::string& directory) {
+    return path == directory || path.starts_with(directory + "/");
+}
+
+}  // namespace
+
+Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups, const std::string& to,
+                                         const std::string& series) {
+    std::vector<const repository::Backup*> ours;
+    std::set<std::string> names;
+    for (const repository::Backup& backup : backups) {
+        if (backup.kind != "base" || backup.store != "postgres") continue;
+        if (!series.empty() && backup.name != series) continue;
+        if (to != "latest" && !backup.id.starts_with(to)) continue;
+        ours.push_back(&backup);
+        names.insert(backup.name);
+    }
+    if (ours.empty()) {
+        return make_error(ErrorCode::kNotFound,
+                          to == "latest" ? std::string("there is no base backup of PostgreSQL")
+                                         : fmt::format("there is no base backup '{}'", one_line(to)),
+                          "'aeterna-dr backups list' shows what there is.");
+    }
+    if (to == "latest" && names.size() > 1) {
+        return make_error(ErrorCode::kUsage, "the repository has base backups of more than one cluster",
+                          fmt::format("Name one (--name): {}.", join({names.begin(), names.end()}, ", ")));
+    }
+    if (to != "latest" && ours.size() > 1) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", one_line(to), ours.size()),
+                          fmt::format("Write more of it, such as '{}'.", ours.front()->id));
+    }
+    return **std::max_element(ours.begin(), ours.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+}
+
+Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<Tablespace>& tablespaces,
+                                                             const std::vector<std::string>& words,
+                                                             const std::string& into) {
+    std::map<std::string, std::string> places;
+    for (const Tablespace& one : tablespaces) places[fmt::format("pg_tblspc/{}", one.oid)] = one.location;
+    for (const std::string& word : words) {
+        const std::size_t equals = word.find('=');
+        const std::string oid = word.substr(0, equals),
+                          place = equals == std::string::npos ? "" : word.substr(equals + 1);
+        const auto found = places.find("pg_tblspc/" + oid);
+        if (found == places.end()) {
+            return make_error(ErrorCode::kUsage, fmt::format("the backup has no tablespace '{}'", one_line(oid)),
+                              "Write OID=DIR; --dry-run shows the tablespaces.");
+        }
+        if (place.empty() || place.front() != '/') {
+            return make_error(ErrorCode::kUsage, fmt::format("'{}' is no absolute directory", one_line(place)),
+                              "Write OID=/DIR.");
+        }
+        found->second = place.size() > 1 && place.back() == '/' ? place.substr(0, place.size() - 1) : place;
+    }
+    for (const auto& [path, place] : places) {
+        for (const auto& [other, other_place] : places) {
+            if (path != other && lies_in(place, other_place)) {
+                return make_error(ErrorCode::kUsage, fmt::format("two tablespaces would share '{}'", place),
+                                  "Give each its own.");
+            }
+        }
+        if (lies_in(place, into) || lies_in(into, place)) {
+            return make_error(ErrorCode::kUsage,
+                              fmt::format("the tablespace's place '{}' and the data directory overlap", place),
+                              fmt::format("Name another: --tablespace {}=DIR.", path.substr(path.find('/') + 1)));
+        }
+    }
+    return places;
+}
+
+std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into) {
+    std::string text;
+    for (const std::string_view line : split(old, '\n')) {
+        if (std::find(std::begin(kDropped), std::end(kDropped), name_in(line)) != std::end(kDropped)) continue;
+        text.append(line);
+        text.push_back('\n');
+    }
+    while (text.size() > 1 && text.ends_with("\n\n")) text.pop_back();
+    // The last value of a name counts, and this file outranks postgresql.conf.
+    text +=
+        "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
+        "primary_conninfo = ''\n"
+        "primary_slot_name = ''\n"
+        "restore_command = ''\n"
+        "archive_mode = 'off'\n"
+        "synchronous_standby_names = ''\n";
+    for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
+        if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, quoted(into + file));
+    }
+    return text;
+}
+
+std::string minimal_conf() {
+    return "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
+           "listen_addresses = ''\n";
+}
+
+std::string minimal_hba() {
+    return "# Written by aeterna-dr's restore: the backup's data directory had no pg_hba.conf.\n"
+           "local all all peer\n";
+}
+
+}  // namespace aeterna::postgres
