@@ -36,7 +36,7 @@ struct SqlRows {
 
 // One session; one thread at a time. After a timeout or a lost connection the session is dead (is_usable false)
 // and the statement's outcome is unknown (effect kUnknown). Errors: kReadOnly (SQLSTATE 25006), kAuthentication
-// (28xxx), kUnavailable (57P01-57P03, 53300), kServer otherwise; the message carries the SQLSTATE.
+// (28xxx), kPermission (42501), kUnavailable (57P01-57P03, 53300), kServer otherwise; the message carries the SQLSTATE.
 class SqlConnection {
   public:
     virtual ~SqlConnection() = default;

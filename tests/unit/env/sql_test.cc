@@ -1,64 +1,12 @@
 // libpq against a real PostgreSQL server, started for this program on a loopback address; skipped without one.
-#include <signal.h>
-
-#include "real_env.h"
+#include "sql_server.h"
 
 namespace aeterna::env::testing {
 namespace {
 
-class Server {
-  public:
-    Server() {
-        const auto initdb = real().processes.find_program("initdb", {"/usr/lib/postgresql/15/bin"});
-        const auto postgres = real().processes.find_program("postgres", {"/usr/lib/postgresql/15/bin"});
-        if (!initdb || !postgres) return;
-        std::optional<User> user;
-        if (real().processes.effective_uid() == 0) {
-            const auto found = real().processes.find_user("postgres");
-            if (!found) return;
-            user = *found;
-            (void)real().files.change_owner(directory_.path(), found->owner);
-        }
-        (void)real().files.write_durable(directory_.file("password"), "right\n", 0644);
-        RunOptions options;
-        options.argv = {*initdb, "-D", directory_.file("data"), "-U", "tester", "-A", "scram-sha-256",
-                        "--pwfile", directory_.file("password"), "--no-sync", "--locale=C.UTF-8"};
-        options.user = user;
-        const auto made = real().processes.run(options, within(60s));
-        EXPECT_TRUE(made && made->exit_status == 0) << (made ? made->errors : made.error().to_string());
-        target.endpoint = free_endpoint();
-        SpawnOptions start;
-        start.argv = {*postgres, "-D", directory_.file("data"), "-h", target.endpoint.host, "-p",
-                      std::to_string(target.endpoint.port), "-c", "unix_socket_directories=", "-c", "fsync=off"};
-        start.user = user;
-        start.log_path = directory_.file("log");
-        const auto id = real().processes.spawn(start);
-        if (!id) return;
-        id_ = *id;
-        target.user = "tester";
-        target.password = Secret("right");
-        target.database = "postgres";
-        is_up = eventually([&] { return real().sql.connect(target, within(2s)).has_value(); }, 30s);
-        EXPECT_TRUE(is_up) << real().files.read_tail(directory_.file("log"), 2000).value_or("");
-    }
-    ~Server() {
-        if (id_.pid == 0) return;
-        (void)real().processes.signal(id_, SIGCONT);
-        (void)real().processes.signal(id_, SIGQUIT);
-        real().processes.wait_gone(id_, within(10s));
-    }
-    [[nodiscard]] const ProcessId& id() const { return id_; }
-    bool is_up = false;
-    SqlTarget target;
-
-  private:
-    Directory directory_;
-    ProcessId id_;
-};
-
 class SqlTest : public ::testing::Test {
   protected:
-    static void SetUpTestSuite() { server_ = new Server(); }
+    static void SetUpTestSuite() { server_ = new SqlServer(); }
     static void TearDownTestSuite() {
         delete server_;
         server_ = nullptr;
@@ -66,9 +14,9 @@ class SqlTest : public ::testing::Test {
     void SetUp() override {
         if (!server_->is_up) GTEST_SKIP() << "no PostgreSQL server on this machine";
     }
-    static Server* server_;
+    static SqlServer* server_;
 };
-Server* SqlTest::server_ = nullptr;
+SqlServer* SqlTest::server_ = nullptr;
 
 TEST_F(SqlTest, QueriesWithParametersAndNulls) {
     auto session = real().sql.connect(server_->target, within(10s));
