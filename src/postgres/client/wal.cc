@@ -53,6 +53,19 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
     return header;
 }
 
+std::optional<std::uint64_t> parse_lsn(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string_view::npos) return std::nullopt;
+    std::string upper(text);
+    for (char& c : upper) c = c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c;
+    const std::string_view high = std::string_view(upper).substr(0, slash), low = std::string_view(upper).substr(slash + 1);
+    const auto fits = [](std::string_view half) { return !half.empty() && half.size() <= 8; };
+    if (!fits(high) || !fits(low)) return std::nullopt;
+    const auto high_value = hex(high), low_value = hex(low);
+    if (!high_value || !low_value) return std::nullopt;
+    return (*high_value << 32) + *low_value;
+}
+
 std::string format_lsn(std::uint64_t lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffffU); }
 
 }  // namespace aeterna::postgres

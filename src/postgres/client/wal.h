@@ -33,5 +33,7 @@ struct WalSegmentHeader {
 
 // "0/3000148".
 [[nodiscard]] std::string format_lsn(std::uint64_t lsn);
+// Both halves in one to eight hex digits of any case; nothing for anything else.
+[[nodiscard]] std::optional<std::uint64_t> parse_lsn(std::string_view text);
 
 }  // namespace aeterna::postgres
