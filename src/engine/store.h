@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/stack.h"
+#include "engine/capture/capture.h"
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
 #include "engine/runbook/step.h"
@@ -38,6 +39,8 @@ class Store {
     // name, kUsage for bad parameters. No I/O.
     [[nodiscard]] virtual Result<Runbook> make_runbook(const std::string& name, const Json& parameters) = 0;
     [[nodiscard]] virtual std::unique_ptr<DrillStore> make_drill_store() = 0;
+    // Nothing for a store whose log is not captured. `resources` are copied; what they refer to must outlive it.
+    [[nodiscard]] virtual std::unique_ptr<Capture> make_capture(const CaptureResources& /*resources*/) { return nullptr; }
     // The servers of this store that take writes, each as the nodes that are fenced together: an agent before what it
     // starts ({"patroni-1", "postgres-1"}).
     [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }
@@ -56,6 +59,10 @@ class StoreModule {
     [[nodiscard]] virtual Result<std::unique_ptr<Store>> open(const config::Stack& stack,
                                                               const config::StoreSection& section,
                                                               const env::Env& env) const = 0;
+    // Nothing for a store whose servers ask for no files.
+    [[nodiscard]] virtual std::unique_ptr<Archive> make_archive(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
+        return nullptr;
+    }
 };
 
 }  // namespace aeterna::engine
