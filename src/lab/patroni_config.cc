@@ -17,6 +17,8 @@ std::string bootstrap_section(const Layout& layout) {
     retry_timeout: 10
     maximum_lag_on_failover: 1048576
     synchronous_mode: {}
+    ignore_slots:
+      - {{name: aeterna, type: physical}}
     postgresql:
       use_pg_rewind: true
       use_slots: true
@@ -52,6 +54,7 @@ std::string postgresql_section(const Layout& layout, const Secrets& secrets,
     - local all all scram-sha-256
     - host all all 127.0.0.0/8 scram-sha-256
     - host replication replicator 127.0.0.0/8 scram-sha-256
+    - host replication {role} 127.0.0.0/8 scram-sha-256
   basebackup:
     - checkpoint: fast
   parameters:
@@ -74,7 +77,8 @@ std::string postgresql_section(const Layout& layout, const Secrets& secrets,
         fmt::arg("replication", secrets.reveal("postgres_replication")),
         fmt::arg("rewind", secrets.reveal("postgres_rewind")),
         fmt::arg("socket", layout.socket_directory(host)),
-        fmt::arg("log", layout.path("log/postgres")), fmt::arg("host", host));
+        fmt::arg("log", layout.path("log/postgres")), fmt::arg("host", host),
+        fmt::arg("role", kRole));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from support import PROGRAM, Done, wait_until
+from support import PROGRAM, Done, Lab, wait_until
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 ADDRESS = "127.0.93.1"
@@ -79,7 +79,7 @@ class Server:
         return f"host={ADDRESS} port={self.port} user=postgres dbname=postgres"
 
     def connect(self):
-        connection = psycopg2.connect(self.dsn(), connect_timeout=5)
+        connection = psycopg2.connect(self.dsn(), connect_timeout=5, application_name="test")
         connection.autocommit = True
         return connection
 
@@ -388,6 +388,112 @@ class WalReceiverTest(unittest.TestCase):
         self.assertEqual(other.held_from(), 0)
         self.watch("--new-cluster")
         wait_until("the slot", other.held_from, 30)
+
+
+class Member(Server):
+    """A server of the lab, or a copy of one, asked as the lab's own role."""
+
+    def __init__(self, place, name, credentials, address=None):
+        super().__init__(place, name)
+        self.credentials = credentials
+        self.host, self.port = address.rsplit(":", 1) if address else (ADDRESS, self.port)
+
+    def dsn(self):
+        return (f"host={self.host} port={self.port} user={self.credentials['user']} "
+                f"password={self.credentials['password']} dbname={self.credentials['database']}")
+
+    def start(self, wait=True):
+        options = (f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c logging_collector=off "
+                   "-c cluster_name=restored")
+        return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60", "-w", "start")
+
+
+class PatroniTest(unittest.TestCase):
+    """Under Patroni, over a switchover and a kill -9 of the leader; nothing but the stack file says where the servers are."""
+
+    end_watches = WalReceiverTest.end_watches
+    arguments = WalReceiverTest.arguments
+    cli = WalReceiverTest.cli
+    watch = WalReceiverTest.watch
+    said = WalReceiverTest.said
+    restored = WalReceiverTest.restored
+    begin_restored = WalReceiverTest.begin_restored
+
+    def setUp(self):
+        self.lab = Lab()
+        self.addCleanup(self.lab.remove)
+        self.lab.up()
+        self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        # The stack file and its secrets are root's; repository and key have to be the servers'.
+        shutil.copytree(self.lab.directory, self.place / "lab", ignore=lambda folder, names: [
+            name for name in names if folder == self.lab.directory and name not in ("stack.yaml", "secrets")])
+        self.stack = self.place / "lab" / "stack.yaml"
+        self.stack.write_text(self.stack.read_text().replace(self.lab.directory, str(self.place / "lab")))
+        if AS_SERVER:
+            for path in [self.place, *self.place.rglob("*")]:
+                shutil.chown(path, "postgres", "postgres")
+        self.repo, self.key = self.place / "repo", self.place / "key"
+        self.environment = {"STATE_DIRECTORY": str(self.place / "state")}
+        self.assertEqual(self.cli("repo", "init").code, 0)
+        self.watches = []
+        self.addCleanup(self.end_watches)
+
+    def members(self):
+        status = self.lab.lab_status()
+        credentials = status["credentials"]["postgres"]
+        return {node["name"]: Member(self.place, node["name"], credentials, node["address"])
+                for node in status["nodes"] if node["kind"] == "postgres"}
+
+    def leader(self):
+        name = wait_until("a primary", lambda: self.lab.status()["stores"]["postgres"]["primary"], 120)
+        return self.members()[name]
+
+    def await_slots(self, end):
+        wait_until(f"durability of {end:x} told to every node",
+                   lambda: all(member.held_from() >= end for member in self.members().values()), 120)
+
+    def write_some(self, leader, first):
+        writer = Writer(leader, first)
+        wait_until("rows", lambda: len(writer.acknowledged) > 500, 60)
+        return writer
+
+    def test_switchover_and_failover_are_followed_without_a_gap(self):
+        leader = self.leader()
+        leader.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.watch()
+        wait_until("the slots", lambda: all(member.held_from() for member in self.members().values()), 60)
+        credentials = self.lab.lab_status()["credentials"]["postgres"]
+        password = (self.place / "lab" / "secrets" / "postgres_aeterna_dr").read_text().strip()
+        source = Member(self.place, "source", {**credentials, "user": "aeterna_dr", "password": password},
+                        f"{leader.host}:{leader.port}")
+        base = Member(self.place, "base", credentials).copy_of(source)
+        writers = [self.write_some(leader, 0)]
+        done = self.lab.cli("switchover", "postgres", "--yes")
+        self.assertEqual(done.code, 0, done)
+        old, leader = leader, self.leader()
+        self.assertNotEqual(old.name, leader.name)
+        acknowledged = writers[0].end()
+        writers.append(self.write_some(leader, 100_000))
+        self.lab.await_healthy()
+        for name in (leader.name.replace("postgres", "patroni"), leader.name):
+            os.kill(self.lab.node(name)["pid"], signal.SIGKILL)
+        writers[1].end()
+        killed, leader = leader, None
+        wait_until("another primary", lambda: self.lab.status()["stores"]["postgres"]["primary"] not in (None, killed.name), 120)
+        leader = self.leader()
+        writers.append(self.write_some(leader, 200_000))
+        acknowledged |= writers[2].end()
+        self.lab.await_healthy()
+        self.await_slots(leader.end_of_wal())
+        self.end_watches()
+        kept = leader.rows()
+        self.assertLessEqual(acknowledged, kept)
+        self.assertNotIn("hole", self.said())
+        self.assertNotIn("not protected", self.said())
+        self.begin_restored(base)
+        self.addCleanup(base.stop)
+        self.assertEqual(base.rows(), kept)
 
 
 if __name__ == "__main__":
