@@ -106,6 +106,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.ssl_root_certificate = section.path("ssl_root_certificate", "");
     settings.client = section.endpoint("client");
     settings.exporter_job = section.text("exporter_job", "");
+    settings.has_repository = !stack.repository.empty();
     settings.slot = section.text("slot", "aeterna");
     // As the server has it (src/backend/replication/slot.c, ReplicationSlotValidateName).
     const bool fits = !settings.slot.empty() && settings.slot.size() <= 63 &&

@@ -31,6 +31,8 @@ constexpr Duration kTurn = std::chrono::milliseconds(200);
 constexpr Duration kCommandTimeout = std::chrono::seconds(10);
 // A repository that does not take a piece for so long ends the session; the slot keeps what it missed.
 constexpr Duration kAppendTimeout = std::chrono::seconds(120);
+// Another receiver writes this log: it has what we have, and the one that loses a piece leaves it alone for a while.
+constexpr Duration kStandBy = std::chrono::seconds(10);
 constexpr Duration kFirstWait = std::chrono::milliseconds(200), kLongestWait = std::chrono::seconds(5);
 constexpr Duration kLookEvery = std::chrono::seconds(1);
 constexpr int kLooksPerRound = 5;        // rounds over all nodes: slots, who is the primary
@@ -296,7 +298,8 @@ class Receiver final : public engine::Capture {
                 teller_.say("stream", said(done.error()));
             }
             wait = has_streamed_ ? kFirstWait : std::min(wait * 2, kLongestWait);
-            env_.clock.sleep_for(wait, context.stop);
+            const bool is_beaten = !done && done.error().code == ErrorCode::kLocked;
+            env_.clock.sleep_for(is_beaten ? kStandBy : wait, context.stop);
         }
         return {};
     }
@@ -314,6 +317,9 @@ class Receiver final : public engine::Capture {
 
     [[nodiscard]] env::Context command(const env::Context& context) const {
         return env_.clock.within(kCommandTimeout, context);
+    }
+    [[nodiscard]] env::Context storing(const env::Context& context) const {
+        return env_.clock.within(kAppendTimeout, context);
     }
     [[nodiscard]] std::string log_name(Timeline timeline) const { return wal_log_name({source_.system_identifier, timeline}); }
 
@@ -352,7 +358,7 @@ class Receiver final : public engine::Capture {
                               fmt::format("'{}' belongs to the cluster '{}', not to '{}'", source_.node,
                                           source_.system_identifier, system_identifier_));
         }
-        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, context));
+        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, storing(context)));
         std::set<std::string> systems;
         for (const std::string& name : names) {
             if (const auto log = parse_wal_log_name(name)) systems.insert(log->system_identifier);
@@ -371,11 +377,11 @@ class Receiver final : public engine::Capture {
 
     Result<std::vector<CapturedLog>> captured_logs(const env::Context& context) {
         std::vector<CapturedLog> logs;
-        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, context));
+        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, storing(context)));
         for (const std::string& name : names) {
             const auto log = parse_wal_log_name(name);
             if (!log || log->system_identifier != source_.system_identifier) continue;
-            AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(resources_.repository, name, context));
+            AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(resources_.repository, name, storing(context)));
             logs.push_back({log->timeline, writer->end()});
         }
         return logs;
@@ -408,11 +414,11 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(const auto switches, parse_timeline_history(history, timeline));
         if (switches.empty()) return {};
         return repository::put_origin(resources_.repository, log_name(timeline),
-                                      {log_name(switches.back().timeline), switches.back().at, history}, context);
+                                      {log_name(switches.back().timeline), switches.back().at, history}, storing(context));
     }
 
     Result<StreamEnd> stream(const StartPlan& plan, const env::Context& context) {
-        AETERNA_ASSIGN(auto log, repository::LogWriter::open(resources_.repository, log_name(plan.timeline), context));
+        AETERNA_ASSIGN(auto log, repository::LogWriter::open(resources_.repository, log_name(plan.timeline), storing(context)));
         PieceBuffer buffer(std::move(log), plan.position, env_, shared_);
         AETERNA_TRY(connection_->start(fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position), plan.timeline),
                                        command(context)));
