@@ -282,7 +282,10 @@ class WalReceiverTest(unittest.TestCase):
         wait_until("a commit that waits", lambda: self.primary.one(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 30)
         # The repository has the commit, and still nobody is told that it is safe.
-        self.await_durable(self.primary)
+        end = self.primary.end_of_wal()
+        self.await_durable(self.primary, end)
+        wait_until("a report of what was received", lambda: position(self.primary.one(
+            "SELECT coalesce(write_lsn::text, '0/0') FROM pg_stat_replication") or "0/0") >= end, 60)
         states = self.primary.sql("SELECT application_name, state, sync_state, flush_lsn FROM pg_stat_replication")
         self.assertEqual(states, [("aeterna-dr capture", "streaming", "async", None)])
         self.assertEqual(self.primary.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 1)
@@ -323,6 +326,9 @@ class WalReceiverTest(unittest.TestCase):
         self.assertNotIn("hole", self.said())
         self.assertEqual(self.begin_restored(base).rows(), acknowledged | set(range(1, 1001)))
         self.assertEqual(base.one("SELECT timeline_id FROM pg_control_checkpoint()"), 3)
+        # What the receiver relies on where a server lacks an ancestor's file.
+        two, three = ((base.data / "pg_wal" / f"0000000{number}.history").read_text() for number in (2, 3))
+        self.assertEqual(three[:three.index("\n2\t")], two)
 
     def test_what_archive_get_answers(self):
         self.watch()

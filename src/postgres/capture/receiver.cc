@@ -333,6 +333,7 @@ class Receiver final : public engine::Capture {
         target.application_name = "aeterna-dr capture";
         AETERNA_ASSIGN(connection_, resources_.replication.connect(target, command(context)));
         AETERNA_ASSIGN(const std::string history, read_history(source_.timeline, context));
+        history_ = history;
         ServerTimeline server{source_.timeline, {}, slot.restart, source_.segment_bytes};
         AETERNA_ASSIGN(server.history, parse_timeline_history(history, source_.timeline));
         AETERNA_ASSIGN(const auto logs, captured_logs(context));
@@ -410,7 +411,14 @@ class Receiver final : public engine::Capture {
 
     // The history is durable before the first byte: a reader never sees a timeline that it cannot place.
     Status begin_log(Timeline timeline, const env::Context& context) {
-        AETERNA_ASSIGN(const std::string history, read_history(timeline, context));
+        auto asked = read_history(timeline, context);
+        if (!asked && asked.error().code == ErrorCode::kServer) {
+            // A node that was copied later need not have the files of its ancestors; its own one contains them.
+            const auto contained = history_of_ancestor(history_, timeline);
+            if (contained) asked = *contained;
+        }
+        if (!asked) return asked.error();
+        const std::string& history = *asked;
         AETERNA_ASSIGN(const auto switches, parse_timeline_history(history, timeline));
         if (switches.empty()) return {};
         return repository::put_origin(resources_.repository, log_name(timeline),
@@ -517,6 +525,7 @@ class Receiver final : public engine::Capture {
     NodeSessions sessions_;
     SourceFinder finder_;
     SourceView source_;
+    std::string history_;  // of the source's timeline
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::string system_identifier_;
     bool is_cluster_known_ = false, is_refused_ = false, has_streamed_ = false;

@@ -45,6 +45,20 @@ Result<std::vector<TimelineSwitch>> parse_timeline_history(std::string_view text
     return switches;
 }
 
+std::optional<std::string> history_of_ancestor(std::string_view text, Timeline of) {
+    const std::string line = fmt::format("{}\t", of);
+    for (std::size_t at = 0; at < text.size();) {
+        if (text.substr(at).starts_with(line)) {
+            const bool has_gap = at >= 2 && text[at - 2] == '\n';
+            return std::string(text.substr(0, has_gap ? at - 1 : at));
+        }
+        const std::size_t end = text.find('\n', at);
+        if (end == std::string_view::npos) break;
+        at = end + 1;
+    }
+    return std::nullopt;
+}
+
 std::optional<Timeline> parse_history_file_name(std::string_view name) {
     if (!name.ends_with(kHistory)) return std::nullopt;
     return parse_timeline(name.substr(0, name.size() - kHistory.size()));

@@ -31,6 +31,9 @@ struct TimelineSwitch {
 // Of the timeline `of`, oldest first; kProtocol for anything that is no history of it. An empty text is one of a
 // timeline that goes on from nothing.
 [[nodiscard]] Result<std::vector<TimelineSwitch>> parse_timeline_history(std::string_view text, Timeline of);
+// The history file of the timeline `of` as the one of a descendant contains it: each is its parent's file, an empty line
+// and a line more (timeline.c, writeTimeLineHistory). Nothing when `text` has no line of `of`.
+[[nodiscard]] std::optional<std::string> history_of_ancestor(std::string_view text, Timeline of);
 // "00000002.history" gives 2.
 [[nodiscard]] std::optional<Timeline> parse_history_file_name(std::string_view name);
 

@@ -36,6 +36,15 @@ TEST(TimelineHistory, RefusesWhatIsNone) {
     }
 }
 
+TEST(TimelineHistory, ContainsThoseOfItsAncestors) {
+    const std::string two = "1\t0/3000148\tno recovery target specified\n", three = two + "\n2\t0/4000000\tbefore\n";
+    EXPECT_EQ(history_of_ancestor(three + "\n3\t0/5000000\tr\n", 3), three);
+    EXPECT_EQ(history_of_ancestor(three, 2), two);
+    EXPECT_EQ(history_of_ancestor(three, 1), "");
+    EXPECT_FALSE(history_of_ancestor(three, 3));
+    EXPECT_FALSE(history_of_ancestor(three, 4));
+}
+
 TEST(WalLogName, NamesClusterAndTimeline) {
     const WalLog log{"7712548027555336026", 0x1A};
     EXPECT_EQ(wal_log_name(log), "postgres-7712548027555336026-0000001A");
