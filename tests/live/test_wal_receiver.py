@@ -263,13 +263,14 @@ class WalReceiverTest(unittest.TestCase):
         writer = Writer(self.primary)
         wait_until("some rows", lambda: len(writer.acknowledged) > 500, 30)
         acknowledged = writer.end()
-        end = self.primary.end_of_wal()
-        # Waits for its client to have received everything.
+        # It waits until its client has received everything, its last record too.
         self.primary.stop("fast")
+        control = as_server(BINARIES / "pg_controldata", self.primary.data).out
+        last = position(re.search(r"Latest checkpoint location: +(\S+)", control).group(1))
         watch.send_signal(signal.SIGINT)
         out = watch.communicate(timeout=30)[0]
         self.assertEqual(watch.returncode, 0, self.said())
-        self.assertGreaterEqual(position(json.loads(out)["capture"][0]["position"]), end)
+        self.assertGreater(position(json.loads(out)["capture"][0]["position"]), last)
         self.assertGreater(len(acknowledged), 500)
 
     def test_it_never_counts_as_a_synchronous_standby(self):
@@ -295,7 +296,7 @@ class WalReceiverTest(unittest.TestCase):
         wait_until("the release", lambda: writer.acknowledged, 30)
         writer.end()
 
-    def test_it_follows_a_fork_and_keeps_the_dead_branch(self):
+    def begin_with_standby(self):
         standby = self.make_server("standby").copy_of(self.primary)
         (standby.data / "standby.signal").touch()
         with open(standby.data / "postgresql.auto.conf", "a") as file:
@@ -304,10 +305,35 @@ class WalReceiverTest(unittest.TestCase):
         self.write_stack(self.primary, standby)
         self.watch()
         wait_until("the slots", lambda: self.primary.held_from() and standby.held_from(), 30)
-        base = self.make_server("base").copy_of(self.primary)
+        return standby
+
+    def write_on_both(self, standby):
         self.primary.sql("INSERT INTO ledger SELECT generate_series(1, 1000), 'both'")
         end = self.primary.end_of_wal()
         wait_until("the standby", lambda: position(standby.one("SELECT pg_last_wal_replay_lsn()::text")) >= end, 30)
+
+    def test_the_end_of_the_old_timeline_comes_from_the_new_primary(self):
+        standby = self.begin_with_standby()
+        base = self.make_server("base").copy_of(self.primary)
+        self.await_durable(self.primary)
+        self.end_watches()
+        self.write_on_both(standby)
+        self.primary.stop()
+        standby.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not standby.one("SELECT pg_is_in_recovery()"), 60)
+        standby.sql("INSERT INTO ledger VALUES (5000, 'new')")
+        self.watch()
+        self.await_durable(standby)
+        self.end_watches()
+        standby.stop()
+        self.assertIn("timeline 1 ended at", self.said())
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), {5000, *range(1, 1001)})
+
+    def test_it_follows_a_fork_and_keeps_the_dead_branch(self):
+        standby = self.begin_with_standby()
+        base = self.make_server("base").copy_of(self.primary)
+        self.write_on_both(standby)
         standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
         standby.sql("SELECT pg_reload_conf()")
         wait_until("its end", lambda: not standby.sql("SELECT 1 FROM pg_stat_wal_receiver"), 30)
