@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/stack.h"
+#include "engine/capture/backup.h"
 #include "engine/capture/capture.h"
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
@@ -43,6 +44,8 @@ class Store {
     [[nodiscard]] virtual std::unique_ptr<DrillStore> make_drill_store() = 0;
     // nullptr where a store has none.
     [[nodiscard]] virtual std::unique_ptr<Sentry> make_sentry() { return nullptr; }
+    // Nothing for a store whose log is not captured. `resources` are copied; what they refer to must outlive it.
+    [[nodiscard]] virtual std::unique_ptr<Capture> make_capture(const CaptureResources& /*resources*/) { return nullptr; }
     // The servers of this store that take writes, each as the nodes that are fenced together: an agent before what it
     // starts ({"patroni-1", "postgres-1"}).
     [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }
@@ -71,6 +74,10 @@ class StoreModule {
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_options() const { return std::nullopt; }
     // Needs no stack file: a repository and its key are enough. Null where it has none.
     [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer(const env::Env&) const { return nullptr; }
+    // Nothing for a store whose servers ask for no files.
+    [[nodiscard]] virtual std::unique_ptr<Archive> make_archive(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
+        return nullptr;
+    }
 };
 
 }  // namespace aeterna::engine

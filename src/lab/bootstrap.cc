@@ -29,12 +29,13 @@ Result<bool> exists(env::SqlConnection& connection, const std::string& sql, cons
 }
 
 Status make_role(env::SqlConnection& connection, const std::string& role,
-                 const std::string& password, const env::Context& context) {
+                 const std::string& password, const std::string& attributes,
+                 const env::Context& context) {
     AETERNA_ASSIGN(const bool is_there,
                    exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = $1", role, context));
     const std::string verb = is_there ? "ALTER" : "CREATE";
     for (const std::string& sql :
-         {fmt::format("{} ROLE {} LOGIN PASSWORD '{}'", verb, role, password),
+         {fmt::format("{} ROLE {} LOGIN {} PASSWORD '{}'", verb, role, attributes, password),
           fmt::format("GRANT pg_monitor TO {}", role)}) {
         const auto done = connection.query(sql, {}, context);
         if (!done) return done.error();
@@ -51,9 +52,11 @@ Status prepare_database(const CheckContext& lab, int host, const env::Context& c
         const auto done = connection->query(sql, {}, context);
         if (!done) return done.error();
     }
-    AETERNA_TRY(make_role(*connection, kRole, lab.secrets.reveal("postgres_aeterna_dr"), context));
-    AETERNA_TRY(
-        make_role(*connection, kExporterRole, lab.secrets.reveal("postgres_exporter"), context));
+    // Capture streams WAL and keeps its slot.
+    AETERNA_TRY(make_role(*connection, kRole, lab.secrets.reveal("postgres_aeterna_dr"),
+                          "REPLICATION", context));
+    AETERNA_TRY(make_role(*connection, kExporterRole, lab.secrets.reveal("postgres_exporter"), "",
+                          context));
     AETERNA_ASSIGN(
         const bool is_there,
         exists(*connection, "SELECT 1 FROM pg_database WHERE datname = $1", kDatabase, context));

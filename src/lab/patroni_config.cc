@@ -17,6 +17,8 @@ std::string bootstrap_section(const Layout& layout) {
     retry_timeout: 10
     maximum_lag_on_failover: 1048576
     synchronous_mode: {}
+    ignore_slots:
+      - {{name: aeterna, type: physical}}
     postgresql:
       use_pg_rewind: true
       use_slots: true

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "engine/runbook/actor_lock.h"
+#include "postgres/capture/slot_protection.h"
 #include "postgres/client/dcs.h"
 #include "postgres/client/patroni.h"
 #include "postgres/client/sql.h"
@@ -25,6 +26,7 @@ class Checker {
     std::vector<Finding> run() {
         for (const NodeSettings& node : settings_.nodes) check_rest(node);
         for (const NodeSettings& node : settings_.nodes) check_sql(node);
+        if (settings_.has_repository) check_slot_protection();
         check_etcd();
         check_client();
         check_exporter();
@@ -120,7 +122,8 @@ class Checker {
             "coalesce(has_schema_privilege(current_user, to_regnamespace('aeterna_dr')::oid, "
             "'CREATE'), "
             "         has_database_privilege(current_database(), 'CREATE')), "
-            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
+            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), "
+            "(SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)",
             {}, bounded());
         if (!rows)
             return failed(subject, rows.error(),
@@ -135,6 +138,10 @@ class Checker {
                 "'" + settings_.user + "' may not write into the schema aeterna_dr",
                 "Create the schema with the role as its owner.");
         }
+        if (settings_.has_repository && rows->first(3) != "t") {
+            add(Level::kError, subject, "'" + settings_.user + "' may not replicate: WAL cannot be captured",
+                "ALTER ROLE " + settings_.user + " REPLICATION.");
+        }
         if (rows->first(2) == "t") {
             add(Level::kWarning, subject, "'" + settings_.user + "' is a superuser",
                 "A plain role is enough.");
@@ -143,6 +150,19 @@ class Checker {
             add(Level::kWarning, subject,
                 "no approval 'heartbeat': the primary is only read, never written to",
                 "Add 'heartbeat' to the store's approvals so that a write failure is noticed.");
+        }
+    }
+
+    // Patroni drops an inactive slot that it does not know within minutes, and WAL with it.
+    void check_slot_protection() {
+        for (const NodeSettings& node : settings_.nodes) {
+            const auto config = patroni_.config_text(node, bounded());
+            const auto is_protected =
+                config ? is_slot_protected(*config, settings_.slot) : Result<bool>(config.error());
+            if (!is_protected) continue;
+            if (*is_protected) return add(Level::kOk, "capture slot", "Patroni leaves '" + settings_.slot + "' alone");
+            return add(Level::kWarning, "capture slot", "Patroni will drop the slot '" + settings_.slot + "'",
+                       protection_hint(settings_.slot) + ".");
         }
     }
 
@@ -287,9 +307,9 @@ std::string least_privilege(const Settings& settings) {
         settings.etcd && !settings.etcd->user.empty() ? settings.etcd->user : "aeterna-dr";
     return fmt::format(
         R"(-- On the primary, as a superuser, connected to the database '{1}'.
--- pg_monitor shows WAL receivers and settings; the schema holds the heartbeat and the drills' rows.
--- REPLICATION is for base backups (and pg_hba.conf needs a line 'host replication "{0}" ...' on every node);
--- without backups by aeterna-dr leave it out.
+-- pg_monitor shows WAL receivers and settings; the schema holds the heartbeat and the drills' rows; REPLICATION is for
+-- base backups and WAL capture, which also need the line "host replication {0} <our address> scram-sha-256" in
+-- pg_hba.conf of every node; without them leave it out.
 CREATE ROLE "{0}" LOGIN REPLICATION PASSWORD '...';   -- then put it into the password_file
 GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";

@@ -1,6 +1,8 @@
 // Everything of engine/store.h, put together.
 #include "postgres/module.h"
 
+#include "postgres/capture/archive_get.h"
+#include "postgres/capture/receiver.h"
 #include "postgres/check_config.h"
 #include "env/posix/replication.h"
 #include "postgres/capture/base_backup.h"
@@ -31,6 +33,9 @@ class PostgresStore final : public engine::Store {
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return postgres::make_drill_store(settings_, env_);
+    }
+    std::unique_ptr<engine::Capture> make_capture(const engine::CaptureResources& resources) override {
+        return make_receiver(settings_, env_, resources);
     }
     std::vector<std::vector<std::string>> fence_groups() const override {
         std::vector<std::vector<std::string>> groups;
@@ -69,6 +74,9 @@ class PostgresModule final : public engine::StoreModule {
     }
     std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) const override {
         return postgres::make_restorer(env);
+    }
+    std::unique_ptr<engine::Archive> make_archive(const env::Env& env, env::FileSystem& files) const override {
+        return postgres::make_archive(env, files);
     }
 };
 

@@ -106,6 +106,12 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.ssl_root_certificate = section.path("ssl_root_certificate", "");
     settings.client = section.endpoint("client");
     settings.exporter_job = section.text("exporter_job", "");
+    settings.has_repository = !stack.repository.empty();
+    settings.slot = section.text("slot", "aeterna");
+    // As the server has it (src/backend/replication/slot.c, ReplicationSlotValidateName).
+    const bool fits = !settings.slot.empty() && settings.slot.size() <= 63 &&
+                      settings.slot.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+    if (!fits) section.fail("slot", "'slot' is no name of a replication slot", "Use at most 63 of a-z, 0-9 and _.");
     settings.patroni_user = section.text("patroni_user", "");
     settings.patroni_password = section.secret("patroni_password", env.files);
     settings.etcd = stack.etcd;

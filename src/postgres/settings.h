@@ -41,6 +41,8 @@ struct Settings {
     std::string ssl_root_certificate;
     std::optional<env::Endpoint> client;  // what applications connect to
     std::string exporter_job;             // empty: no exporter
+    bool has_repository = false;          // the stack file names one: capture is meant to run
+    std::string slot;                     // that capture holds WAL by, on every node
     std::string patroni_user;
     Secret patroni_password;
     std::optional<config::EtcdSettings> etcd;

@@ -1,9 +1,10 @@
 // backup files: a directory with everything in it becomes one backup in the repository; backup STORE: a store by its own
-// protocol.
+// protocol. backup watch has its own file.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
+#include "app/cli/backup_watch.h"
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
@@ -108,6 +109,7 @@ void add_backup_command(CLI::App& app, Session& session) {
     files->add_flag("--read-all", options->read_all, "Read files too whose size, times and inode are as they were");
     files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
     add_store_backups(*command, session);
+    add_backup_watch_command(*command, session);
 }
 
 }  // namespace aeterna::app

@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_backup_command(app, session);
     add_backups_command(app, session);
     add_restore_command(app, session);
+    add_archive_get_command(app, session);
     add_drill_command(app, session);
     add_postmortem_command(app, session);
     for (const char* name : {"lab", "config"}) app.get_subcommand(name)->group("Set up");
@@ -56,7 +57,7 @@ void add_commands(CLI::App& app, Session& session) {
     for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
-    for (const char* name : {"repo", "backup", "backups", "restore"}) app.get_subcommand(name)->group("Keep");
+    for (const char* name : {"repo", "backup", "backups", "restore", "archive-get"}) app.get_subcommand(name)->group("Keep");
     for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 
@@ -109,6 +110,7 @@ int run_command_line(const std::vector<std::string>& arguments) {
         return app.exit(success);
     } catch (const CLI::ParseError& error) {
         session.options.json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+        if (app.got_subcommand("archive-get")) session.fail_with(kArchiveFailed);
         return session.fail(usage_error(app, error));
     }
     return session.execute();

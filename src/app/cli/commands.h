@@ -9,6 +9,7 @@ namespace aeterna::app {
 
 class Session;
 
+void add_archive_get_command(CLI::App& app, Session& session);
 void add_backup_command(CLI::App& app, Session& session);
 void add_backups_command(CLI::App& app, Session& session);
 void add_config_command(CLI::App& app, Session& session);

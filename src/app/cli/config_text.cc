@@ -47,6 +47,7 @@ const std::vector<StackOption>& stack_options() {
         {"stores.postgres.ssl_root_certificate", "path", "libpq's", "Certificate authority"},
         {"stores.postgres.client", "HOST:PORT", "none", "What applications connect to"},
         {"stores.postgres.exporter_job", "text", "none", "Job label of the PostgreSQL exporters in Prometheus"},
+        {"stores.postgres.slot", "a-z 0-9 _", "aeterna", "Physical slot on every node that `backup watch` holds WAL by"},
         {"stores.postgres.patroni_user", "text", "none", "Patroni's REST Basic authentication"},
         {"stores.postgres.patroni_password_file", "path", "none", "File that holds its password"},
         {"stores.postgres.nodes[].name", "text", "required", "Node name"},

@@ -84,7 +84,7 @@ int Session::fail(const Error& error) {
     if (!posix_) posix_ = std::make_unique<env::PosixEnv>(env::LogFormat::kText, LogLevel::kError);
     write_all(STDERR_FILENO, error_text(error));
     if (options.json) print_json(error_document(error));
-    return exit_code(error.code);
+    return failure_code_.value_or(exit_code(error.code));
 }
 
 Duration Session::timeout(Duration fallback) const { return timeout_.value_or(fallback); }

@@ -20,6 +20,8 @@ namespace aeterna::app {
 
 inline constexpr int kSchemaVersion = 1;
 inline constexpr std::string_view kVersion = "0.1.0";
+// What PostgreSQL takes for a failure of restore_command itself, not for the end of WAL (above 125: xlogarchive.c).
+inline constexpr int kArchiveFailed = 255;
 inline constexpr Duration kDefaultTimeout = std::chrono::seconds(60);
 
 struct GlobalOptions {
@@ -65,6 +67,8 @@ class Session {
     // --- used while parsing
     // The work of the chosen command; its value is the exit code.
     void run(std::function<Result<int>()> work) { work_ = std::move(work); }
+    // Every error ends with this exit code, whatever it is: for callers that read small ones as answers.
+    void fail_with(int code) { failure_code_ = code; }
     // The level of the log on stderr; commands that stay (serve) want kInfo.
     void set_log_level(LogLevel level) { log_level_ = level; }
 
@@ -110,6 +114,7 @@ class Session {
     std::stop_token stop_token_ = stop_source_.get_token();
     std::function<Result<int>()> work_;
     LogLevel log_level_ = LogLevel::kWarning;
+    std::optional<int> failure_code_;
     std::optional<Duration> timeout_;
     std::unique_ptr<OpenStack> stack_;
     std::string stack_name_;

@@ -1,7 +1,7 @@
 // The options that a store alone has, as options of its command.
 #pragma once
 
-#include "engine/capture/capture.h"
+#include "engine/capture/backup.h"
 
 namespace CLI {
 class App;

@@ -1,61 +1,61 @@
-// What a store brings to the commands `backup STORE` and `restore STORE`.
+// Continuous capture of a store's log into the repository: what `backup watch` runs and asks, whatever the store.
 #pragma once
 
 #include <functional>
-#include <map>
-#include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
-#include "repository/pipeline/backup.h"
-#include "repository/pipeline/restore.h"
+#include "env/context.h"
+#include "env/file_system.h"
+#include "env/replication.h"
+#include "repository/repository.h"
 
 namespace aeterna::engine {
 
-// An option of a command that only this store has.
-struct CommandOption {
-    std::string name;  // "checkpoint": --checkpoint
-    std::string type;  // "fast|spread"
-    std::string help;
-    std::vector<std::string> allowed;  // empty: any text
-    bool is_list = false;              // may be given several times
-};
-using OptionValues = std::map<std::string, std::vector<std::string>>;
-
-struct BackupOrder {
-    std::string node;  // empty: the store chooses
-    OptionValues options;
-    unsigned workers = 2;
-    repository::ProgressCallback progress;
-    std::function<void(const std::string&)> note;  // what people should know while it runs
+struct CaptureResources {
+    repository::Repository& repository;
+    env::ReplicationConnector& replication;
+    // A line for people when something changes; called from the threads of the capture, one at a time.
+    std::function<void(const std::string&)> tell;
+    // Leave to begin the log of a cluster that the repository has not seen, beside those of others.
+    bool accepts_new_cluster = false;
 };
 
-struct RestoreOrder {
-    std::string to = "latest";  // or a backup's id, or its unique beginning
-    std::string series;         // of which name; empty: the only one there is
-    std::string into;           // absolute
-    OptionValues options;
-    unsigned workers = 2;
-    repository::ProgressCallback progress;
+struct CaptureView {
+    std::string node;      // that the log comes from; empty while there is none
+    std::string log;       // its name in the repository; empty before the first
+    std::string position;  // durable up to here, as the store writes positions
+    std::optional<Duration> rpo_now;  // nothing: not known
+    std::uint64_t behind_bytes = 0;   // known to be written and not durable yet
 };
 
-struct RestorePlan {
-    repository::Backup backup;
-    std::vector<std::string> lines;  // for people
-    Json document;                   // the same for scripts
-};
-
-class Restorer {
+class Capture {
   public:
-    virtual ~Restorer() = default;
-    // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt,
-    // kNoSpace.
-    [[nodiscard]] virtual Result<RestorePlan> plan(repository::Repository& repository, const RestoreOrder& order,
-                                                   const env::Context& context) = 0;
-    // Does what plan() said.
-    [[nodiscard]] virtual Result<repository::RestoreResult> restore(repository::Repository& repository,
-                                                                    const RestoreOrder& order, const RestorePlan& plan,
-                                                                    const env::Context& context) = 0;
+    virtual ~Capture() = default;
+    // Until stop is requested (success: what had arrived is durable) or it cannot go on: kGuardRefused, kWrongKey,
+    // kNoRepository. Everything else is told and tried again.
+    virtual Status run(const env::Context& context) = 0;
+    // From any thread.
+    [[nodiscard]] virtual CaptureView view() = 0;
+};
+
+// Files of a log for a server that recovers (PostgreSQL's restore_command). Of a store, without a stack file.
+struct ArchiveRequest {
+    std::string file;               // as the server names it
+    std::string into;               // where it wants it
+    std::string cluster;            // system identifier; empty: of the data directory
+    std::string data_directory;     // where the server runs; "." is what restore_command has
+    std::uint64_t segment_bytes = 0;  // 0: of the data directory, else the store's default
+};
+enum class ArchiveAnswer { kServed, kAbsent };
+
+class Archive {
+  public:
+    virtual ~Archive() = default;
+    // kAbsent only when the repository certainly has nothing of it nor of what would come after it. Every error leaves
+    // `into` as it was.
+    [[nodiscard]] virtual Result<ArchiveAnswer> get(repository::Repository& repository, const ArchiveRequest& request,
+                                                    const env::Context& context) = 0;
 };
 
 }  // namespace aeterna::engine

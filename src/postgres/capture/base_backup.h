@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "engine/capture/capture.h"
+#include "engine/capture/backup.h"
 #include "env/replication.h"
 #include "postgres/capture/file_checksum.h"
 #include "postgres/settings.h"

@@ -34,6 +34,10 @@ class Patroni {
                                                  const env::Context& context) const;
     [[nodiscard]] Result<PatroniConfig> config(const NodeSettings& at,
                                                const env::Context& context) const;
+    // The same document as it came.
+    [[nodiscard]] Result<std::string> config_text(const NodeSettings& at, const env::Context& context) const {
+        return get(at, "/config", context);
+    }
     [[nodiscard]] Result<std::vector<PatroniHistoryEntry>> history(
         const NodeSettings& at, const env::Context& context) const;
     // GET /primary: true means "held the lock within ttl", not that PostgreSQL runs.

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/capture/capture.h"
+#include "engine/capture/backup.h"
 #include "env/env.h"
 
 namespace aeterna::postgres {

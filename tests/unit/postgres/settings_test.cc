@@ -66,5 +66,15 @@ TEST(Settings, AScopeIsOnePartOfAKey) {
     EXPECT_THAT(bad.finished.error().message, HasSubstr(":1: 'scope' contains a '/'"));
 }
 
+TEST(Settings, ASlotHasANameThatTheServerTakes) {
+    EXPECT_EQ(read(kFirst).settings.slot, "aeterna");
+    EXPECT_TRUE(read(kFirst, "scope: main\nslot: dr_2\n").finished);
+    for (const std::string bad : {"'DR'", "a-b", "'a b'", std::string(64, 'a').c_str()}) {
+        const Read refused = read(kFirst, "scope: main\nslot: " + bad + "\n");
+        ASSERT_FALSE(refused.finished) << bad;
+        EXPECT_THAT(refused.finished.error().message, HasSubstr("'slot' is no name of a replication slot"));
+    }
+}
+
 }  // namespace
 }  // namespace aeterna::postgres::testing

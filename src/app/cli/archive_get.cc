@@ -1,0 +1,46 @@
+// archive-get: PostgreSQL's restore_command. 0: the file is there; 1: it certainly does not exist; 255: everything else,
+// because PostgreSQL takes every other code up to 125 for the end of WAL.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/commands.h"
+#include "app/cli/open_repository.h"
+#include "env/posix/file_system.h"
+
+namespace aeterna::app {
+namespace {
+
+constexpr int kNotThere = 1;
+constexpr Duration kArchiveTimeout = std::chrono::minutes(5);
+
+Result<int> run_get(Session& session, const engine::ArchiveRequest& request) {
+    const env::Context context = session.context(kArchiveTimeout);
+    const auto files = env::make_posix_file_system();
+    std::unique_ptr<engine::Archive> archive;
+    for (const auto& module : store_modules()) {
+        if (!archive) archive = module->make_archive(session.env(), *files);
+    }
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, std::nullopt, context));
+    AETERNA_ASSIGN(const auto answer, archive->get(*opened, request, context));
+    return answer == engine::ArchiveAnswer::kServed ? 0 : kNotThere;
+}
+
+}  // namespace
+
+void add_archive_get_command(CLI::App& app, Session& session) {
+    auto request = std::make_shared<engine::ArchiveRequest>();
+    request->data_directory = ".";
+    CLI::App* command = app.add_subcommand("archive-get", "restore_command = 'aeterna-dr --repo … --key-file … archive-get %f %p'");
+    command->add_option("file", request->file, "%f: a WAL segment or a history file")->required()->type_name("FILE");
+    command->add_option("into", request->into, "%p: where to put it")->required()->type_name("PATH");
+    command->add_option("--cluster", request->cluster, "System identifier; else of the data directory that it runs in")->type_name("ID");
+    command->add_option("--wal-segment-size", request->segment_bytes, "Bytes; else of the data directory, else 16 MiB")->type_name("N");
+    command->callback([&session, request] {
+        session.fail_with(kArchiveFailed);
+        session.run([&session, request] { return run_get(session, *request); });
+    });
+}
+
+}  // namespace aeterna::app

@@ -1,0 +1,34 @@
+#include "postgres/capture/slot_protection.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+
+namespace aeterna::postgres {
+
+Result<bool> is_slot_protected(std::string_view config, const std::string& slot) {
+    AETERNA_ASSIGN(const Json document, parse_json(config, "Patroni's configuration"));
+    const Json* permanent = find_member(document, "slots");
+    if (permanent && permanent->is_object()) {
+        const Json* entry = find_member(*permanent, slot);
+        if (entry && find_string(*entry, "type").value_or("") == "physical") return true;
+    }
+    const Json* ignored = find_member(document, "ignore_slots");
+    if (!ignored || !ignored->is_array()) return false;
+    for (const Json& matcher : *ignored) {
+        if (!matcher.is_object()) continue;
+        // An attribute that the entry does not name matches anything; a physical slot has no database and no plugin.
+        const bool fits = find_string(matcher, "name").value_or(slot) == slot &&
+                          find_string(matcher, "type").value_or("physical") == "physical" &&
+                          find_string(matcher, "database").value_or("").empty() &&
+                          find_string(matcher, "plugin").value_or("").empty();
+        if (fits) return true;
+    }
+    return false;
+}
+
+std::string protection_hint(const std::string& slot) {
+    return fmt::format("PATCH {{\"ignore_slots\":[{{\"name\":\"{}\",\"type\":\"physical\"}}]}} to Patroni's /config", slot);
+}
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,553 @@
+"""The WAL receiver and restore_command on real servers: killed at any moment, over a fork, beside a wait for a synchronous
+standby, and asked for what is not there."""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import psycopg2
+
+from support import PROGRAM, Done, Lab, wait_until
+
+BINARIES = Path("/usr/lib/postgresql/15/bin")
+ADDRESS = "127.0.93.1"
+SLOT = "aeterna"
+# PostgreSQL refuses root; repository and key belong to the same user, as restore_command needs it.
+AS_SERVER = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
+MIB = 1 << 20
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind((ADDRESS, 0))
+        return listener.getsockname()[1]
+
+
+def as_server(*argv, timeout=120, env=None):
+    return Done(subprocess.run([*AS_SERVER, *map(str, argv)], capture_output=True, text=True, timeout=timeout,
+                               stdin=subprocess.DEVNULL, cwd="/", env=dict(os.environ, **(env or {}))))
+
+
+def position(text):
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+class Server:
+    """One data directory with its postmaster."""
+
+    def __init__(self, place, name):
+        self.name, self.data, self.log = name, place / name, place / f"{name}.log"
+        self.port = free_port()
+
+    def initialise(self):
+        done = as_server(BINARIES / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync")
+        assert done.code == 0, done
+        with open(self.data / "pg_hba.conf", "a") as file:
+            file.write("host all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n")
+
+    def copy_of(self, other):
+        done = as_server(BINARIES / "pg_basebackup", "-D", self.data, "-d", other.dsn(), "-c", "fast", "-X", "stream",
+                         "--no-sync")
+        assert done.code == 0, done
+        return self
+
+    def start(self, wait=True):
+        options = f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c wal_keep_size=0 -c max_wal_size=64MB"
+        return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60",
+                         "-w" if wait else "-W", "start")
+
+    def begin(self):
+        done = self.start()
+        assert done.code == 0, (done, self.log.read_text()[-3000:])
+        return self
+
+    def stop(self, mode="immediate"):
+        if (self.data / "postmaster.pid").exists():
+            as_server(BINARIES / "pg_ctl", "-D", self.data, "-m", mode, "-t", "60", "-w", "stop")
+
+    def dsn(self):
+        return f"host={ADDRESS} port={self.port} user=postgres dbname=postgres"
+
+    def connect(self):
+        connection = psycopg2.connect(self.dsn(), connect_timeout=5, application_name="test")
+        connection.autocommit = True
+        return connection
+
+    def sql(self, statement, *values):
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def one(self, statement, *values):
+        rows = self.sql(statement, *values)
+        return rows[0][0] if rows else None
+
+    def end_of_wal(self):
+        return position(self.one("SELECT pg_current_wal_flush_lsn()::text"))
+
+    def held_from(self):
+        text = self.one("SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = %s", SLOT)
+        return position(text) if text else 0
+
+    def rows(self):
+        return {row[0] for row in self.sql("SELECT id FROM ledger")}
+
+
+class Writer(threading.Thread):
+    """Inserts numbers one by one and remembers which were acknowledged."""
+
+    def __init__(self, server, first=0):
+        super().__init__(daemon=True)
+        self.server, self.next, self.acknowledged, self.is_over = server, first, [], threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            connection = self.server.connect()
+            with connection.cursor() as cursor:
+                while not self.is_over.is_set():
+                    cursor.execute("INSERT INTO ledger VALUES (%s, repeat(md5(random()::text), 60))", (self.next,))
+                    self.acknowledged.append(self.next)
+                    self.next += 1
+        except psycopg2.Error:
+            pass  # the server was killed
+
+    def end(self):
+        self.is_over.set()
+        self.join()
+        return set(self.acknowledged)
+
+
+class WalReceiverTest(unittest.TestCase):
+    def setUp(self):
+        self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        if AS_SERVER:
+            shutil.chown(self.place, "postgres", "postgres")
+        self.repo, self.key, self.stack = self.place / "repo", self.place / "key", self.place / "stack.yaml"
+        self.environment = {"STATE_DIRECTORY": str(self.place / "state")}
+        self.assertEqual(self.cli("repo", "init").code, 0)
+        self.primary = self.make_server("primary")
+        self.primary.initialise()
+        self.primary.begin().sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.write_stack(self.primary)
+        self.watches = []
+        self.addCleanup(self.end_watches)
+
+    def make_server(self, name):
+        server = Server(self.place, name)
+        self.addCleanup(server.stop)
+        return server
+
+    def write_stack(self, *servers):
+        # Nobody answers at these Patroni addresses: SQL alone says who is the primary.
+        nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
+                        f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
+        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n    nodes:\n{nodes}")
+
+    def arguments(self, *words, key=None, repo=None):
+        return [PROGRAM, "--repo", repo or self.repo, "--key-file", key or self.key, *words]
+
+    def cli(self, *words, **options):
+        return as_server(*self.arguments(*words, **options), env=self.environment)
+
+    def watch(self, *words):
+        said = open(self.place / "watch.log", "a")
+        process = subprocess.Popen([*AS_SERVER, *map(str, self.arguments("--stack", self.stack, "backup", "watch", *words))],
+                                   stdout=subprocess.PIPE, stderr=said, stdin=subprocess.DEVNULL, text=True, cwd="/",
+                                   env=dict(os.environ, **self.environment))
+        said.close()
+        self.watches.append(process)
+        return process
+
+    def end_watches(self):
+        while self.watches:
+            process = self.watches.pop()
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+    def said(self):
+        return (self.place / "watch.log").read_text()
+
+    def await_durable(self, server, end=None):
+        """The slot is moved only to what the repository has."""
+        end = end or server.end_of_wal()
+        wait_until(f"durability of {end:x}", lambda: server.held_from() >= end, 60)
+
+    def get(self, file, *words, into=None, key=None, repo=None):
+        into = into or self.place / "got"
+        into.unlink(missing_ok=True)
+        return self.cli("archive-get", file, into, *words, key=key, repo=repo)
+
+    def system_identifier(self):
+        return str(self.primary.one("SELECT system_identifier FROM pg_control_system()"))
+
+    def restored(self, base, key=None):
+        """The copy `base`, made to recover by our archive-get alone."""
+        command = " ".join(map(str, self.arguments("archive-get", "%f", "%p", key=key)))
+        with open(base.data / "postgresql.auto.conf", "a") as file:
+            file.write(f"restore_command = '{command}'\narchive_mode = off\nsynchronous_standby_names = ''\n")
+        (base.data / "recovery.signal").touch()
+        return base
+
+    def begin_restored(self, base):
+        self.restored(base).begin()
+        wait_until("the end of recovery", lambda: not base.one("SELECT pg_is_in_recovery()"), 60)
+        return base
+
+    def pieces(self, timeline=1):
+        log = self.repo / "logs" / f"postgres-{self.system}-{timeline:08X}"
+        return sorted(path for path in log.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name))
+
+    def test_killed_at_any_moment_it_loses_nothing(self):
+        chance = random.Random(6)
+        watch = self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        base = self.make_server("base").copy_of(self.primary)
+        writer = Writer(self.primary)
+        for _ in range(6):
+            time.sleep(chance.uniform(0.2, 2.0))
+            watch.kill()
+            watch.wait()
+            watch = self.watch()
+        acknowledged = writer.end()
+        self.await_durable(self.primary)
+        watch.kill()
+        self.primary.stop()
+        self.assertGreater(len(acknowledged), 1000)
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), acknowledged)
+        done = self.cli("repo", "check", "--read-data")
+        self.assertEqual(done.code, 0, done)
+
+    def test_two_receivers_and_a_repository_that_is_gone_for_a_while_are_harmless(self):
+        self.watch()
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        base = self.make_server("base").copy_of(self.primary)
+        writer = Writer(self.primary)
+        wait_until("that one lost a piece", lambda: "another writer appends" in self.said(), 60)
+        mode = self.repo.stat().st_mode
+        self.repo.chmod(0)
+        wait_until("that it is noticed", lambda: "ermission" in self.said(), 60)
+        # Nothing from here on is durable, so the slot must not pass it.
+        end, count = self.primary.end_of_wal(), len(writer.acknowledged)
+        wait_until("more rows", lambda: len(writer.acknowledged) > count + 500, 60)
+        self.assertLessEqual(self.primary.held_from(), end)
+        self.repo.chmod(mode)
+        acknowledged = writer.end()
+        self.await_durable(self.primary)
+        self.end_watches()
+        self.primary.stop()
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), acknowledged)
+
+    def test_stopped_in_good_order_it_has_all_that_came(self):
+        watch = self.watch("--json")
+        wait_until("the slot", self.primary.held_from, 30)
+        writer = Writer(self.primary)
+        wait_until("some rows", lambda: len(writer.acknowledged) > 500, 30)
+        acknowledged = writer.end()
+        # It waits until its client has received everything, its last record too.
+        self.primary.stop("fast")
+        control = as_server(BINARIES / "pg_controldata", self.primary.data).out
+        last = position(re.search(r"Latest checkpoint location: +(\S+)", control).group(1))
+        watch.send_signal(signal.SIGINT)
+        out = watch.communicate(timeout=30)[0]
+        self.assertEqual(watch.returncode, 0, self.said())
+        self.assertGreater(position(json.loads(out)["capture"][0]["position"]), last)
+        self.assertGreater(len(acknowledged), 500)
+
+    def test_it_never_counts_as_a_synchronous_standby(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        wait_until("the setting", lambda: self.primary.one("SHOW synchronous_standby_names") == "*", 30)
+        writer = Writer(self.primary, 1)
+        wait_until("a commit that waits", lambda: self.primary.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 30)
+        # The repository has the commit, and still nobody is told that it is safe.
+        end = self.primary.end_of_wal()
+        self.await_durable(self.primary, end)
+        wait_until("a report of what was received", lambda: position(self.primary.one(
+            "SELECT coalesce(write_lsn::text, '0/0') FROM pg_stat_replication") or "0/0") >= end, 60)
+        states = self.primary.sql("SELECT application_name, state, sync_state, flush_lsn FROM pg_stat_replication")
+        self.assertEqual(states, [("aeterna-dr capture", "streaming", "async", None)])
+        self.assertEqual(self.primary.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 1)
+        self.assertEqual(writer.acknowledged, [])
+        self.primary.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        self.primary.sql("SELECT pg_reload_conf()")
+        wait_until("the release", lambda: writer.acknowledged, 30)
+        writer.end()
+
+    def begin_with_standby(self):
+        standby = self.make_server("standby").copy_of(self.primary)
+        (standby.data / "standby.signal").touch()
+        with open(standby.data / "postgresql.auto.conf", "a") as file:
+            file.write(f"primary_conninfo = '{self.primary.dsn()}'\n")
+        standby.begin()
+        self.write_stack(self.primary, standby)
+        self.watch()
+        wait_until("the slots", lambda: self.primary.held_from() and standby.held_from(), 30)
+        return standby
+
+    def write_on_both(self, standby):
+        self.primary.sql("INSERT INTO ledger SELECT generate_series(1, 1000), 'both'")
+        end = self.primary.end_of_wal()
+        wait_until("the standby", lambda: position(standby.one("SELECT pg_last_wal_replay_lsn()::text")) >= end, 30)
+
+    def test_the_end_of_the_old_timeline_comes_from_the_new_primary(self):
+        standby = self.begin_with_standby()
+        base = self.make_server("base").copy_of(self.primary)
+        self.await_durable(self.primary)
+        self.end_watches()
+        self.write_on_both(standby)
+        self.primary.stop()
+        standby.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not standby.one("SELECT pg_is_in_recovery()"), 60)
+        standby.sql("INSERT INTO ledger VALUES (5000, 'new')")
+        self.watch()
+        self.await_durable(standby)
+        self.end_watches()
+        standby.stop()
+        self.assertIn("timeline 1 ended at", self.said())
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), {5000, *range(1, 1001)})
+
+    def test_it_follows_a_fork_and_keeps_the_dead_branch(self):
+        standby = self.begin_with_standby()
+        base = self.make_server("base").copy_of(self.primary)
+        self.write_on_both(standby)
+        standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.sql("SELECT pg_reload_conf()")
+        wait_until("its end", lambda: not standby.sql("SELECT 1 FROM pg_stat_wal_receiver"), 30)
+        self.primary.sql("INSERT INTO ledger SELECT generate_series(2001, 3000), 'dead branch'")
+        self.await_durable(self.primary)
+        self.primary.stop()
+        standby.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not standby.one("SELECT pg_is_in_recovery()"), 60)
+        writer = Writer(standby, 10_000)
+        wait_until("rows on the new timeline", lambda: len(writer.acknowledged) > 300, 60)
+        acknowledged = writer.end()
+        self.await_durable(standby)
+        self.end_watches()
+        standby.stop()
+        self.assertIn("is a dead branch", self.said())
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), acknowledged | set(range(1, 1001)))
+        self.assertEqual(base.one("SELECT timeline_id FROM pg_control_checkpoint()"), 3)
+        # What the receiver relies on where a server lacks an ancestor's file.
+        two, three = ((base.data / "pg_wal" / f"0000000{number}.history").read_text() for number in (2, 3))
+        self.assertEqual(three[:three.index("\n2\t")], two)
+
+    def test_what_archive_get_answers(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        self.system = self.system_identifier()
+        begin = self.primary.held_from() // (16 * MIB)
+        for _ in range(3):
+            self.primary.sql("INSERT INTO ledger SELECT coalesce(max(id), 0) + 1, 'x' FROM ledger")
+            self.primary.sql("SELECT pg_switch_wal()")
+        self.primary.sql("INSERT INTO ledger VALUES (-1, 'the last one')")
+        self.await_durable(self.primary)
+        self.end_watches()
+        name = "{:08X}{:08X}{:08X}".format
+        cluster = ("--cluster", self.system)
+        for number in (begin, begin + 1, begin + 2):
+            done = self.get(name(1, 0, number), *cluster)
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual((self.place / "got").read_bytes(),
+                             (self.primary.data / "pg_wal" / name(1, 0, number)).read_bytes())
+        # The end of the history: what is there, then zeros.
+        done = self.get(name(1, 0, begin + 3), *cluster)
+        self.assertEqual(done.code, 0, done)
+        got = (self.place / "got").read_bytes()
+        end = self.primary.end_of_wal() % (16 * MIB)
+        self.assertEqual(len(got), 16 * MIB)
+        self.assertEqual(got[:end], (self.primary.data / "pg_wal" / name(1, 0, begin + 3)).read_bytes()[:end])
+        self.assertEqual(got[-MIB:], bytes(MIB))
+        for absent in (name(1, 0, begin + 4), name(2, 0, begin), "00000002.history", "00000001.history",
+                       name(1, 0, begin) + ".partial", name(1, 0, begin) + ".00000028.backup"):
+            done = self.get(absent, *cluster)
+            self.assertEqual(done.code, 1, (absent, done))
+            self.assertFalse((self.place / "got").exists())
+        self.assert_errors_are_no_end_of_wal(name(1, 0, begin), name(1, 0, begin + 4), cluster)
+        # A piece of the middle is gone: a hole, not an end. A standby looks elsewhere.
+        middle = next(piece for piece in self.pieces() if int(piece.name, 16) >= (begin + 1) * 16 * MIB)
+        middle.unlink()
+        done = self.get(name(1, 0, begin + 1), *cluster)
+        self.assertEqual(done.code, 255, done)
+        self.assertIn("lacks", done.err)
+
+    def assert_errors_are_no_end_of_wal(self, file, absent, cluster):
+        other = self.place / "other-key"
+        self.assertEqual(self.cli("repo", "init", repo=self.place / "other", key=other).code, 0)
+        for asked in (file, absent):
+            for done in (self.get(asked, *cluster, key=other),
+                         self.get(asked, *cluster, key=self.place / "no-key"),
+                         self.get(asked, *cluster, repo=self.place / "nowhere"),
+                         self.get(asked, *cluster, repo="s3://bucket/prefix?endpoint=http://127.0.93.1:9&region=x"),
+                         self.get(asked, *cluster, repo=self.place / "other", key=other),
+                         self.get(asked, "--cluster", "1"),
+                         self.get(asked),  # not in a data directory
+                         self.get(asked, "--wrong-option"),
+                         self.cli("archive-get", asked),
+                         self.get(asked, *cluster, "--timeout", "nonsense")):
+                self.assertEqual(done.code, 255, done)
+                self.assertFalse((self.place / "got").exists())
+                self.assertTrue(done.err.startswith("aeterna-dr: "), done)
+        self.assertEqual(self.get(file, *cluster, "--wal-segment-size", 32 * MIB).code, 255)
+        self.assertEqual(self.get(file, *cluster, into=self.place / "no" / "such").code, 255)
+
+    def test_a_wrong_key_does_not_promote(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        base = self.make_server("base").copy_of(self.primary)
+        other = self.place / "other-key"
+        self.assertEqual(self.cli("repo", "init", repo=self.place / "other", key=other).code, 0)
+        self.restored(base, key=other).start(wait=False)
+        wait_until("the end of the server", lambda: "could not restore file" in base.log.read_text()
+                   and not (base.data / "postmaster.pid").exists(), 60)
+        self.assertIn("FATAL", base.log.read_text())
+        self.assertTrue((base.data / "recovery.signal").exists())
+
+    def test_another_cluster_is_refused(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        self.await_durable(self.primary)
+        self.end_watches()
+        other = self.make_server("other")
+        other.initialise()
+        other.begin()
+        self.write_stack(other)
+        watch = self.watch()
+        self.assertEqual(watch.wait(timeout=30), 5, self.said())
+        self.assertIn("--new-cluster", self.said())
+        self.assertEqual(other.held_from(), 0)
+        self.watch("--new-cluster")
+        wait_until("the slot", other.held_from, 30)
+
+
+class Member(Server):
+    """A server of the lab, or a copy of one, asked as the lab's own role."""
+
+    def __init__(self, place, name, credentials, address=None):
+        super().__init__(place, name)
+        self.credentials = credentials
+        self.host, self.port = address.rsplit(":", 1) if address else (ADDRESS, self.port)
+
+    def dsn(self):
+        return (f"host={self.host} port={self.port} user={self.credentials['user']} "
+                f"password={self.credentials['password']} dbname={self.credentials['database']}")
+
+    def start(self, wait=True):
+        options = (f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c logging_collector=off "
+                   "-c cluster_name=restored")
+        return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60", "-w", "start")
+
+
+class PatroniTest(unittest.TestCase):
+    """Under Patroni, over a switchover and a kill -9 of the leader; nothing but the stack file says where the servers are."""
+
+    end_watches = WalReceiverTest.end_watches
+    arguments = WalReceiverTest.arguments
+    cli = WalReceiverTest.cli
+    watch = WalReceiverTest.watch
+    said = WalReceiverTest.said
+    restored = WalReceiverTest.restored
+    begin_restored = WalReceiverTest.begin_restored
+
+    def setUp(self):
+        self.lab = Lab()
+        self.addCleanup(self.lab.remove)
+        self.lab.up()
+        self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        # The stack file and its secrets are root's; repository and key have to be the servers'.
+        shutil.copytree(self.lab.directory, self.place / "lab", ignore=lambda folder, names: [
+            name for name in names if folder == self.lab.directory and name not in ("stack.yaml", "secrets")])
+        self.stack = self.place / "lab" / "stack.yaml"
+        self.stack.write_text(self.stack.read_text().replace(self.lab.directory, str(self.place / "lab")))
+        if AS_SERVER:
+            for path in [self.place, *self.place.rglob("*")]:
+                shutil.chown(path, "postgres", "postgres")
+        self.repo, self.key = self.place / "repo", self.place / "key"
+        self.environment = {"STATE_DIRECTORY": str(self.place / "state")}
+        self.assertEqual(self.cli("repo", "init").code, 0)
+        self.watches = []
+        self.addCleanup(self.end_watches)
+
+    def members(self):
+        status = self.lab.lab_status()
+        credentials = status["credentials"]["postgres"]
+        return {node["name"]: Member(self.place, node["name"], credentials, node["address"])
+                for node in status["nodes"] if node["kind"] == "postgres"}
+
+    def leader(self):
+        name = wait_until("a primary", lambda: self.lab.status()["stores"]["postgres"]["primary"], 120)
+        return self.members()[name]
+
+    def await_slots(self, end):
+        wait_until(f"durability of {end:x} told to every node",
+                   lambda: all(member.held_from() >= end for member in self.members().values()), 120)
+
+    def write_some(self, leader, first):
+        writer = Writer(leader, first)
+        wait_until("rows", lambda: len(writer.acknowledged) > 500, 60)
+        return writer
+
+    def test_switchover_and_failover_are_followed_without_a_gap(self):
+        leader = self.leader()
+        leader.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.watch()
+        wait_until("the slots", lambda: all(member.held_from() for member in self.members().values()), 60)
+        credentials = self.lab.lab_status()["credentials"]["postgres"]
+        password = (self.place / "lab" / "secrets" / "postgres_aeterna_dr").read_text().strip()
+        source = Member(self.place, "source", {**credentials, "user": "aeterna_dr", "password": password},
+                        f"{leader.host}:{leader.port}")
+        base = Member(self.place, "base", credentials).copy_of(source)
+        writers = [self.write_some(leader, 0)]
+        done = self.lab.cli("switchover", "postgres", "--yes")
+        self.assertEqual(done.code, 0, done)
+        old, leader = leader, self.leader()
+        self.assertNotEqual(old.name, leader.name)
+        acknowledged = writers[0].end()
+        writers.append(self.write_some(leader, 100_000))
+        self.lab.await_healthy()
+        for name in (leader.name.replace("postgres", "patroni"), leader.name):
+            os.kill(self.lab.node(name)["pid"], signal.SIGKILL)
+        writers[1].end()
+        killed, leader = leader, None
+        wait_until("another primary", lambda: self.lab.status()["stores"]["postgres"]["primary"] not in (None, killed.name), 120)
+        leader = self.leader()
+        writers.append(self.write_some(leader, 200_000))
+        acknowledged |= writers[2].end()
+        self.lab.await_healthy()
+        self.await_slots(leader.end_of_wal())
+        self.end_watches()
+        kept = leader.rows()
+        self.assertLessEqual(acknowledged, kept)
+        self.assertNotIn("hole", self.said())
+        self.assertNotIn("not protected", self.said())
+        self.addCleanup(base.stop)
+        self.assertEqual(self.begin_restored(base).rows(), kept)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,259 @@
+// The pure part of WAL capture and of restore_command.
+#include <gtest/gtest.h>
+
+#include "postgres/capture/archive_get.h"
+#include "postgres/capture/exposure.h"
+#include "postgres/capture/segment_plan.h"
+#include "postgres/capture/slot_protection.h"
+#include "postgres/capture/start_plan.h"
+#include "postgres/capture/stream_message.h"
+#include "postgres/client/wal.h"
+
+namespace aeterna::postgres {
+namespace {
+
+constexpr std::uint64_t kSegment = 16 << 20;
+
+TEST(Lsn, ReadsWhatIsWritten) {
+    for (const Lsn lsn : {Lsn{0}, Lsn{0x3000148}, Lsn{0x1'0000'0000}, ~Lsn{0}}) EXPECT_EQ(parse_lsn(format_lsn(lsn)), lsn);
+    EXPECT_EQ(parse_lsn("a/bC"), Lsn{0xA'0000'00BC});
+    for (const char* bad : {"", "/", "0/", "/0", "0", "0/1/2", "0/123456789", "x/0", "-1/0", "0/ 1"}) {
+        EXPECT_FALSE(parse_lsn(bad)) << bad;
+    }
+}
+
+TEST(TimelineHistory, IsReadAsTheServerWritesIt) {
+    const auto history = parse_timeline_history("1\t0/3000148\tno recovery target specified\n\n2\t1/A0\tbefore 2026\n", 4);
+    ASSERT_TRUE(history);
+    EXPECT_EQ(*history, (std::vector<TimelineSwitch>{{1, 0x3000148}, {2, 0x1'0000'00A0}}));
+    EXPECT_EQ(parse_timeline_history("# nothing\n", 1)->size(), 0U);
+}
+
+TEST(TimelineHistory, RefusesWhatIsNone) {
+    for (const char* bad : {"1\n", "1 x\n", "x\t0/1\tr\n", "0\t0/1\tr\n", "3\t0/1\tr\n", "2\t0/1\tr\n1\t0/2\tr\n",
+                            "1\t0/2\tr\n2\t0/1\tr\n", "4294967298\t0/1\tr\n"}) {
+        EXPECT_FALSE(parse_timeline_history(bad, 3)) << bad;
+    }
+}
+
+TEST(TimelineHistory, ContainsThoseOfItsAncestors) {
+    const std::string two = "1\t0/3000148\tno recovery target specified\n", three = two + "\n2\t0/4000000\tbefore\n";
+    EXPECT_EQ(history_of_ancestor(three + "\n3\t0/5000000\tr\n", 3), three);
+    EXPECT_EQ(history_of_ancestor(three, 2), two);
+    EXPECT_EQ(history_of_ancestor(three, 1), "");
+    EXPECT_FALSE(history_of_ancestor(three, 3));
+    EXPECT_FALSE(history_of_ancestor(three, 4));
+}
+
+TEST(WalLogName, NamesClusterAndTimeline) {
+    const WalLog log{"7712548027555336026", 0x1A};
+    EXPECT_EQ(wal_log_name(log), "postgres-7712548027555336026-0000001A");
+    EXPECT_EQ(parse_wal_log_name(wal_log_name(log)), log);
+    for (const char* other : {"", "postgres-", "redis-1-00000001", "postgres--00000001", "postgres-1-0000001",
+                              "postgres-1-00000000", "postgres-x-00000001", "postgres-1-0000000g"}) {
+        EXPECT_FALSE(parse_wal_log_name(other)) << other;
+    }
+    EXPECT_EQ(parse_history_file_name("0000000B.history"), Timeline{11});
+    EXPECT_FALSE(parse_history_file_name("00000000.history"));
+    EXPECT_FALSE(parse_history_file_name("000000010000000000000001"));
+}
+
+std::string big_endian(std::uint64_t value) {
+    std::string bytes;
+    for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift & 0xff);
+    return bytes;
+}
+
+TEST(StreamMessage, WalAndKeepalives) {
+    const std::string wal = "w" + big_endian(0x1000) + big_endian(0x2000) + big_endian(7) + "bytes";
+    const auto data = parse_stream_message(wal);
+    ASSERT_TRUE(data);
+    EXPECT_EQ(std::get<XLogData>(*data).start, 0x1000U);
+    EXPECT_EQ(std::get<XLogData>(*data).server_end, 0x2000U);
+    EXPECT_EQ(std::get<XLogData>(*data).bytes, "bytes");
+    const auto keepalive = parse_stream_message("k" + big_endian(0x3000) + big_endian(7) + '\1');
+    ASSERT_TRUE(keepalive);
+    EXPECT_EQ(std::get<Keepalive>(*keepalive).sent, 0x3000U);
+    EXPECT_TRUE(std::get<Keepalive>(*keepalive).wants_reply);
+}
+
+TEST(StreamMessage, EveryOtherLengthAndKindIsRefused) {
+    const std::string wal = "w" + big_endian(1) + big_endian(2) + big_endian(3);
+    for (std::size_t size = 0; size < wal.size(); ++size) EXPECT_FALSE(parse_stream_message(wal.substr(0, size))) << size;
+    EXPECT_FALSE(parse_stream_message("x" + wal.substr(1)));
+    EXPECT_FALSE(parse_stream_message("k" + big_endian(1) + big_endian(2)));
+    EXPECT_FALSE(parse_stream_message("w" + big_endian(~0ULL) + big_endian(2) + big_endian(3) + "past the end of numbers"));
+}
+
+TEST(StatusUpdate, SaysNothingOfWhatIsDurable) {
+    const std::string message = status_update(0xABCD, from_unix_us(946'684'800'000'005), true);
+    EXPECT_EQ(message, "r" + big_endian(0xABCD) + big_endian(0) + big_endian(0) + big_endian(5) + '\1');
+    EXPECT_EQ(status_update(1, from_unix_us(0), false).back(), '\0');
+}
+
+ServerTimeline server_on(Timeline timeline, std::vector<TimelineSwitch> history = {}) {
+    return {timeline, std::move(history), 0x500'1234, kSegment};
+}
+
+TEST(StartPlan, BeginsWithTheSegmentThatTheSlotHolds) {
+    const auto plan = plan_start({}, server_on(1));
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(*plan, (StartPlan{.timeline = 1, .position = 0x500'0000, .is_first = true}));
+    // Of an old segment when the fork came after it.
+    EXPECT_EQ(plan_start({}, server_on(3, {{1, 0x400'0000}, {2, 0x500'0001}}))->timeline, 2U);
+    EXPECT_EQ(plan_start({}, server_on(3, {{1, 0x400'0000}, {2, 0x500'0000}}))->timeline, 3U);
+}
+
+TEST(StartPlan, GoesOnAtTheDurableEnd) {
+    EXPECT_EQ(*plan_start({{1, 0x700}}, server_on(1)), (StartPlan{.timeline = 1, .position = 0x700}));
+    // What the old timeline still has before the fork comes first.
+    EXPECT_EQ(*plan_start({{1, 0x700}}, server_on(2, {{1, 0x900}})), (StartPlan{.timeline = 1, .position = 0x700}));
+    EXPECT_EQ(*plan_start({{1, 0x900}}, server_on(2, {{1, 0x900}})), (StartPlan{.timeline = 2, .position = 0x900}));
+    // A history that was put before a crash is no byte yet.
+    EXPECT_EQ(*plan_start({{1, 0x900}, {2, {}}}, server_on(2, {{1, 0x900}})), (StartPlan{.timeline = 2, .position = 0x900}));
+    // Two failovers passed by.
+    EXPECT_EQ(*plan_start({{1, 0x900}}, server_on(3, {{1, 0x900}, {2, 0xA00}})), (StartPlan{.timeline = 2, .position = 0x900}));
+}
+
+TEST(StartPlan, WhatIsBehindAForkIsADeadBranch) {
+    EXPECT_EQ(*plan_start({{1, 0xB00}}, server_on(2, {{1, 0x900}})),
+              (StartPlan{.timeline = 2, .position = 0x900, .dead_timeline = 1, .dead_from = 0x900, .dead_to = 0xB00}));
+    // The third timeline forked from the first: the second is dead as a whole.
+    EXPECT_EQ(*plan_start({{1, 0x900}, {2, 0xF00}}, server_on(3, {{1, 0x900}})), (StartPlan{.timeline = 3, .position = 0x900}));
+}
+
+TEST(StartPlan, AnOldPrimaryIsNotFollowed) {
+    const auto plan = plan_start({{1, 0x900}, {2, {}}}, server_on(1));
+    ASSERT_FALSE(plan);
+    EXPECT_EQ(plan.error().code, ErrorCode::kGuardRefused);
+}
+
+TEST(Exposure, IsTheTimeSinceTheLastLookThatIsSafe) {
+    const MonoTime zero{};
+    Exposure exposure;
+    EXPECT_FALSE(exposure.rpo_now(zero));
+    exposure.begin_timeline(100);
+    exposure.looked(zero + 1s, 150);
+    EXPECT_FALSE(exposure.rpo_now(zero + 1s)) << "nothing was proven safe yet";
+    EXPECT_EQ(exposure.behind_bytes(), 50U);
+    exposure.looked(zero + 2s, 200);
+    exposure.became_durable(160);
+    EXPECT_EQ(exposure.rpo_now(zero + 4s), 3s);
+    exposure.became_durable(200);
+    EXPECT_EQ(exposure.rpo_now(zero + 4s), 2s);
+    EXPECT_EQ(exposure.behind_bytes(), 0U);
+}
+
+TEST(Exposure, StaysSmallOnAnIdleServerAndGrowsWhenNobodyCanAsk) {
+    const MonoTime zero{};
+    Exposure exposure;
+    exposure.begin_timeline(100);
+    for (int second = 1; second <= 60; ++second) exposure.looked(zero + std::chrono::seconds(second), 100);
+    EXPECT_EQ(exposure.rpo_now(zero + 61s), 1s);
+    EXPECT_EQ(exposure.rpo_now(zero + 100s), 40s);
+}
+
+TEST(Exposure, OfTwoLooksWithOneEndTheLaterCounts) {
+    const MonoTime zero{};
+    Exposure exposure;
+    exposure.looked(zero + 1s, 200);
+    exposure.looked(zero + 5s, 200);
+    exposure.became_durable(200);
+    EXPECT_EQ(exposure.rpo_now(zero + 6s), 1s);
+}
+
+TEST(Exposure, AForkProvesNothingOfTheOldTimeline) {
+    const MonoTime zero{};
+    Exposure exposure;
+    exposure.looked(zero + 1s, 0);
+    exposure.looked(zero + 2s, 500);
+    exposure.begin_timeline(300);  // 200 bytes never arrived
+    exposure.became_durable(900);
+    EXPECT_EQ(exposure.rpo_now(zero + 10s), 9s);
+}
+
+TEST(WrittenEnd, APageHeaderAloneIsNoWal) {
+    EXPECT_EQ(written_end(0x2000028, kSegment), 0x2000000U);
+    EXPECT_EQ(written_end(0x2002018, kSegment), 0x2002000U);
+    EXPECT_EQ(written_end(0x2002028, kSegment), 0x2002028U);
+    EXPECT_EQ(written_end(0x2000018, kSegment), 0x2000018U);
+    EXPECT_EQ(written_end(0x2000000, kSegment), 0x2000000U);
+}
+
+TEST(SlotProtection, AsPatroniMatchesIt) {
+    for (const char* good : {R"({"ignore_slots":[{"name":"aeterna","type":"physical"}]})", R"({"ignore_slots":[{"name":"aeterna"}]})",
+                             R"({"ignore_slots":[{"name":"other"},{"type":"physical"}]})",
+                             R"({"slots":{"aeterna":{"type":"physical"}}})"}) {
+        EXPECT_TRUE(*is_slot_protected(good, "aeterna")) << good;
+    }
+    for (const char* bad : {"{}", R"({"ignore_slots":[{"name":"other","type":"physical"}]})", R"({"ignore_slots":["aeterna"]})",
+                            R"({"ignore_slots":[{"name":"aeterna","type":"logical"}]})", R"({"ignore_slots":{"name":"aeterna"}})",
+                            R"({"ignore_slots":[{"name":"aeterna","database":"db"}]})", R"({"ignore_slots":null})",
+                            R"({"slots":{"aeterna":{"type":"logical"}}})"}) {
+        EXPECT_FALSE(*is_slot_protected(bad, "aeterna")) << bad;
+    }
+    EXPECT_FALSE(is_slot_protected("<html>", "aeterna"));
+}
+
+using Origins = std::map<std::string, repository::LogOrigin>;
+std::vector<SegmentPart> parts_of(const std::string& log, Lsn start, const Origins& origins) {
+    const auto parts = plan_segment(log, start, 100, [&](const std::string& of) -> Result<std::optional<repository::LogOrigin>> {
+        const auto found = origins.find(of);
+        return found == origins.end() ? std::nullopt : std::optional(found->second);
+    });
+    EXPECT_TRUE(parts);
+    return parts.value_or(std::vector<SegmentPart>());
+}
+
+TEST(SegmentPlan, ATimelinesFirstSegmentBeginsWithItsParents) {
+    const Origins origins{{"two", {"one", 250, ""}}, {"three", {"two", 270, ""}}, {"four", {"three", 400, ""}}};
+    EXPECT_EQ(parts_of("one", 200, origins), (std::vector<SegmentPart>{{"one", 200, 300}}));
+    EXPECT_EQ(parts_of("three", 200, origins),
+              (std::vector<SegmentPart>{{"one", 200, 250}, {"two", 250, 270}, {"three", 270, 300}}));
+    EXPECT_EQ(parts_of("three", 300, origins), (std::vector<SegmentPart>{{"three", 300, 400}}));
+    EXPECT_EQ(parts_of("four", 400, origins), (std::vector<SegmentPart>{{"four", 400, 500}}));
+    EXPECT_TRUE(parts_of("four", 300, origins).empty());
+}
+
+TEST(SegmentPlan, OriginsThatGoRoundEnd) {
+    const auto parts = plan_segment("one", 0, 100, [](const std::string&) -> Result<std::optional<repository::LogOrigin>> {
+        return std::optional<repository::LogOrigin>({"one", 50, ""});
+    });
+    ASSERT_FALSE(parts);
+    EXPECT_EQ(parts.error().code, ErrorCode::kCorrupt);
+}
+
+TEST(SegmentVerdict, OnlyTheEndOfTheHistoryIsFilledUp) {
+    const auto judge = [](Lsn has_to, Lsn log_end, bool has_successor) {
+        return judge_segment({.start = 200, .bytes = 100, .has_to = has_to, .log_end = log_end, .has_successor = has_successor});
+    };
+    EXPECT_EQ(judge(300, 900, true), SegmentVerdict::kWhole);
+    EXPECT_EQ(judge(250, 250, false), SegmentVerdict::kLast);
+    EXPECT_EQ(judge(260, 250, false), SegmentVerdict::kLast) << "it grew meanwhile";
+    EXPECT_EQ(judge(250, 250, true), SegmentVerdict::kForked);
+    EXPECT_EQ(judge(250, 251, false), SegmentVerdict::kHole);
+    EXPECT_EQ(judge(200, 900, false), SegmentVerdict::kHole) << "the log begins later";
+    EXPECT_EQ(judge(200, 200, false), SegmentVerdict::kAbsent);
+    EXPECT_EQ(judge(200, 150, true), SegmentVerdict::kAbsent);
+}
+
+TEST(ControlFile, ClusterAndSegmentSize) {
+    std::string bytes(8192, '\0');
+    const auto put = [&](std::size_t at, std::uint64_t value, int size) {
+        for (int i = 0; i < size; ++i) bytes[at + static_cast<std::size_t>(i)] = static_cast<char>(value >> (8 * i) & 0xff);
+    };
+    EXPECT_FALSE(parse_control_file(bytes)) << "zeros";
+    put(0, 7712548027555336026ULL, 8);
+    put(8, 1300, 4);
+    put(228, 16 << 20, 4);
+    EXPECT_EQ(parse_control_file(bytes)->system_identifier, "7712548027555336026");
+    EXPECT_EQ(parse_control_file(bytes)->segment_bytes, kSegment);
+    put(228, (16 << 20) + 1, 4);
+    EXPECT_FALSE(parse_control_file(bytes));
+    put(8, 1800, 4);
+    EXPECT_EQ(parse_control_file(bytes)->segment_bytes, 0U) << "a layout that is not known";
+    EXPECT_FALSE(parse_control_file(std::string_view(bytes).substr(0, 200)));
+}
+
+}  // namespace
+}  // namespace aeterna::postgres
