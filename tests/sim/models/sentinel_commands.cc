@@ -34,7 +34,8 @@ std::string Sentinel::answer(const redis::Command& command, const std::shared_pt
     const std::string word = lower(command.front());
     if (word == "ping") return resp_status("PONG");
     if (word == "info")
-        return resp_text(fmt::format("sentinel_masters:1\r\nsentinel_tilt:{}\r\n", world_.now() < tilt_until_ ? 1 : 0));
+        return resp_text(fmt::format("uptime_in_seconds:{}\r\nsentinel_masters:1\r\nsentinel_tilt:{}\r\n",
+                                     milliseconds(world_.now() - started_at_) / 1000, is_tilted() ? 1 : 0));
     if (word == "sentinel") return sentinel(command, session->client());
     if (word == "psubscribe") {
         // The peer lives as long as the connection.
