@@ -28,6 +28,7 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
         };
         server.on_order = [this, i](const models::Redis&, const Process& client, const std::string& what) {
             const int controller = crew_.owner(client);
+            if (what == "ping") return pinged(controller);
             if (lower(what) == "no one") ordered(client, fmt::format("REPLICAOF NO ONE on redis-{}", i + 1), i);
             else if (controller >= 0) commanded(i, controller, what);
         };
@@ -37,6 +38,7 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
         };
         cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client,
                                                const std::string& what) {
+            if (what == "ping") return pinged(crew_.owner(client));
             if (what != "failover") return;
             if (!by.is_failing_over()) ordered_by_[&by] = crew_.owner(client);
             ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
@@ -129,6 +131,7 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
         std::vector<std::string> why = against_acting(controller);
         for (std::string& line : against_replacing(i, controller)) why.push_back(std::move(line));
         for (std::string& line : refusals(i)) why.push_back(std::move(line));
+        acted_at_ = world_.now();
         if (!why.empty()) violated(fmt::format("{} killed redis-{}, but {}", from.command, i + 1, join(why, "; ")));
         return;
     }
@@ -141,14 +144,11 @@ void RedisChecks::ordered(const Process& client, const std::string& what, int pr
     std::vector<std::string> why = against_acting(controller);
     for (std::string& line : against_replacing(last_master_, controller)) why.push_back(std::move(line));
     const bool is_fenced = cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1));
-    // Who fenced has been asked before it did.
-    if (!is_fenced) {
-        for (std::string& line : refusals(last_master_)) why.push_back(std::move(line));
-    }
+    for (std::string& line : refusals(last_master_)) why.push_back(std::move(line));
     if (!why.empty()) violated(fmt::format("{} sent {}, but {}", client.command, what, join(why, "; ")));
     if (promoted >= 0) judge_choice(cluster_.redis(promoted), controller);
     ++promotions_;
-    ordered_at_ = world_.now();
+    acted_at_ = world_.now();
     replaced_[static_cast<std::size_t>(last_master_)] = {true, is_fenced, 0};
 }
 

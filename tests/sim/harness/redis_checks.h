@@ -36,6 +36,8 @@ class RedisChecks {
     RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule);
     // Told when a Sentinel promotes by a controller's order.
     std::function<void(const models::Sentinel&)> on_forced_promotion;
+    // Told when a controller is about to order something.
+    std::function<void(int controller)> on_order_begun;
     // An application was told that its write is done.
     void acknowledged(int node);
     // A person has lifted fences that were reported: what is started then is theirs to answer for.
@@ -58,6 +60,9 @@ class RedisChecks {
     void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
+    void pinged(int controller) {
+        if (controller >= 0 && on_order_begun) on_order_begun(controller);
+    }
     void selected(const models::Sentinel& by, const models::Redis& chosen);
     void commanded(int node, int controller, const std::string& what);
     void judge_choice(const models::Redis& chosen, int controller);
@@ -82,7 +87,7 @@ class RedisChecks {
     Spans another_master_, tilted_, under_way_, unseen_majority_, no_majority_;  // as the first controller sees it
     std::array<MonoTime, RedisCluster::kNodes> answered_at_{};  // a Sentinel within reach
     std::map<const models::Sentinel*, int> ordered_by_;  // the controller
-    MonoTime ordered_at_{};
+    MonoTime acted_at_{};
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
     int kills_ = 0, promotions_ = 0;

@@ -10,8 +10,8 @@ namespace {
 
 // From the look that proves a death to the act: three looks at servers that do not answer, and writes of the journal.
 constexpr Duration kKnownToProof = std::chrono::seconds(6);
-// The promotion by an order that was given may take so long, and be ordered once more.
-constexpr Duration kOneOrder = std::chrono::seconds(30);
+// Acts that are no farther apart stand on one proof.
+constexpr Duration kOneExecution = std::chrono::seconds(30);
 // A row each 50 ms; what is under way is no choice.
 constexpr std::size_t kRowsOfOneSecond = 20;
 // A link that was lost so long before the master is one that is no longer good for a promotion: 10 s, and the looks.
@@ -48,7 +48,8 @@ void RedisChecks::look_at_refusals(MonoTime now) {
 std::vector<std::string> RedisChecks::refusals(int node) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
-    if (!schedule_.is_crew_calm() || (promotions_ > 0 && now - ordered_at_ < kOneOrder)) return why;
+    const bool goes_on = acted_at_ != MonoTime{} && now - acted_at_ < kOneExecution;
+    if (!schedule_.is_crew_calm() || goes_on) return why;
     const auto refuse = [&](const Spans& spans, const char* line) {
         if (spans.covers(now - kKnownToProof, now)) why.emplace_back(line);
     };

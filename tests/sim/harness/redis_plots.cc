@@ -86,8 +86,9 @@ void second_master(RedisPlot& plot) {
 // A Sentinel was ordered to fail over, and whom it promoted has died at once: it waits for it for 180 s.
 void under_way(RedisPlot& plot) {
     plot.calm_crew();
-    plot.add(RedisFaultKind::kHalfFailover, plot.loss - plot.rng.between(7s, 8500ms), plot.rng.between(40s, 60s), plot.replica);
-    plot.kill_master();
+    plot.add(RedisFaultKind::kHalfFailover, plot.loss - plot.rng.between(7s, 8500ms), plot.rng.between(40s, 60s),
+             plot.replica);
+    plot.lose_master();
 }
 
 void tilt(RedisPlot& plot) {
@@ -136,12 +137,29 @@ void stood_still(RedisPlot& plot) {
     plot.schedule.crew.crash.stall_for = plot.rng.chance(0.5) ? plot.rng.between(2s, 15s) : plot.rng.between(32s, 40s);
 }
 
+// It is suspended right before an order, and wakes up when the master is back.
+void stopped_ordering(RedisPlot& plot) {
+    plot.schedule.unfenceable = kFirstMaster;
+    plot.schedule.crew.crash = {};
+    plot.schedule.crew.controllers = 1;
+    const bool is_by_few = plot.rng.chance(0.6);
+    if (is_by_few) plot.add(RedisFaultKind::kKillSentinels, plot.loss - 5s, plot.rng.between(20s, 60s), plot.replica);
+    if (is_by_few && plot.rng.chance(0.5))  // by none: it promotes by hand
+        plot.add(RedisFaultKind::kKillSentinel, plot.loss - 4s, plot.rng.between(20s, 60s), plot.replica);
+    const Duration lasts = plot.rng.between(2s, 9s);
+    if (plot.rng.chance(0.3)) plot.add(RedisFaultKind::kPause, plot.loss, 5s + lasts);
+    else plot.add(RedisFaultKind::kKill, plot.loss, lasts);
+    plot.add(RedisFaultKind::kPauseOrdering, plot.loss - 1s, lasts + plot.rng.between(8s, 15s));
+}
+
 // Whoever goes on after its death finds the master back.
 void interrupted(RedisPlot& plot) {
     if (plot.rng.chance(0.5)) plot.schedule.unfenceable = kFirstMaster;
     if (plot.rng.chance(0.4)) plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(5500ms, 10s));
     else plot.kill_master(500ms, 6s);
     plot.schedule.crew.crash = {};
+    if (plot.rng.chance(0.3))
+        plot.add(RedisFaultKind::kKillSentinels, plot.loss - 5s, plot.rng.between(20s, 60s), plot.replica);
     plot.schedule.crew.crash.at_write = 3 + static_cast<int>(plot.rng.below(14));
     plot.schedule.crew.crash.is_durable = plot.rng.chance(0.5);
     plot.schedule.crew.restart_after = plot.rng.between(500ms, 6s);
@@ -194,6 +212,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"long lost", long_lost},
                                       RedisChoice{"no copy", no_copy},
                                       RedisChoice{"stood still", stood_still},
+                                      RedisChoice{"stopped ordering", stopped_ordering},
                                       RedisChoice{"interrupted", interrupted},
                                       RedisChoice{"lost by us again", lost_by_us},
                                       RedisChoice{"untold", untold},

@@ -75,6 +75,7 @@ class RedisRun {
         crew_ = std::make_unique<Crew>(world_, *cluster_, schedule_.crew);
         checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
         checks_->on_forced_promotion = [this](const models::Sentinel& by) { doom(by); };
+        checks_->on_order_begun = [this](int controller) { stop_ordering(controller); };
         workload_->on_acknowledged = [this](int node) { checks_->acknowledged(node); };
     }
 
@@ -150,6 +151,10 @@ class RedisRun {
                 is_acting_doomed_ = begins;
                 if (!begins && !killed_.empty()) start(killed_);
                 return;
+            case RedisFaultKind::kPauseOrdering:
+                is_order_stopped_ = begins;
+                if (!begins) pause(crew_->controllers().front()->process(), false);
+                return;
             case RedisFaultKind::kSlow: host.slow = begins ? world_.rng().between(50ms, 900ms) : Duration(); return;
             case RedisFaultKind::kKillSentinel: begins ? kill(sentinel.process()) : start(sentinel.name()); return;
             case RedisFaultKind::kPauseSentinel: pause(sentinel.process(), begins); return;
@@ -197,6 +202,14 @@ class RedisRun {
         world_.scheduler.after(world_.rng().between(500ms, 1300ms), [this, &by] { kill(by.process()); });
     }
 
+    // Right before its order, once.
+    void stop_ordering(int controller) {
+        if (controller != 0 || !std::exchange(is_order_stopped_, false)) return;
+        Process* process = crew_->controllers().front()->process();
+        world_.trace("the controller is stopped before an order");
+        world_.scheduler.after(0ms, [this, process] { pause(process, true); });
+    }
+
     void kill_server(int node) {
         models::Redis& server = cluster_->redis(node);
         kill(server.process());
@@ -218,7 +231,7 @@ class RedisRun {
     std::unique_ptr<Crew> crew_;
     std::unique_ptr<RedisChecks> checks_;
     int open_ = 0, last_master_ = 0;
-    bool is_acting_doomed_ = false;
+    bool is_acting_doomed_ = false, is_order_stopped_ = false;
     std::string killed_;  // by a fault that did not know its target
 };
 

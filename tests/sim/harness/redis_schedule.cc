@@ -62,6 +62,7 @@ std::string_view fault_name(RedisFaultKind kind) {
         case RedisFaultKind::kJumpClock: return "jump the controller's clock";
         case RedisFaultKind::kCutController: return "cut controller off";
         case RedisFaultKind::kPauseController: return "pause controller";
+        case RedisFaultKind::kPauseOrdering: return "pause controller before an order";
         case RedisFaultKind::kKillController: return "kill controller";
     }
     return "?";

@@ -35,6 +35,7 @@ enum class RedisFaultKind {
     kJumpClock,
     kCutController,
     kPauseController,
+    kPauseOrdering,  // when it begins its next order
     kKillController,
 };
 [[nodiscard]] std::string_view fault_name(RedisFaultKind kind);

@@ -32,7 +32,8 @@ class Redis final : public RespServer {
     std::function<void(const Redis&)> on_write;
     // Told before `to` gives its rows away for all of this one's.
     std::function<void(const Redis& from, const Redis& to, std::size_t had)> on_copy;
-    // Told before a role is changed, or writes are paused ("pause"), by a command of that process.
+    // Told before a role is changed, or writes are paused ("pause"), by a command of that process, and of
+    // the PING before an order ("ping").
     std::function<void(const Redis&, const Process& client, const std::string& command)> on_order;
 
     // As its configuration file says; nothing when it runs.

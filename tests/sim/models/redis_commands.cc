@@ -15,6 +15,7 @@ int Redis::unknown_commands = 0;
 
 std::string Redis::answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) {
     const std::string word = lower(command.front());
+    if (word == "ping" && on_order) on_order(*this, session->client(), word);
     if (word == "ping") return resp_status("PONG");
     if (word == "info") return resp_text(info());
     if (word == "role") return role();

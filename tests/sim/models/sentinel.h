@@ -31,7 +31,7 @@ class Sentinel final : public RespServer {
     Sentinel& operator=(const Sentinel&) = delete;
 
     std::vector<Sentinel*> peers;  // without itself
-    // Told before it is ordered to change something.
+    // Told before it is ordered to change something, and of the PING before an order.
     std::function<void(const Sentinel&, const Process& client, const std::string& command)> on_order;
     // Told before it promotes; `is_forced`: because it was ordered to fail over.
     std::function<void(const Sentinel&, const Redis& chosen, bool is_forced)> on_select;
