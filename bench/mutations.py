@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Takes one safety check after another out of the program and shows which schedule of the simulation notices.
 
-    bench/mutations.py [--only REGEX] [--seeds N] [--scratch DIR] [--no-record]
+    bench/mutations.py [--only REGEX] [--seeds N] [--others N] [--scratch DIR] [--no-record]
 
 A copy of the working tree is built once with all mutations of tests/sim/mutation_list.py, each asleep behind a
 switch; then each is woken alone and seeds are run until one fails, those of its plots first. What survives alone
 because another check stands behind it is woken together with that one, until a seed fails that the other one alone
-lets pass. What is behind and names no other cannot fail here; the list says why. Ends with 1 when a mutation
-survives that should not, or when the sleeping program fails. The working tree is never changed.
+lets pass. What is behind and names no other cannot fail here; the list says why. A seed that fails without any mutation
+proves nothing and is passed over. Ends with 1 when a mutation survives that should not, or when the sleeping program
+fails in the seeds that are run before (not with --others). The working tree is never changed.
 """
 import argparse
 import importlib.util
@@ -94,14 +95,14 @@ def make_scratch(scratch, mutations):
 class Seeds:
     """Which seeds of one store to run, and the running of them; `prefix` is "" or "redis-"."""
 
-    def __init__(self, program, prefix, count):
-        self.program, self.prefix = program, prefix
+    def __init__(self, program, prefix, count, others):
+        self.program, self.prefix, self.others = program, prefix, others
         told = subprocess.run([program, f"--{prefix}plots", f"1..{count}"], check=True, capture_output=True, text=True).stdout
         self.plots = dict(line.split(" ", 1) for line in told.splitlines())
 
     def order(self, plots):
         first = [seed for seed, plot in self.plots.items() if plot in plots]
-        return first + [seed for seed in self.plots if self.plots[seed] not in plots]
+        return first + [seed for seed in self.plots if self.plots[seed] not in plots][:self.others]
 
     def failures(self, names, seeds):
         """[(seed, what it says)] of those that fail with these mutations awake."""
@@ -122,7 +123,7 @@ class Seeds:
         for begin in range(0, len(seeds), BLOCK):
             block = seeds[begin:begin + BLOCK]
             for seed, says in self.failures(names, block):
-                if not others or not self.failures(others, [seed]):
+                if not names or not self.failures(others, [seed]):
                     return seed, says, begin + len(block)
         return None, "", len(seeds)
 
@@ -152,14 +153,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="mutations whose name this finds")
     parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--others", type=int, help="how many seeds of other plots are tried after those of its own")
     parser.add_argument("--scratch", type=Path, default=Path(f"/var/tmp/aeterna-mutations-{os.getuid()}"))
     parser.add_argument("--no-record", action="store_true", help="only print")
     options = parser.parse_args()
     listed = load_list()
     by_name = {mutation[0]: mutation for mutation in listed.MUTATIONS}
     program = make_scratch(options.scratch, listed.MUTATIONS)
-    stores = {prefix: Seeds(program, prefix, options.seeds) for prefix in ("", "redis-")}
-    for seeds in stores.values():
+    stores = {prefix: Seeds(program, prefix, options.seeds, options.others) for prefix in ("", "redis-")}
+    for seeds in stores.values() if options.others is None else ():
         seed, says, _ = seeds.run([], [])
         if seed:
             sys.exit(f"without any mutation {seeds.prefix}seed {seed} fails: {says}")

@@ -11,7 +11,7 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::string_view kPrefix = "postgres-", kHistory = ".history";
+constexpr std::string_view kWalLogPrefix = "postgres-", kHistory = ".history";
 constexpr std::size_t kTimelineDigits = 8;
 
 std::optional<Timeline> parse_timeline(std::string_view digits) {
@@ -65,12 +65,12 @@ std::optional<Timeline> parse_history_file_name(std::string_view name) {
 }
 
 std::string wal_log_name(const WalLog& log) {
-    return fmt::format("{}{}-{:08X}", kPrefix, log.system_identifier, log.timeline);
+    return fmt::format("{}{}-{:08X}", kWalLogPrefix, log.system_identifier, log.timeline);
 }
 
 std::optional<WalLog> parse_wal_log_name(std::string_view name) {
-    if (!name.starts_with(kPrefix) || name.size() < kPrefix.size() + kTimelineDigits + 2) return std::nullopt;
-    const std::string_view rest = name.substr(kPrefix.size());
+    if (!name.starts_with(kWalLogPrefix) || name.size() < kWalLogPrefix.size() + kTimelineDigits + 2) return std::nullopt;
+    const std::string_view rest = name.substr(kWalLogPrefix.size());
     const std::size_t dash = rest.size() - kTimelineDigits - 1;
     const auto timeline = parse_timeline(rest.substr(dash + 1));
     const std::string_view system = rest.substr(0, dash);

@@ -77,7 +77,7 @@ std::vector<Command> opinion_commands(const std::string& master_name) {
             {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", master_name},
             {"SENTINEL", "REPLICAS", master_name},
             {"SENTINEL", "CKQUORUM", master_name},
-            {"INFO", "sentinel"}};
+            {"INFO"}};
 }
 
 Result<SentinelOpinion> opinion_from_replies(const std::vector<Reply>& replies, const std::string& sentinel) {
@@ -95,8 +95,15 @@ Result<SentinelOpinion> opinion_from_replies(const std::vector<Reply>& replies, 
         const InfoFields fields = parse_info_fields(replies[4].text);
         const auto tilt = fields.find("sentinel_tilt");
         opinion.is_tilt = tilt != fields.end() && tilt->second != "0";
+        const auto uptime = fields.find("uptime_in_seconds");
+        if (uptime != fields.end()) opinion.uptime_seconds = to_integer(uptime->second);
     }
     return opinion;
+}
+
+bool SentinelOpinion::has_heard_master() const {
+    constexpr std::int64_t kRoundingSeconds = 2;
+    return !uptime_seconds || master.last_ok_ping_ms < (*uptime_seconds - kRoundingSeconds) * 1000;
 }
 
 Result<MasterView> parse_master_view(const Reply& reply) {

@@ -28,6 +28,14 @@ class StackHands final : public Hands {
         return executor.get();
     }
 
+    bool can_fence(const RedisNode& node) override {
+        if (!executor_of(node)) return false;
+        const auto& processes = stack_.host_of(node.name)->processes;
+        return std::any_of(processes.begin(), processes.end(), [&](const config::HostProcess& process) {
+            return process.node == node.name && process.honours_fence;
+        });
+    }
+
     bool has_files_of(const RedisNode& node) const override {
         const config::Host* host = stack_.host_of(node.name);
         return !node.config_file.empty() && host && host->executor == "local";

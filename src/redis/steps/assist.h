@@ -47,6 +47,8 @@ class Hands {
     virtual ~Hands() = default;
     // Owned by the hands. kConfiguration when nothing can be done on the node's host.
     [[nodiscard]] virtual Result<hosts::Executor*> executor_of(const RedisNode& node) = 0;
+    // True when its host can be acted on and whatever starts it heeds the fence's markers.
+    [[nodiscard]] virtual bool can_fence(const RedisNode& node) = 0;
     // True when the node's files are files of this machine.
     [[nodiscard]] virtual bool has_files_of(const RedisNode& node) const = 0;
 };

@@ -46,12 +46,14 @@ std::vector<const SentinelOpinion*> opinions_on_master(const DeathInput& input) 
     return opinions;
 }
 
-// How long the Sentinels have had no pong; nothing when none watches this master.
+// How long the Sentinels have had no pong; nothing when none that watches this master has had one.
 std::optional<std::int64_t> youngest_pong_ms(const DeathInput& input) {
     std::optional<std::int64_t> youngest;
-    for (const SentinelOpinion* opinion : opinions_on_master(input))
+    for (const SentinelOpinion* opinion : opinions_on_master(input)) {
+        if (!opinion->has_heard_master()) continue;
         youngest = std::min(youngest.value_or(opinion->master.last_ok_ping_ms),
                             opinion->master.last_ok_ping_ms);
+    }
     return youngest;
 }
 
@@ -213,10 +215,14 @@ std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {
     if (info.replid.empty() || info.replica_offset <= 0) return "it has no copy yet";
     if (input.master_info && info.replid == input.master_info->replid)
         return "it has taken the empty copy already";
-    const std::int64_t allowed = gone_for_seconds(input) + kLinkSlackSeconds;
-    if (!info.is_link_up && !input.master_info && info.link_down_seconds > allowed)
+    if (input.master_info) return "";
+    const std::int64_t gone = gone_for_seconds(input);
+    if (!info.is_link_up && info.link_down_seconds > gone + kLinkSlackSeconds)
         return fmt::format("its link was lost {} s ago, long before the master",
                            info.link_down_seconds);
+    // A cut path leaves it "up" for repl-timeout (60 s).
+    if (info.is_link_up && info.last_io_seconds > gone + kQuietLinkSeconds)
+        return fmt::format("its link is quiet for {} s, since long before the master was lost", info.last_io_seconds);
     return "";
 }
 

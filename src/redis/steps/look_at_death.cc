@@ -26,7 +26,7 @@ DeathInput DeathLook::take(const env::Context& context) {
         input.replicas.push_back(std::move(answer));
     }
     if (silent_since_) input.silent_for = cluster.env().clock.now() - *silent_since_;
-    input.is_fenceable = acting_.hands->executor_of(master_).has_value();
+    input.is_fenceable = acting_.hands->can_fence(master_);
     return input;
 }
 

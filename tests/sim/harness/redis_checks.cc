@@ -10,11 +10,11 @@ namespace aeterna::sim {
 namespace {
 
 constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
-// What has held for so long must be known to whoever acts: the longest look, and the writes of the journal.
-constexpr Duration kKnownToAll = std::chrono::milliseconds(3500);
 // A question takes two ways there, the connection's and its own, and a second at most: beyond this it may go unanswered.
 constexpr Duration kTooSlow = std::chrono::milliseconds(400);
 constexpr int kGuarded = 10;
+// Twice the suspicion of a guard that sees nobody else, or a pause to its end when the guard dies.
+constexpr Duration kHeldInVain = std::chrono::seconds(20);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
 
@@ -29,11 +29,21 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
             copied(from, to, had);
         };
         server.on_order = [this, i](const models::Redis&, const Process& client, const std::string& what) {
+            const int controller = crew_.owner(client);
+            if (what == "ping") return pinged(controller);
             if (lower(what) == "no one") ordered(client, fmt::format("REPLICAOF NO ONE on redis-{}", i + 1), i);
+            else if (controller >= 0) commanded(i, controller, what);
+        };
+        cluster_.sentinel(i).on_select = [this](const models::Sentinel& by, const models::Redis& chosen, bool is_forced) {
+            if (is_forced) selected(by, chosen);
+            else ordered_by_.erase(&by);
         };
         cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client,
                                                const std::string& what) {
-            if (what == "failover") ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
+            if (what == "ping") return pinged(crew_.owner(client));
+            if (what != "failover") return;
+            if (!by.is_failing_over()) ordered_by_[&by] = crew_.owner(client);
+            ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
         };
     }
     world_.processes.on_signal = [this](Process& from, const Process& to, int number) { signalled(from, to, number); };
@@ -55,6 +65,7 @@ void RedisChecks::look() {
         for (int i = 0; i < RedisCluster::kNodes; ++i) is_any = is_any || is_near(c, i);
         isolated_[static_cast<std::size_t>(c)].note(!is_any, now);
     }
+    look_at_refusals(now);
     world_.scheduler.after(kLookAtRedis, [this] { look(); });
 }
 
@@ -62,6 +73,11 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const auto index = static_cast<std::size_t>(node);
     const models::Redis& server = cluster_.redis(node);
     const bool answers = server.is_responsive();
+    const bool is_named = cluster_.master() == node;
+    named_[index].note(is_named, now);
+    held_in_vain_[index].note(is_named && answers && server.is_paused() && !replaced_[index].is_open, now);
+    if (held_in_vain_[index].covers(now - kHeldInVain, now))
+        violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
         heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
         watched_[index][static_cast<std::size_t>(c)].note(crew_.is_at_work(c) && is_near(c, node), now);
@@ -72,6 +88,7 @@ void RedisChecks::look_at(int node, MonoTime now) {
         sentinels += sentinel.is_responsive() && sentinel.hears(server) && is_near(0, i) ? 1 : 0;
     }
     heard_by_sentinels_[index].note(sentinels >= 2, now);
+    if (sentinels > 0) answered_at_[index] = now;
     // It is a replica now, or the Sentinels made it the master again: what it writes is not ours to answer for.
     Replaced& replaced = replaced_[index];
     const bool is_theirs = cluster_.master() == node && server.takes_writes() && !replaced.was_fenced;
@@ -115,6 +132,8 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
         if (cluster_.redis(i).process() != &to) continue;
         std::vector<std::string> why = against_acting(controller);
         for (std::string& line : against_replacing(i, controller)) why.push_back(std::move(line));
+        for (std::string& line : refusals(i)) why.push_back(std::move(line));
+        acted_at_ = world_.now();
         if (!why.empty()) violated(fmt::format("{} killed redis-{}, but {}", from.command, i + 1, join(why, "; ")));
         return;
     }
@@ -124,12 +143,15 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
 void RedisChecks::ordered(const Process& client, const std::string& what, int promoted) {
     const int controller = crew_.owner(client);
     if (controller < 0 || promoted == last_master_) return;
-    ++promotions_;
     std::vector<std::string> why = against_acting(controller);
     for (std::string& line : against_replacing(last_master_, controller)) why.push_back(std::move(line));
+    const bool is_fenced = cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1));
+    for (std::string& line : refusals(last_master_)) why.push_back(std::move(line));
     if (!why.empty()) violated(fmt::format("{} sent {}, but {}", client.command, what, join(why, "; ")));
-    Replaced& old = replaced_[static_cast<std::size_t>(last_master_)];
-    old = {true, cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1)), 0};
+    if (promoted >= 0) judge_choice(cluster_.redis(promoted), controller);
+    ++promotions_;
+    acted_at_ = world_.now();
+    replaced_[static_cast<std::size_t>(last_master_)] = {true, is_fenced, 0};
 }
 
 // Started lately without any data, and another one still has more than it has taken since.

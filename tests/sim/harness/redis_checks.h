@@ -1,6 +1,11 @@
 // RedisChecks: looks on while a schedule with Redis runs, and says what must not have been, by the models' own state:
 //   - a controller kills no master that it or a Sentinel majority hears, unless it came back empty, and none at all
 //     without leave or while it is cut off
+//   - nor does it act, where nothing has disturbed it, on what a refusal forbids: a second master, a Sentinel in TILT mode or at
+//     a failover, a majority out of its sight, a silent master that nobody confirms and that cannot be fenced
+//   - it has no replica promoted that had less than another fit one, no copy at all, or lost its link long before
+//   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, or
+//     changes anything without leave
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted, and while one is at work that could hold them
 //   - replicas do not copy the emptiness of a master that came back without its data while nothing hinders us
@@ -8,6 +13,8 @@
 #pragma once
 
 #include <array>
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,9 +28,16 @@
 
 namespace aeterna::sim {
 
+// What has held for so long must be known to whoever acts: the longest look, and the writes of the journal.
+inline constexpr Duration kKnownToAll = std::chrono::milliseconds(3500);
+
 class RedisChecks {
   public:
     RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule);
+    // Told when a Sentinel promotes by a controller's order.
+    std::function<void(const models::Sentinel&)> on_forced_promotion;
+    // Told when a controller is about to order something.
+    std::function<void(int controller)> on_order_begun;
     // An application was told that its write is done.
     void acknowledged(int node);
     // A person has lifted fences that were reported: what is started then is theirs to answer for.
@@ -39,17 +53,27 @@ class RedisChecks {
     };
     void look();
     void look_at(int node, MonoTime now);
+    void look_at_refusals(MonoTime now);
+    [[nodiscard]] bool is_in_reach(int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;
     void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
+    void pinged(int controller) {
+        if (controller >= 0 && on_order_begun) on_order_begun(controller);
+    }
+    void selected(const models::Sentinel& by, const models::Redis& chosen);
+    void commanded(int node, int controller, const std::string& what);
+    void judge_choice(const models::Redis& chosen, int controller);
     void written(const models::Redis& server);
     [[nodiscard]] bool is_second_writer(int node) const;
     [[nodiscard]] bool is_emptied(const models::Redis& server) const;
     void copied(const models::Redis& from, const models::Redis& to, std::size_t had);
     [[nodiscard]] std::vector<std::string> against_acting(int controller) const;
     [[nodiscard]] std::vector<std::string> against_replacing(int node, int controller) const;
+    [[nodiscard]] std::vector<std::string> refusals(int node) const;
+    [[nodiscard]] std::vector<std::string> against_choice(int promoted, int controller) const;
 
     World& world_;
     RedisCluster& cluster_;
@@ -59,6 +83,11 @@ class RedisChecks {
     std::array<Spans, RedisCluster::kNodes> heard_by_sentinels_;
     std::array<Spans, 2> isolated_;
     std::array<std::array<Spans, 2>, RedisCluster::kNodes> watched_;  // by a controller that is at work and reaches it
+    std::array<Spans, RedisCluster::kNodes> named_, held_in_vain_;
+    Spans another_master_, tilted_, under_way_, unseen_majority_, no_majority_;  // as the first controller sees it
+    std::array<MonoTime, RedisCluster::kNodes> answered_at_{};  // a Sentinel within reach
+    std::map<const models::Sentinel*, int> ordered_by_;  // the controller
+    MonoTime acted_at_{};
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
     int kills_ = 0, promotions_ = 0;

@@ -74,6 +74,8 @@ class RedisRun {
         workload_ = std::make_unique<RedisWorkload>(*cluster_, schedule_.row_period);
         crew_ = std::make_unique<Crew>(world_, *cluster_, schedule_.crew);
         checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
+        checks_->on_forced_promotion = [this](const models::Sentinel& by) { doom(by); };
+        checks_->on_order_begun = [this](int controller) { stop_ordering(controller); };
         workload_->on_acknowledged = [this](int node) { checks_->acknowledged(node); };
     }
 
@@ -137,6 +139,22 @@ class RedisRun {
             case RedisFaultKind::kCutPath:
                 cluster_->cut_from_controllers(host, begins);
                 return;
+            case RedisFaultKind::kCutFromServers: cluster_->cut_from_servers(host, begins); return;
+            case RedisFaultKind::kPromoteByHand:
+                if (begins && server.is_responsive()) server.follow(std::nullopt);
+                return;
+            case RedisFaultKind::kHalfFailover:
+                if (begins) sentinel.fail_over_by_hand(), kill_promoted(sentinel);
+                else if (!killed_.empty()) start(killed_);
+                return;
+            case RedisFaultKind::kKillActingSentinel:
+                is_acting_doomed_ = begins;
+                if (!begins && !killed_.empty()) start(killed_);
+                return;
+            case RedisFaultKind::kPauseOrdering:
+                is_order_stopped_ = begins;
+                if (!begins) pause(crew_->controllers().front()->process(), false);
+                return;
             case RedisFaultKind::kSlow: host.slow = begins ? world_.rng().between(50ms, 900ms) : Duration(); return;
             case RedisFaultKind::kKillSentinel: begins ? kill(sentinel.process()) : start(sentinel.name()); return;
             case RedisFaultKind::kPauseSentinel: pause(sentinel.process(), begins); return;
@@ -144,6 +162,11 @@ class RedisRun {
                 for (int i = 0; i < RedisCluster::kNodes; ++i) {
                     models::Sentinel& other = cluster_->sentinel(i);
                     if (i != node) begins ? kill(other.process()) : start(other.name());
+                }
+                return;
+            case RedisFaultKind::kPauseSentinels:
+                for (int i = 0; i < RedisCluster::kNodes; ++i) {
+                    if (i != node) pause(cluster_->sentinel(i).process(), begins);
                 }
                 return;
             case RedisFaultKind::kKillEtcd:
@@ -161,6 +184,30 @@ class RedisRun {
                 if (begins) kill(crew_->controllers().front()->process());
                 return;
         }
+    }
+
+    // As soon as it is told to be master.
+    void kill_promoted(const models::Sentinel& by) {
+        if (!by.is_failing_over()) return;
+        if (by.promoted() != nullptr) {
+            killed_ = by.promoted()->name();
+            return kill(by.promoted()->process());
+        }
+        world_.scheduler.after(20ms, [this, &by] { kill_promoted(by); });
+    }
+    // Between the promotion, which its next INFO tells it of, and its next hello.
+    void doom(const models::Sentinel& by) {
+        if (!std::exchange(is_acting_doomed_, false)) return;
+        killed_ = by.name();
+        world_.scheduler.after(world_.rng().between(500ms, 1300ms), [this, &by] { kill(by.process()); });
+    }
+
+    // Right before its order, once.
+    void stop_ordering(int controller) {
+        if (controller != 0 || !std::exchange(is_order_stopped_, false)) return;
+        Process* process = crew_->controllers().front()->process();
+        world_.trace("the controller is stopped before an order");
+        world_.scheduler.after(0ms, [this, process] { pause(process, true); });
     }
 
     void kill_server(int node) {
@@ -184,6 +231,8 @@ class RedisRun {
     std::unique_ptr<Crew> crew_;
     std::unique_ptr<RedisChecks> checks_;
     int open_ = 0, last_master_ = 0;
+    bool is_acting_doomed_ = false, is_order_stopped_ = false;
+    std::string killed_;  // by a fault that did not know its target
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "harness/redis_plots.h"
 #include "harness/weighted.h"
 
 namespace aeterna::sim {
@@ -37,44 +38,6 @@ RedisFault draw_redis_fault(Rng& rng, Duration from, Duration to) {
     return fault;
 }
 
-// What belongs together and seldom comes about by chance.
-void draw_redis_plot(Rng& rng, RedisSchedule& schedule) {
-    const Duration at = rng.between(4s, 8s);
-    const auto master = RedisFault::kMaster;
-    switch (rng.below(6)) {
-        case 0:  // a master without persistence is started again before anybody calls it down
-            schedule.plot = "empty master";
-            schedule.is_persistent = false;
-            schedule.supervisor_delay = rng.between(200ms, 3s);
-            schedule.faults = {{at, RedisFaultKind::kKill, master, 1s}};
-            return;
-        case 1:
-            schedule.plot = "unfenceable";
-            schedule.unfenceable = 0;
-            schedule.faults = {
-                {at, rng.chance(0.6) ? RedisFaultKind::kKill : RedisFaultKind::kPause, master, rng.between(6s, 40s)}};
-            return;
-        case 2:
-            schedule.plot = "sentinels lost";
-            schedule.faults = {
-                {at, RedisFaultKind::kKillSentinels, 1 + static_cast<int>(rng.below(2)), rng.between(20s, 60s)},
-                {at + rng.between(1s, 6s), RedisFaultKind::kKill, master, rng.between(5s, 40s)}};
-            return;
-        case 3:
-            schedule.plot = "unheard by us";
-            schedule.faults = {{at, RedisFaultKind::kCutPath, master, rng.between(8s, 40s)}};
-            return;
-        case 4:
-            schedule.plot = "short stall";
-            schedule.faults = {{at, RedisFaultKind::kPause, master, rng.between(500ms, 4800ms)}};
-            return;
-        default:
-            schedule.plot = "frozen";
-            schedule.faults = {{at, RedisFaultKind::kFreeze, master, rng.between(8s, 40s)}};
-            return;
-    }
-}
-
 }  // namespace
 
 std::string_view fault_name(RedisFaultKind kind) {
@@ -91,9 +54,15 @@ std::string_view fault_name(RedisFaultKind kind) {
         case RedisFaultKind::kPauseSentinel: return "pause sentinel";
         case RedisFaultKind::kKillEtcd: return "kill etcd";
         case RedisFaultKind::kKillSentinels: return "kill sentinels but one";
+        case RedisFaultKind::kPauseSentinels: return "pause sentinels but one";
+        case RedisFaultKind::kCutFromServers: return "cut off from servers";
+        case RedisFaultKind::kPromoteByHand: return "promoted by a person";
+        case RedisFaultKind::kHalfFailover: return "fail over to one that dies";
+        case RedisFaultKind::kKillActingSentinel: return "kill the sentinel that promotes";
         case RedisFaultKind::kJumpClock: return "jump the controller's clock";
         case RedisFaultKind::kCutController: return "cut controller off";
         case RedisFaultKind::kPauseController: return "pause controller";
+        case RedisFaultKind::kPauseOrdering: return "pause controller before an order";
         case RedisFaultKind::kKillController: return "kill controller";
     }
     return "?";
@@ -124,8 +93,13 @@ RedisSchedule make_redis_schedule(std::uint64_t seed) {
         if (assist < 9) schedule.crew.assist = "act";
         draw_redis_plot(rng, schedule);
     }
+    // What else happens, happens when the plot is over.
+    Duration from = 3s, to = 8s;
+    if (has_plot) {
+        for (const RedisFault& fault : schedule.faults) from = std::max(from, fault.at + 9s);
+        to = from + 20s;
+    }
     const std::uint64_t count = has_plot ? rng.below(2) : 1 + rng.below(3);
-    Duration from = has_plot ? 20s : Duration(3s), to = has_plot ? 40s : Duration(8s);
     for (std::uint64_t i = 0; i < count; ++i) {
         schedule.faults.push_back(draw_redis_fault(rng, from, to));
         to += 15s;

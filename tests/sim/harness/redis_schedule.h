@@ -1,6 +1,7 @@
 // RedisSchedule: all that one run with Redis and Sentinel does, drawn from its seed; see schedule.h. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,17 +19,23 @@ enum class RedisFaultKind {
     kCut,     // the host from everybody, both ways
     kCutOut,
     kCutIn,
-    kCutPath,  // the host from the controllers only
+    kCutPath,         // the host from the controllers only
+    kCutFromServers,  // the host from the other two only
     kSlow,
     kKillSentinel,
     kPauseSentinel,
     kKillEtcd,
+    kPromoteByHand,  // REPLICAOF NO ONE, by a person
+    kHalfFailover,   // a person orders it of that Sentinel; whom it promotes dies at once, and is back at the end
     // Of all.
-    kKillSentinels,  // all but the target's
+    kKillSentinels,   // all but the target's
+    kPauseSentinels,  // all but the target's
+    kKillActingSentinel,  // the first that a controller orders to fail over, once it has promoted
     // Of the first controller.
     kJumpClock,
     kCutController,
     kPauseController,
+    kPauseOrdering,  // when it begins its next order
     kKillController,
 };
 [[nodiscard]] std::string_view fault_name(RedisFaultKind kind);
@@ -53,8 +60,16 @@ struct RedisSchedule {
     [[nodiscard]] std::string describe() const;
     // Nothing but the first fault happens.
     [[nodiscard]] bool is_undisturbed() const {
-        return faults.size() == 1 && crew.controllers == 1 && crew.crash.at_write == 0 &&
-               crew.crash.stall_at_write == 0;
+        return faults.size() == 1 && is_crew_undisturbed();
+    }
+    [[nodiscard]] bool is_crew_undisturbed() const {
+        return crew.controllers == 1 && crew.crash.at_write == 0 && crew.crash.stall_at_write == 0;
+    }
+    // Neither by a fault.
+    [[nodiscard]] bool is_crew_calm() const {
+        return is_crew_undisturbed() &&
+               std::none_of(faults.begin(), faults.end(),
+                            [](const RedisFault& fault) { return fault.kind >= RedisFaultKind::kJumpClock; });
     }
 };
 

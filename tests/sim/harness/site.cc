@@ -38,6 +38,14 @@ void Site::cut_from_controllers(Host& host, bool begins) {
     }
 }
 
+void Site::cut_from_servers(Host& host, bool begins) {
+    for (Host* other : hosts_) {
+        if (other == &host) continue;
+        begins ? world_.network.cut(*other, host) : world_.network.heal(*other, host);
+        begins ? world_.network.cut(host, *other) : world_.network.heal(host, *other);
+    }
+}
+
 void Site::wake_all_on(const Host& host) {
     for (const env::ProcessInfo& info : world_.processes.list()) {
         Process* process = world_.processes.find(info.id.pid);

@@ -32,6 +32,8 @@ class Site {
     void cut(Host& host, bool out, bool in, bool begins);
     // Between it and the controllers alone: everybody else still hears it.
     void cut_from_controllers(Host& host, bool begins);
+    // Between it and the other servers' hosts alone: controllers and applications still reach it.
+    void cut_from_servers(Host& host, bool begins);
     // Whatever is stopped or stuck on it goes on.
     void wake_all_on(const Host& host);
 

@@ -32,7 +32,8 @@ class Redis final : public RespServer {
     std::function<void(const Redis&)> on_write;
     // Told before `to` gives its rows away for all of this one's.
     std::function<void(const Redis& from, const Redis& to, std::size_t had)> on_copy;
-    // Told before a role is changed by a command of that process.
+    // Told before a role is changed, or writes are paused ("pause"), by a command of that process, and of
+    // the PING before an order ("ping").
     std::function<void(const Redis&, const Process& client, const std::string& command)> on_order;
 
     // As its configuration file says; nothing when it runs.
@@ -57,10 +58,13 @@ class Redis final : public RespServer {
     [[nodiscard]] bool is_running() const { return process_ != nullptr && process_->is_alive(); }
     [[nodiscard]] bool is_responsive() const { return is_running() && !process_->is_stopped(); }
     [[nodiscard]] bool is_master() const { return !follows_; }
-    [[nodiscard]] bool takes_writes() const { return is_responsive() && is_master() && world_.now() >= paused_until_; }
+    [[nodiscard]] bool is_paused() const { return world_.now() < paused_until_; }
+    [[nodiscard]] bool takes_writes() const { return is_responsive() && is_master() && !is_paused(); }
     [[nodiscard]] const std::optional<env::Endpoint>& follows() const { return follows_; }
     [[nodiscard]] bool is_link_up() const { return upstream_ && upstream_->is_open && upstream_->is_synced; }
     [[nodiscard]] Duration link_down_for() const { return is_link_up() ? Duration() : world_.now() - link_lost_at_; }
+    // From its master.
+    [[nodiscard]] Duration unheard_for() const { return is_link_up() ? world_.now() - heard_at_ : link_down_for(); }
     [[nodiscard]] std::int64_t offset() const { return offset_; }
     [[nodiscard]] const std::string& replid() const { return replid_; }
     [[nodiscard]] const std::string& run_id() const { return run_id_; }
@@ -109,7 +113,7 @@ class Redis final : public RespServer {
     [[nodiscard]] std::string info() const;
     [[nodiscard]] std::string role() const;
     [[nodiscard]] std::string set(const std::shared_ptr<RespSession>& session);
-    [[nodiscard]] std::string client(const redis::Command& command);
+    [[nodiscard]] std::string client(const redis::Command& command, const Process& by);
     [[nodiscard]] std::string config(const redis::Command& command);
     [[nodiscard]] std::string replicaof(const redis::Command& command, const Process& by);
 

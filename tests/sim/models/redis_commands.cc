@@ -15,11 +15,12 @@ int Redis::unknown_commands = 0;
 
 std::string Redis::answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) {
     const std::string word = lower(command.front());
+    if (word == "ping" && on_order) on_order(*this, session->client(), word);
     if (word == "ping") return resp_status("PONG");
     if (word == "info") return resp_text(info());
     if (word == "role") return role();
     if (word == "set") return set(session);
-    if (word == "client") return client(command);
+    if (word == "client") return client(command, session->client());
     if (word == "config") return config(command);
     if (word == "replicaof") return replicaof(command, session->client());
     if (word == "psync") return resp_error("ERR unknown to the model: PSYNC");
@@ -34,9 +35,10 @@ std::string Redis::set(const std::shared_ptr<RespSession>& session) {
     return "";
 }
 
-std::string Redis::client(const redis::Command& command) {
+std::string Redis::client(const redis::Command& command, const Process& by) {
     const std::string word = command.size() > 1 ? lower(command[1]) : "";
     if (word == "pause" && command.size() == 4) {
+        if (on_order) on_order(*this, by, word);
         const MonoTime until = world_.now() + std::chrono::milliseconds(to_integer(command[2]).value_or(0));
         paused_until_ = std::max(paused_until_, until);
         world_.scheduler.after(paused_until_ - world_.now(), [this, run = run_, until = paused_until_] {

@@ -39,7 +39,7 @@ void Sentinel::start() {
     promoted_ = nullptr;
     is_odown_ = false;
     subscribers_.clear();
-    ticked_at_ = world_.now();
+    started_at_ = ticked_at_ = world_.now();
     tilt_until_ = {};
     for (auto& [server, seen] : seen_) {
         seen.pong = seen.role_since = seen.astray_since = world_.now();

@@ -31,8 +31,10 @@ class Sentinel final : public RespServer {
     Sentinel& operator=(const Sentinel&) = delete;
 
     std::vector<Sentinel*> peers;  // without itself
-    // Told before it is ordered to change something.
+    // Told before it is ordered to change something, and of the PING before an order.
     std::function<void(const Sentinel&, const Process& client, const std::string& command)> on_order;
+    // Told before it promotes; `is_forced`: because it was ordered to fail over.
+    std::function<void(const Sentinel&, const Redis& chosen, bool is_forced)> on_select;
 
     // With the memory of its configuration file.
     void start();
@@ -46,6 +48,13 @@ class Sentinel final : public RespServer {
     // nullptr after REMOVE.
     [[nodiscard]] Redis* master() const { return master_; }
     [[nodiscard]] bool hears(const Redis& server) const;
+    [[nodiscard]] bool is_tilted() const { return world_.now() < tilt_until_; }
+    // Between its beginning and the end of a failover of its own.
+    [[nodiscard]] bool is_failing_over() const { return state_ != State::kNone; }
+    // Whom it is promoting; nullptr when none.
+    [[nodiscard]] const Redis* promoted() const { return promoted_; }
+    // SENTINEL FAILOVER, by a person.
+    void fail_over_by_hand();
     static int unknown_commands;
 
   private:
@@ -100,7 +109,7 @@ class Sentinel final : public RespServer {
     State state_ = State::kNone;
     bool is_forced_ = false, is_odown_ = false;
     Redis* promoted_ = nullptr;
-    MonoTime down_since_{}, attempt_at_{}, state_since_{}, ticked_at_{}, tilt_until_{}, hello_at_{};
+    MonoTime started_at_{}, down_since_{}, attempt_at_{}, state_since_{}, ticked_at_{}, tilt_until_{}, hello_at_{};
     std::vector<std::weak_ptr<RespSession>> subscribers_;
 };
 

@@ -1,6 +1,8 @@
 // What a Sentinel answers; a command that it does not know fails the run.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "models/sentinel.h"
 
@@ -32,9 +34,13 @@ void Sentinel::publish(const std::string& event, const std::string& text) {
 
 std::string Sentinel::answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) {
     const std::string word = lower(command.front());
+    const bool is_subscriber = std::any_of(subscribers_.begin(), subscribers_.end(),
+                                           [&](const auto& held) { return held.lock() == session; });
+    if (word == "ping" && on_order && !is_subscriber) on_order(*this, session->client(), word);
     if (word == "ping") return resp_status("PONG");
     if (word == "info")
-        return resp_text(fmt::format("sentinel_masters:1\r\nsentinel_tilt:{}\r\n", world_.now() < tilt_until_ ? 1 : 0));
+        return resp_text(fmt::format("uptime_in_seconds:{}\r\nsentinel_masters:1\r\nsentinel_tilt:{}\r\n",
+                                     milliseconds(world_.now() - started_at_) / 1000, is_tilted() ? 1 : 0));
     if (word == "sentinel") return sentinel(command, session->client());
     if (word == "psubscribe") {
         // The peer lives as long as the connection.

@@ -22,6 +22,10 @@ void Sentinel::begin_failover(MonoTime now, bool is_forced) {
     publish("+try-failover", instance(*master_));
 }
 
+void Sentinel::fail_over_by_hand() {
+    if (is_responsive() && master_ != nullptr && state_ == State::kNone) begin_failover(world_.now(), true);
+}
+
 void Sentinel::abort_failover(const char* why) {
     publish(why, instance(*master_));
     state_ = State::kNone;
@@ -77,6 +81,7 @@ void Sentinel::fail_over(MonoTime now) {
             promoted_ = select(now);
             if (promoted_ == nullptr) return abort_failover("-failover-abort-no-good-slave");
             publish("+selected-slave", instance(*promoted_));
+            if (on_select) on_select(*this, *promoted_, is_forced_);
             state_ = State::kWaitPromotion;
             state_since_ = now;
             promoted_->follow(std::nullopt);

@@ -166,6 +166,11 @@ TEST_F(DeathProof, ChoosesTheFullestFitReplica) {
         {"follows", [](ReplicaAnswer& r) { r.info->follows = node_address(2); }},
         {"no copy", [](ReplicaAnswer& r) { r.info->replica_offset = -1; }},
         {"lost 60 s ago", [](ReplicaAnswer& r) { r.info->link_down_seconds = 60; }},
+        {"quiet for 30 s",
+         [](ReplicaAnswer& r) {
+             r.info->is_link_up = true;
+             r.info->last_io_seconds = 30;
+         }},
     };
     for (const auto& [words, change] : table) {
         ReplicaAnswer replica = input.replicas[1];
@@ -173,6 +178,18 @@ TEST_F(DeathProof, ChoosesTheFullestFitReplica) {
         EXPECT_NE(why_unfit(replica, input).find(words), std::string::npos)
             << why_unfit(replica, input);
     }
+}
+
+// It counts its last pong from its own start: were that the time of the death, no link would have been good until then.
+TEST_F(DeathProof, ASentinelThatWasStartedAfterwardsDoesNotSayWhenTheMasterWasLost) {
+    for (ReplicaAnswer& replica : input.replicas) replica.info->link_down_seconds = 40;
+    for (SentinelAnswer& answer : input.sentinels) answer.opinion->master.last_ok_ping_ms = 4400;
+    for (SentinelAnswer& answer : input.sentinels) answer.opinion->uptime_seconds = 100;
+    EXPECT_TRUE(fit_replicas(input).empty()) << "it answered them 4 s ago";
+    for (SentinelAnswer& answer : input.sentinels) answer.opinion->uptime_seconds = 5;
+    EXPECT_EQ(fit_replicas(input).size(), 2U);
+    input.sentinels[1].opinion->uptime_seconds = 100;
+    EXPECT_TRUE(fit_replicas(input).empty()) << "one of them knows";
 }
 
 TEST_F(DeathProof, OnlyASentinelThatCannotChooseWronglyIsTold) {

@@ -88,6 +88,7 @@ class FakeHands final : public Hands {
         if (has_executor) return static_cast<hosts::Executor*>(&executor);
         return make_error(ErrorCode::kConfiguration, "executor 'none'");
     }
+    bool can_fence(const RedisNode&) override { return has_executor; }
     bool has_files_of(const RedisNode& node) const override {
         return has_executor && !node.config_file.empty();
     }

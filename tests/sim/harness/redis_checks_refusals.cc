@@ -1,0 +1,117 @@
+// What spoke against an act of a controller when it was decided, and against its choice of the replica.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/redis_checks.h"
+
+namespace aeterna::sim {
+namespace {
+
+// From the look that proves a death to the act: three looks at servers that do not answer, and writes of the journal.
+constexpr Duration kKnownToProof = std::chrono::seconds(6);
+// Acts that are no farther apart stand on one proof.
+constexpr Duration kOneExecution = std::chrono::seconds(30);
+// A row each 50 ms; what is under way is no choice.
+constexpr std::size_t kRowsOfOneSecond = 20;
+// A link that was lost so long before the master is one that is no longer good for a promotion: 10 s, and the looks.
+constexpr Duration kLostLong = std::chrono::seconds(15);
+
+}  // namespace
+
+bool RedisChecks::is_in_reach(int node) const {
+    return is_near(0, node) && cluster_.host(node).slow == Duration();
+}
+
+void RedisChecks::look_at_refusals(MonoTime now) {
+    bool is_tilted = false, is_under_way = false, is_another = false;
+    int answering = 0, living = 0;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Redis& server = cluster_.redis(i);
+        is_another = is_another || (i != last_master_ && server.is_responsive() && server.is_master() && is_in_reach(i));
+        const models::Sentinel& sentinel = cluster_.sentinel(i);
+        living += sentinel.is_running() ? 1 : 0;
+        if (!sentinel.is_responsive() || !is_in_reach(i)) continue;
+        ++answering;
+        is_tilted = is_tilted || sentinel.is_tilted();
+        is_under_way = is_under_way || sentinel.is_failing_over();
+    }
+    another_master_.note(is_another, now);
+    tilted_.note(is_tilted, now);
+    under_way_.note(is_under_way, now);
+    unseen_majority_.note(answering < 2 && living >= 2, now);
+    no_majority_.note(answering < 2, now);
+}
+
+// An execution that was interrupted may go on with what it has decided: where the crew was not disturbed, an act follows its
+// proof at once.
+std::vector<std::string> RedisChecks::refusals(int node) const {
+    std::vector<std::string> why;
+    const MonoTime now = world_.now();
+    const bool goes_on = acted_at_ != MonoTime{} && now - acted_at_ < kOneExecution;
+    if (!schedule_.is_crew_calm() || goes_on) return why;
+    const auto refuse = [&](const Spans& spans, const char* line) {
+        if (spans.covers(now - kKnownToProof, now)) why.emplace_back(line);
+    };
+    refuse(another_master_, "another node was master, too");
+    refuse(tilted_, "a Sentinel was in TILT mode");
+    refuse(under_way_, "a Sentinel was failing over");
+    refuse(unseen_majority_, "a majority of the Sentinels could elect out of its sight");
+    const bool is_silent = cluster_.redis(node).is_running() && !is_emptied(cluster_.redis(node));
+    if (is_silent && node == cluster_.unfenceable)
+        refuse(no_majority_, "it was only silent, cannot be fenced, and no majority of the Sentinels said so");
+    return why;
+}
+
+// What speaks against promoting that one in place of the last master.
+std::vector<std::string> RedisChecks::against_choice(int promoted, int controller) const {
+    std::vector<std::string> why;
+    const MonoTime now = world_.now();
+    const models::Redis& chosen = cluster_.redis(promoted);
+    const models::Redis& old = cluster_.redis(last_master_);
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Redis& other = cluster_.redis(i);
+        const bool is_known = heard_[static_cast<std::size_t>(i)][static_cast<std::size_t>(controller)].covers(
+            now - kKnownToAll, now);
+        const bool is_fit = is_known && !other.is_master() && other.replid() == old.replid();
+        if (i == promoted || i == last_master_ || !is_fit) continue;
+        if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)
+            why.push_back(fmt::format("{} had {} rows, it {}", other.name(), other.rows().size(), chosen.rows().size()));
+    }
+    if (is_emptied(old)) return why;
+    if (chosen.replid() != old.replid() && chosen.rows().size() * 10 < old.rows().size())
+        why.push_back(fmt::format("it had {} of its master's {} rows", chosen.rows().size(), old.rows().size()));
+    // Where no Sentinel is left nobody can say when the master was lost.
+    bool is_any_witness = false;
+    for (int i = 0; i < RedisCluster::kNodes; ++i)
+        is_any_witness = is_any_witness || (cluster_.sentinel(i).is_responsive() && is_in_reach(i));
+    const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
+    if (is_any_witness && chosen.unheard_for() > gone + kLostLong)
+        why.push_back(fmt::format("its link was lost {:.0f} s before its master", to_seconds(chosen.unheard_for() - gone)));
+    return why;
+}
+
+void RedisChecks::selected(const models::Sentinel& by, const models::Redis& chosen) {
+    const auto ordered = ordered_by_.find(&by);
+    if (ordered == ordered_by_.end()) return;
+    judge_choice(chosen, ordered->second);
+    if (on_forced_promotion) on_forced_promotion(by);
+}
+
+void RedisChecks::judge_choice(const models::Redis& chosen, int controller) {
+    const std::vector<std::string> why = against_choice(RedisCluster::number_of(chosen.name()), controller);
+    for (const std::string& line : why) violated(fmt::format("{} was promoted by our order, but {}", chosen.name(), line));
+}
+
+// Whoever may act makes no master a replica that the Sentinels have named all the while, and pauses nobody without leave.
+void RedisChecks::commanded(int node, int controller, const std::string& what) {
+    const std::string name = cluster_.redis(node).name();
+    if (schedule_.crew.assist != "act") violated(fmt::format("'{}' was sent to {} without leave", what, name));
+    const auto index = static_cast<std::size_t>(node);
+    const bool is_named = named_[index].covers(world_.now() - kKnownToAll, world_.now());
+    const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(world_.now() - kKnownToAll, world_.now());
+    if (what != "pause" && is_named && is_known && !replaced_[index].is_open)
+        violated(fmt::format("'{}' was sent to {}, whom the Sentinels name as the master", what, name));
+}
+
+}  // namespace aeterna::sim
