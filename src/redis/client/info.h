@@ -44,7 +44,7 @@ struct NodeInfo {
     bool is_link_up = false;
     bool is_syncing = false;
     std::int64_t last_io_seconds = -1;
-    std::int64_t link_down_seconds = 0;
+    std::int64_t link_down_seconds = 0;  // -1: it has not been up since the replica was told to follow
     std::int64_t replica_offset = 0;
     std::int64_t replica_priority = 100;
     std::int64_t keyspace_hits = 0;

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/strings.h"
 #include "redis/detect/silence.h"
@@ -179,6 +180,12 @@ std::int64_t gone_for_seconds(const DeathInput& input) {
     return shortest.value_or(0);
 }
 
+// How long its link is down; one that has not been up since REPLICAOF says -1 (tried on 7.0.15).
+std::int64_t lost_for_seconds(const NodeInfo& info) {
+    if (info.is_link_up) return 0;
+    return info.link_down_seconds < 0 ? std::numeric_limits<std::int64_t>::max() : info.link_down_seconds;
+}
+
 }  // namespace
 
 std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
@@ -230,6 +237,16 @@ std::vector<const RedisNode*> fit_replicas(const DeathInput& input) {
     std::vector<const ReplicaAnswer*> fit;
     for (const ReplicaAnswer& replica : input.replicas)
         if (why_unfit(replica, input).empty()) fit.push_back(&replica);
+    // Offsets of different histories say nothing about each other. Who heard the master last has its history; one that has
+    // not copied it yet (it was a master itself a moment ago) still has its own.
+    const auto last = std::min_element(fit.begin(), fit.end(), [](const ReplicaAnswer* a, const ReplicaAnswer* b) {
+        const auto key = [](const NodeInfo& info) { return std::pair(lost_for_seconds(info), -info.replica_offset); };
+        return key(*a->info) < key(*b->info);
+    });
+    if (last != fit.end()) {
+        const std::string history = (*last)->info->replid;
+        std::erase_if(fit, [&](const ReplicaAnswer* replica) { return replica->info->replid != history; });
+    }
     std::stable_sort(fit.begin(), fit.end(), [](const ReplicaAnswer* a, const ReplicaAnswer* b) {
         return a->info->replica_offset > b->info->replica_offset;
     });

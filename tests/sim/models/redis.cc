@@ -58,6 +58,7 @@ void Redis::start() {
     if (Result<Disk::Node*> node = world_.disk.make(pid_file()))
         (*node)->content = (*node)->durable = fmt::format("{}\n", process_->id.pid);
     started_at_ = link_lost_at_ = heard_at_ = world_.now();
+    was_linked_ = false;
     paused_until_ = {};
     run_id_ = fmt::format("{}-run-{}", name_, run_);
     if (!is_persistent) rows_.clear();
@@ -168,6 +169,7 @@ void Redis::follow(std::optional<env::Endpoint> master) {
     follows_ = std::move(master);
     world_.trace(fmt::format("{} {}", name_, follows_ ? "follows " + follows_->to_string() : "is a master"));
     link_lost_at_ = world_.now();
+    was_linked_ = false;
     if (follows_) connect();
     // What waits on a pause goes on by the new role's rules.
     if (follows_ && world_.now() < paused_until_) let_writes_go();
@@ -211,7 +213,7 @@ void Redis::accept(const LinkPointer& link) {
         });
         return;
     }
-    link->is_synced = true;
+    link->is_synced = link->replica->was_linked_ = true;
     if (replica.replid_ != replid_) {
         replica.drop_replicas();
         replica.replid2_ = replica.replid_;
@@ -239,7 +241,7 @@ void Redis::copy_all(const LinkPointer& link) {
     replica.first_offset_ = offset_ + 1;
     replica.backlog_.clear();
     replica.heard_at_ = world_.now();
-    link->is_synced = true;
+    link->is_synced = link->replica->was_linked_ = true;
 }
 
 void Redis::close(const LinkPointer& link) {

@@ -91,7 +91,10 @@ std::string Redis::info() const {
         "master_sync_in_progress:0\r\nslave_repl_offset:{}\r\nslave_priority:{}\r\n",
         follows_->host, follows_->port, is_link_up() ? "up" : "down",
         is_link_up() ? seconds(world_.now() - heard_at_) : -1, offset_, priority_);
-    if (!is_link_up()) text += fmt::format("master_link_down_since_seconds:{}\r\n", seconds(link_down_for()));
+    if (!is_link_up()) {
+        // A link that has not been up since REPLICAOF says -1 (tried on 7.0.15).
+        text += fmt::format("master_link_down_since_seconds:{}\r\n", was_linked_ ? seconds(link_down_for()) : -1);
+    }
     return text;
 }
 

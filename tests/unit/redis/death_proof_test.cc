@@ -180,6 +180,17 @@ TEST_F(DeathProof, ChoosesTheFullestFitReplica) {
     }
 }
 
+// It was a master itself a moment ago: its offset is higher, and none of it is the dead master's.
+TEST_F(DeathProof, OneThatHasNotCopiedTheMasterIsNotChosenByItsOffset) {
+    input.replicas[0].info->replid = "history-of-its-own";
+    input.replicas[0].info->replica_offset = 5000;
+    input.replicas[0].info->link_down_seconds = -1;
+    ASSERT_EQ(fit_replicas(input).size(), 1U);
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
+    input.replicas[1].info->link_down_seconds = -1;
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2") << "both were restarted: the fuller one";
+}
+
 // It counts its last pong from its own start: were that the time of the death, no link would have been good until then.
 TEST_F(DeathProof, ASentinelThatWasStartedAfterwardsDoesNotSayWhenTheMasterWasLost) {
     for (ReplicaAnswer& replica : input.replicas) replica.info->link_down_seconds = 40;
