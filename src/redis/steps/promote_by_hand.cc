@@ -102,7 +102,10 @@ class PromoteByHand final : public RedisStep {
             is_gone = gone_since && clock().now() - *gone_since >= kGone;
             return is_gone;
         }));
-        return is_gone;
+        if (!is_gone) return false;
+        // Back, and named: it is the master by their word, and no more ours to replace than any other one.
+        const auto role = cluster_->role(*old, step.context);
+        return !role || !role->is_master();
     }
 
     // nullptr when it must not be done after all.
