@@ -335,6 +335,7 @@ BEHIND = {
     "redis.return.renew": ([], "whoever was replaced is demoted long before a pause of 15 s ends"),
     "redis.return.back": (["redis.return.lets_go"], "who is replaced by nobody is let go after 3 s"),
     "redis.return.back_by_name": (["redis.return.lets_go"], "who is replaced by nobody is let go after 3 s"),
+    "redis.return.heir": (["redis.return.back_by_name"], "whom the Sentinels name is let go, whoever else is a master"),
     "redis.return.lets_go": (["redis.return.back"], "whom the Sentinels name is let go at once"),
     "redis.return.suspicion": (["redis.return.replaced"], "one Sentinel that names another is enough to hold"),
     "redis.return.demotion_guard": ([], "whom the Sentinels name again is let go before: see redis.return.back_again"),
