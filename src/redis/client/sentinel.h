@@ -58,8 +58,8 @@ struct SentinelOpinion {
     std::string quorum_text;  // CKQUORUM's own words
     bool is_tilt = false;
     std::optional<std::int64_t> uptime_seconds;
-    // The master has answered it in this life. One that was started after the master's death counts last-ok-ping-reply from
-    // its own start (7.0.15), in which it says nothing of the master.
+    // The master has answered it in this life. One that was started after the master's death counts last-ok-ping-reply
+    // from its own start (7.0.15), and so says nothing of the master.
     [[nodiscard]] bool has_heard_master() const;
 };
 

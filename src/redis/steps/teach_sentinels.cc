@@ -1,6 +1,7 @@
 // redis.teach_sentinels: after a promotion by hand, tells the Sentinels that come back who is
 // master now. One that is not told would elect the old state again. Needs: the Sentinels. Changes:
-// their memory of the master. No undo. Idempotent: one that names the new master is left alone.
+// their memory of the master. No undo. Idempotent: one that names the new master is left alone, and all of them once a majority
+// has promoted another one since.
 // Past the budget it names those that are missing and asks a person.
 #include <fmt/core.h>
 
@@ -49,6 +50,7 @@ class TeachSentinels final : public RedisStep {
                                return make_error(ErrorCode::kUnavailable,
                                                  "'" + master->name + "' is master no longer");
                            const auto names = cluster_->majority_master(budget);
+                           if (names && is_replaced(*names, *master, budget)) return true;
                            left = teach_all(*cluster_, *master, step.facts, budget);
                            const bool is_told = left.empty() && names && *names == master->address;
                            if (!is_told) told_since.reset();
@@ -64,6 +66,17 @@ class TeachSentinels final : public RedisStep {
     }
 
     Status verify(engine::StepContext&) override { return {}; }
+
+  private:
+    // Our master has died since, and they have promoted another one: what they know is newer than what we would tell.
+    bool is_replaced(const env::Endpoint& named, const RedisNode& master, const env::Context& context) {
+        const RedisNode* other = settings().node_at(named);
+        if (!other || other->name == master.name) return false;
+        const auto ours = cluster_->role(master, context);
+        if (ours && ours->is_master()) return false;
+        const auto theirs = cluster_->role(*other, context);
+        return theirs && theirs->is_master();
+    }
 };
 
 }  // namespace

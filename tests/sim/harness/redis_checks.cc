@@ -34,7 +34,8 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
             if (lower(what) == "no one") ordered(client, fmt::format("REPLICAOF NO ONE on redis-{}", i + 1), i);
             else if (controller >= 0) commanded(i, controller, what);
         };
-        cluster_.sentinel(i).on_select = [this](const models::Sentinel& by, const models::Redis& chosen, bool is_forced) {
+        cluster_.sentinel(i).on_select = [this](const models::Sentinel& by, const models::Redis& chosen,
+                                                bool is_forced) {
             if (is_forced) selected(by, chosen);
             else ordered_by_.erase(&by);
         };
@@ -183,7 +184,8 @@ void RedisChecks::written(const models::Redis& server) {
 bool RedisChecks::is_watched(int node) const {
     const MonoTime now = world_.now();
     const auto& spans = watched_[static_cast<std::size_t>(node)];
-    return std::any_of(spans.begin(), spans.end(), [&](const Spans& one) { return one.covers(now - kKnownToAll, now); });
+    return std::any_of(spans.begin(), spans.end(),
+                       [&](const Spans& one) { return one.covers(now - kKnownToAll, now); });
 }
 
 // What a stopped server had in its sockets is carried out when it goes on, and answered to nobody.

@@ -1,8 +1,8 @@
 // RedisChecks: looks on while a schedule with Redis runs, and says what must not have been, by the models' own state:
 //   - a controller kills no master that it or a Sentinel majority hears, unless it came back empty, and none at all
 //     without leave or while it is cut off
-//   - nor does it act, where nothing has disturbed it, on what a refusal forbids: a second master, a Sentinel in TILT mode or at
-//     a failover, a majority out of its sight, a silent master that nobody confirms and that cannot be fenced
+//   - nor does it act, where nothing has disturbed it, on what a refusal forbids: a second master, a Sentinel in
+//     TILT mode or at a failover, a majority out of its sight, a silent master that nobody confirms and that cannot be fenced
 //   - it has no replica promoted that had less than another fit one, no copy at all, or lost its link long before
 //   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, or
 //     changes anything without leave

@@ -28,7 +28,8 @@ void RedisChecks::look_at_refusals(MonoTime now) {
     int answering = 0, living = 0;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         const models::Redis& server = cluster_.redis(i);
-        is_another = is_another || (i != last_master_ && server.is_responsive() && server.is_master() && is_in_reach(i));
+        const bool says_master = server.is_responsive() && server.is_master() && is_in_reach(i);
+        is_another = is_another || (i != last_master_ && says_master);
         const models::Sentinel& sentinel = cluster_.sentinel(i);
         living += sentinel.is_running() ? 1 : 0;
         if (!sentinel.is_responsive() || !is_in_reach(i)) continue;
@@ -43,8 +44,8 @@ void RedisChecks::look_at_refusals(MonoTime now) {
     no_majority_.note(answering < 2, now);
 }
 
-// An execution that was interrupted may go on with what it has decided: where the crew was not disturbed, an act follows its
-// proof at once.
+// An execution that was interrupted may go on with what it has decided: where the crew was not disturbed, an act
+// follows its proof at once.
 std::vector<std::string> RedisChecks::refusals(int node) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
@@ -76,7 +77,8 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         const bool is_fit = is_known && !other.is_master() && other.replid() == old.replid();
         if (i == promoted || i == last_master_ || !is_fit) continue;
         if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)
-            why.push_back(fmt::format("{} had {} rows, it {}", other.name(), other.rows().size(), chosen.rows().size()));
+            why.push_back(
+                fmt::format("{} had {} rows, it {}", other.name(), other.rows().size(), chosen.rows().size()));
     }
     if (is_emptied(old)) return why;
     if (chosen.replid() != old.replid() && chosen.rows().size() * 10 < old.rows().size())
@@ -87,7 +89,8 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         is_any_witness = is_any_witness || (cluster_.sentinel(i).is_responsive() && is_in_reach(i));
     const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
     if (is_any_witness && chosen.unheard_for() > gone + kLostLong)
-        why.push_back(fmt::format("its link was lost {:.0f} s before its master", to_seconds(chosen.unheard_for() - gone)));
+        why.push_back(
+            fmt::format("its link was lost {:.0f} s before its master", to_seconds(chosen.unheard_for() - gone)));
     return why;
 }
 
@@ -100,16 +103,19 @@ void RedisChecks::selected(const models::Sentinel& by, const models::Redis& chos
 
 void RedisChecks::judge_choice(const models::Redis& chosen, int controller) {
     const std::vector<std::string> why = against_choice(RedisCluster::number_of(chosen.name()), controller);
-    for (const std::string& line : why) violated(fmt::format("{} was promoted by our order, but {}", chosen.name(), line));
+    for (const std::string& line : why)
+        violated(fmt::format("{} was promoted by our order, but {}", chosen.name(), line));
 }
 
-// Whoever may act makes no master a replica that the Sentinels have named all the while, and pauses nobody without leave.
+// Whoever may act makes no master a replica that the Sentinels have named all the while, and pauses nobody without
+// leave.
 void RedisChecks::commanded(int node, int controller, const std::string& what) {
     const std::string name = cluster_.redis(node).name();
     if (schedule_.crew.assist != "act") violated(fmt::format("'{}' was sent to {} without leave", what, name));
     const auto index = static_cast<std::size_t>(node);
-    const bool is_named = named_[index].covers(world_.now() - kKnownToAll, world_.now());
-    const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(world_.now() - kKnownToAll, world_.now());
+    const MonoTime now = world_.now(), from = now - kKnownToAll;
+    const bool is_named = named_[index].covers(from, now);
+    const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(from, now);
     if (what != "pause" && is_named && is_known && !replaced_[index].is_open)
         violated(fmt::format("'{}' was sent to {}, whom the Sentinels name as the master", what, name));
 }

@@ -51,7 +51,8 @@ void unfenceable(RedisPlot& plot) {
 }
 
 void sentinels_lost(RedisPlot& plot) {
-    plot.add(RedisFaultKind::kKillSentinels, plot.loss - plot.rng.between(1s, 6s), plot.rng.between(20s, 60s), plot.replica);
+    plot.add(RedisFaultKind::kKillSentinels, plot.loss - plot.rng.between(1s, 6s), plot.rng.between(20s, 60s),
+             plot.replica);
     plot.kill_master(5s);
 }
 
@@ -66,7 +67,8 @@ void silent_unfenceable(RedisPlot& plot) {
 // They live, and elect where we cannot see it.
 void sentinels_unseen(RedisPlot& plot) {
     plot.calm_crew();
-    plot.add(RedisFaultKind::kPauseSentinels, plot.loss - plot.rng.between(5s, 8s), plot.rng.between(20s, 40s), plot.replica);
+    plot.add(RedisFaultKind::kPauseSentinels, plot.loss - plot.rng.between(5s, 8s), plot.rng.between(20s, 40s),
+             plot.replica);
     plot.lose_master();
 }
 
@@ -93,7 +95,8 @@ void under_way(RedisPlot& plot) {
 
 void tilt(RedisPlot& plot) {
     plot.calm_crew();
-    plot.add(RedisFaultKind::kPauseSentinel, plot.loss - 9s, plot.rng.between(2500ms, 3500ms), static_cast<int>(plot.rng.below(3)));
+    plot.add(RedisFaultKind::kPauseSentinel, plot.loss - 9s, plot.rng.between(2500ms, 3500ms),
+             static_cast<int>(plot.rng.below(3)));
     plot.lose_master();
 }
 

@@ -234,6 +234,27 @@ TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
     EXPECT_EQ(stage.servers.count("redis-3 REPLICAOF 10.0.0.2"), 2U);  // levelled, then turned
 }
 
+// Told again of redis-2, they would turn redis-3, which has taken writes since.
+TEST(Assist, SentinelsThatHavePromotedAnotherOneSinceAreNotTaught) {
+    Stage stage;
+    for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
+    int questions = 0;
+    std::size_t sent = 0;
+    stage.servers.on_question = [&] {
+        if (stage.servers.nodes[2].follows != 0 || ++questions != 60) return;
+        stage.servers.nodes[2].is_refusing = true;
+        stage.servers.promote(3);
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{3, 7};
+        sent = stage.servers.orders.size();
+    };
+    stage.run();
+    ASSERT_GT(sent, 0U);
+    for (std::size_t i = sent; i < stage.servers.orders.size(); ++i) {
+        EXPECT_EQ(stage.servers.orders[i].text.find("SENTINEL"), std::string::npos) << stage.servers.orders[i].text;
+    }
+    for (int n = 1; n <= 3; ++n) EXPECT_EQ(stage.servers.sentinels[n].names, 3);
+}
+
 TEST(Assist, TheOneSentinelThatIsLeftPromotesAndItsWordIsEnoughWhileTheOldMasterIsFenced) {
     Stage stage;
     for (int n = 2; n <= 3; ++n) stage.servers.sentinels[n].is_refusing = true;
