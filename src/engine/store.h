@@ -73,7 +73,7 @@ class StoreModule {
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> backup_options() const { return std::nullopt; }
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_options() const { return std::nullopt; }
     // Needs no stack file: a repository and its key are enough. Null where it has none.
-    [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer(const env::Env&) const { return nullptr; }
+    [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer() const { return nullptr; }
     // Nothing for a store whose servers ask for no files.
     [[nodiscard]] virtual std::unique_ptr<Archive> make_archive(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
         return nullptr;

@@ -52,7 +52,7 @@ Status prepare_database(const CheckContext& lab, int host, const env::Context& c
         const auto done = connection->query(sql, {}, context);
         if (!done) return done.error();
     }
-    // Capture streams WAL and keeps its slot.
+    // Base backups; capture streams WAL and keeps its slot.
     AETERNA_TRY(make_role(*connection, kRole, lab.secrets.reveal("postgres_aeterna_dr"),
                           "REPLICATION", context));
     AETERNA_TRY(make_role(*connection, kExporterRole, lab.secrets.reveal("postgres_exporter"), "",
@@ -69,8 +69,7 @@ Status prepare_database(const CheckContext& lab, int host, const env::Context& c
     const std::string table =
         "CREATE TABLE IF NOT EXISTS aeterna_dr.lab_check (id int PRIMARY KEY, at timestamptz)";
     for (const std::string& sql :
-         {fmt::format("ALTER ROLE {} REPLICATION", kRole),  // base backups
-          fmt::format("GRANT CREATE, TEMPORARY ON DATABASE {} TO {}", kDatabase, kRole),
+         {fmt::format("GRANT CREATE, TEMPORARY ON DATABASE {} TO {}", kDatabase, kRole),
           fmt::format("CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION {}", kRole),
           fmt::format("SET ROLE {}", kRole), table}) {
         const auto done = connection->query(sql, {}, context);

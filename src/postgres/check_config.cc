@@ -155,15 +155,12 @@ class Checker {
 
     // Patroni drops an inactive slot that it does not know within minutes, and WAL with it.
     void check_slot_protection() {
-        for (const NodeSettings& node : settings_.nodes) {
-            const auto config = patroni_.config_text(node, bounded());
-            const auto is_protected =
-                config ? is_slot_protected(*config, settings_.slot) : Result<bool>(config.error());
-            if (!is_protected) continue;
-            if (*is_protected) return add(Level::kOk, "capture slot", "Patroni leaves '" + settings_.slot + "' alone");
-            return add(Level::kWarning, "capture slot", "Patroni will drop the slot '" + settings_.slot + "'",
-                       protection_hint(settings_.slot) + ".");
-        }
+        const auto is_protected = ask_slot_protection(
+            settings_, [&](const NodeSettings& node) { return patroni_.config_text(node, bounded()); });
+        if (!is_protected) return;
+        if (*is_protected) return add(Level::kOk, "capture slot", "Patroni leaves '" + settings_.slot + "' alone");
+        add(Level::kWarning, "capture slot", "Patroni will drop the slot '" + settings_.slot + "'",
+            protection_hint(settings_.slot) + ".");
     }
 
     void check_etcd() {

@@ -1,11 +1,11 @@
 // Everything of engine/store.h, put together.
 #include "postgres/module.h"
 
+#include "env/posix/replication.h"
 #include "postgres/capture/archive_get.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/capture/receiver.h"
 #include "postgres/check_config.h"
-#include "env/posix/replication.h"
-#include "postgres/capture/base_backup.h"
 #include "postgres/detect/monitor.h"
 #include "postgres/restore/restore.h"
 #include "postgres/steps/steps.h"
@@ -72,9 +72,7 @@ class PostgresModule final : public engine::StoreModule {
     std::optional<std::vector<engine::CommandOption>> restore_options() const override {
         return postgres::restore_options();
     }
-    std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) const override {
-        return postgres::make_restorer(env);
-    }
+    std::unique_ptr<engine::Restorer> make_restorer() const override { return postgres::make_restorer(); }
     std::unique_ptr<engine::Archive> make_archive(const env::Env& env, env::FileSystem& files) const override {
         return postgres::make_archive(env, files);
     }

@@ -56,7 +56,7 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     const env::Context context = session.context(kRepositoryTimeout);
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    const auto restorer = module.make_restorer(session.env());
+    const auto restorer = module.make_restorer();
     engine::RestoreOrder order;
     order.to = options.to;
     order.series = options.series;

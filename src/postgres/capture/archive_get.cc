@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::uint64_t kDefaultSegmentBytes = 16 << 20;
 constexpr std::size_t kHeaderBytes = 40;
-constexpr std::size_t kControlVersionAt = 8, kSegmentBytesAt = 228;
-constexpr std::uint32_t kKnownControlVersion = 1300;
-
-std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t size) {
-    std::uint64_t value = 0;
-    for (std::size_t i = size; i > 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[at + i - 1]);
-    return value;
-}
 
 // A file that gets its name only when it is complete.
 class NewFile {
@@ -238,22 +230,6 @@ class PostgresArchive final : public engine::Archive {
 };
 
 }  // namespace
-
-Result<ControlFile> parse_control_file(std::string_view bytes) {
-    if (bytes.size() < kSegmentBytesAt + 4 || little_endian(bytes, 0, 8) == 0) {
-        return make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
-    }
-    ControlFile control;
-    control.system_identifier = std::to_string(little_endian(bytes, 0, 8));
-    if (little_endian(bytes, kControlVersionAt, 4) == kKnownControlVersion) {
-        control.segment_bytes = little_endian(bytes, kSegmentBytesAt, 4);
-        const bool is_power_of_two = (control.segment_bytes & (control.segment_bytes - 1)) == 0;
-        if (control.segment_bytes < (1U << 20) || control.segment_bytes > (1U << 30) || !is_power_of_two) {
-            return make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
-        }
-    }
-    return control;
-}
 
 std::unique_ptr<engine::Archive> make_archive(const env::Env& env, env::FileSystem& files) {
     return std::make_unique<PostgresArchive>(env, files);

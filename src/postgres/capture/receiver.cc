@@ -1,20 +1,16 @@
-// Two threads: the one that runs it streams and appends, the keeper looks at the nodes each second and moves the slots.
-// What they share is behind one mutex. A session is one connection to one primary; whatever goes wrong ends it, and the next
+// Two threads: the one that runs it streams and appends, the keeper (keeper.h) looks at the nodes each second and moves the slots.
+// A session is one connection to one primary; whatever goes wrong ends it, and the next
 // one begins at the durable end, from which the slots hold everything.
 #include "postgres/capture/receiver.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 #include <set>
 
-#include "postgres/capture/exposure.h"
-#include "postgres/capture/slot_protection.h"
-#include "postgres/capture/slots.h"
+#include "postgres/capture/keeper.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
-#include "postgres/client/patroni.h"
 #include "postgres/client/sql.h"
 #include "postgres/client/wal.h"
 #include "repository/log_segments.h"
@@ -34,9 +30,6 @@ constexpr Duration kAppendTimeout = std::chrono::seconds(120);
 // Another receiver writes this log: it has what we have, and the one that loses a piece leaves it alone for a while.
 constexpr Duration kStandBy = std::chrono::seconds(10);
 constexpr Duration kFirstWait = std::chrono::milliseconds(200), kLongestWait = std::chrono::seconds(5);
-constexpr Duration kLookEvery = std::chrono::seconds(1);
-constexpr int kLooksPerRound = 5;        // rounds over all nodes: slots, who is the primary
-constexpr int kRoundsPerProtection = 6;  // looks at Patroni's configuration
 
 constexpr std::string_view kWalRemoved = "58P01";  // undefined_file: the requested segment "has already been removed"
 
@@ -44,211 +37,11 @@ bool is_fatal(const Error& error) {
     return error.code == ErrorCode::kWrongKey || error.code == ErrorCode::kNoRepository;
 }
 
-// What the threads share.
-class Shared {
-  public:
-    void begin(const SourceView& source, const std::string& log, Lsn durable) {
-        const std::lock_guard lock(mutex_);
-        source_ = source;
-        log_ = log;
-        durable_ = durable;
-        is_moved_ = false;
-        exposure_.begin_timeline(durable);
-    }
-    void end() {
-        const std::lock_guard lock(mutex_);
-        source_.reset();
-    }
-    void became_durable(Lsn end) {
-        const std::lock_guard lock(mutex_);
-        durable_ = end;
-        exposure_.became_durable(end);
-    }
-    void looked(MonoTime asked_at, const SourceView& view) {
-        const std::lock_guard lock(mutex_);
-        if (source_ && source_->node == view.node && source_->timeline == view.timeline) {
-            exposure_.looked(asked_at, view.end);
-        }
-    }
-    // The stream's own server is no longer the one to follow.
-    void move_away() {
-        const std::lock_guard lock(mutex_);
-        is_moved_ = true;
-    }
-    [[nodiscard]] bool is_moved() const {
-        const std::lock_guard lock(mutex_);
-        return is_moved_;
-    }
-    [[nodiscard]] std::optional<SourceView> source() const {
-        const std::lock_guard lock(mutex_);
-        return source_;
-    }
-    // Nothing while no stream has begun: what is durable of which timeline is not known.
-    [[nodiscard]] std::optional<Lsn> durable() const {
-        const std::lock_guard lock(mutex_);
-        return source_ ? std::optional(durable_) : std::nullopt;
-    }
-    [[nodiscard]] engine::CaptureView view(MonoTime now) const {
-        const std::lock_guard lock(mutex_);
-        engine::CaptureView view;
-        if (source_) view.node = source_->node;
-        view.log = log_;
-        if (!log_.empty()) view.position = format_lsn(durable_);
-        view.rpo_now = exposure_.rpo_now(now);
-        view.behind_bytes = exposure_.behind_bytes();
-        return view;
-    }
-
-  private:
-    mutable std::mutex mutex_;
-    std::optional<SourceView> source_;
-    std::string log_;
-    Lsn durable_ = 0;
-    bool is_moved_ = false;
-    Exposure exposure_;
-};
-
-// Tells a thing once, until something else is to be told about its subject.
-class Teller {
-  public:
-    explicit Teller(const std::function<void(const std::string&)>& tell) : tell_(tell) {}
-    void say(const std::string& subject, const std::string& line) {
-        const std::lock_guard lock(mutex_);
-        auto& last = last_[subject];
-        if (last == line) return;
-        last = line;
-        if (!line.empty()) tell_(line);
-    }
-
-  private:
-    std::mutex mutex_;
-    const std::function<void(const std::string&)>& tell_;
-    std::map<std::string, std::string> last_;
-};
-
-std::string said(const Error& error) {
-    return error.hint.empty() ? error.to_string() : fmt::format("{} ({})", error.to_string(), error.hint);
-}
-
-// Who is to be followed: of the servers that are not in recovery, the one that Patroni calls the leader, else the newest
-// timeline. Nothing when none is.
-class SourceFinder {
-  public:
-    SourceFinder(const Settings& settings, const env::Env& env, NodeSessions& sessions)
-        : settings_(settings), env_(env), sessions_(sessions), patroni_(settings, env) {}
-
-    Result<SourceView> find(const env::Context& context) {
-        std::vector<SourceView> primaries;
-        std::string failures;
-        for (const NodeSettings& node : settings_.nodes) {
-            auto view = sessions_.look(node, context);
-            if (view && view->is_primary) primaries.push_back(std::move(*view));
-            if (!view) failures += fmt::format("; {}", view.error().to_string());
-        }
-        if (primaries.empty()) return make_error(ErrorCode::kUnavailable, "no primary is found" + failures);
-        if (primaries.size() == 1) return primaries.front();
-        const std::string leader = patroni_leader(context);
-        const auto better = [&](const SourceView& left, const SourceView& right) {
-            if ((left.node == leader) != (right.node == leader)) return right.node == leader;
-            return left.timeline < right.timeline;
-        };
-        return *std::max_element(primaries.begin(), primaries.end(), better);
-    }
-
-  private:
-    std::string patroni_leader(const env::Context& context) const {
-        for (const NodeSettings& node : settings_.nodes) {
-            const auto cluster = patroni_.cluster(node, env_.clock.within(1s, context));
-            if (cluster && !cluster->leader.empty()) return settings_.node_of_member(cluster->leader);
-        }
-        return "";
-    }
-
-    const Settings& settings_;
-    const env::Env& env_;
-    NodeSessions& sessions_;
-    Patroni patroni_;
-};
-
-// Looks at the primary each second, and at all nodes every few: slots stay where they should be.
-class Keeper {
-  public:
-    Keeper(const Settings& settings, const env::Env& env, Shared& shared, Teller& teller)
-        : settings_(settings), env_(env), shared_(shared), teller_(teller), sessions_(settings, env),
-          finder_(settings, env, sessions_), patroni_(settings, env) {}
-
-    void run(const std::stop_token& stop) {
-        for (int looks = 0; !stop.stop_requested(); ++looks) {
-            const env::Context context{env_.clock.now() + kCommandTimeout, stop, "capture"};
-            look_at_source(context);
-            if (looks % kLooksPerRound == 0) go_round(context);
-            if (looks % (kLooksPerRound * kRoundsPerProtection) == 0) check_protection(context);
-            env_.clock.sleep_for(kLookEvery, stop);
-        }
-    }
-
-  private:
-    void look_at_source(const env::Context& context) {
-        const auto source = shared_.source();
-        const NodeSettings* node = source ? settings_.find(source->node) : nullptr;
-        if (!node) return;
-        const MonoTime asked_at = env_.clock.now();
-        const auto view = sessions_.look(*node, context);
-        if (view && view->is_primary) shared_.looked(asked_at, *view);
-    }
-
-    void go_round(const env::Context& context) {
-        const auto durable = shared_.durable();
-        const auto source = shared_.source();
-        if (!durable || !source) return;
-        for (const NodeSettings& node : settings_.nodes) {
-            const auto view = sessions_.look(node, context);
-            if (!view) continue;  // others watch over nodes that are down
-            if (view->system_identifier != source->system_identifier) {
-                teller_.say(node.name, fmt::format("'{}' belongs to another cluster ({}): it is left alone", node.name,
-                                                   view->system_identifier));
-                continue;
-            }
-            hold(node, *durable, context);
-        }
-        const auto best = finder_.find(context);
-        if (best && best->node != source->node) shared_.move_away();
-    }
-
-    void hold(const NodeSettings& node, Lsn durable, const env::Context& context) {
-        const auto slot = sessions_.ensure_slot(node, context);
-        if (!slot) return teller_.say(node.name, said(slot.error()));
-        if (slot->was_made) teller_.say(node.name, fmt::format("made the slot '{}' on '{}'", settings_.slot, node.name));
-        const Status moved = sessions_.advance_slot(node, durable, context);
-        if (!moved) teller_.say(node.name, said(moved.error()));
-    }
-
-    void check_protection(const env::Context& context) {
-        for (const NodeSettings& node : settings_.nodes) {
-            const auto config = patroni_.config_text(node, env_.clock.within(2s, context));
-            const auto is_protected = config ? is_slot_protected(*config, settings_.slot) : Result<bool>(config.error());
-            if (!is_protected) continue;
-            return teller_.say("protection",
-                               *is_protected ? ""
-                                             : fmt::format("the slot '{}' is not protected: Patroni will drop it ({})",
-                                                           settings_.slot, protection_hint(settings_.slot)));
-        }
-    }
-
-    const Settings& settings_;
-    const env::Env& env_;
-    Shared& shared_;
-    Teller& teller_;
-    NodeSessions sessions_;
-    SourceFinder finder_;
-    Patroni patroni_;
-};
-
 // One timeline's log while it is written: bytes wait here until they are many or old enough.
 class PieceBuffer {
   public:
-    PieceBuffer(std::unique_ptr<repository::LogWriter> log, Lsn position, const env::Env& env, Shared& shared)
-        : log_(std::move(log)), start_(position), env_(env), shared_(shared) {}
+    PieceBuffer(std::unique_ptr<repository::LogWriter> log, Lsn position, const env::Env& env, CaptureState& state)
+        : log_(std::move(log)), start_(position), env_(env), state_(state) {}
 
     [[nodiscard]] Lsn received() const { return start_ + bytes_.size(); }
     void add(std::string_view bytes) {
@@ -263,7 +56,7 @@ class PieceBuffer {
         AETERNA_TRY(log_->append(start_, repository::bytes_of(bytes_), env_.clock.within(kAppendTimeout, context)));
         start_ += bytes_.size();
         bytes_.clear();
-        shared_.became_durable(start_);
+        state_.became_durable(start_);
         return {};
     }
 
@@ -273,7 +66,7 @@ class PieceBuffer {
     std::string bytes_;
     MonoTime since_;
     const env::Env& env_;
-    Shared& shared_;
+    CaptureState& state_;
 };
 
 class Receiver final : public engine::Capture {
@@ -284,13 +77,13 @@ class Receiver final : public engine::Capture {
 
     Status run(const env::Context& context) override {
         const auto keeper = env_.threads.start("capture keeper", [this](const std::stop_token& stop) {
-            Keeper(settings_, env_, shared_, teller_).run(stop);
+            Keeper(settings_, env_, state_, teller_).run(stop);
         });
         Duration wait = kFirstWait;
         while (!context.stop.stop_requested() && env_.clock.remaining(context) > Duration()) {
             has_streamed_ = false;
             const Status done = session(context);
-            shared_.end();
+            state_.end();
             connection_.reset();
             if (context.stop.stop_requested()) break;
             if (!done) {
@@ -304,7 +97,7 @@ class Receiver final : public engine::Capture {
         return {};
     }
 
-    engine::CaptureView view() override { return shared_.view(env_.clock.now()); }
+    engine::CaptureView view() override { return state_.view(env_.clock.now()); }
 
   private:
     using Part = env::ReplicationPart;
@@ -327,8 +120,7 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(source_, finder_.find(context));
         AETERNA_TRY(check_cluster(context));
         const NodeSettings& node = *settings_.find(source_.node);
-        AETERNA_ASSIGN(const Slot slot, sessions_.ensure_slot(node, context));
-        if (slot.was_made) teller_.say(node.name, fmt::format("made the slot '{}' on '{}'", settings_.slot, node.name));
+        AETERNA_ASSIGN(const Slot slot, keep_slot(sessions_, node, settings_, teller_, context));
         env::SqlTarget target = settings_.sql_target(node.address);
         target.application_name = "aeterna-dr capture";
         AETERNA_ASSIGN(connection_, resources_.replication.connect(target, command(context)));
@@ -427,7 +219,7 @@ class Receiver final : public engine::Capture {
 
     Result<StreamEnd> stream(const StartPlan& plan, const env::Context& context) {
         AETERNA_ASSIGN(auto log, repository::LogWriter::open(resources_.repository, log_name(plan.timeline), storing(context)));
-        PieceBuffer buffer(std::move(log), plan.position, env_, shared_);
+        PieceBuffer buffer(std::move(log), plan.position, env_, state_);
         AETERNA_TRY(connection_->start(fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position), plan.timeline),
                                        command(context)));
         heard_at_ = status_at_ = env_.clock.now();
@@ -437,13 +229,13 @@ class Receiver final : public engine::Capture {
             auto part = connection_->next(turn);
             if (!part) {
                 const bool is_pause = part.error().code == ErrorCode::kTimeout && connection_->is_usable();
-                if (is_pause && env_.clock.now() - heard_at_ < kSilence && !shared_.is_moved()) {
+                if (is_pause && env_.clock.now() - heard_at_ < kSilence && !state_.is_moved()) {
                     AETERNA_TRY(keep_up(buffer, context));
                     continue;
                 }
                 // What has arrived is worth keeping, whatever ended it.
                 const Status kept = buffer.flush(at_the_end(context));
-                if (shared_.is_moved()) return make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source_.node));
+                if (state_.is_moved()) return make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source_.node));
                 if (is_pause) return make_error(ErrorCode::kTimeout, fmt::format("'{}' is silent", source_.node));
                 return kept ? part.error() : kept.error();
             }
@@ -474,7 +266,7 @@ class Receiver final : public engine::Capture {
         has_streamed_ = true;
         SourceView source = source_;
         source.timeline = plan.timeline;
-        shared_.begin(source, log_name(plan.timeline), plan.position);
+        state_.begin(source, log_name(plan.timeline), plan.position);
         teller_.say("stream", fmt::format("streaming from '{}': timeline {} from {}", source_.node, plan.timeline,
                                           format_lsn(plan.position)));
     }
@@ -520,7 +312,7 @@ class Receiver final : public engine::Capture {
     const Settings& settings_;
     const env::Env& env_;
     const engine::CaptureResources resources_;
-    Shared shared_;
+    CaptureState state_;
     Teller teller_;
     NodeSessions sessions_;
     SourceFinder finder_;

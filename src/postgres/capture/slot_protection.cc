@@ -27,6 +27,16 @@ Result<bool> is_slot_protected(std::string_view config, const std::string& slot)
     return false;
 }
 
+std::optional<bool> ask_slot_protection(const Settings& settings,
+                                        const std::function<Result<std::string>(const NodeSettings&)>& config_of) {
+    for (const NodeSettings& node : settings.nodes) {
+        const auto config = config_of(node);
+        const auto is_protected = config ? is_slot_protected(*config, settings.slot) : Result<bool>(config.error());
+        if (is_protected) return *is_protected;
+    }
+    return std::nullopt;
+}
+
 std::string protection_hint(const std::string& slot) {
     return fmt::format("PATCH {{\"ignore_slots\":[{{\"name\":\"{}\",\"type\":\"physical\"}}]}} to Patroni's /config", slot);
 }

@@ -2,15 +2,21 @@
 // permanent `slots:` entry wants, unless an entry of `ignore_slots` matches it (patroni/postgresql/slots.py).
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "postgres/settings.h"
 
 namespace aeterna::postgres {
 
 // `config` is the document of GET /config; kProtocol when it is none.
 [[nodiscard]] Result<bool> is_slot_protected(std::string_view config, const std::string& slot);
+// As the first node says that gives its configuration; nothing when none does.
+[[nodiscard]] std::optional<bool> ask_slot_protection(
+    const Settings& settings, const std::function<Result<std::string>(const NodeSettings&)>& config_of);
 // What PATCH /config wants to protect it.
 [[nodiscard]] std::string protection_hint(const std::string& slot);
 

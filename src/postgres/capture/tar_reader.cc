@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "repository/chunk/content_kind.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -58,10 +59,6 @@ std::uint64_t checksum_of(std::string_view block) {
         sum += is_sum ? static_cast<unsigned char>(' ') : static_cast<unsigned char>(block[i]);
     }
     return sum;
-}
-
-bool is_zeros(std::string_view bytes) {
-    return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == '\0'; });
 }
 
 std::string tidy(std::string path) {
@@ -120,7 +117,7 @@ Status TarReader::end_content() {
 }
 
 Status TarReader::take_header(std::string_view block) {
-    if (is_zeros(block)) {
+    if (repository::is_zero(repository::bytes_of(block))) {
         if (++zero_blocks_ >= 2) state_ = State::kEnd;
         return {};
     }

@@ -1,7 +1,8 @@
 #include "postgres/client/wal.h"
 
-
 #include <fmt/core.h>
+
+#include "base/strings.h"
 
 namespace aeterna::postgres {
 
@@ -29,6 +30,11 @@ Integer little_endian(std::string_view bytes, std::size_t at) {
     return value;
 }
 
+// What initdb allows (--wal-segsize).
+bool is_segment_size(std::uint64_t bytes) {
+    return bytes >= (1U << 20) && bytes <= (1U << 30) && (bytes & (bytes - 1)) == 0;
+}
+
 }  // namespace
 
 std::optional<WalSegmentName> parse_wal_segment_name(std::string_view name) {
@@ -49,9 +55,21 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
     header.page_lsn = little_endian<std::uint64_t>(bytes, 8);
     header.system_identifier = little_endian<std::uint64_t>(bytes, 24);
     header.segment_bytes = little_endian<std::uint32_t>(bytes, 32);
-    const bool is_power_of_two = (header.segment_bytes & (header.segment_bytes - 1)) == 0;
-    if (header.segment_bytes < (1U << 20) || header.segment_bytes > (1U << 30) || !is_power_of_two) return std::nullopt;
+    if (!is_segment_size(header.segment_bytes)) return std::nullopt;
     return header;
+}
+
+Result<ControlFile> parse_control_file(std::string_view bytes) {
+    constexpr std::size_t kVersionAt = 8, kSegmentBytesAt = 228;
+    constexpr std::uint32_t kKnownVersion = 1300;
+    const Error damaged = make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
+    if (bytes.size() < kSegmentBytesAt + 4) return damaged;
+    const auto system = little_endian<std::uint64_t>(bytes, 0);
+    if (system == 0) return damaged;
+    ControlFile control{std::to_string(system), 0};
+    if (little_endian<std::uint32_t>(bytes, kVersionAt) != kKnownVersion) return control;
+    control.segment_bytes = little_endian<std::uint32_t>(bytes, kSegmentBytesAt);
+    return is_segment_size(control.segment_bytes) ? Result<ControlFile>(control) : damaged;
 }
 
 std::optional<std::uint64_t> parse_lsn(std::string_view text) {

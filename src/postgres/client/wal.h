@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace aeterna::postgres {
 
 struct WalSegmentName {
@@ -39,5 +41,13 @@ struct WalSegmentHeader {
 [[nodiscard]] std::string wal_segment_name(std::uint32_t timeline, std::uint64_t lsn, std::uint64_t segment_bytes);
 // "16MB", "1GB", as SHOW wal_segment_size has it; 0 for other text.
 [[nodiscard]] std::uint64_t parse_segment_bytes(std::string_view text);
+
+struct ControlFile {
+    std::string system_identifier;
+    std::uint64_t segment_bytes = 0;  // 0: of a version whose layout is not known here
+};
+// Of the first bytes of global/pg_control, little-endian: the system identifier at 0, pg_control_version at 8,
+// xlog_seg_size at 228 in version 1300 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared with a live one).
+[[nodiscard]] Result<ControlFile> parse_control_file(std::string_view bytes);
 
 }  // namespace aeterna::postgres

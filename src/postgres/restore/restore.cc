@@ -148,7 +148,7 @@ class PostgresRestorer final : public engine::Restorer {
 
 }  // namespace
 
-std::unique_ptr<engine::Restorer> make_restorer(const env::Env&) { return std::make_unique<PostgresRestorer>(); }
+std::unique_ptr<engine::Restorer> make_restorer() { return std::make_unique<PostgresRestorer>(); }
 
 std::vector<engine::CommandOption> restore_options() {
     return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true}};

@@ -6,11 +6,10 @@
 #include <vector>
 
 #include "engine/capture/backup.h"
-#include "env/env.h"
 
 namespace aeterna::postgres {
 
-[[nodiscard]] std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env);
+[[nodiscard]] std::unique_ptr<engine::Restorer> make_restorer();
 [[nodiscard]] std::vector<engine::CommandOption> restore_options();
 
 }  // namespace aeterna::postgres

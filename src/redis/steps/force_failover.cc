@@ -65,8 +65,7 @@ class ForceFailover final : public RedisStep {
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
         step.facts[kDownAfterRemaining] =
             std::max(0.0, to_seconds(down_after_left(input.sentinels)));
-        Result<MonoTime> leave = step.context.deadline;
-        if (!is_fenced(step.facts, old->name)) leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        const auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
         if (!leave) {
             refuse_assist(step, {leave.error().message});
             stand_down(*acting_);

@@ -65,6 +65,7 @@ Result<MonoTime> prove_again(Acting& acting, const RedisNode& node, const env::C
 }  // namespace
 
 Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json& facts, const env::Context& context) {
+    if (is_fenced(facts, node.name)) return context.deadline;
     const env::Clock& clock = acting.cluster->env().clock;
     const MonoTime began = clock.now();
     const DeathInput input = DeathLook(acting, node).take(context);

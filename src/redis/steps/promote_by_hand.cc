@@ -1,7 +1,7 @@
 // redis.promote_by_hand: promotes the fullest replica itself, where no Sentinel can: none answers,
 // or none may be trusted to choose. Then lets the others follow it and tells every Sentinel that
-// answers, before the old master can return. Also where the one Sentinel that promoted has died before the others heard of
-// it.
+// answers, before the old master can return. Also where the one Sentinel that promoted has died
+// before the others heard of it.
 //
 // Needs: the proof of death and the fence, or a guard for the return; an empty master that lives
 // has its writes paused first. Changes: roles, configuration files (CONFIG REWRITE), the Sentinels'
@@ -39,7 +39,9 @@ class PromoteByHand final : public RedisStep {
                "is told (REMOVE, MONITOR, SET)";
     }
 
-    std::string condition() const override { return "only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody"; }
+    std::string condition() const override {
+        return "only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody";
+    }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         if (!is_going(step.facts)) return CheckOutcome::kNotDue;
@@ -121,8 +123,7 @@ class PromoteByHand final : public RedisStep {
             refuse_assist(step, {"no replica is fit to be promoted any more"});
             return none;
         }
-        Result<MonoTime> leave = step.context.deadline;
-        if (!is_fenced(step.facts, old.name)) leave = leave_to_act(*acting_, old, step.facts, step.context);
+        const auto leave = leave_to_act(*acting_, old, step.facts, step.context);
         if (!leave) {
             refuse_assist(step, {leave.error().message});
             return none;

@@ -1,6 +1,6 @@
-// Entry: the unit that is compressed and encrypted. zstd, fast; arrays of float32 dealt out to planes before; as it is where that
-// is not smaller. Then AES-256-GCM. The associated data names type, codec, length and id, the nonce is the entry's place in its pack: an
-// entry that was moved, swapped, relabelled or cut does not open.
+// Entry: the unit that is compressed and encrypted. zstd, fast; arrays of float32 dealt out to planes before; as it is
+// where that is not smaller. Then AES-256-GCM. The associated data names type, codec, length and id, the nonce is the
+// entry's place in its pack: an entry that was moved, swapped, relabelled or cut does not open.
 #pragma once
 
 #include <zstd.h>
@@ -36,7 +36,9 @@ enum class Codec : std::uint8_t {
     kZstdPlanes = 2,  // of the bytes dealt out to four planes (chunk/float_array.h)
 };
 // Another number is damage, or of a later version.
-[[nodiscard]] constexpr bool is_codec(std::uint8_t number) { return number <= static_cast<std::uint8_t>(Codec::kZstdPlanes); }
+[[nodiscard]] constexpr bool is_codec(std::uint8_t number) {
+    return number <= static_cast<std::uint8_t>(Codec::kZstdPlanes);
+}
 
 inline constexpr std::size_t kMaxEntryBytes = 8 << 20;  // plain; larger ones are refused before anything is allocated
 

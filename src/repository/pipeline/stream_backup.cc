@@ -236,14 +236,14 @@ void StreamBackup::keep(const FileRecord& record) {
 
 // ---------------------------------------------------------------------------------------------- the end
 
-Result<BackupResult> StreamBackup::finish() {
+Result<BackupResult> StreamBackup::complete() {
     blocks_.close();
     if (cutter_) cutter_->join();
     sink_.finish();
     AETERNA_TRY(job_.status());
     if (!has_begun_ || open_) return make_error(ErrorCode::kInternal, "the stream is not complete");
-    if (const Status written = write_manifest(); !written) return job_.outcome(Result<BackupResult>(written.error()));
-    if (const Status stored = store_.finish(); !stored) return job_.outcome(Result<BackupResult>(stored.error()));
+    AETERNA_TRY(write_manifest());
+    AETERNA_TRY(store_.finish());
     result_.backup.finished_at = repository_.ports().clock.wall_now();
     result_.backup.stored_bytes = store_.stored_bytes();
     AETERNA_TRY(commit_backup(reader_, result_.backup));

@@ -43,9 +43,10 @@ class StreamBackup {
 
     // Makes everything durable and puts the catalog entry. kProtocol when a path came twice or its directory did not
     // come at all.
-    [[nodiscard]] Result<BackupResult> finish();
+    [[nodiscard]] Result<BackupResult> finish() { return job_.outcome(complete()); }
 
   private:
+    [[nodiscard]] Result<BackupResult> complete();
     class Source;
 
     // A part of one file's content; the first one brings the record.

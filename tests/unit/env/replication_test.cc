@@ -10,16 +10,8 @@ namespace {
 
 using Kind = ReplicationPart::Kind;
 
-class ReplicationTest : public ::testing::Test {
+class ReplicationTest : public SqlServerTest {
   protected:
-    static void SetUpTestSuite() { server_ = new SqlServer(); }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
-    void SetUp() override {
-        if (!server_->is_up) GTEST_SKIP() << "no PostgreSQL server on this machine";
-    }
     static std::unique_ptr<ReplicationConnection> connected(const SqlTarget& target) {
         auto session = make_libpq_replication_connector()->connect(target, within(10s));
         EXPECT_TRUE(session) << session.error().to_string();
@@ -31,9 +23,7 @@ class ReplicationTest : public ::testing::Test {
         const auto done = (*session)->query(text, {}, within(30s));
         ASSERT_TRUE(done) << done.error().to_string();
     }
-    static SqlServer* server_;
 };
-SqlServer* ReplicationTest::server_ = nullptr;
 
 // Reads parts until one is of `kind`, which is returned; the bytes of CopyData on the way are counted.
 ReplicationPart until(ReplicationConnection& session, Kind kind, std::size_t* bytes = nullptr) {

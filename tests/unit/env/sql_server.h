@@ -70,4 +70,18 @@ class SqlServer {
     ProcessId id_;
 };
 
+// One server for all tests of a suite; they are skipped without one.
+class SqlServerTest : public ::testing::Test {
+  protected:
+    static void SetUpTestSuite() { server_ = new SqlServer(); }
+    static void TearDownTestSuite() {
+        delete server_;
+        server_ = nullptr;
+    }
+    void SetUp() override {
+        if (!server_->is_up) GTEST_SKIP() << "no PostgreSQL server on this machine";
+    }
+    inline static SqlServer* server_ = nullptr;
+};
+
 }  // namespace aeterna::env::testing

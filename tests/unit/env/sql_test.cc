@@ -4,19 +4,7 @@
 namespace aeterna::env::testing {
 namespace {
 
-class SqlTest : public ::testing::Test {
-  protected:
-    static void SetUpTestSuite() { server_ = new SqlServer(); }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
-    void SetUp() override {
-        if (!server_->is_up) GTEST_SKIP() << "no PostgreSQL server on this machine";
-    }
-    static SqlServer* server_;
-};
-SqlServer* SqlTest::server_ = nullptr;
+class SqlTest : public SqlServerTest {};
 
 TEST_F(SqlTest, QueriesWithParametersAndNulls) {
     auto session = real().sql.connect(server_->target, within(10s));

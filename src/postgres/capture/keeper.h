@@ -1,0 +1,155 @@
+// What runs beside the stream of a receiver: it looks at the primary each second and moves the slots of all nodes; with what both
+// sides share, and the choice of the server to follow.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/capture/capture.h"
+#include "env/env.h"
+#include "postgres/capture/exposure.h"
+#include "postgres/capture/slots.h"
+#include "postgres/client/patroni.h"
+#include "postgres/client/wal.h"
+#include "postgres/settings.h"
+
+namespace aeterna::postgres {
+
+// What the stream and the keeper know of each other.
+class CaptureState {
+  public:
+    void begin(const SourceView& source, const std::string& log, Lsn durable) {
+        const std::lock_guard lock(mutex_);
+        source_ = source;
+        log_ = log;
+        durable_ = durable;
+        is_moved_ = false;
+        exposure_.begin_timeline(durable);
+    }
+    void end() {
+        const std::lock_guard lock(mutex_);
+        source_.reset();
+    }
+    void became_durable(Lsn end) {
+        const std::lock_guard lock(mutex_);
+        durable_ = end;
+        exposure_.became_durable(end);
+    }
+    void looked(MonoTime asked_at, const SourceView& view) {
+        const std::lock_guard lock(mutex_);
+        if (source_ && source_->node == view.node && source_->timeline == view.timeline) {
+            exposure_.looked(asked_at, view.end);
+        }
+    }
+    // The stream's own server is no longer the one to follow.
+    void move_away() {
+        const std::lock_guard lock(mutex_);
+        is_moved_ = true;
+    }
+    [[nodiscard]] bool is_moved() const {
+        const std::lock_guard lock(mutex_);
+        return is_moved_;
+    }
+    [[nodiscard]] std::optional<SourceView> source() const {
+        const std::lock_guard lock(mutex_);
+        return source_;
+    }
+    // Nothing while no stream has begun: what is durable of which timeline is not known.
+    [[nodiscard]] std::optional<Lsn> durable() const {
+        const std::lock_guard lock(mutex_);
+        return source_ ? std::optional(durable_) : std::nullopt;
+    }
+    [[nodiscard]] engine::CaptureView view(MonoTime now) const {
+        const std::lock_guard lock(mutex_);
+        engine::CaptureView view;
+        if (source_) view.node = source_->node;
+        view.log = log_;
+        if (!log_.empty()) view.position = format_lsn(durable_);
+        view.rpo_now = exposure_.rpo_now(now);
+        view.behind_bytes = exposure_.behind_bytes();
+        return view;
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::optional<SourceView> source_;
+    std::string log_;
+    Lsn durable_ = 0;
+    bool is_moved_ = false;
+    Exposure exposure_;
+};
+
+// Tells a thing once, until something else is to be told about its subject.
+class Teller {
+  public:
+    explicit Teller(const std::function<void(const std::string&)>& tell) : tell_(tell) {}
+    void say(const std::string& subject, const std::string& line) {
+        const std::lock_guard lock(mutex_);
+        auto& last = last_[subject];
+        if (last == line) return;
+        last = line;
+        if (!line.empty()) tell_(line);
+    }
+
+  private:
+    std::mutex mutex_;
+    const std::function<void(const std::string&)>& tell_;
+    std::map<std::string, std::string> last_;
+};
+
+// Makes our slot on that node where it is missing, and tells of it.
+[[nodiscard]] Result<Slot> keep_slot(NodeSessions& sessions, const NodeSettings& node, const Settings& settings, Teller& teller,
+                                     const env::Context& context);
+
+// Who is to be followed: of the servers that are not in recovery, the one that Patroni calls the leader, else the newest
+// timeline.
+class SourceFinder {
+  public:
+    SourceFinder(const Settings& settings, const env::Env& env, NodeSessions& sessions)
+        : settings_(settings), env_(env), sessions_(sessions), patroni_(settings, env) {}
+
+    // Looks at every node; kUnavailable when none is a primary.
+    [[nodiscard]] Result<SourceView> find(const env::Context& context);
+    // Of primaries that were just seen, one at least.
+    [[nodiscard]] SourceView choose(const std::vector<SourceView>& primaries, const env::Context& context) const;
+
+  private:
+    [[nodiscard]] std::string patroni_leader(const env::Context& context) const;
+
+    const Settings& settings_;
+    const env::Env& env_;
+    NodeSessions& sessions_;
+    Patroni patroni_;
+};
+
+// One thread's work, until it is stopped.
+class Keeper {
+  public:
+    Keeper(const Settings& settings, const env::Env& env, CaptureState& state, Teller& teller)
+        : settings_(settings), env_(env), state_(state), teller_(teller), sessions_(settings, env),
+          finder_(settings, env, sessions_), patroni_(settings, env) {}
+
+    void run(const std::stop_token& stop);
+
+  private:
+    void look_at_source(const env::Context& context);
+    void go_round(const env::Context& context);
+    void check_protection(const env::Context& context);
+
+    const Settings& settings_;
+    const env::Env& env_;
+    CaptureState& state_;
+    Teller& teller_;
+    NodeSessions sessions_;
+    SourceFinder finder_;
+    Patroni patroni_;
+};
+
+// What people are told of an error.
+[[nodiscard]] std::string said(const Error& error);
+
+}  // namespace aeterna::postgres
