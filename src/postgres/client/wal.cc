@@ -55,7 +55,7 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
 }
 
 Result<ControlFile> parse_control_file(std::string_view bytes) {
-    constexpr std::size_t kVersionAt = 8, kLimitsAt = 180, kSegmentBytesAt = 228;
+    constexpr std::size_t kVersionAt = 8, kCheckpointTimeAt = 104, kLimitsAt = 180, kSegmentBytesAt = 228;
     constexpr std::uint32_t kKnownVersion = 1300;
     constexpr const char* kLimits[] = {"max_connections", "max_worker_processes", "max_wal_senders",
                                        "max_prepared_transactions", "max_locks_per_transaction"};
@@ -63,9 +63,10 @@ Result<ControlFile> parse_control_file(std::string_view bytes) {
     if (bytes.size() < kSegmentBytesAt + 4) return damaged;
     const auto system = little_endian<std::uint64_t>(bytes, 0);
     if (system == 0) return damaged;
-    ControlFile control{std::to_string(system), 0, {}};
+    ControlFile control{std::to_string(system), 0, {}, {}};
     if (little_endian<std::uint32_t>(bytes, kVersionAt) != kKnownVersion) return control;
     control.segment_bytes = little_endian<std::uint32_t>(bytes, kSegmentBytesAt);
+    control.checkpoint_at = from_unix_us(little_endian<std::int64_t>(bytes, kCheckpointTimeAt) * 1'000'000);
     for (std::size_t i = 0; i < std::size(kLimits); ++i) {
         control.limits.emplace_back(kLimits[i], little_endian<std::uint32_t>(bytes, kLimitsAt + 4 * i));
     }

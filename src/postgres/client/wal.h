@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace aeterna::postgres {
 
@@ -52,9 +53,10 @@ struct ControlFile {
     std::uint64_t segment_bytes = 0;  // 0: of a version whose layout is not known here
     // max_connections and the like, as the primary had them: a server that replays its WAL must not have less.
     std::vector<std::pair<std::string, std::uint32_t>> limits;
+    WallTime checkpoint_at{};  // when the last checkpoint began, whole seconds of the server's clock
 };
 // Of the first bytes of global/pg_control, little-endian: the system identifier at 0, pg_control_version at 8, in version
-// 1300 five limits from 180 on and xlog_seg_size at 228 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared
+// 1300 the time in checkPointCopy at 104, five limits from 180 on and xlog_seg_size at 228 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared
 // with live ones).
 [[nodiscard]] Result<ControlFile> parse_control_file(std::string_view bytes);
 

@@ -153,7 +153,7 @@ Result<WalRecord> WalRecordReader::finish_record() {
     skip_ = record.end - position_;
     if (manager == kXlog && (info & 0xF0) == kSwitch) {
         // The rest of the segment holds nothing.
-        record.end = resume_at_ = (record.end + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_;
+        resume_at_ = (record.end + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_;
         skip_ = 0;
     }
     const std::string_view data = main_data(record_);

@@ -17,7 +17,7 @@ namespace aeterna::postgres {
 struct WalRecord {
     enum class Kind { kOther, kCommit, kAbort, kRestorePoint, kCheckpoint };
     std::uint64_t begin = 0;
-    std::uint64_t end = 0;  // where the server says that it ended: the next one begins there, or behind a page's header
+    std::uint64_t end = 0;  // of its bytes: the next one begins there, or behind a page's header, or in the next segment
     Kind kind = Kind::kOther;
     std::uint32_t xid = 0;  // of kCommit and kAbort; 0 for a prepared transaction's
     WallTime time{};        // of the server's clock; of every kind but kOther. A checkpoint's: when it began

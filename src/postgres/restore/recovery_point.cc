@@ -14,9 +14,9 @@ namespace {
 using Kind = RecoveryTarget::Kind;
 using Verdict = StopFinder::Verdict;
 
-// A backup's times are of the clock of who took it, a transaction's of the server's: only what lies so far apart is left out
-// without a look at the WAL.
-constexpr Duration kMostSkew = std::chrono::minutes(10);
+// A checkpoint's time is taken, in whole seconds, a little before the position where replay begins: what was committed before
+// that position is not younger than this much more. Both by the server's clock.
+constexpr Duration kCheckpointSlack = std::chrono::seconds(2);
 
 class PointSearch {
   public:
@@ -73,7 +73,6 @@ class PointSearch {
             return false;
         }
         if (target_.kind == Kind::kLsn && target_.lsn < details.to) return false;
-        if (target_.kind == Kind::kTime && backup.started_at > target_.time + kMostSkew) return false;
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
         if (!is_whole) notes_.push_back(fmt::format("backup {} is left out: the repository has lost a part of it", backup.id));
         return is_whole;
@@ -88,9 +87,10 @@ class PointSearch {
             return make_error(ErrorCode::kUsage, fmt::format("the control file of backup '{}' is of an unknown version", backup.id),
                               "--to BACKUP restores it as it is.");
         }
+        if (target_.kind == Kind::kTime && target_.time < parsed.checkpoint_at + kCheckpointSlack) return std::optional<RecoveryPoint>();
         StopFinder finder(target_, point.details.to);
         const Lsn from = point.details.to / parsed.segment_bytes * parsed.segment_bytes;
-        AETERNA_ASSIGN(const Lsn seen_to, look_through(point.details, parsed.segment_bytes, from, finder));
+        AETERNA_ASSIGN(const Lsn seen_to, look_through(point, parsed.segment_bytes, from, finder));
         const Lsn limit = std::exchange(limit_, point.details.to);
         const Verdict verdict = finder.finish(seen_to);
         if (verdict == Verdict::kFound) {
@@ -117,31 +117,23 @@ class PointSearch {
 
     // The backup's own WAL too where the log has it: what was committed while it was taken may lie behind the target. Gives
     // where the WAL ends, `from` or less when the log does not have the backup's end.
-    Result<Lsn> look_through(const BaseBackupDetails& details, std::uint64_t segment_bytes, Lsn from, StopFinder& finder) {
-        WalRecordReader records(details.from, segment_bytes);
-        AETERNA_ASSIGN(Lsn seen_to, feed(details.from, details.from, records, finder));
+    Result<Lsn> look_through(const RecoveryPoint& point, std::uint64_t segment_bytes, Lsn from, StopFinder& finder) {
+        const BaseBackupDetails& details = point.details;
+        AETERNA_ASSIGN(const Lsn seen_to, feed(details.from, segment_bytes, finder));
         if (seen_to >= details.to) return seen_to;
+        // Its capture began while the backup was taken; who committed before that is not known.
+        if (target_.kind == Kind::kTime && target_.time < point.backup.finished_at) return from;
         finder = StopFinder(target_, details.to);
-        records = WalRecordReader(details.to, segment_bytes);
-        return feed(from, details.to, records, finder);
+        return feed(from, segment_bytes, finder);
     }
 
-    // Records begin at `begin`, the bytes at `from`.
-    Result<Lsn> feed(Lsn from, Lsn begin, WalRecordReader& records, StopFinder& finder) {
-        Lsn position = from;
+    Result<Lsn> feed(Lsn from, std::uint64_t segment_bytes, StopFinder& finder) {
+        WalRecordReader records(from, segment_bytes);
         const auto see = [&](const WalRecord& record) {
             const bool is_searched = limit_ == 0 || record.begin < limit_ || target_.kind == Kind::kTime;
             return is_searched && finder.see(record);
         };
-        return read_wal(
-            repository_, path_, from,
-            [&](std::string_view bytes) -> Result<bool> {
-                const auto before = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), begin - std::min(begin, position)));
-                position += bytes.size();
-                if (before == bytes.size()) return true;
-                return records.add(bytes.substr(before), see);
-            },
-            context_);
+        return read_wal(repository_, path_, from, [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
     }
 
     // The end of what can be replayed, and the log has more: it cannot be had from any backup before.
