@@ -42,6 +42,18 @@ std::string without_placeholders(std::string_view command) {
     return text;
 }
 
+std::string recovery_settings(const Recovery& recovery) {
+    const std::string command = fmt::format("{} --from {} --until {} %f %p", without_placeholders(recovery.archive_command),
+                                            format_lsn(recovery.from), format_lsn(recovery.to));
+    return fmt::format(
+        "restore_command = {}\n"
+        "recovery_target_timeline = '{}'\n"
+        "recovery_target_lsn = '{}'\n"
+        "recovery_target_inclusive = 'on'\n"
+        "recovery_target_action = 'promote'\n",
+        conf_string(command), recovery.timeline, format_lsn(recovery.last));
+}
+
 bool lies_in(const std::string& path, const std::string& directory) {
     return path == directory || path.starts_with(directory + "/");
 }
@@ -125,7 +137,7 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
 }
 
 std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into,
-                               const ControlFile& control, const std::optional<Recovery>& recovery) {
+                               const ControlFile& control, Starter starter, const std::optional<Recovery>& recovery) {
     std::string text;
     for (const std::string_view line : split(old, '\n')) {
         if (std::find(std::begin(kDropped), std::end(kDropped), name_in(line)) != std::end(kDropped)) continue;
@@ -134,26 +146,20 @@ std::string restored_auto_conf(std::string_view old, std::string_view conf, cons
     }
     while (text.size() > 1 && text.ends_with("\n\n")) text.pop_back();
     // The last value of a name counts, and this file outranks postgresql.conf.
-    text +=
-        "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
-        "primary_conninfo = ''\n"
-        "primary_slot_name = ''\n"
-        "archive_mode = 'off'\n"
-        "synchronous_standby_names = ''\n";
-    std::string command;
-    if (recovery) {
-        command = fmt::format("{} --from {} --until {} %f %p", without_placeholders(recovery->archive_command),
-                              format_lsn(recovery->from), format_lsn(recovery->to));
+    if (starter == Starter::kPeople) {
+        text +=
+            "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
+            "primary_conninfo = ''\n"
+            "primary_slot_name = ''\n"
+            "restore_command = ''\n"
+            "archive_mode = 'off'\n"
+            "synchronous_standby_names = ''\n";
+        for (const auto& [setting, value] : control.limits) text += fmt::format("{} = {}\n", setting, value);
+        for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
+            if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, conf_string(into + file));
+        }
     }
-    text += fmt::format("restore_command = {}\n", conf_string(command));
-    if (recovery) {
-        text += fmt::format("recovery_target_timeline = '{}'\nrecovery_target_lsn = '{}'\nrecovery_target_inclusive = 'on'\n"
-                            "recovery_target_action = 'promote'\n", recovery->timeline, format_lsn(recovery->last));
-    }
-    for (const auto& [setting, value] : control.limits) text += fmt::format("{} = {}\n", setting, value);
-    for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
-        if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, conf_string(into + file));
-    }
+    if (recovery) text += "# Written by aeterna-dr's restore.\n" + recovery_settings(*recovery);
     return text;
 }
 

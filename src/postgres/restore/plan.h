@@ -38,13 +38,21 @@ struct Recovery {
     Lsn last = 0;          // the record after which it promotes
 };
 
-// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster, and with settings that outrank
-// postgresql.conf (whose text is `conf`), so that it neither follows another server, nor archives into the live archive, nor
-// waits for standbys, nor takes the rules of who may log in from the live server's directory (Patroni names them by
+// Who starts the restored server.
+enum class Starter {
+    kPeople,            // it stands alone until they say otherwise
+    kPatroniBootstrap,  // Patroni, as the first member of a new cluster (bootstrap.method): its settings count
+    kPatroniReplica,    // Patroni, as a replica (create_replica_methods), which it tells whom to follow
+};
+
+// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster. Where people start it, with settings
+// that outrank postgresql.conf (whose text is `conf`), so that it neither follows another server, nor archives into the live archive,
+// nor waits for standbys, nor takes the rules of who may log in from the live server's directory (Patroni names them by
 // absolute paths) but from `into`. The limits are the primary's, which an agent may have given on the command line: a server
 // with less does not replay its WAL.
 [[nodiscard]] std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into,
-                                             const ControlFile& control, const std::optional<Recovery>& recovery);
+                                             const ControlFile& control, Starter starter,
+                                             const std::optional<Recovery>& recovery);
 
 // For a data directory whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to start it.
 [[nodiscard]] std::string minimal_conf();

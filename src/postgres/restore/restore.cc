@@ -17,6 +17,9 @@ constexpr const char* kAutoConf = "postgresql.auto.conf";
 // A server that finds it asks restore_command for WAL, goes to the target and promotes.
 constexpr const char* kRecoverySignal = "recovery.signal";
 
+constexpr const char* kStarter = "for";
+constexpr const char* kStarters[] = {"people", "patroni-bootstrap", "patroni-replica"};
+
 class PostgresRestorer final : public engine::Restorer {
   public:
     Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
@@ -84,11 +87,12 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(std::string control, read(kControlPath, 1 << 16));
         AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
         std::optional<Recovery> recovery;
-        if (plan.replay) {
+        const Starter starter = starter_of(order);
+        if (plan.replay && starter != Starter::kPatroniReplica) {
             recovery = Recovery{order.archive_command, plan.replay->timeline, plan.replay->from, plan.replay->to, plan.replay->last};
             request.last.push_back({kRecoverySignal, "", 0600});
         }
-        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into, parsed, recovery), 0600});
+        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into, parsed, starter, recovery), 0600});
         // Without its control file no server starts: it comes last, so that a restore that was cut off is no data
         // directory.
         request.last.push_back({kControlPath, std::move(control), 0600});
@@ -99,6 +103,12 @@ class PostgresRestorer final : public engine::Restorer {
     static std::vector<std::string> words(const engine::RestoreOrder& order, const char* name) {
         const auto found = order.options.find(name);
         return found == order.options.end() ? std::vector<std::string>() : found->second;
+    }
+
+    static Starter starter_of(const engine::RestoreOrder& order) {
+        const auto given = words(order, kStarter);
+        if (given.empty() || given.front() == kStarters[0]) return Starter::kPeople;
+        return given.front() == kStarters[1] ? Starter::kPatroniBootstrap : Starter::kPatroniReplica;
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {
@@ -160,7 +170,10 @@ class PostgresRestorer final : public engine::Restorer {
             fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id, backup.name,
                         backup.node, backup.server_version, format_time(backup.finished_at)),
             fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free)};
-        if (point.replay) {
+        if (starter_of(order) == Starter::kPatroniReplica) {
+            plan.lines.push_back(fmt::format("Patroni's replica follows from {} on: the primary, or its restore_command, must have the "
+                                             "WAL from there", format_lsn(details.to)));
+        } else if (point.replay) {
             const RecoveryStop& stop = point.replay->stop;
             plan.lines.push_back(fmt::format("its server, once started, replays {} bytes of WAL from {} to {}, timeline {}, {} commits, "
                                              "and promotes", stop.end - details.from, format_lsn(details.from), format_lsn(stop.end),
@@ -207,7 +220,9 @@ class PostgresRestorer final : public engine::Restorer {
 std::unique_ptr<engine::Restorer> make_restorer() { return std::make_unique<PostgresRestorer>(); }
 
 std::vector<engine::CommandOption> restore_options() {
-    return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true}};
+    return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true},
+            {kStarter, "WHO", "Who starts it: people (the default), patroni-bootstrap (bootstrap.method) or patroni-replica "
+                              "(create_replica_methods)", {std::begin(kStarters), std::end(kStarters)}, false}};
 }
 
 }  // namespace aeterna::postgres

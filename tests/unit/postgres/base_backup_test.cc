@@ -218,7 +218,7 @@ TEST(Restore, PlacesTablespaces) {
 TEST(Restore, TheServerStandsAlone) {
     const std::string text = restored_auto_conf("work_mem = '8MB'\nprimary_conninfo = 'host=live'\nRestore_Command='x'\n"
         "recovery_target_time = 'y'\narchive_mode=always\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", R"(/it's\)",
-        {"1", 16 << 20, {{"max_connections", 250}}}, std::nullopt);
+        {"1", 16 << 20, {{"max_connections", 250}}}, Starter::kPeople, std::nullopt);
     EXPECT_EQ(text.find("host=live"), std::string::npos);
     EXPECT_EQ(text.find("'x'"), std::string::npos);
     EXPECT_EQ(text.find("'y'"), std::string::npos);
@@ -234,12 +234,22 @@ TEST(Restore, TheServerStandsAlone) {
 }
 
 TEST(Restore, TheServerReplaysUpToARecord) {
-    const std::string text = restored_auto_conf("", "", "/data", {"1", 16 << 20, {}},
+    const std::string text = restored_auto_conf("", "", "/data", {"1", 16 << 20, {}}, Starter::kPeople,
                                                 Recovery{R"(x --repo '/50% it'\''s' get)", 3, 0x3000000, 0x30001A0, 0x3000148});
     const char* command = R"(restore_command = 'x --repo ''/50%% it''\\''''s'' get --from 0/3000000 --until 0/30001A0 %f %p')";
     EXPECT_NE(text.find(command), std::string::npos) << text;
     EXPECT_NE(text.find("recovery_target_lsn = '0/3000148'\nrecovery_target_inclusive = 'on'\n"), std::string::npos);
     EXPECT_NE(text.find("recovery_target_timeline = '3'\n"), std::string::npos);
+}
+
+TEST(Restore, PatronisServersKeepPatronisSettings) {
+    const ControlFile control{"1", 16 << 20, {{"max_connections", 250}}, {}};
+    const char* old = "work_mem = '8MB'\nprimary_conninfo = 'host=live'\n";
+    EXPECT_EQ(restored_auto_conf(old, "hba_file = '/x'\n", "/data", control, Starter::kPatroniReplica, std::nullopt), "work_mem = '8MB'\n");
+    const std::string first = restored_auto_conf(old, "hba_file = '/x'\n", "/data", control, Starter::kPatroniBootstrap, Recovery{"x", 3, 0, 1, 1});
+    EXPECT_EQ(first.find("archive_mode"), std::string::npos);
+    EXPECT_EQ(first.find("hba_file"), std::string::npos);
+    EXPECT_NE(first.find("recovery_target_timeline = '3'\n"), std::string::npos);
 }
 
 }  // namespace
