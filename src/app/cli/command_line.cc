@@ -48,6 +48,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_repo_command(app, session);
     add_backup_command(app, session);
     add_backups_command(app, session);
+    add_recovery_points_command(app, session);
     add_restore_command(app, session);
     add_archive_get_command(app, session);
     add_drill_command(app, session);

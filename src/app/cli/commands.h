@@ -21,6 +21,7 @@ void add_incident_command(CLI::App& app, Session& session);
 void add_lab_command(CLI::App& app, Session& session);
 void add_maintenance_command(CLI::App& app, Session& session);
 void add_postmortem_command(CLI::App& app, Session& session);
+void add_recovery_points_command(CLI::App& app, Session& session);
 void add_repo_command(CLI::App& app, Session& session);
 void add_restore_command(CLI::App& app, Session& session);
 void add_runbook_command(CLI::App& app, Session& session);

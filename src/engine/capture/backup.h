@@ -55,9 +55,23 @@ struct RestorePlan {
     Json document;                   // the same for scripts
 };
 
+// A stretch of a store's history of which every point can be restored.
+struct RecoveryWindow {
+    std::string series;
+    std::vector<std::string> backups;  // that it can begin with, oldest first
+    std::uint32_t timeline = 0;        // at its end
+    std::string from, to;              // positions as the store writes them
+    WallTime since{};                  // the first backup's end, by our clock
+    std::optional<WallTime> until;     // the last thing in it that has a time, by the server's clock; nothing: none has
+    std::string ends_because;          // empty: the capture has come so far
+};
+
 class Restorer {
   public:
     virtual ~Restorer() = default;
+    // In the order of series, cluster and position.
+    [[nodiscard]] virtual Result<std::vector<RecoveryWindow>> recovery_windows(repository::Repository& repository,
+                                                                               const env::Context& context) = 0;
     // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt,
     // kNoSpace.
     [[nodiscard]] virtual Result<RestorePlan> plan(repository::Repository& repository, const RestoreOrder& order,

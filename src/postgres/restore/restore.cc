@@ -8,6 +8,7 @@
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
+#include "postgres/restore/recovery_windows.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -22,6 +23,11 @@ constexpr const char* kStarters[] = {"people", "patroni-bootstrap", "patroni-rep
 
 class PostgresRestorer final : public engine::Restorer {
   public:
+    Result<std::vector<engine::RecoveryWindow>> recovery_windows(repository::Repository& repository,
+                                                                 const env::Context& context) override {
+        return find_recovery_windows(repository, context);
+    }
+
     Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
                                      const env::Context& context) override {
         engine::RestorePlan plan;

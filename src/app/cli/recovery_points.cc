@@ -1,0 +1,63 @@
+// recovery-points: what can be restored, as ranges of time.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/cli/commands.h"
+#include "app/cli/open_repository.h"
+#include "app/registry.h"
+
+namespace aeterna::app {
+namespace {
+
+Json window_json(const std::string& store, const engine::RecoveryWindow& window) {
+    return Json{{"store", store},
+                {"name", window.series},
+                {"backups", window.backups},
+                {"timeline", window.timeline},
+                {"from", window.from},
+                {"to", window.to},
+                {"since", format_time(window.since)},
+                {"until", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
+                {"gap", window.ends_because.empty() ? Json(nullptr) : Json(window.ends_because)}};
+}
+
+void print_window(const Session& session, const std::string& store, const engine::RecoveryWindow& window) {
+    const std::string until = window.until ? format_time(*window.until) : "its end";
+    session.print(fmt::format("{} {}  {} to {}  ({} to {}, timeline {})", store, window.series, format_time(window.since),
+                              until, window.from, window.to, window.timeline));
+    session.print(fmt::format("  from backup {}{}", window.backups.front(),
+                              window.backups.size() > 1 ? fmt::format(" and {} later", window.backups.size() - 1) : ""));
+    if (!window.ends_because.empty()) session.print(fmt::format("  not restorable behind it: {}", window.ends_because));
+}
+
+Result<int> run_points(Session& session, const std::string& wanted) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
+    Json list = Json::array();
+    for (const auto& module : store_modules()) {
+        const auto restorer = module->make_restorer();
+        if (!restorer || (!wanted.empty() && wanted != module->name())) continue;
+        const std::string store(module->name());
+        AETERNA_ASSIGN(const auto windows, restorer->recovery_windows(*opened, context));
+        for (const engine::RecoveryWindow& window : windows) {
+            list.push_back(window_json(store, window));
+            if (!session.options.json) print_window(session, store, window);
+        }
+    }
+    if (session.options.json) session.print_json(Json{{"recovery_points", list}});
+    else if (list.empty()) session.progress("nothing can be restored");
+    return 0;
+}
+
+}  // namespace
+
+void add_recovery_points_command(CLI::App& app, Session& session) {
+    auto store = std::make_shared<std::string>();
+    CLI::App* command = app.add_subcommand("recovery-points", "What can be restored; reads all that was captured");
+    command->add_option("STORE", *store, "Only this one");
+    command->callback([&session, store] { session.run([&session, store] { return run_points(session, *store); }); });
+}
+
+}  // namespace aeterna::app
