@@ -42,11 +42,11 @@ bool lies_in(const std::string& path, const std::string& directory) {
 }  // namespace
 
 Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups, const std::string& to,
-                                         const std::string& series) {
+                                         const std::string& series, std::string_view kind) {
     std::vector<const repository::Backup*> ours;
     std::set<std::string> names;
     for (const repository::Backup& backup : backups) {
-        if (backup.kind != "base" || backup.store != "postgres") continue;
+        if (backup.kind != kind || backup.store != "postgres") continue;
         if (!series.empty() && backup.name != series) continue;
         if (to != "latest" && !backup.id.starts_with(to)) continue;
         ours.push_back(&backup);
@@ -54,12 +54,12 @@ Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& 
     }
     if (ours.empty()) {
         return make_error(ErrorCode::kNotFound,
-                          to == "latest" ? std::string("there is no base backup of PostgreSQL")
-                                         : fmt::format("there is no base backup '{}'", one_line(to)),
+                          to == "latest" ? fmt::format("there is no {} backup of PostgreSQL", kind)
+                                         : fmt::format("there is no {} backup '{}'", kind, one_line(to)),
                           "'aeterna-dr backups list' shows what there is.");
     }
     if (to == "latest" && names.size() > 1) {
-        return make_error(ErrorCode::kUsage, "the repository has base backups of more than one cluster",
+        return make_error(ErrorCode::kUsage, fmt::format("the repository has {} backups of more than one cluster", kind),
                           fmt::format("Name one (--name): {}.", join({names.begin(), names.end()}, ", ")));
     }
     if (to != "latest" && ours.size() > 1) {

@@ -11,10 +11,11 @@
 
 namespace aeterna::postgres {
 
-// The base backup that `to` means: "latest", an id, or the unique beginning of one. `series` keeps only the backups of
+// The backup of this kind ("base", "logical") that `to` means: "latest", an id, or the unique beginning of one. `series` keeps only the backups of
 // that name; without it there may be only one name. kUsage, kNotFound.
 [[nodiscard]] Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups,
-                                                       const std::string& to, const std::string& series);
+                                                       const std::string& to, const std::string& series,
+                                                       std::string_view kind = "base");
 
 // Where each tablespace goes: "pg_tblspc/OID" → an absolute directory, from the words "OID=DIR"; those that no word
 // names go where they were. kUsage for a word that is wrong, names no tablespace, or a place inside `into` or

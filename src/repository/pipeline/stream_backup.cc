@@ -126,7 +126,8 @@ Status StreamBackup::begin_file(const std::string& path, const env::NodeInfo& in
     open_ = record;
     open_left_ = info.size;
     is_open_ended_ = false;
-    block_ = {.record = std::move(record)};
+    block_ = {};
+    block_.record = std::move(record);
     return {};
 }
 
