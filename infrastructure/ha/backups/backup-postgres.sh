@@ -5,7 +5,7 @@
 #                   `aeterna-dr backup watch` captures the same WAL within seconds; both may run.
 #   base            a base backup; the next one stores only what changed
 #   dump [PATH]     a logical backup of all databases, then PG_DATABASE (aeterna) as PATH (/backups/latest.dump) for pg_restore
-#   cleanup         forgets what is older than RETENTION_DAYS (30), never the newest of a kind, and frees its space
+#   cleanup         forgets what is older than RETENTION_DAYS (30; 0: all but the newest), never the newest of a kind
 #   verify          reads and compares everything in the repository; fails when there is no base backup
 #
 #   S3_BUCKET       the repository, a path or s3://BUCKET/PREFIX; else the stack file's, else s3://aeterna-backups/postgres
@@ -60,14 +60,15 @@ run() {
     return "$code"
 } 4>&1
 
-# Of the server: with its stack file, or one that never touches the disk.
+# Of the server: with its stack file, or one for this run alone.
 run_on_server() {
     if has_stack; then run "$@"; return; fi
-    stack=$(stack_of_one)
+    stack=$(mktemp "${TMPDIR:-/tmp}/backup-postgres.XXXXXX") || exit 1
+    trap 'rm -f "$stack"' EXIT
+    trap 'exit 130' HUP INT TERM
+    stack_of_one > "$stack"
     [ -n "${PGPASSWORD:-}" ] && export AETERNA_DR_PG_PASSWORD="$PGPASSWORD"
-    run --stack /dev/fd/5 "$@" 5<<STACK
-$stack
-STACK
+    run --stack "$stack" "$@"
 }
 
 case ${1:-} in
@@ -89,7 +90,7 @@ case ${1:-} in
         case $days in
             '' | *[!0-9]*) echo "backup-postgres.sh: RETENTION_DAYS '$days' is no number of days" >&2; exit 2 ;;
         esac
-        run repo prune --keep-within "${days}d"
+        if [ "$days" -eq 0 ]; then run repo prune --keep-last 1; else run repo prune --keep-within "${days}d"; fi
         ;;
     verify)
         [ $# -eq 1 ] || usage
