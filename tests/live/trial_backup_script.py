@@ -153,7 +153,10 @@ class BackupScriptTest(unittest.TestCase):
         try:
             wait_until("the archiver", lambda: live.psql("SELECT last_archived_wal >= '%s' FROM pg_stat_archiver" % name) == "t", 60)
         except AssertionError:
-            raise AssertionError((self.room / "live.log").read_text()[-3000:])
+            raise AssertionError("\n".join([
+                (self.room / "live.log").read_text()[-2000:], live.psql("SELECT * FROM pg_stat_archiver"),
+                "\n".join(os.listdir(live.data / "pg_wal" / "archive_status")), (self.room / "backup-postgres.log").read_text()[-2000:],
+                subprocess.run(["ps", "-eo", "pid,ppid,stat,wchan:20,etime,args"], capture_output=True, text=True).stdout[-6000:]]))
         self.assertEqual(live.psql("SELECT failed_count FROM pg_stat_archiver"), "0")
         for file in ("00000002.history", name):
             done = self.program("archive-get", file, self.room / file, cwd=live.data)
