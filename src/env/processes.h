@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "env/context.h"
 #include "env/files.h"
 
@@ -51,6 +54,11 @@ struct RunOptions {
     std::string input;
     std::optional<User> user;
     std::size_t output_limit_bytes = 4 << 20;
+    // For streams that no memory holds; both are called by the calling thread, and an error of either ends the program.
+    std::function<Status(std::string_view)> on_output;  // gets stdout piece by piece, in place of RunResult::output
+    std::function<Result<std::string>()> next_input;    // asked when `input` has gone; empty is the end
+    // A program that neither writes nor takes anything for so long is killed (kTimeout); 0 for no such limit.
+    Duration longest_silence{};
 };
 
 struct RunResult {

@@ -310,6 +310,8 @@ std::string least_privilege(const Settings& settings) {
 CREATE ROLE "{0}" LOGIN REPLICATION PASSWORD '...';   -- then put it into the password_file
 GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";
+GRANT pg_read_all_data TO "{0}";   -- only for logical backups; with large objects also:
+-- ALTER ROLE "{0}" SET lo_compat_privileges = on;
 CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION "{0}";
 
 # In etcd, where it asks for users: Patroni's keys to read, our own actor lock to write.

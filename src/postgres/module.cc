@@ -4,9 +4,12 @@
 #include "env/posix/replication.h"
 #include "postgres/capture/archive_get.h"
 #include "postgres/capture/base_backup.h"
+#include "postgres/capture/logical_backup.h"
 #include "postgres/capture/receiver.h"
 #include "postgres/check_config.h"
 #include "postgres/detect/monitor.h"
+#include "postgres/restore/export.h"
+#include "postgres/restore/load.h"
 #include "postgres/restore/restore.h"
 #include "postgres/steps/steps.h"
 #include "postgres/workload/drill_store.h"
@@ -47,6 +50,8 @@ class PostgresStore final : public engine::Store {
     }
     Result<repository::BackupResult> back_up(repository::Repository& repository, const engine::BackupOrder& order,
                                              const env::Context& context) override {
+        AETERNA_ASSIGN(const auto logical, read_logical_options(order.options));
+        if (logical) return take_logical_backup(settings_, env_, repository, order, *logical, context);
         const auto replication = env::make_libpq_replication_connector();
         return take_base_backup(settings_, env_, *replication, repository, order, context);
     }
@@ -68,11 +73,21 @@ class PostgresModule final : public engine::StoreModule {
         return std::unique_ptr<engine::Store>(
             std::make_unique<PostgresStore>(read_settings(stack, section, env), env));
     }
-    std::optional<std::vector<engine::CommandOption>> backup_options() const override { return base_backup_options(); }
+    std::optional<std::vector<engine::CommandOption>> backup_options() const override {
+        auto options = base_backup_options();
+        for (auto& option : logical_backup_options()) options.push_back(std::move(option));
+        return options;
+    }
     std::optional<std::vector<engine::CommandOption>> restore_options() const override {
         return postgres::restore_options();
     }
     std::unique_ptr<engine::Restorer> make_restorer() const override { return postgres::make_restorer(); }
+    std::vector<engine::CommandOption> load_options() const override { return postgres::load_options(); }
+    std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) const override { return postgres::make_loader(env); }
+    std::optional<std::vector<engine::CommandOption>> export_options() const override { return postgres::export_options(); }
+    std::unique_ptr<engine::Exporter> make_exporter(env::FileSystem& files) const override {
+        return postgres::make_exporter(files);
+    }
     std::unique_ptr<engine::Archive> make_archive(const env::Env& env, env::FileSystem& files) const override {
         return postgres::make_archive(env, files);
     }

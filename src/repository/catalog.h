@@ -18,7 +18,7 @@ namespace aeterna::repository {
 
 struct Backup {
     std::string id;    // "20261126T040425123Z-1a2b3c4d": sorts by time
-    std::string kind;  // "files", "base", "rdb", "snapshot"
+    std::string kind;  // "files", "base", "logical", "rdb", "snapshot"
     std::string store;  // "postgres" …; empty for files
     std::string name;
     std::string node, server_version;

@@ -50,7 +50,9 @@ void add_commands(CLI::App& app, Session& session) {
     add_backups_command(app, session);
     add_recovery_points_command(app, session);
     add_restore_command(app, session);
+    add_export_command(app, session);
     add_archive_get_command(app, session);
+    add_archive_push_command(app, session);
     add_drill_command(app, session);
     add_postmortem_command(app, session);
     for (const char* name : {"lab", "config"}) app.get_subcommand(name)->group("Set up");
@@ -58,7 +60,7 @@ void add_commands(CLI::App& app, Session& session) {
     for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
-    for (const char* name : {"repo", "backup", "backups", "restore", "archive-get"}) app.get_subcommand(name)->group("Keep");
+    for (const char* name : {"repo", "backup", "backups", "restore", "export", "archive-get", "archive-push"}) app.get_subcommand(name)->group("Keep");
     for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 

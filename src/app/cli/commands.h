@@ -10,11 +10,13 @@ namespace aeterna::app {
 class Session;
 
 void add_archive_get_command(CLI::App& app, Session& session);
+void add_archive_push_command(CLI::App& app, Session& session);
 void add_backup_command(CLI::App& app, Session& session);
 void add_backups_command(CLI::App& app, Session& session);
 void add_config_command(CLI::App& app, Session& session);
 void add_drill_command(CLI::App& app, Session& session);
 void add_execution_command(CLI::App& app, Session& session);
+void add_export_command(CLI::App& app, Session& session);
 void add_failover_command(CLI::App& app, Session& session);
 void add_fence_command(CLI::App& app, Session& session);
 void add_incident_command(CLI::App& app, Session& session);

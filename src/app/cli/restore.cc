@@ -49,7 +49,7 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 
 struct StoreRestoreOptions {
     std::string to = "latest", timeline, series, into;
-    bool dry_run = false;
+    bool dry_run = false, yes = false;
     engine::OptionValues values;
 };
 
@@ -60,24 +60,45 @@ std::string archive_command(const Session& session, const RepositoryPlace& place
                        shell_word(place.name()), shell_word(key.empty() ? key : session.env().files.canonical(key)));
 }
 
+// What is said of one kind of target does not silently mean nothing for the other.
+Status check_options(const engine::StoreModule& module, const StoreRestoreOptions& options, bool is_server) {
+    if (is_server && !options.timeline.empty()) {
+        return make_error(ErrorCode::kUsage, "--timeline is of a restore into a directory", "Leave it out.");
+    }
+    const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
+    for (const engine::CommandOption& other : others) {
+        const auto found = options.values.find(other.name);
+        if (found == options.values.end() || found->second.empty()) continue;
+        return make_error(ErrorCode::kUsage,
+                          fmt::format("--{} is of a restore into {}", other.name, is_server ? "a directory" : "a running server"),
+                          is_server ? "Leave it out." : "Name the server with --into URL, or leave it out.");
+    }
+    return {};
+}
+
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
     const env::Context context = session.context(kRepositoryTimeout);
+    const bool is_server = options.into.find("://") != std::string::npos;
+    AETERNA_TRY(check_options(module, options, is_server));
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    const auto restorer = module.make_restorer();
+    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer();
     engine::RestoreOrder order;
     order.to = options.to;
     order.timeline = options.timeline;
     order.series = options.series;
     order.archive_command = archive_command(session, *place);
-    order.into = session.env().files.canonical(options.into);
+    order.into = is_server ? options.into : session.env().files.canonical(options.into);
     order.options = options.values;
     order.workers = worker_count();
     order.progress = progress_lines(session);
     AETERNA_ASSIGN(const engine::RestorePlan plan, restorer->plan(*opened, order, context));
     Json document = plan.document;
     document["dry_run"] = options.dry_run;
+    const bool asks = !plan.approval.empty() && !options.dry_run;  // and shows the plan with it
+    if (asks) AETERNA_TRY(session.approve(plan.approval, plan.lines, false, options.yes));
     for (const std::string& line : plan.lines) {
+        if (asks) break;
         if (options.dry_run && !session.options.json) session.print(line);
         else session.progress(line);
     }
@@ -90,8 +111,9 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
         document["kept_bytes"] = result.kept_bytes;
         document["seconds"] = to_seconds(took);
         if (!session.options.json) {
-            session.print(fmt::format("{} files, {} restored into '{}' in {}", result.files, human_bytes(result.bytes),
-                                      order.into, format_duration(took)));
+            const std::string files = is_server ? "" : fmt::format("{} files, ", result.files);
+            session.print(fmt::format("{}{} restored into '{}' in {}", files, human_bytes(result.bytes), order.into,
+                                      format_duration(took)));
         }
     }
     if (session.options.json) session.print_json(Json{{"restore", document}});
@@ -103,13 +125,20 @@ void add_store_restores(CLI::App& command, Session& session) {
         const auto specific = module->restore_options();
         if (!specific) continue;
         auto options = std::make_shared<StoreRestoreOptions>();
-        CLI::App* store = command.add_subcommand(std::string(module->name()), "A server of its own, out of a backup");
+        CLI::App* store = command.add_subcommand(std::string(module->name()), "A server of its own out of a backup, or databases into a running one");
         store->add_option("--to", options->to, "latest, a time with its offset, lsn:X, name:POINT, xid:N, or a backup's id or its unique beginning")->type_name("WHEN");
         store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
         store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
-        store->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
+        const auto of_servers = module->load_options();
+        store->add_option("--into", options->into,
+                          of_servers.empty() ? "A new or empty directory"
+                                             : "A new or empty directory; or a running server, postgresql://USER@HOST:PORT/DATABASE")
+            ->required()
+            ->type_name(of_servers.empty() ? "DIR" : "DIR|URL");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
+        if (!of_servers.empty()) store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
         add_store_options(*store, *specific, options->values);
+        add_store_options(*store, of_servers, options->values);
         store->callback([&session, options, &one = *module] {
             session.run([&session, options, &one] { return run_store(session, one, *options); });
         });

@@ -135,16 +135,17 @@ Status Session::approve(const std::string& what, const std::vector<std::string>&
     const Approval approval =
         decide_approval({standing, yes, is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO)});
     // A question without its plan would be worthless: --quiet hides the plan only where nobody is asked.
-    std::string text = fmt::format("{} on stack '{}':\n", what, stack_name_);
+    const std::string where = stack_name_.empty() ? "" : fmt::format(" on stack '{}'", stack_name_);
+    std::string text = fmt::format("{}{}:\n", what, where);
     for (const std::string& line : plan) text += "  " + line + "\n";
     if (approval != Approval::kGranted || !options.quiet) write_all(STDERR_FILENO, text);
     if (approval == Approval::kGranted) return {};
     if (approval == Approval::kAwaiting) {
         return make_error(ErrorCode::kAwaitingApproval,
-                          fmt::format("{} on stack '{}' awaits approval", what, stack_name_),
+                          fmt::format("{}{} awaits approval", what, where),
                           "Add --yes, run it on a terminal, or record a standing approval in the stack file.");
     }
-    write_all(STDERR_FILENO, fmt::format("Do this on stack '{}'? [y/N] ", stack_name_));
+    write_all(STDERR_FILENO, fmt::format("Do this{}? [y/N] ", where));
     const auto answer = read_line(stop_token_);
     if (!answer) write_all(STDERR_FILENO, "\n");
     const std::string word = lower(trim(answer.value_or("")));

@@ -20,6 +20,7 @@ struct CommandOption {
     std::string help;
     std::vector<std::string> allowed;  // empty: any text
     bool is_list = false;              // may be given several times
+    bool is_flag = false;              // has no value: {"1"} when given
 };
 using OptionValues = std::map<std::string, std::vector<std::string>>;
 
@@ -53,6 +54,7 @@ struct RestorePlan {
     std::optional<Replay> replay;    // nothing: the backup as it is
     std::vector<std::string> lines;  // for people
     Json document;                   // the same for scripts
+    std::string approval;            // what a person has to agree to first; empty: nothing
 };
 
 // A stretch of a store's history of which every point can be restored.
@@ -70,8 +72,9 @@ class Restorer {
   public:
     virtual ~Restorer() = default;
     // In the order of series, cluster and position.
-    [[nodiscard]] virtual Result<std::vector<RecoveryWindow>> recovery_windows(repository::Repository& repository,
-                                                                               const env::Context& context) = 0;
+    [[nodiscard]] virtual Result<std::vector<RecoveryWindow>> recovery_windows(repository::Repository&, const env::Context&) {
+        return std::vector<RecoveryWindow>();
+    }
     // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt,
     // kNoSpace.
     [[nodiscard]] virtual Result<RestorePlan> plan(repository::Repository& repository, const RestoreOrder& order,
@@ -80,6 +83,29 @@ class Restorer {
     [[nodiscard]] virtual Result<repository::RestoreResult> restore(repository::Repository& repository,
                                                                     const RestoreOrder& order, const RestorePlan& plan,
                                                                     const env::Context& context) = 0;
+};
+
+// A file that the store's stock tools load, out of a backup.
+struct ExportOrder {
+    std::string backup = "latest";  // or an id, or its unique beginning
+    std::string series;             // of which name; empty: the only one there is
+    std::string output;             // absolute
+    bool replaces = false;          // a file that is there
+    OptionValues options;
+};
+
+struct ExportResult {
+    repository::Backup backup;
+    std::string what;  // "the database 'aeterna'"
+    std::uint64_t bytes = 0;
+};
+
+class Exporter {
+  public:
+    virtual ~Exporter() = default;
+    // The file is there as a whole and durable, or as it was. kUsage, kNotFound, kAlreadyExists, kCorrupt, kNoSpace.
+    [[nodiscard]] virtual Result<ExportResult> run(repository::Repository& repository, const ExportOrder& order,
+                                                   const env::Context& context) = 0;
 };
 
 }  // namespace aeterna::engine

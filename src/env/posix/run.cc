@@ -15,6 +15,8 @@
 namespace aeterna::env {
 namespace {
 
+constexpr int kStreamPipeBytes = 1 << 20;
+
 // A program that ends before it has read its input must not kill us: SIGPIPE is kept from this thread.
 class SigpipeBlock {
   public:
@@ -52,6 +54,9 @@ class RunningProgram {
     RunningProgram(pid_t pid, Channels channels, const RunOptions& options)
         : pid_(pid), channels_(std::move(channels)), options_(options), left_(options.input) {
         handle_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+        // Fewer turns for streams; what the kernel refuses stays as it was.
+        if (options.on_output) ::fcntl(channels_.output.get(), F_SETPIPE_SZ, kStreamPipeBytes);
+        if (options.next_input) ::fcntl(channels_.input.get(), F_SETPIPE_SZ, kStreamPipeBytes);
         for (const Descriptor* channel : {&channels_.input, &channels_.output, &channels_.errors}) {
             if (channel->is_open()) ::fcntl(channel->get(), F_SETFL, O_NONBLOCK);
         }
@@ -70,13 +75,18 @@ class RunningProgram {
                                     {channels_.output.get(), POLLIN, 0},
                                     {channels_.errors.get(), POLLIN, 0},
                                     {channels_.input.get(), POLLOUT, 0}};
-            if (auto ready = wait_ready(descriptors, context, what); !ready) {
-                return ended_early(std::move(ready).error(), what);
+            if (auto ready = wait_ready(descriptors, silence_within(context), what); !ready) {
+                return ended_early(std::move(ready).error(), what, context);
             }
             const bool has_ended = descriptors[0].revents != 0;
-            feed();
-            drain(channels_.output, result_.output);
-            drain(channels_.errors, result_.errors);
+            // A stream that never pauses leaves nothing to wait for.
+            if (auto still = check_context(context, what); !still && !has_ended) {
+                return ended_early(std::move(still).error(), what, context);
+            }
+            if (auto moved = move_streams(has_ended); !moved) {
+                kill_group();
+                return std::move(moved).error();
+            }
             if (result_.output.size() + result_.errors.size() > options_.output_limit_bytes) {
                 kill_group();
                 return make_error(ErrorCode::kIo,
@@ -93,25 +103,67 @@ class RunningProgram {
     }
 
   private:
-    Error ended_early(Error error, const std::string& what) {
+    [[nodiscard]] Context silence_within(const Context& context) const {
+        if (options_.longest_silence == Duration{}) return context;
+        return context.until(std::chrono::steady_clock::now() + options_.longest_silence);
+    }
+
+    Error ended_early(Error error, const std::string& what, const Context& context) {
         kill_group();
         error.effect = Effect::kUnknown;
-        if (error.code == ErrorCode::kTimeout) {
+        if (error.code != ErrorCode::kTimeout) return error;
+        if (check_context(context, what)) {
+            error.message = fmt::format("{}: nothing moved for {}, and it was killed", what,
+                                        format_duration(options_.longest_silence));
+        } else {
             error.code = ErrorCode::kDeadline;
             error.message = fmt::format("{}: did not end in time and was killed", what);
         }
         return error;
     }
 
-    void feed() {
-        while (channels_.input.is_open() && !left_.empty()) {
+    Status move_streams(bool has_ended) {
+        AETERNA_TRY(feed());
+        if (options_.on_output) AETERNA_TRY(pass_on_output(has_ended));
+        else drain(channels_.output, result_.output);
+        drain(channels_.errors, result_.errors);
+        return {};
+    }
+
+    Status feed() {
+        while (channels_.input.is_open()) {
+            if (left_.empty() && options_.next_input) {
+                AETERNA_ASSIGN(more_, options_.next_input());
+                left_ = more_;
+            }
+            if (left_.empty()) break;
             const ssize_t written = ::write(channels_.input.get(), left_.data(), left_.size());
             if (written < 0 && errno == EINTR) continue;
-            if (written < 0 && errno == EAGAIN) return;
-            if (written < 0) left_ = {};  // it does not want its input
-            if (written > 0) left_.remove_prefix(static_cast<std::size_t>(written));
+            if (written < 0 && errno == EAGAIN) return {};
+            if (written < 0) break;  // it does not want its input
+            left_.remove_prefix(static_cast<std::size_t>(written));
+            if (options_.next_input) return {};  // between two pieces the deadline is looked at
         }
+        left_ = {};
         channels_.input.reset();
+        return {};
+    }
+
+    // One pipe's content at a time, so that a fast program does not outrun the deadline; all of it at the end.
+    Status pass_on_output(bool has_ended) {
+        piece_.resize(kStreamPipeBytes);
+        while (channels_.output.is_open()) {
+            const ssize_t got = ::read(channels_.output.get(), piece_.data(), piece_.size());
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0 && errno == EAGAIN) return {};
+            if (got <= 0) {
+                channels_.output.reset();
+                return {};
+            }
+            AETERNA_TRY(options_.on_output(std::string_view(piece_).substr(0, static_cast<std::size_t>(got))));
+            if (!has_ended) return {};
+        }
+        return {};
     }
 
     void drain(Descriptor& channel, std::string& text) {
@@ -146,6 +198,7 @@ class RunningProgram {
     Channels channels_;
     const RunOptions& options_;
     std::string_view left_;
+    std::string more_, piece_;
     Descriptor handle_;
     RunResult result_;
     bool is_reaped_ = false;

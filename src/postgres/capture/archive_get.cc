@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/strings.h"
+#include "postgres/capture/archive_push.h"
 #include "postgres/capture/segment_plan.h"
 #include "postgres/client/wal.h"
 #include "repository/log_segments.h"
@@ -226,6 +227,11 @@ class PostgresArchive final : public engine::Archive {
         const bool is_standby = env_.files.exists(request.data_directory + "/standby.signal");
         if (!answer && is_standby && answer.error().code == ErrorCode::kPartial) return engine::ArchiveAnswer::kAbsent;
         return answer;
+    }
+
+    Status push(repository::Repository& repository, const engine::ArchivePush& request,
+                const env::Context& context) override {
+        return push_to_archive(repository, env_, request, context);
     }
 
   private:

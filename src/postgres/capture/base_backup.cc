@@ -38,15 +38,16 @@ class BaseBackup final : public TarSink {
           checksum_(options_.checksums) {}
 
     Result<repository::BackupResult> run(env::ReplicationConnector& replication) {
-        AETERNA_ASSIGN(const std::string name, choose());
-        const NodeSettings& node = *settings_.find(name);
-        order_.note(fmt::format("from {} '{}'", details_.from_replica ? "the replica" : "the node", name));
+        AETERNA_ASSIGN(const Source source, ask_for_source(settings_, env_, order_.node, context_));
+        details_.from_replica = source.is_replica;
+        const NodeSettings& node = *settings_.find(source.node);
+        order_.note(fmt::format("from {} '{}'", details_.from_replica ? "the replica" : "the node", node.name));
         AETERNA_ASSIGN(connection_, replication.connect(settings_.sql_target(node.address), bounded(kShort)));
         repository::Backup header;
         header.kind = "base";
         header.store = "postgres";
         header.name = settings_.scope.empty() ? settings_.stack_name : settings_.scope;
-        header.node = name;
+        header.node = node.name;
         AETERNA_TRY(identify(header));
         AETERNA_TRY(hold_wal());
         stream_ = std::make_unique<repository::StreamBackup>(
@@ -59,24 +60,6 @@ class BaseBackup final : public TarSink {
 
   private:
     [[nodiscard]] env::Context bounded(Duration limit) const { return env_.clock.within(limit, context_); }
-
-    Result<std::string> choose() {
-        std::vector<SourceCandidate> candidates;
-        for (const NodeSettings& node : settings_.nodes) {
-            SourceCandidate candidate{node.name, {}, ""};
-            auto session = env_.sql.connect(settings_.sql_target(node.address), bounded(std::chrono::seconds(3)));
-            auto view =
-                session ? observe(**session, bounded(std::chrono::seconds(3))) : Result<SqlView>(session.error());
-            if (view) candidate.view = *view;
-            else candidate.failure = view.error().to_string();
-            candidates.push_back(std::move(candidate));
-        }
-        AETERNA_ASSIGN(const std::string chosen, choose_source(candidates, order_.node));
-        for (const SourceCandidate& candidate : candidates) {
-            if (candidate.node == chosen && candidate.view) details_.from_replica = candidate.view->in_recovery;
-        }
-        return chosen;
-    }
 
     Status identify(repository::Backup& header) {
         AETERNA_ASSIGN(const env::SqlRows number, env::ask(*connection_, "SHOW server_version_num", bounded(kShort)));

@@ -34,4 +34,24 @@ Result<std::string> choose_source(const std::vector<SourceCandidate>& candidates
         "Check the nodes, or name one (--node).");
 }
 
+Result<Source> ask_for_source(const Settings& settings, const env::Env& env, const std::string& wanted,
+                              const env::Context& context) {
+    constexpr Duration kPerAnswer = std::chrono::seconds(3);
+    std::vector<SourceCandidate> candidates;
+    for (const NodeSettings& node : settings.nodes) {
+        SourceCandidate candidate{node.name, {}, ""};
+        auto session = env.sql.connect(settings.sql_target(node.address), env.clock.within(kPerAnswer, context));
+        auto view = session ? observe(**session, env.clock.within(kPerAnswer, context)) : Result<SqlView>(session.error());
+        if (view) candidate.view = *view;
+        else candidate.failure = view.error().to_string();
+        candidates.push_back(std::move(candidate));
+    }
+    Source source;
+    AETERNA_ASSIGN(source.node, choose_source(candidates, wanted));
+    for (const SourceCandidate& candidate : candidates) {
+        if (candidate.node == source.node && candidate.view) source.is_replica = candidate.view->in_recovery;
+    }
+    return source;
+}
+
 }  // namespace aeterna::postgres

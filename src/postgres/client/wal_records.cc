@@ -10,7 +10,7 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::size_t kShortHeader = 24, kLongHeader = 40, kRecordHeader = 24;
+constexpr std::size_t kShortHeaderBytes = 24, kLongHeaderBytes = 40, kRecordHeader = 24;
 // xlp_info
 constexpr std::uint16_t kFirstIsContinued = 0x0001, kIsLong = 0x0002, kFirstIsOverwrite = 0x0008;
 // xl_rmid, and the upper half of xl_info
@@ -74,8 +74,8 @@ Error WalRecordReader::misfit(std::string_view why) const {
 }
 
 std::size_t WalRecordReader::header_bytes() const {
-    if (header_.size() < kShortHeader) return kShortHeader;
-    return (little_endian<std::uint16_t>(header_, 2) & kIsLong) != 0 ? kLongHeader : kShortHeader;
+    if (header_.size() < kShortHeaderBytes) return kShortHeaderBytes;
+    return (little_endian<std::uint16_t>(header_, 2) & kIsLong) != 0 ? kLongHeaderBytes : kShortHeaderBytes;
 }
 
 Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bool(const WalRecord&)>& each) {
@@ -93,7 +93,7 @@ Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bo
             continue;
         }
         if (position_ % kPageBytes == 0 || !header_.empty()) {
-            pass(header_bytes() - header_.size(), &header_, kLongHeader);
+            pass(header_bytes() - header_.size(), &header_, kLongHeaderBytes);
             if (header_.size() == header_bytes()) AETERNA_TRY(begin_page());
             continue;
         }

@@ -60,41 +60,45 @@ bool lies_in(const std::string& path, const std::string& directory) {
 
 }  // namespace
 
-Result<std::vector<repository::Backup>> base_backups(const std::vector<repository::Backup>& backups,
-                                                     const std::string& series) {
+Result<std::vector<repository::Backup>> backups_of(const std::vector<repository::Backup>& backups,
+                                                   const std::string& series, std::string_view kind) {
     std::vector<repository::Backup> ours;
     std::set<std::string> names;
     for (const repository::Backup& backup : backups) {
-        if (backup.kind != "base" || backup.store != "postgres") continue;
+        if (backup.kind != kind || backup.store != "postgres") continue;
         if (!series.empty() && backup.name != series) continue;
         ours.push_back(backup);
         names.insert(backup.name);
     }
     if (ours.empty()) {
-        return make_error(ErrorCode::kNotFound, "there is no base backup of PostgreSQL",
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no {} backup of PostgreSQL", kind),
                           "'aeterna-dr backups list' shows what there is.");
     }
     if (names.size() > 1) {
-        return make_error(ErrorCode::kUsage, "the repository has base backups of more than one cluster",
+        return make_error(ErrorCode::kUsage, fmt::format("the repository has {} backups of more than one cluster", kind),
                           fmt::format("Name one (--name): {}.", join({names.begin(), names.end()}, ", ")));
     }
     std::sort(ours.begin(), ours.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
     return ours;
 }
 
-Result<repository::Backup> find_base_backup(const std::vector<repository::Backup>& backups, const std::string& id,
-                                            const std::string& series) {
+Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups, const std::string& to,
+                                         const std::string& series, std::string_view kind) {
+    if (to == "latest") {
+        AETERNA_ASSIGN(const auto ours, backups_of(backups, series, kind));
+        return ours.front();
+    }
     std::vector<const repository::Backup*> found;
     for (const repository::Backup& backup : backups) {
-        const bool is_ours = backup.kind == "base" && backup.store == "postgres" && (series.empty() || backup.name == series);
-        if (is_ours && backup.id.starts_with(id)) found.push_back(&backup);
+        const bool is_ours = backup.kind == kind && backup.store == "postgres" && (series.empty() || backup.name == series);
+        if (is_ours && backup.id.starts_with(to)) found.push_back(&backup);
     }
     if (found.empty()) {
-        return make_error(ErrorCode::kNotFound, fmt::format("there is no base backup '{}'", one_line(id)),
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no {} backup '{}'", kind, one_line(to)),
                           "'aeterna-dr backups list' shows what there is.");
     }
     if (found.size() > 1) {
-        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", one_line(id), found.size()),
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", one_line(to), found.size()),
                           fmt::format("Write more of it, such as '{}'.", found.front()->id));
     }
     return *found.front();

@@ -16,12 +16,14 @@ namespace aeterna::postgres {
 
 inline constexpr const char* kControlPath = "global/pg_control";
 
-// The base backups of one series, newest first; without `series` there may be only one name. kUsage, kNotFound.
-[[nodiscard]] Result<std::vector<repository::Backup>> base_backups(const std::vector<repository::Backup>& backups,
-                                                                   const std::string& series);
-// The one whose id is `id` or begins like that. kUsage, kNotFound.
-[[nodiscard]] Result<repository::Backup> find_base_backup(const std::vector<repository::Backup>& backups,
-                                                          const std::string& id, const std::string& series);
+// The backups of this kind ("base", "logical") and of one series, newest first; without `series` there may be only one name. kUsage,
+// kNotFound.
+[[nodiscard]] Result<std::vector<repository::Backup>> backups_of(const std::vector<repository::Backup>& backups,
+                                                                 const std::string& series, std::string_view kind = "base");
+// The one that `to` means: "latest", an id, or the unique beginning of one. kUsage, kNotFound.
+[[nodiscard]] Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups,
+                                                       const std::string& to, const std::string& series,
+                                                       std::string_view kind = "base");
 
 // Where each tablespace goes: "pg_tblspc/OID" → an absolute directory, from the words "OID=DIR"; those that no word
 // names go where they were. kUsage for a word that is wrong, names no tablespace, or a place inside `into` or

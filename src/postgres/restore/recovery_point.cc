@@ -26,13 +26,13 @@ class PointSearch {
     Result<RecoveryPoint> run() {
         AETERNA_ASSIGN(const auto all, repository_.catalog().all(context_));
         if (target_.kind == Kind::kBackup) {
-            AETERNA_ASSIGN(const repository::Backup backup, find_base_backup(all, target_.word, order_.series));
+            AETERNA_ASSIGN(const repository::Backup backup, choose_backup(all, target_.word, order_.series));
             AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
             if (is_whole) return as_it_is(backup);
             return make_error(ErrorCode::kCorrupt, fmt::format("the repository has lost a part of backup '{}'", backup.id),
                               "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
         }
-        AETERNA_ASSIGN(const auto backups, base_backups(all, order_.series));
+        AETERNA_ASSIGN(const auto backups, backups_of(all, order_.series));
         AETERNA_ASSIGN(const bool has_wal, find_path(backups.front()));
         for (const repository::Backup& backup : backups) {
             AETERNA_ASSIGN(const bool may_do, may_begin_with(backup, has_wal));

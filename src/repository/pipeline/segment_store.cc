@@ -48,6 +48,7 @@ Id small_file_digest(Bytes content, const RepositoryKeys& keys) {
 Result<StoredSegment> SegmentStore::store(const SegmentTask& task) {
     map_ = {};
     is_short_ = false;
+    stored_bytes_ = task.bytes;
     std::optional<LoadedMap> previous;
     if (task.previous != nullptr && task.kind == ContentKind::kPages) {
         // A map that does not read costs a comparison, never the backup: it is what `check` is for.
@@ -68,6 +69,7 @@ Result<StoredSegment> SegmentStore::store(const SegmentTask& task) {
     }
     StoredSegment stored;
     stored.digest = segment_digest(map_, keys_.digest);
+    stored.bytes = stored_bytes_;
     stored.is_short = is_short_;
     AETERNA_ASSIGN(stored.ref, store_map(previous, task.previous));
     return stored;
@@ -79,25 +81,27 @@ Result<Id> SegmentStore::put_named(EntryType type, Bytes plain) {
     return id;
 }
 
-Status SegmentStore::fill(const SegmentTask& task, std::uint64_t from, std::span<char> into) {
+Result<std::size_t> SegmentStore::fill(const SegmentTask& task, std::uint64_t from, std::span<char> into) {
     AETERNA_ASSIGN(const std::size_t got, task.file->read_at(task.offset + from, into));
-    if (got == into.size()) return {};
+    if (got == into.size() || task.is_open_ended) return got;
     is_short_ = true;
     std::fill(into.begin() + static_cast<std::ptrdiff_t>(got), into.end(), '\0');
-    return {};
+    return got;
 }
 
 Status SegmentStore::store_stream(const SegmentTask& task) {
     buffer_.resize(kReadBytes);
     std::size_t held = 0;       // bytes in the buffer
     std::uint64_t read = 0;     // bytes of the segment read so far
-    while (held > 0 || read < task.bytes) {
-        const std::size_t more = static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes - held, task.bytes - read));
-        AETERNA_TRY(fill(task, read, std::span(buffer_).subspan(held, more)));
+    std::uint64_t& end = stored_bytes_;
+    while (held > 0 || read < end) {
+        std::size_t more = static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes - held, end - read));
+        AETERNA_ASSIGN(const std::size_t got, fill(task, read, std::span(buffer_).subspan(held, more)));
+        if (task.is_open_ended && got < more) end = read + (more = got);
         read += more;
         held += more;
         std::size_t used = 0;
-        while (held - used >= kMaxChunk || (read == task.bytes && used < held)) {
+        while (held - used >= kMaxChunk || (read == end && used < held)) {
             const Bytes rest = bytes_of(buffer_).subspan(used, held - used);
             const Bytes chunk = rest.first(keys_.gear.cut(rest));
             if (is_zero(chunk)) {

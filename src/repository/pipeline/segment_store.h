@@ -16,11 +16,13 @@ struct SegmentTask {
     ContentKind kind = ContentKind::kStream;
     std::uint64_t offset = 0, bytes = 0;
     const SegmentRef* previous = nullptr;  // the same segment in the last backup, if of the same kind
+    bool is_open_ended = false;            // of kStream: `bytes` at most, fewer where the file ends
 };
 
 struct StoredSegment {
     SegmentRef ref;
     Id digest;
+    std::uint64_t bytes = 0;
     bool is_short = false;  // the file ended early: the rest was taken as zeros
 };
 
@@ -38,7 +40,8 @@ class SegmentStore {
     Status store_patches(Bytes group, std::size_t first_page, const FileMap& previous);
     Status store_patch(Bytes page, bool is_zeros);
     Status flush_patch();
-    Status fill(const SegmentTask& task, std::uint64_t from, std::span<char> into);
+    // How many bytes the file had; the rest is zeros.
+    [[nodiscard]] Result<std::size_t> fill(const SegmentTask& task, std::uint64_t from, std::span<char> into);
     [[nodiscard]] Result<Id> put_named(EntryType type, Bytes plain);
     [[nodiscard]] Result<SegmentRef> store_map(const std::optional<LoadedMap>& previous, const SegmentRef* reference);
 
@@ -50,6 +53,7 @@ class SegmentStore {
     std::uint64_t previous_bytes_ = 0;    // of the segment of the last backup
     std::uint32_t patch_chunk_ = kZeros;  // the place in map_.chunks that the open patch will get
     bool is_short_ = false;
+    std::uint64_t stored_bytes_ = 0;
 };
 
 // The digest of a small file's content.

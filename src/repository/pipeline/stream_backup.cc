@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "repository/pipeline/live_set.h"
 #include "repository/pipeline/manifest_store.h"
@@ -36,6 +37,7 @@ class StreamBackup::Source final : public env::SourceFile {
         std::size_t got = 0;
         while (got < into.size()) {
             if (used_ == block_.bytes.size()) {
+                if (block_.is_last) break;
                 auto next = blocks_.pop(job_.context());
                 if (!next) return job_.reason();
                 block_ = std::move(*next);
@@ -123,7 +125,16 @@ Status StreamBackup::begin_file(const std::string& path, const env::NodeInfo& in
     record->info.type = env::NodeType::kFile;
     open_ = record;
     open_left_ = info.size;
-    block_ = {std::move(record), {}};
+    is_open_ended_ = false;
+    block_ = {};
+    block_.record = std::move(record);
+    return {};
+}
+
+Status StreamBackup::begin_open_file(const std::string& path, const env::NodeInfo& info) {
+    AETERNA_TRY(begin_file(path, info));
+    open_left_ = std::numeric_limits<std::uint64_t>::max();
+    block_.is_open_ended = is_open_ended_ = true;
     return {};
 }
 
@@ -135,7 +146,8 @@ Status StreamBackup::append(Bytes content) {
     while (!content.empty()) {
         if (block_.bytes.empty()) {
             block_.bytes.reserve(
-                static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, content.size() + open_left_)));
+                is_open_ended_ ? kBlockBytes
+                               : static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, content.size() + open_left_)));
         }
         const std::size_t part = std::min(content.size(), kBlockBytes - block_.bytes.size());
         block_.bytes.append(content.data(), part);
@@ -152,6 +164,17 @@ Status StreamBackup::push_block() {
 
 Status StreamBackup::end_file() {
     if (!open_) return make_error(ErrorCode::kInternal, "no file is open");
+    if (is_open_ended_) {
+        if (!block_.record) {  // an earlier block of it is on its way: the cutting thread waits for the last one
+            block_.is_last = true;
+            AETERNA_TRY(push_block());
+            open_.reset();
+            return {};
+        }
+        block_.is_open_ended = false;
+        open_->info.size = block_.bytes.size();
+        open_left_ = 0;
+    }
     if (open_left_ > 0) return bad_stream(open_->path, "is shorter than it was announced");
     if (open_->info.size == 0) {
         const std::shared_ptr<FileRecord> record = std::exchange(open_, nullptr);
@@ -173,6 +196,7 @@ void StreamBackup::cut_files() {
 
 Status StreamBackup::cut_file(Block first) {
     if (!first.record) return make_error(ErrorCode::kInternal, "a block of a stream has no file");
+    if (first.is_open_ended) return cut_open(std::move(first));
     return first.record->info.size <= kSmallFileBytes ? cut_small(first) : cut_large(std::move(first));
 }
 
@@ -225,6 +249,32 @@ Status StreamBackup::cut_large(Block first) {
     }
     record->digest = file_digest(record->kind, size, digests, repository_.keys().digest);
     keep(*record);
+    return {};
+}
+
+// Longer than one block: content-defined chunks, whatever it is, because its size would say what else it could be.
+Status StreamBackup::cut_open(Block first) {
+    FileRecord& record = *first.record;
+    const std::shared_ptr<FileRecord> kept = first.record;
+    record.kind = ContentKind::kStream;
+    record.info.size = 0;
+    Source source(blocks_, job_, std::move(first));
+    std::vector<Id> digests;
+    while (true) {
+        AETERNA_ASSIGN(StoredSegment stored, segments_.store({.file = &source,
+                                                             .kind = record.kind,
+                                                             .offset = record.info.size,
+                                                             .bytes = kSegmentBytes,
+                                                             .is_open_ended = true}));
+        if (stored.bytes > 0) {
+            record.segments.push_back(std::move(stored.ref));
+            digests.push_back(stored.digest);
+            record.info.size += stored.bytes;
+        }
+        if (stored.bytes < kSegmentBytes) break;
+    }
+    record.digest = file_digest(record.kind, record.info.size, digests, repository_.keys().digest);
+    keep(record);
     return {};
 }
 

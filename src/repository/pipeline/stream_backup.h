@@ -1,5 +1,5 @@
-// Back up what arrives as a stream: files one after the other, each with its size before its content, in any order of
-// paths (a base backup's tar). The caller receives; one thread cuts, hashes and compares with the last backup of
+// Back up what arrives as a stream: files one after the other, each with its size before its content or ending when it
+// ends, in any order of paths (a base backup's tar, the output of pg_dump). The caller receives; one thread cuts, hashes and compares with the last backup of
 // the series; threads of ParallelSink pack. Bounded memory for content; a few hundred bytes stay for each file until
 // the end, when the records are sorted into the manifest.
 #pragma once
@@ -37,6 +37,8 @@ class StreamBackup {
     Status add_node(const std::string& path, const env::NodeInfo& info, std::string target = "");
     // A file of info.size bytes, which follow.
     Status begin_file(const std::string& path, const env::NodeInfo& info);
+    // A file that is as long as what is appended to it; info.size does not matter.
+    Status begin_open_file(const std::string& path, const env::NodeInfo& info);
     Status append(Bytes content);
     // kProtocol when bytes are missing.
     Status end_file();
@@ -53,6 +55,8 @@ class StreamBackup {
     struct Block {
         std::shared_ptr<FileRecord> record;
         std::string bytes;
+        bool is_open_ended = false;  // the record's size is not known yet
+        bool is_last = false;        // of an open-ended file
     };
     // A complete record in the manifest's own form, which is a tenth of the other.
     struct Encoded {
@@ -67,6 +71,7 @@ class StreamBackup {
     Status cut_file(Block first);
     Status cut_small(const Block& block);
     Status cut_large(Block first);
+    Status cut_open(Block first);
     Status push_bundle();
     [[nodiscard]] Result<const FileRecord*> previous_of(const FileRecord& record);
 
@@ -84,6 +89,7 @@ class StreamBackup {
     // The calling thread's.
     std::shared_ptr<FileRecord> open_;  // the file whose content is coming
     std::uint64_t open_left_ = 0;
+    bool is_open_ended_ = false;
     Block block_;
     bool has_begun_ = false;
 

@@ -1,6 +1,8 @@
 #include <grp.h>
 #include <signal.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "env/posix/process_table.h"
 #include "real_env.h"
@@ -45,6 +47,81 @@ TEST(ProcessTable, AZombieWhoseThreadsStillRunIsNotGone) {
     // Field 20 is the number of threads: the others hold the sockets until they have ended.
     EXPECT_EQ(parse_stat("42 (x) Z 7 1 2 0 -1 4 0 0 0 0 0 0 0 0 20 0 3 0 98765 0 0")->state, 'R');
     EXPECT_EQ(parse_stat("42 (x) Z 7 1 2 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0")->state, 'Z');
+}
+
+TEST_F(ProcessesTest, StreamsPassThroughWithoutAPlaceInMemory) {
+    RunOptions options;
+    options.argv = {"sh", "-c", "cat; echo oops >&2; exit 3"};
+    options.output_limit_bytes = 100;
+    std::string expected, got;
+    int pieces = 0;
+    options.next_input = [&]() -> Result<std::string> {
+        if (++pieces > 40) return std::string();
+        expected += std::string(100'000, static_cast<char>('a' + pieces % 26));
+        return expected.substr(expected.size() - 100'000);
+    };
+    options.on_output = [&](std::string_view bytes) -> Status {
+        got += bytes;
+        return {};
+    };
+    const auto result = processes_.run(options, within(20s));
+    ASSERT_TRUE(result) << result.error().to_string();
+    EXPECT_EQ(result->exit_status, 3);
+    EXPECT_EQ(result->errors, "oops\n");
+    EXPECT_EQ(result->output, "");
+    EXPECT_TRUE(got == expected);
+}
+
+TEST_F(ProcessesTest, AnErrorOfAStreamEndsTheProgram) {
+    RunOptions options;
+    options.argv = {"sh", "-c", "echo $$; exec cat /dev/zero"};
+    std::string got;
+    options.on_output = [&](std::string_view bytes) -> Status {
+        got += bytes.substr(0, 20);
+        return got.size() < 100 ? Status() : Status(make_error(ErrorCode::kNoSpace, "no room"));
+    };
+    EXPECT_EQ(processes_.run(options, within(20s)).error().code, ErrorCode::kNoSpace);
+    EXPECT_FALSE(processes_.inspect(std::atoi(got.c_str())));
+    RunOptions feeding;
+    feeding.argv = {"sh", "-c", "cat; sleep 1000"};
+    feeding.next_input = []() -> Result<std::string> { return make_error(ErrorCode::kCorrupt, "bent"); };
+    EXPECT_EQ(processes_.run(feeding, within(20s)).error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(ProcessesTest, AProgramThatLeavesItsInputIsNoError) {
+    RunOptions options;
+    options.argv = {"head", "-c", "5"};
+    options.next_input = []() -> Result<std::string> { return std::string(1 << 16, 'x'); };
+    const auto result = processes_.run(options, within(20s));
+    ASSERT_TRUE(result) << result.error().to_string();
+    EXPECT_EQ(result->output, "xxxxx");
+}
+
+TEST_F(ProcessesTest, AStreamThatNeverPausesSeesStopAndDeadline) {
+    RunOptions options;
+    options.argv = {"cat", "/dev/zero"};
+    std::stop_source stop;
+    std::size_t got = 0, ones = 0;
+    options.on_output = [&](std::string_view bytes) -> Status {
+        // Slower than the program: there is always something to read.
+        for (int i = 0; i < 20; ++i) ones += static_cast<std::size_t>(std::count(bytes.begin(), bytes.end(), '1'));
+        got += bytes.size();
+        if (got > (4 << 20)) stop.request_stop();
+        return got < (64 << 20) ? Status() : Status(make_error(ErrorCode::kInternal, "nobody ended it"));
+    };
+    Context context = within(60s);
+    context.stop = stop.get_token();
+    EXPECT_EQ(processes_.run(options, context).error().code, ErrorCode::kCancelled);
+    got = 0;
+    EXPECT_EQ(processes_.run(options, within(300ms)).error().code, ErrorCode::kDeadline);
+    EXPECT_EQ(ones, 0u);
+}
+
+TEST_F(ProcessesTest, AProgramThatFallsSilentIsEnded) {
+    RunOptions options;
+    options.argv = {"sh", "-c", "echo begun; sleep 1000"};
+    options.longest_silence = 200ms;
+    EXPECT_EQ(processes_.run(options, within(60s)).error().code, ErrorCode::kTimeout);
 }
 
 TEST_F(ProcessesTest, RunGivesStatusOutputAndErrors) {

@@ -194,16 +194,16 @@ repository::Backup backup(const std::string& id, const std::string& name, const 
 TEST(Restore, ChoosesTheBackup) {
     const std::vector<repository::Backup> all = {backup("2026a", "one"), backup("2026b", "one"),
                                                  backup("2027", "etc", "files")};
-    EXPECT_EQ(base_backups(all, "")->front().id, "2026b");
-    EXPECT_EQ(base_backups(all, "")->size(), 2u);
-    EXPECT_EQ(base_backups(all, "two").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(find_base_backup(all, "2026a", "")->id, "2026a");
-    EXPECT_EQ(find_base_backup(all, "2026", "").error().code, ErrorCode::kUsage);
-    EXPECT_EQ(find_base_backup(all, "2027", "").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(backups_of(all, "")->front().id, "2026b");
+    EXPECT_EQ(backups_of(all, "")->size(), 2u);
+    EXPECT_EQ(backups_of(all, "two").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(choose_backup(all, "2026a", "")->id, "2026a");
+    EXPECT_EQ(choose_backup(all, "2026", "").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(choose_backup(all, "2027", "").error().code, ErrorCode::kNotFound);
     auto two = all;
     two.push_back(backup("2028", "two"));
-    EXPECT_EQ(base_backups(two, "").error().code, ErrorCode::kUsage);
-    EXPECT_EQ(base_backups(two, "one")->front().id, "2026b");
+    EXPECT_EQ(backups_of(two, "").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(backups_of(two, "one")->front().id, "2026b");
 }
 
 TEST(Restore, PlacesTablespaces) {

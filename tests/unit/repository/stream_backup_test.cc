@@ -1,6 +1,7 @@
 // Backups out of a stream: the same repository, the same restore, whatever the order of the files.
 #include "repository/pipeline/stream_backup.h"
 
+#include "repository/pipeline/read_file.h"
 #include "rig.h"
 
 namespace aeterna::repository::testing {
@@ -118,6 +119,53 @@ TEST(StreamBackup, AFileOfManySegmentsIsWhole) {
     const Directory parent;
     ASSERT_TRUE(rig.restore(made->backup, parent.file("out")));
     EXPECT_TRUE(contents_of(parent.file("out")) == files);
+}
+
+TEST(StreamBackup, AFileMayEndWhenItEnds) {
+    Rig rig;
+    std::map<std::string, std::string> files;
+    const std::string content = noise((128 << 20) + 5, 6);
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{kSmallFileBytes}, std::size_t{kSmallFileBytes} + 1,
+                                    std::size_t{1} << 20, (std::size_t{1} << 20) + 1, std::size_t{kSegmentBytes},
+                                    std::size_t{kSegmentBytes} + 1, content.size()}) {
+        files[std::to_string(bytes)] = content.substr(content.size() - bytes);
+    }
+    const auto repository = rig.open();
+    StreamBackup stream(*repository, {header(), 2, {}}, forever());
+    ASSERT_TRUE(stream.begin());
+    ASSERT_TRUE(stream.add_node("", node(env::NodeType::kDirectory)));
+    std::uint64_t bytes = 0;
+    for (const auto& [path, text] : files) {
+        ASSERT_TRUE(stream.begin_open_file(path, node(env::NodeType::kFile)));
+        for (std::size_t at = 0; at < text.size(); at += 333'333) {
+            ASSERT_TRUE(stream.append(bytes_of(std::string_view(text).substr(at, 333'333))));
+        }
+        ASSERT_TRUE(stream.end_file());
+        bytes += text.size();
+    }
+    const auto made = stream.finish();
+    ASSERT_TRUE(made) << made.error().to_string();
+    EXPECT_EQ(made->backup.bytes, bytes);
+    const Directory parent;
+    ASSERT_TRUE(rig.restore(made->backup, parent.file("out")));
+    EXPECT_TRUE(contents_of(parent.file("out")) == files);
+    EXPECT_TRUE(rig.check().problems.empty());
+    const auto again = rig.open();
+    for (const auto& [path, text] : files) {
+        auto file = FileStream::open(*again, made->backup, path, forever());
+        ASSERT_TRUE(file) << file.error().to_string();
+        EXPECT_EQ((*file)->bytes(), text.size());
+        std::string got;
+        while (true) {
+            const auto part = (*file)->next(3'000'000);
+            ASSERT_TRUE(part) << part.error().to_string();
+            if (part->empty()) break;
+            got.append(part->data(), part->size());
+        }
+        EXPECT_TRUE(got == text) << path;
+    }
+    EXPECT_EQ(FileStream::open(*again, made->backup, "none", forever()).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(FileStream::open(*again, made->backup, "", forever()).error().code, ErrorCode::kUsage);
 }
 
 TEST(StreamBackup, WhatIsNotWholeIsNoBackup) {

@@ -1,0 +1,199 @@
+// The shell of load.h: asks the target, streams the dump out of the repository into pg_restore.
+#include "postgres/restore/load.h"
+
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "postgres/client/programs.h"
+#include "postgres/client/server_url.h"
+#include "postgres/restore/load_plan.h"
+#include "postgres/restore/plan.h"
+#include "repository/pipeline/live_set.h"
+#include "repository/pipeline/read_file.h"
+
+namespace aeterna::postgres {
+namespace {
+
+constexpr Duration kLoadQuestion = std::chrono::seconds(15);
+constexpr Duration kMakeDatabase = std::chrono::minutes(5);  // template0 is copied behind a checkpoint
+constexpr std::size_t kFeedBytes = 1 << 20;
+
+class Loader final : public engine::Restorer {
+  public:
+    explicit Loader(const env::Env& env) : env_(env) {}
+
+    Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
+                                     const env::Context& context) override {
+        wish_ = read_load_wish(order.options);
+        AETERNA_ASSIGN(target_, parse_server_url(order.into));
+        AETERNA_TRY(read_password());
+        AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
+        AETERNA_ASSIGN(backup_, choose_backup(backups, order.to, order.series, kLogicalKind));
+        AETERNA_ASSIGN(const LogicalDetails details, read_logical_details(backup_.details));
+        AETERNA_ASSIGN(database_, choose_database(details, wish_.database, target_.database));
+        AETERNA_ASSIGN(program_, find_client_program(env_.processes, "pg_restore", details.dump_major, context));
+        AETERNA_TRY(look_at_target(context));
+        AETERNA_TRY(check_load(details, wish_, found_));
+        repository::EntryReader reader(repository, context);
+        AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, backup_));
+        if (!is_whole) {
+            return make_error(ErrorCode::kCorrupt,
+                              fmt::format("the repository has lost a part of backup '{}'", backup_.id),
+                              "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
+        }
+        if (!wish_.is_whole()) AETERNA_TRY(choose_parts(repository, context));
+        return describe_load(backup_, details, database_, wish_, found_, choice_);
+    }
+
+    Result<repository::RestoreResult> restore(repository::Repository& repository, const engine::RestoreOrder& order,
+                                              const engine::RestorePlan& /*plan*/, const env::Context& context) override {
+        if (!found_.exists) {
+            AETERNA_TRY(administer(create_database(database_, target_.database, found_.major), context));
+        }
+        auto loaded = load(repository, order, context);
+        if (loaded || found_.exists) return loaded;
+        // Whatever ended it, a stop too: half a database must not be taken for a whole one.
+        const Status dropped = administer(drop_database(target_.database), {MonoTime::max(), {}, context.run_id});
+        if (dropped) return loaded;
+        loaded.error().effect = Effect::kPartial;
+        loaded.error().hint = fmt::format("The database '{}' was begun and could not be dropped: {}. Drop it.",
+                                          one_line(target_.database), one_line(dropped.error().message));
+        return loaded;
+    }
+
+  private:
+    Status read_password() {
+        if (wish_.password_file.empty()) return {};
+        auto text = env_.files.read(wish_.password_file, 1 << 16);
+        if (!text) return wrap_error(text.error(), "the password cannot be read");
+        while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+        if (text->find('\n') != std::string::npos) {
+            return make_error(ErrorCode::kUsage, fmt::format("'{}' has more than one line", wish_.password_file),
+                              "Name a file that holds the password alone.");
+        }
+        target_.password = Secret(std::move(*text));
+        return {};
+    }
+
+    // A database of the server that surely is not the one to be made.
+    [[nodiscard]] Result<std::unique_ptr<env::SqlConnection>> connect_to_server(const env::Context& context) {
+        env::SqlTarget server = target_;
+        server.database = target_.database == "postgres" ? "template1" : "postgres";
+        return env_.sql.connect(server, env_.clock.within(kLoadQuestion, context));
+    }
+
+    Status look_at_target(const env::Context& context) {
+        const auto soon = [&] { return env_.clock.within(kLoadQuestion, context); };
+        AETERNA_ASSIGN(const auto server, connect_to_server(context));
+        AETERNA_ASSIGN(const env::SqlRows rows,
+                       server->query("SELECT current_setting('server_version'), pg_is_in_recovery(), system_identifier, "
+                                     "EXISTS (SELECT FROM pg_database WHERE datname = $1) FROM pg_control_system()",
+                                     {target_.database}, soon()));
+        found_.address = target_.endpoint.to_string();
+        found_.database = target_.database;
+        found_.major = parse_server_major(rows.first(0).value_or("")).value_or(0);
+        found_.in_recovery = rows.first(1) == "t";
+        found_.system_identifier = rows.first(2).value_or("");
+        found_.exists = rows.first(3) == "t";
+        if (!found_.exists) return {};
+        AETERNA_ASSIGN(const auto database, env_.sql.connect(target_, soon()));
+        AETERNA_ASSIGN(const env::SqlRows count,
+                       database->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                                       "WHERE relkind IN ('r','p','v','m','f','S') AND nspname !~ '^pg_' AND nspname <> "
+                                       "'information_schema'",
+                                       {}, soon()));
+        found_.relations = to_integer(count.first().value_or("")).value_or(0);
+        return {};
+    }
+
+    Status administer(const std::string& sql, const env::Context& context) {
+        AETERNA_ASSIGN(const auto server, connect_to_server(context));
+        AETERNA_TRY(server->query(sql, {}, env_.clock.within(kMakeDatabase, context)));
+        return {};
+    }
+
+    [[nodiscard]] static std::function<Result<std::string>()> feed(repository::FileStream& stream) {
+        return [&stream]() -> Result<std::string> {
+            AETERNA_ASSIGN(const repository::Bytes bytes, stream.next(kFeedBytes));
+            return std::string(bytes.begin(), bytes.end());
+        };
+    }
+
+    Status choose_parts(repository::Repository& repository, const env::Context& context) {
+        AETERNA_ASSIGN(const auto stream, repository::FileStream::open(repository, backup_, database_.file, context));
+        env::RunOptions run;
+        run.argv = {program_.path, "--list", "--verbose", "--format=custom"};
+        run.environment["LC_ALL"] = "C";
+        run.output_limit_bytes = 256 << 20;
+        run.next_input = feed(*stream);  // it leaves when it has read the table of contents
+        AETERNA_ASSIGN(const env::RunResult result, env_.processes.run(run, context));
+        AETERNA_TRY(judge_run("pg_restore", result));
+        AETERNA_ASSIGN(const auto entries, parse_archive_list(result.output));
+        AETERNA_ASSIGN(choice_, choose_entries(entries, {wish_.schemas, wish_.tables, !found_.exists}));
+        return {};
+    }
+
+    Result<repository::RestoreResult> load(repository::Repository& repository, const engine::RestoreOrder& order,
+                                           const env::Context& context) {
+        AETERNA_ASSIGN(const auto stream, repository::FileStream::open(repository, backup_, database_.file, context));
+        std::string list;
+        if (!wish_.is_whole()) {
+            const std::string folder = env_.files.environment_variable("TMPDIR").value_or("/tmp");
+            list = fmt::format("{}/aeterna-dr-list-{:016x}", folder, env_.random.next());
+            AETERNA_TRY(env_.files.write_durable(list, archive_list_text(choice_.ids)));
+        }
+        repository::ProgressPace pace(order.progress, env_.clock);
+        std::uint64_t passed = 0;
+        env::RunOptions run = client_run(load_command(program_.path, wish_, !found_.exists, list), target_);
+        run.next_input = [&, next = feed(*stream)]() -> Result<std::string> {
+            AETERNA_ASSIGN(std::string bytes, next());
+            passed += bytes.size();
+            pace.tell({0, passed, stream->bytes()});
+            return bytes;
+        };
+        const auto result = env_.processes.run(run, context);
+        if (!list.empty()) (void)env_.files.remove(list);
+        if (!result) return result.error();
+        Status done = judge_run("pg_restore", *result);
+        if (!done) done.error().hint = hint_for(done.error());
+        AETERNA_TRY(std::move(done));
+        repository::RestoreResult loaded;
+        loaded.files = 1;
+        loaded.bytes = passed;
+        return loaded;
+    }
+
+    [[nodiscard]] std::string hint_for(const Error& error) const {
+        const auto says = [&](const char* words) { return error.message.find(words) != std::string::npos; };
+        if (says("role \"") && says("does not exist")) {
+            return "Make the roles first (globals.sql of `restore files`), or add --no-owner.";
+        }
+        if (says("already exists")) return "Restore into a new database, or drop what is there first (--clean).";
+        return found_.exists ? "Nothing of it is in the database: the transaction was rolled back."
+                             : "The new database was dropped again.";
+    }
+
+    const env::Env& env_;
+    LoadWish wish_;
+    env::SqlTarget target_;
+    repository::Backup backup_;
+    DumpedDatabase database_;
+    ClientProgram program_;
+    LoadTarget found_;
+    ArchiveChoice choice_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) { return std::make_unique<Loader>(env); }
+
+std::vector<engine::CommandOption> load_options() {
+    return {{"database", "NAME", "Of a logical backup: this one; else the one that is named as the target", {}},
+            {"schema", "S", "Only this schema", {}, true},
+            {"table", "S.T", "Only this table, with its keys, indexes, sequences, triggers and rights", {}, true},
+            {"clean", "", "Drop first what has the same names", {}, false, true},
+            {"no-owner", "", "Everything belongs to the role that restores, and no rights are granted", {}, false, true},
+            {"password-file", "FILE", "The password of the role in the URL", {}}};
+}
+
+}  // namespace aeterna::postgres

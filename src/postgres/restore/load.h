@@ -1,0 +1,17 @@
+// `restore postgres --into postgresql://…`: a database of a logical backup, or some of its schemas or tables, into a
+// server that runs, by stock pg_restore, which stops at its first error. A database that is there gets everything in one
+// transaction or nothing; a new one is dropped again when it did not get everything.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/capture/backup.h"
+#include "env/env.h"
+
+namespace aeterna::postgres {
+
+[[nodiscard]] std::unique_ptr<engine::Restorer> make_loader(const env::Env& env);
+[[nodiscard]] std::vector<engine::CommandOption> load_options();
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,147 @@
+#include "postgres/restore/load_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace aeterna::postgres {
+namespace {
+
+std::string sql_name(const std::string& name) {
+    std::string text = "\"";
+    for (const char c : name) text.append(c == '"' ? 2 : 1, c);
+    return text + "\"";
+}
+
+std::string sql_text(const std::string& value) {
+    std::string text = value.find('\\') == std::string::npos ? "'" : "E'";
+    for (const char c : value) text.append(c == '\'' || c == '\\' ? 2 : 1, c);
+    return text + "'";
+}
+
+}  // namespace
+
+LoadWish read_load_wish(const engine::OptionValues& values) {
+    const auto words = [&](const char* name) {
+        const auto found = values.find(name);
+        return found == values.end() ? std::vector<std::string>() : found->second;
+    };
+    const auto last = [&](const char* name) {
+        const auto all = words(name);
+        return all.empty() ? std::string() : all.back();
+    };
+    LoadWish wish;
+    wish.database = last("database");
+    wish.schemas = words("schema");
+    wish.tables = words("table");
+    wish.clean = !words("clean").empty();
+    wish.no_owner = !words("no-owner").empty();
+    wish.password_file = last("password-file");
+    return wish;
+}
+
+Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
+                                       const std::string& target) {
+    std::vector<std::string> names;
+    for (const DumpedDatabase& one : details.databases) {
+        names.push_back(one.name);
+        if (one.name == wanted) return one;
+    }
+    const std::string hint = fmt::format("Name one (--database): {}.", join(names, ", "));
+    if (!wanted.empty()) {
+        return make_error(ErrorCode::kNotFound, fmt::format("the backup has no database '{}'", one_line(wanted)), hint);
+    }
+    for (const DumpedDatabase& one : details.databases) {
+        if (one.name == target || details.databases.size() == 1) return one;
+    }
+    return make_error(ErrorCode::kUsage, fmt::format("the backup has {} databases", names.size()), hint);
+}
+
+Status check_load(const LogicalDetails& details, const LoadWish& wish, const LoadTarget& target) {
+    if (target.in_recovery) {
+        return make_error(ErrorCode::kGuardRefused, fmt::format("the server at {} is a replica", target.address),
+                          "Name the primary, or the proxy that leads to it.");
+    }
+    if (target.major < details.dump_major) {
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("the server at {} is PostgreSQL {}, older than the dump's {}", target.address,
+                                      target.major, details.dump_major),
+                          "Restore into a server of the same or a later version.");
+    }
+    if (wish.clean && !target.exists) {
+        return make_error(ErrorCode::kUsage, fmt::format("there is no database '{}' to clean", target.database),
+                          "Leave --clean out: it is made anew.");
+    }
+    return {};
+}
+
+std::string create_database(const DumpedDatabase& like, const std::string& name, int server_major) {
+    constexpr int kProviders = 15;
+    std::string sql = fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+                                  sql_name(name), sql_text(like.encoding), sql_text(like.collate), sql_text(like.ctype));
+    if (server_major < kProviders) return sql;
+    if (like.provider == "i") return sql + " LOCALE_PROVIDER icu ICU_LOCALE " + sql_text(like.locale);
+    if (like.provider == "b") return sql + " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + sql_text(like.locale);
+    return sql + " LOCALE_PROVIDER libc";
+}
+
+// Whoever has connected meanwhile must not keep half a database alive.
+std::string drop_database(const std::string& name) {
+    return fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", sql_name(name));
+}
+
+std::vector<std::string> load_command(const std::string& program, const LoadWish& wish, bool is_new,
+                                      const std::string& list) {
+    // Without --exit-on-error it goes on after an error, and rows of a table that was there already are added to it.
+    std::vector<std::string> argv = {program, "--format=custom", "--exit-on-error"};
+    if (!is_new) argv.emplace_back("--single-transaction");
+    if (wish.clean) argv.insert(argv.end(), {"--clean", "--if-exists"});
+    if (wish.no_owner) argv.insert(argv.end(), {"--no-owner", "--no-privileges"});
+    if (!list.empty()) argv.push_back("--use-list=" + list);
+    return argv;
+}
+
+engine::RestorePlan describe_load(const repository::Backup& backup, const LogicalDetails& details,
+                                  const DumpedDatabase& database, const LoadWish& wish, const LoadTarget& target,
+                                  const ArchiveChoice& choice) {
+    const bool is_live = target.exists && target.system_identifier == details.system_identifier;
+    engine::RestorePlan plan;
+    plan.backup = backup;
+    plan.lines = {fmt::format("backup {} of '{}', dumped from '{}' (PostgreSQL {}), begun {}", backup.id, backup.name,
+                              backup.node, backup.server_version, format_time(backup.started_at))};
+    const std::string what = wish.is_whole() ? fmt::format("the database '{}'", one_line(database.name))
+                                             : fmt::format("{} of the database '{}'",
+                                                           one_line(join(wish.tables, ", ") + join(wish.schemas, ", ")),
+                                                           one_line(database.name));
+    const std::string where = fmt::format("the {}database '{}' at {}", target.exists ? "" : "new ",
+                                          one_line(target.database), target.address);
+    plan.lines.push_back(fmt::format("{} into {}", what, where));
+    if (!wish.is_whole()) plan.lines.push_back(fmt::format("{} entries of the dump", choice.ids.size()));
+    for (const std::string& one : choice.left_out) {
+        plan.lines.push_back(fmt::format("left out, because it needs more than this: {}", one_line(one)));
+    }
+    if (target.exists) {
+        plan.lines.push_back(fmt::format("the database is there and has {} tables, views and sequences{}; all of it goes in "
+                                         "by one transaction, or nothing",
+                                         target.relations, is_live ? "; its cluster is the one that the backup is of" : ""));
+        plan.lines.emplace_back(wish.clean ? "what has the same names is dropped first"
+                                           : "what is there is left alone: one equal name ends it");
+        plan.approval = fmt::format("restore {} into {}", what, where);
+    }
+    plan.document = Json{{"backup", backup.id},
+                         {"name", backup.name},
+                         {"database", database.name},
+                         {"target", {{"address", target.address}, {"database", target.database}, {"exists", target.exists},
+                                     {"relations", target.relations}, {"is_live", is_live}}},
+                         {"schemas", wish.schemas},
+                         {"tables", wish.tables},
+                         {"clean", wish.clean},
+                         {"entries", wish.is_whole() ? Json(nullptr) : Json(choice.ids.size())},
+                         {"left_out", choice.left_out},
+                         {"recovery_point", format_time(backup.started_at)}};
+    return plan;
+}
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,53 @@
+// What a restore into a running server is asked for, and what it finds there. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "postgres/capture/logical_backup.h"
+#include "postgres/restore/archive_list.h"
+#include "repository/catalog.h"
+
+namespace aeterna::postgres {
+
+struct LoadWish {
+    std::string database;  // of the backup; empty: the one that is named as the target, or the only one
+    std::vector<std::string> schemas, tables;  // both empty: everything
+    bool clean = false;     // drop first what has the same names
+    bool no_owner = false;  // everything belongs to who restores; no rights are granted
+    std::string password_file;
+
+    [[nodiscard]] bool is_whole() const { return schemas.empty() && tables.empty(); }
+};
+[[nodiscard]] LoadWish read_load_wish(const engine::OptionValues& values);
+
+// kUsage with the names that there are, kNotFound for another name.
+[[nodiscard]] Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
+                                                     const std::string& target);
+
+// The server that it goes to.
+struct LoadTarget {
+    std::string address;  // "127.0.0.1:5432"
+    std::string database;
+    int major = 0;
+    bool in_recovery = false;
+    std::string system_identifier;
+    bool exists = false;           // the database
+    std::int64_t relations = 0;  // that people made in it
+};
+// kGuardRefused for a replica, for a server older than the dump, and for --clean on a database that is not there.
+Status check_load(const LogicalDetails& details, const LoadWish& wish, const LoadTarget& target);
+
+// CREATE DATABASE as the dumped one was made.
+[[nodiscard]] std::string create_database(const DumpedDatabase& like, const std::string& name, int server_major);
+[[nodiscard]] std::string drop_database(const std::string& name);
+
+// pg_restore's words before the connection; `list` is the path for --use-list, if any.
+[[nodiscard]] std::vector<std::string> load_command(const std::string& program, const LoadWish& wish, bool is_new,
+                                                    const std::string& list);
+
+[[nodiscard]] engine::RestorePlan describe_load(const repository::Backup& backup, const LogicalDetails& details,
+                                                const DumpedDatabase& database, const LoadWish& wish,
+                                                const LoadTarget& target, const ArchiveChoice& choice);
+
+}  // namespace aeterna::postgres
