@@ -30,7 +30,7 @@ class KeyedHash {
     [[nodiscard]] Id operator()(Bytes bytes) const { return hash({bytes}); }
     // Of the parts one after the other.
     [[nodiscard]] Id hash(std::initializer_list<Bytes> parts) const;
-    // Of many texts of one length, into as many `ids`: the same as one by one, and sooner where the CPU's registers are wide.
+    // Of many texts of one length, into as many `ids`: the same as one by one, sooner where the CPU has wide registers.
     void hash_each(std::span<const Bytes> texts, std::span<Id> ids) const;
 
   private:

@@ -3,6 +3,11 @@
 #include "base/check.h"
 
 #if defined(__x86_64__)
+// GCC 12 sees values that may be uninitialised in the intrinsics' own header (its bug 105593).
+#pragma GCC diagnostic push
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #endif
 
@@ -87,7 +92,8 @@ __attribute__((target("avx512f,avx512bw"))) void compress(Sha256LaneStates& stat
         for (int i = 0; i < 64; ++i) {
             const int now = i & 15;
             if (i >= 16) {
-                w[now] = add(add(w[now], small_sigma_0(w[(i + 1) & 15])), add(w[(i + 9) & 15], small_sigma_1(w[(i + 14) & 15])));
+                w[now] = add(add(w[now], small_sigma_0(w[(i + 1) & 15])),
+                             add(w[(i + 9) & 15], small_sigma_1(w[(i + 14) & 15])));
             }
             const __m512i sum = add(add(add(h, w[now]), _mm512_set1_epi32(static_cast<int>(kRounds[i]))),
                                     add(big_sigma_1(e), _mm512_ternarylogic_epi32(e, f, g, kChoose)));
@@ -108,6 +114,7 @@ __attribute__((target("avx512f,avx512bw"))) void compress(Sha256LaneStates& stat
 }
 
 #undef AETERNA_LANES
+#pragma GCC diagnostic pop
 
 }  // namespace
 

@@ -47,8 +47,9 @@ Compressor::Compressor()
     const auto set = [](ZSTD_CCtx& context, ZSTD_cParameter parameter, int value) {
         AETERNA_CHECK(::ZSTD_isError(::ZSTD_CCtx_setParameter(&context, parameter, value)) == 0);
     };
-    // Level 1 with a window for a mebibyte, a larger table and matches of seven bytes. Where nothing matches it looks at every fourth
-    // byte only; what that loses the larger table gives back. On rows of text a fifth smaller than level 1, and a third faster.
+    // Level 1 with a window for a mebibyte, a larger table and matches of seven bytes. Where nothing matches it looks at every
+    // fourth byte only; what that loses the larger table gives back. On rows of text a fifth smaller than level 1, and
+    // faster.
     set(*compressing_, ZSTD_c_compressionLevel, 1);
     set(*compressing_, ZSTD_c_strategy, ZSTD_fast);
     set(*compressing_, ZSTD_c_windowLog, 20);
