@@ -2,13 +2,15 @@
 """Compares the repository with restic, borg and tar | zstd on the same data, interleaved, medians and ratios.
 
     bench/repository.py --data DIR --work DIR [--rounds 5] [--only first,second,known,restore] [--tools NAME;…]
-                        [--s3 VERSITYGW] [--program FILE] [--record]
+                        [--s3 VERSITYGW] [--fresh-filesystem SIZE] [--program FILE] [--record]
 
 DATA is copied once, so that one page in a hundred can be changed between the first and the second backup. Every tool
 encrypts, writes to the same disk and is timed from start to exit; where a tool does not sync, `sync` belongs to its time.
 The order rotates from round to round: the machine's state (page cache, freed memory) moves results more than the tools do.
 Needs the packages of the group `bench` (scripts/install-packages bench); what is missing is left out and said. With --s3
 aeterna-dr and restic also back up to that server (scripts/build-versitygw prints its path), each into a bucket of its own.
+The tool "cp" only restores: a copy of the data itself and a sync, the floor that the disk sets to every restore.
+--fresh-filesystem 8G (root only) gives every tool's round an ext4 of its own, loop-mounted from a sparse file in --work.
 --record appends every row with the commit to bench/results/repository.jsonl. Data to back up: bench/sample_data.py.
 pgBackRest copies through a running server: with --data a data directory of PostgreSQL 15 it is compared as well, first backup and
 restore, its server started before the clock is.
@@ -30,7 +32,7 @@ from records import ROOT, append
 PAGE = 8192
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 # ext4 avoids inodes that were removed lately, and looks at each of them: 40,000 files that the round before
-# has just removed made a restore of 2 s take 25. It does so for minutes; small files need a fresh file system for each round.
+# has just removed made a restore of 2 s take 25. It does so for minutes; small files need --fresh-filesystem.
 REUSE_SECONDS = 6
 
 
@@ -247,7 +249,19 @@ class ResticS3(OnS3, Restic):
         self.env.update(RESTIC_REPOSITORY=f"s3:{Server.url}/bucket/repo")
 
 
-TOOLS = [Aeterna, Restic, Borg, PgBackRest, TarZstd]
+class Copy(Tool):
+    """No backup at all: what the disk allows."""
+    name = program = "cp"
+    only = {"restore"}
+
+    def backup(self):
+        pass
+
+    def restore(self, into):
+        self.call("cp", "-a", self.data, into)
+
+
+TOOLS = [Aeterna, Restic, Borg, PgBackRest, TarZstd, Copy]
 S3_TOOLS = [AeternaS3, ResticS3]
 
 
@@ -278,13 +292,37 @@ def touch_all(data):
             os.utime(path)
 
 
+@contextlib.contextmanager
+def empty_place(work, filesystem):
+    """A directory for one round; with `filesystem`, a size, the root of a new ext4 of that size."""
+    place, image = work / "round", work / "round.ext4"
+    place.mkdir()
+    if not filesystem:
+        yield place
+        shutil.rmtree(place)
+        return
+    try:
+        run(["truncate", "-s", filesystem, image])
+        # All of its tables at once: else the kernel writes them while the tools are timed.
+        run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image])
+        run(["mount", "-o", "loop", image, place])
+        try:
+            yield place
+        finally:
+            run(["umount", place])
+    finally:
+        image.unlink(missing_ok=True)
+        place.rmdir()
+
+
 def one_round(kind, place, data, only):
     tool = kind(place, data)
     row = {}
     only = only & tool.only
     tool.init()
-    row["first_seconds"] = timed(tool, tool.backup)
-    row["first_bytes"] = size_of(tool.repo)
+    if "first" in tool.only:  # without it there is nothing to restore, whatever was asked for
+        row["first_seconds"] = timed(tool, tool.backup)
+        row["first_bytes"] = size_of(tool.repo)
     if "known" in only:
         time.sleep(2.1)  # files that changed within two seconds of a backup are not known by their times
         tool.backup()
@@ -315,15 +353,20 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/bin/aeterna-dr")
     parser.add_argument("--tools", default="", help="their names, as the table has them, with ; between them; all by default")
     parser.add_argument("--s3", metavar="VERSITYGW", help="compare on this S3 server as well")
+    parser.add_argument("--fresh-filesystem", metavar="SIZE", help="each round on an ext4 of its own (root only)")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
     only = set(options.only.split(","))
+    if options.fresh_filesystem and os.geteuid() != 0:
+        parser.error("--fresh-filesystem needs root: it mounts")
     Aeterna.program = AeternaS3.program = str(options.program)
     wanted = TOOLS + (S3_TOOLS if options.s3 else [])
     if options.tools:
         wanted = [tool for tool in wanted if tool.name in options.tools.split(";")]
     if not (options.data / "PG_VERSION").exists():
         wanted = [tool for tool in wanted if tool is not PgBackRest]
+    if "restore" not in only:
+        wanted = [tool for tool in wanted if tool is not Copy]
     tools = [t for t in wanted if shutil.which(t.program)]
     for tool in wanted:
         if tool not in tools:
@@ -337,15 +380,14 @@ def main():
         run(["cp", "-a", str(options.data), str(data)])
         for number in range(options.rounds):
             for tool in tools[number % len(tools):] + tools[:number % len(tools)]:
-                place = options.work / "round"
-                place.mkdir()
-                rows[tool.name].append(one_round(tool, place, data, only))
+                with empty_place(options.work, options.fresh_filesystem) as place:
+                    rows[tool.name].append(one_round(tool, place, data, only))
                 if options.record:
                     append("repository", {"tool": tool.name, "data_bytes": size_of(data),
                                           **{key: round(value, 3) for key, value in rows[tool.name][-1].items()}})
-                shutil.rmtree(place)
                 os.sync()
-                time.sleep(REUSE_SECONDS)
+                if not options.fresh_filesystem:
+                    time.sleep(REUSE_SECONDS)
                 print(f"round {number + 1}: {tool.name}: {rows[tool.name][-1]}", file=sys.stderr)
     finally:
         Server.stop()

@@ -48,6 +48,8 @@ class TargetFile {
     virtual Status resize(std::uint64_t size) = 0;
     // A part reads as zeros and takes no space (within the file's size).
     virtual Status punch_hole(std::uint64_t offset, std::uint64_t bytes) = 0;
+    // Lets the kernel begin to write a part that will hardly change, so that the later sync has less to wait for. A hint.
+    virtual void start_writeback(std::uint64_t offset, std::uint64_t bytes) = 0;
     // Owner, mode and modification time, in the order that keeps set-id bits.
     virtual Status set_attributes(const NodeInfo& info) = 0;
 };

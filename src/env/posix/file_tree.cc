@@ -103,6 +103,10 @@ class PosixTarget final : public TargetFile {
         }
         return {};
     }
+    void start_writeback(std::uint64_t offset, std::uint64_t bytes) override {
+        (void)::sync_file_range(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                                SYNC_FILE_RANGE_WRITE);
+    }
     Status set_attributes(const NodeInfo& info) override {
         const int file = file_.get();
         if (::fchown(file, info.uid, info.gid) != 0 && !may_ignore(errno)) {

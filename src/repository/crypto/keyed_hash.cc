@@ -10,12 +10,17 @@
 #include <sys/auxv.h>
 #endif
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "repository/crypto/sha256_lanes.h"
 
 namespace aeterna::repository {
 namespace {
 
-constexpr std::size_t kBlock = 64;  // of SHA-256
+constexpr std::size_t kBlock = kSha256Block;
+// All lanes cost about what eight texts cost one by one; lanes that nothing is left for repeat the first text.
+constexpr std::size_t kFewestForLanes = 8;
 
 void start(SHA256_CTX& context, std::string_view key, unsigned char pad) {
     AETERNA_CHECK(key.size() <= kBlock);
@@ -35,6 +40,27 @@ Id finish(SHA256_CTX inner, SHA256_CTX outer) {
     Id id;
     ::SHA256_Final(reinterpret_cast<unsigned char*>(id.bytes.data()), &outer);
     return id;
+}
+
+void put_big_endian(std::uint64_t value, std::size_t bytes, char* out) {
+    for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
+}
+
+Sha256LaneStates in_all_lanes(const SHA256_CTX& context) {
+    Sha256LaneStates states;
+    for (std::size_t i = 0; i < states.size(); ++i) states[i].fill(context.h[i]);
+    return states;
+}
+
+void put_digest(const Sha256LaneStates& states, std::size_t lane, char* out) {
+    for (std::size_t i = 0; i < states.size(); ++i) put_big_endian(states[i][lane], 4, out + 4 * i);
+}
+
+// SHA-256's padding after `used` bytes of a block: a one bit, zeros, and the length of everything in bits.
+void pad_block(std::size_t used, std::uint64_t total_bytes, char* block) {
+    std::fill(block + used, block + kBlock, '\0');
+    block[used] = '\x80';
+    put_big_endian(total_bytes * 8, 8, block + kBlock - 8);
 }
 
 SecretKey hmac(std::string_view key, std::string_view first, std::string_view second) {
@@ -82,6 +108,44 @@ Id KeyedHash::hash_sha256(std::initializer_list<Bytes> parts) const {
     SHA256_CTX inner = inner_;
     for (const Bytes& part : parts) ::SHA256_Update(&inner, part.data(), part.size());
     return finish(inner, outer_);
+}
+
+void KeyedHash::hash_each(std::span<const Bytes> texts, std::span<Id> ids) const {
+    AETERNA_CHECK(texts.size() == ids.size());
+    std::size_t done = 0;
+    if (kind_ == HashKind::kSha256 && !texts.empty() && texts[0].size() % kBlock == 0 && has_sha256_lanes()) {
+        while (texts.size() - done >= kFewestForLanes) {
+            const std::size_t count = std::min(kSha256Lanes, texts.size() - done);
+            hash_lanes(texts.subspan(done, count), ids.subspan(done, count));
+            done += count;
+        }
+    }
+    for (; done < texts.size(); ++done) ids[done] = hash({texts[done]});
+}
+
+// At most as many texts as there are lanes, whole blocks of one length.
+void KeyedHash::hash_lanes(std::span<const Bytes> texts, std::span<Id> ids) const {
+    const std::size_t bytes = texts[0].size();
+    Sha256LaneTexts lanes;
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+        const Bytes text = texts[i < texts.size() ? i : 0];
+        AETERNA_CHECK(text.size() == bytes);
+        lanes[i] = text.data();
+    }
+    Sha256LaneStates states = in_all_lanes(inner_);
+    compress_lanes(states, lanes, bytes / kBlock);
+    std::array<std::array<char, kBlock>, kSha256Lanes> blocks;
+    pad_block(0, kBlock + bytes, blocks[0].data());  // the padded key counts
+    lanes.fill(blocks[0].data());
+    compress_lanes(states, lanes, 1);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        put_digest(states, i, blocks[i].data());
+        pad_block(SHA256_DIGEST_LENGTH, kBlock + SHA256_DIGEST_LENGTH, blocks[i].data());
+        lanes[i] = blocks[i].data();
+    }
+    states = in_all_lanes(outer_);
+    compress_lanes(states, lanes, 1);
+    for (std::size_t i = 0; i < ids.size(); ++i) put_digest(states, i, ids[i].bytes.data());
 }
 
 Id KeyedHash::hash_blake2b(std::initializer_list<Bytes> parts) const {

@@ -30,8 +30,11 @@ class KeyedHash {
     [[nodiscard]] Id operator()(Bytes bytes) const { return hash({bytes}); }
     // Of the parts one after the other.
     [[nodiscard]] Id hash(std::initializer_list<Bytes> parts) const;
+    // Of many texts of one length, into as many `ids`: the same as one by one, sooner where the CPU has wide registers.
+    void hash_each(std::span<const Bytes> texts, std::span<Id> ids) const;
 
   private:
+    void hash_lanes(std::span<const Bytes> texts, std::span<Id> ids) const;
     [[nodiscard]] Id hash_sha256(std::initializer_list<Bytes> parts) const;
     [[nodiscard]] Id hash_blake2b(std::initializer_list<Bytes> parts) const;
 

@@ -57,8 +57,12 @@ struct SealedEntry {
 class Compressor {
   public:
     Compressor();
-    // Appends the shorter form to `out`.
-    Codec compress(Bytes plain, std::string& out);
+    struct Packed {
+        Codec codec = Codec::kRaw;
+        Bytes bytes;  // of kRaw the plain ones themselves
+    };
+    // The shorter form, valid until the next call.
+    [[nodiscard]] Packed compress(Bytes plain);
     // Fills `plain` exactly; kCorrupt otherwise. Not for kRaw.
     Status decompress(Codec codec, Bytes packed, std::span<char> plain);
 
@@ -67,11 +71,10 @@ class Compressor {
         void operator()(ZSTD_CCtx* context) const { ::ZSTD_freeCCtx(context); }
         void operator()(ZSTD_DCtx* context) const { ::ZSTD_freeDCtx(context); }
     };
-    [[nodiscard]] std::size_t pack(ZSTD_CCtx& context, Bytes bytes, std::string& out, std::size_t before);
 
     std::unique_ptr<ZSTD_CCtx, Free> compressing_, compressing_planes_;
     std::unique_ptr<ZSTD_DCtx, Free> decompressing_;
-    std::string planes_;  // kept between calls for its memory
+    std::string planes_, packed_;  // kept between calls for their memory; they only grow
 };
 
 // Seals entries under one key and opens them. One thread at a time.

@@ -26,7 +26,8 @@ class TreeBackup {
     TreeBackup(Repository& repository, const BackupRequest& request, const env::Context& context)
         : repository_(repository), request_(request), job_(context),
           store_(repository.storage(), repository.keys(), repository.index(), repository.ports(), job_),
-          tasks_(repository.ports().threads, kMostWaitingTasks), finished_(repository.ports().threads.make_signal()),
+          tasks_(repository.ports().threads, kMostWaitingTasks),
+          helpers_(repository.ports().threads, job_, std::max(1U, request.workers)), finished_(repository.ports().threads.make_signal()),
           reader_(repository, job_.context()), parent_cursor_(reader_), manifest_(store_, result_.backup) {}
 
     // Whatever happened, no thread is left waiting.
@@ -209,7 +210,7 @@ class TreeBackup {
     }
 
     void work() {
-        BackupWorker worker(repository_, store_, request_.from, job_.context(),
+        BackupWorker worker(repository_, store_, helpers_, request_.from, job_.context(),
                             [this](std::string text) { add_problem(std::move(text)); });
         std::uint64_t counted = 0;
         while (auto task = tasks_.pop(job_.context())) {
@@ -243,6 +244,7 @@ class TreeBackup {
     Job job_;
     ChunkStore store_;
     BoundedQueue<BackupTask> tasks_;
+    Helpers helpers_;
     std::unique_ptr<env::Signal> finished_;
     EntryReader reader_;
     ManifestCursor parent_cursor_;

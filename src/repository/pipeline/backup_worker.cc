@@ -6,6 +6,11 @@
 
 namespace aeterna::repository {
 
+Status BackupWorker::finish() {
+    AETERNA_TRY(helpers_.help(*lane_));
+    return lane_->finish();
+}
+
 Status BackupWorker::store_segment(const BackupTask& task) {
     BackupItem& item = *task.item;
     FileRecord& record = item.record;
@@ -45,7 +50,7 @@ void BackupWorker::leave_out(BackupItem& item, const Error& error) {
 
 Status BackupWorker::store_bundle(const BackupTask& task) {
     for (const BackupItemPtr& item : task.bundle) add_to_bundle(*item);
-    AETERNA_TRY(bundle_.store(*lane_));
+    AETERNA_TRY(bundle_.store(sink_));
     for (const BackupItemPtr& item : task.bundle) item->is_open = false;
     return {};
 }

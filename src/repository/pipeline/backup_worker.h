@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "repository/pipeline/bundle.h"
+#include "repository/pipeline/helpers.h"
 
 namespace aeterna::repository {
 
@@ -34,14 +35,16 @@ struct BackupTask {
 class BackupWorker {
   public:
     // `problem` may be called from this thread at any time.
-    BackupWorker(Repository& repository, ChunkStore& store, const std::string& from, const env::Context& context,
-                 std::function<void(std::string)> problem)
-        : repository_(repository), from_(from), lane_(store.make_lane()), reader_(repository, context),
-          segments_(*lane_, reader_), problem_(std::move(problem)), bundle_(repository.keys()) {}
+    BackupWorker(Repository& repository, ChunkStore& store, Helpers& helpers, const std::string& from,
+                 const env::Context& context, std::function<void(std::string)> problem)
+        : repository_(repository), from_(from), lane_(store.make_lane()), helpers_(helpers),
+          sink_(*lane_, repository.index(), helpers), reader_(repository, context), segments_(sink_, reader_),
+          problem_(std::move(problem)), bundle_(repository.keys()) {}
 
     // The items of the task are complete when it returns without error.
     Status run(const BackupTask& task) { return task.item ? store_segment(task) : store_bundle(task); }
-    Status finish() { return lane_->finish(); }
+    // No task is left: helps the others with theirs, then hands over what it has packed.
+    Status finish();
     // Of all tasks so far.
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
@@ -55,6 +58,8 @@ class BackupWorker {
     Repository& repository_;
     const std::string& from_;
     std::unique_ptr<ChunkStore::Lane> lane_;
+    Helpers& helpers_;
+    HelpedSink sink_;
     EntryReader reader_;
     SegmentStore segments_;
     std::function<void(std::string)> problem_;

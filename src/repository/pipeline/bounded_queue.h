@@ -35,6 +35,12 @@ class BoundedQueue {
         }
     }
 
+    // Whether a push would not wait just now; others may push meanwhile.
+    [[nodiscard]] bool has_room() {
+        const std::lock_guard lock(mutex_);
+        return items_.size() < capacity_;
+    }
+
     // Nothing when closed and empty, at the deadline or on stop.
     std::optional<T> pop(const env::Context& context) {
         while (true) {

@@ -103,6 +103,7 @@ Status SegmentWriter::write_span(const FileMap& map, const SegmentTarget& target
     sealed_.resize(last.offset + last.entry.sealed_bytes - first.offset);
     AETERNA_ASSIGN(const std::size_t got,
                    reader_.repository().storage().read(pack_name(first.pack), first.offset, sealed_, reader_.context()));
+    std::uint64_t begin = UINT64_MAX, end = 0;  // what was written
     for (const Need& need : needs) {
         const std::size_t from = need.place.offset - first.offset;
         const std::size_t bytes = from >= got ? 0 : std::min<std::size_t>(need.place.entry.sealed_bytes, got - from);
@@ -114,10 +115,14 @@ Status SegmentWriter::write_span(const FileMap& map, const SegmentTarget& target
                     return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
                 }
                 AETERNA_TRY(write_bytes(target, place, bytes_of(plain_).subspan(extent.offset, extent.bytes)));
+                begin = std::min(begin, place);
+                end = std::max(end, place + extent.bytes);
             }
             place += extent.bytes;
         }
     }
+    // Chunks that lie together belong together: the span has mostly been filled.
+    if (begin < end) target.file->start_writeback(begin, end - begin);
     return {};
 }
 

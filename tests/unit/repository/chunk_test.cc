@@ -147,6 +147,7 @@ TEST(FloatArray, PlanesJoinToWhatWasSplit) {
         split_planes(bytes_of(plain), planes);
         join_planes(bytes_of(planes), back);
         EXPECT_EQ(back, plain) << size;
+        for (std::size_t i = 0; i < size / 4 * 4; ++i) ASSERT_EQ(planes[i % 4 * (size / 4) + i / 4], plain[i]) << size << " " << i;
     }
     std::string planes(10, '\0');
     split_planes(bytes_of(std::string("0123456789")), planes);
@@ -160,6 +161,21 @@ TEST(PageHashes, TheLastPageMayBeShorter) {
     append_page_hashes(hash, bytes_of(pages), hashes);
     ASSERT_EQ(hashes.size(), 2U);
     EXPECT_EQ(std::memcmp(hashes[1].data(), hash(bytes_of(pages).subspan(kPageBytes)).bytes.data(), 16), 0);
+}
+
+// Pages are hashed many at once, and those of zeros are left out: each hash still stands at its page's place.
+TEST(PageHashes, StandAtTheirPagesWhateverLiesBetween) {
+    std::string pages = testing::noise(40 * kPageBytes + 100, 3);
+    for (const std::size_t zero : {0, 5, 17, 18, 39}) pages.replace(zero * kPageBytes, kPageBytes, kPageBytes, '\0');
+    const KeyedHash hash(HashKind::kSha256, testing::counting_key());
+    std::vector<PageHash> hashes(1);  // what is there stays
+    append_page_hashes(hash, bytes_of(pages), hashes);
+    ASSERT_EQ(hashes.size(), 42U);
+    for (std::size_t page = 0; page <= 40; ++page) {
+        const Bytes content = bytes_of(pages).subspan(page * kPageBytes).first(page < 40 ? kPageBytes : 100);
+        const std::string expected = is_zero(content) ? std::string(16, '\0') : std::string(hash(content).view().substr(0, 16));
+        EXPECT_EQ(std::string(hashes[page + 1].begin(), hashes[page + 1].end()), expected) << page;
+    }
 }
 
 TEST(PageHashes, ChangeWithTheirPageAndTheKey) {
