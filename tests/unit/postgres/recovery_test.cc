@@ -52,7 +52,9 @@ TEST(WalRecords, AreFoundWhereverTheStreamIsCut) {
         const auto records = read(wal.from(page), page);
         const auto first = std::lower_bound(begins.begin(), begins.end(), page);
         ASSERT_EQ(records.size(), static_cast<std::size_t>(begins.end() - first));
-        if (!records.empty()) EXPECT_EQ(records.front().begin, *first);
+        if (!records.empty()) {
+            EXPECT_EQ(records.front().begin, *first);
+        }
     }
 }
 
