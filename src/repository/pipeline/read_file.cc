@@ -33,6 +33,7 @@ class TextTarget final : public env::TargetFile {
         return {};
     }
     Status set_attributes(const env::NodeInfo&) override { return {}; }
+    void start_writeback(std::uint64_t, std::uint64_t) override {}
 
   private:
     [[nodiscard]] Status check(std::uint64_t offset, std::uint64_t bytes) const {
