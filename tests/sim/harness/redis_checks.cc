@@ -77,7 +77,8 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const bool answers = server.is_responsive();
     const bool is_named = cluster_.master() == node;
     named_[index].note(is_named, now);
-    held_in_vain_[index].note(is_named && answers && server.is_paused() && !replaced_[index].is_open, now);
+    const bool is_replaced = replaced_[index].is_open && may_be_another_master(node);
+    held_in_vain_[index].note(is_named && answers && server.is_paused() && !is_replaced, now);
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
@@ -106,6 +107,16 @@ std::vector<std::string> RedisChecks::against_acting(int controller) const {
     if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it was cut off");
     return why;
+}
+
+// Whoever cannot be asked may be one.
+bool RedisChecks::may_be_another_master(int node) const {
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Redis& other = cluster_.redis(i);
+        if (i == node || !other.is_running()) continue;
+        if (other.is_master() || !other.is_responsive() || !is_in_reach(i)) return true;
+    }
+    return false;
 }
 
 // What speaks against taking the master's role from that node now.

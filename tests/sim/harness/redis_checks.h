@@ -58,6 +58,7 @@ class RedisChecks {
     [[nodiscard]] bool is_in_reach(int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;
+    [[nodiscard]] bool may_be_another_master(int node) const;
     void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);

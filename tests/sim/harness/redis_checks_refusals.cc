@@ -79,7 +79,9 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
             now - kKnownToAll, now);
         if (i == promoted || i == last_master_ || !is_known || other.is_master()) continue;
         const bool has_history = other.replid() == history && other.follows() == old.endpoint();
-        if (has_history && chosen.replid() != history && other.unheard_for() < gone + kNotLostLong)
+        // Whom another Sentinel has promoted a moment ago writes a new one.
+        const bool is_another = chosen.replid() != history && !chosen.is_master();
+        if (has_history && is_another && other.unheard_for() < gone + kNotLostLong)
             why.push_back(fmt::format("{} had its master's history, and it another one", other.name()));
         if (other.replid() != old.replid()) continue;
         if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)

@@ -108,6 +108,7 @@ TEST_F(DeathProof, JudgesByTheWholePicture) {
         {"a replica was promoted for a while", Kind::kRefused, "answers",
          [&] {
              be_back(6, "history-1");
+             input.master_info->loaded_keys = 0;
              for (auto& replica : input.replicas) {
                  replica.info->replid = "history-of-its-own";
                  replica.info->replid2 = "history-1";
