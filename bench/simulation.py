@@ -4,8 +4,9 @@
     bench/simulation.py [--redis] [--seeds A..B] [--block N] [--resume] [--no-record]
 
 The range (1..5000 when none is given) runs in blocks on all cores; each block is appended with the commit and its
-time to bench/results/simulation.jsonl, with the seeds that failed. A seed means the same as long as the code does: --resume passes over blocks that
-are recorded with this code. Ends with 1 when a seed failed. Needs the release build of what is committed.
+time to bench/results/simulation.jsonl, with the seeds that failed. A seed means the same as long as the code does:
+--resume passes over blocks that are recorded with this code. Ends with 1 when a seed failed. Needs the release build
+of what is committed.
 """
 import argparse
 import json

@@ -45,8 +45,8 @@ void empty_master(RedisPlot& plot) {
     plot.add(RedisFaultKind::kKill, plot.loss, 1s);
 }
 
-// Nobody has acted until a master without persistence comes back that its replicas have missed for long; one of them may
-// have copied its emptiness by then.
+// Nobody has acted until a master without persistence comes back that its replicas have missed for long; one of them
+// may have copied its emptiness by then.
 void empty_later(RedisPlot& plot) {
     plot.calm_crew();
     plot.schedule.is_persistent = false;
@@ -136,8 +136,8 @@ void long_lost(RedisPlot& plot) {
     plot.kill_master(15s, 25s);
 }
 
-// A Sentinel that was started after the master's death counts from its own start; one replica has missed the last minute,
-// and has given its link up only since.
+// A Sentinel that was started after the master's death counts from its own start; one replica has missed the last
+// minute, and has given its link up only since.
 void late_sentinel(RedisPlot& plot) {
     plot.calm_crew();
     plot.loss += 48s;
