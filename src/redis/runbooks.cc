@@ -58,7 +58,7 @@ Result<engine::Runbook> failover(const Json& parameters, const ActingPointer& ac
         steps.push_back(make_promote_by_hand(acting));
     }
     steps.push_back(make_await_failover(cluster, old, acting->assist == Assist::kPropose ? kAssistedSteps : ""));
-    steps.push_back(make_confirm_one_writer(cluster));
+    steps.push_back(make_confirm_one_writer(cluster, is_acting ? acting : nullptr));
     if (is_acting) {
         steps.push_back(make_salvage(acting));
         steps.push_back(make_rejoin_old(acting));

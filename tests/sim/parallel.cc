@@ -1,14 +1,21 @@
 #include "parallel.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
-#include <memory>
+#include <map>
+#include <optional>
+#include <utility>
 
+#include "base/check.h"
 #include "base/json.h"
+#include "base/strings.h"
 #include "harness/redis_run.h"
 
 namespace aeterna::sim {
@@ -18,16 +25,21 @@ constexpr time_t kSecondsPerSeed = 60;  // of CPU: another load must not fail a 
 
 struct Child {
     pid_t pid = -1;
-    std::FILE* output = nullptr;
+    int output = -1;
+    std::string said{};                   // no whole line yet
+    std::optional<std::int64_t> seed{};  // that it is at
 };
 
 using Seeds = std::vector<std::uint64_t>;
 
 const char* option_of(Store store) { return store == Store::kRedis ? "--redis-seed" : "--seed"; }
 
-// Every `step`-th seed; a line before each, and a line of results after.
-void work(Store store, const Seeds& seeds, std::size_t first, std::size_t step, std::FILE* output) {
-    for (std::size_t i = first; i < seeds.size(); i += step) {
+// Which seed is next, among all processes: none idles while there are seeds left.
+using Next = std::atomic<std::size_t>;
+
+// A line before each seed, and a line of results after.
+void work(Store store, const Seeds& seeds, Next& next, std::FILE* output) {
+    for (std::size_t i = next++; i < seeds.size(); i = next++) {
         const std::uint64_t seed = seeds[i];
         fmt::print(output, "{}\n", seed);
         std::fflush(output);
@@ -52,18 +64,18 @@ void work(Store store, const Seeds& seeds, std::size_t first, std::size_t step, 
     }
 }
 
-Child start(Store store, const Seeds& seeds, std::size_t first, std::size_t step) {
+Child start(Store store, const Seeds& seeds, Next& next) {
     int ends[2];
-    if (::pipe(ends) != 0) return {};
+    AETERNA_CHECK(::pipe(ends) == 0);
     std::fflush(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::close(ends[0]);
-        work(store, seeds, first, step, ::fdopen(ends[1], "w"));
+        work(store, seeds, next, ::fdopen(ends[1], "w"));
         ::_exit(0);
     }
     ::close(ends[1]);
-    return {pid, ::fdopen(ends[0], "r")};
+    return {pid, ends[0]};
 }
 
 void add(RangeResult& result, const Json& line) {
@@ -78,7 +90,47 @@ void add(RangeResult& result, const Json& line) {
     result.releases += count("releases");
     result.thefts += count("thefts");
     result.rows_lost += count("lost");
-    if (const auto failure = find_string(line, "failure")) result.failures.push_back(*failure);
+}
+
+using Failures = std::map<std::uint64_t, std::string>;  // by seed, whichever process was done first
+
+// Takes the whole lines out of what a child has said.
+void take_lines(Child& child, RangeResult& result, Failures& failures) {
+    std::size_t begin = 0;
+    for (std::size_t end; (end = child.said.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        const std::string text = child.said.substr(begin, end - begin);
+        if (!text.starts_with("{")) {
+            child.seed = to_integer(text);
+            continue;
+        }
+        const Json line = Json::parse(text, nullptr, false);
+        add(result, line);
+        const auto failure = find_string(line, "failure");
+        if (failure && child.seed) failures[static_cast<std::uint64_t>(*child.seed)] = *failure;
+        child.seed.reset();
+    }
+    child.said.erase(0, begin);
+}
+
+// All children at once: one that nobody reads would stop when its pipe is full.
+void read_all(std::vector<Child>& children, RangeResult& result, Failures& failures) {
+    std::vector<pollfd> open;
+    for (const Child& child : children) open.push_back({child.output, POLLIN, 0});
+    char buffer[1 << 16];
+    for (std::size_t left = open.size(); left > 0;) {
+        if (::poll(open.data(), open.size(), -1) < 0) continue;  // interrupted
+        for (std::size_t i = 0; i < open.size(); ++i) {
+            if (open[i].fd < 0 || open[i].revents == 0) continue;
+            const ssize_t count = ::read(open[i].fd, buffer, sizeof buffer);
+            if (count > 0) {
+                children[i].said.append(buffer, static_cast<std::size_t>(count));
+                take_lines(children[i], result, failures);
+            } else {
+                ::close(std::exchange(open[i].fd, -1));
+                --left;
+            }
+        }
+    }
 }
 
 }  // namespace
@@ -93,33 +145,27 @@ Played play_seed(Store store, std::uint64_t seed, const std::function<void(const
 }
 
 RangeResult run_seeds(Store store, const Seeds& seeds, unsigned processes) {
+    void* const shared =
+        ::mmap(nullptr, sizeof(Next), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    AETERNA_CHECK(shared != MAP_FAILED);
+    Next& next = *new (shared) Next(0);
     std::vector<Child> children;
-    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(store, seeds, i, processes));
+    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(store, seeds, next));
     RangeResult result;
+    Failures failures;
+    read_all(children, result, failures);
     for (const Child& child : children) {
-        std::string seed;
-        char* line = nullptr;
-        std::size_t capacity = 0;
-        while (::getline(&line, &capacity, child.output) > 0) {
-            const std::string text(line);
-            if (text.starts_with("{")) {
-                add(result, Json::parse(text, nullptr, false));
-                seed.clear();
-            } else {
-                seed = text.substr(0, text.size() - 1);
-            }
-        }
-        std::free(line);
-        std::fclose(child.output);
         int status = 0;
         ::waitpid(child.pid, &status, 0);
-        if (status != 0 || !seed.empty()) {
-            result.failures.push_back(fmt::format(
-                "seed {} ended the process ({})\nreplay: sim_test {} {}\n", seed,
-                WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", status),
-                option_of(store), seed));
-        }
+        if (status == 0 && !child.seed) continue;
+        const std::string seed = child.seed ? std::to_string(*child.seed) : "?";
+        failures[static_cast<std::uint64_t>(child.seed.value_or(0))] = fmt::format(
+            "seed {} ended the process ({})\nreplay: sim_test {} {}\n", seed,
+            WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", status),
+            option_of(store), seed);
     }
+    ::munmap(shared, sizeof(Next));
+    for (auto& [seed, failure] : failures) result.failures.push_back(std::move(failure));
     return result;
 }
 

@@ -10,19 +10,21 @@ namespace {
 
 class SimStream final : public env::Stream {
   public:
-    SimStream(Place place, std::shared_ptr<StreamPipe> pipe, std::string peer)
-        : place_(place), pipe_(std::move(pipe)), peer_(std::move(peer)) {}
+    SimStream(Place place, std::shared_ptr<StreamPipe> pipe, const std::string& peer)
+        : place_(place),
+          pipe_(std::move(pipe)),
+          reading_(fmt::format("read from '{}'", peer)),
+          writing_(fmt::format("write to '{}'", peer)) {}
     ~SimStream() override { pipe_->close_to_server(); }
 
     Result<std::size_t> read_some(std::span<char> buffer, const env::Context& context) override {
-        return pipe_->read(buffer, context, fmt::format("read from '{}'", peer_));
+        return pipe_->read(buffer, context, reading_);
     }
     Status write_all(std::string_view bytes, const env::Context&) override {
-        const std::string what = fmt::format("write to '{}'", peer_);
-        if (place_.is_dead()) return place_.dead(what);
+        if (place_.is_dead()) return place_.dead(writing_);
         if (pipe_->is_reset()) {
             return make_error(ErrorCode::kConnectionLost,
-                              fmt::format("{}: Connection reset by peer", what), "",
+                              fmt::format("{}: Connection reset by peer", writing_), "",
                               Effect::kUnknown);
         }
         pipe_->send_to_server(std::string(bytes));
@@ -32,7 +34,7 @@ class SimStream final : public env::Stream {
   private:
     Place place_;
     std::shared_ptr<StreamPipe> pipe_;
-    std::string peer_;
+    std::string reading_, writing_;  // lead messages
 };
 
 class SimDialer final : public env::Dialer {

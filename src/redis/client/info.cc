@@ -118,6 +118,8 @@ bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica) {
     // former master, before its full copy.
     if (master.second_offset >= 0) return false;
     if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return false;
+    // It was promoted for a while, and has parted from the very history that the master still writes.
+    if (replica.replid2 == master.replid) return false;
     const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
     // What it has taken since is worth more than what a replica that was away still has.
     const bool has_less = master.keys < replica.keys;

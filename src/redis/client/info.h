@@ -62,7 +62,7 @@ struct NodeInfo {
 // That a master came back without the data that its replica still has, and will empty it: it is young, writes a history
 // that the replica does not share, and has loaded nothing (writes that it has taken since do not hide that, as long as
 // they are fewer than the replica's keys) or next to nothing. A flushed master is none of this: its replicas share its
-// history. Nor is a young one that was promoted: it had its data from its master, loaded nothing, and the former
+// history, or began their own from it. Nor is a young one that was promoted: it had its data from its master, loaded nothing, and the former
 // master, until its full copy, has keys of another history.
 [[nodiscard]] bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica);
 

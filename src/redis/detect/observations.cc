@@ -36,6 +36,20 @@ ContactState contact(const Record<Observation>& record, const Snapshot& snapshot
     return state;
 }
 
+template <class Observation>
+bool is_answering(const Record<Observation>& record, const Snapshot& snapshot) {
+    return record.latest && record.latest->at >= snapshot.trusted_since &&
+           snapshot.now - record.latest->at <= kFreshFor && !record.latest->error;
+}
+
+// Asked for by every detector, every 150 ms: without a ContactState and its texts.
+template <class Records>
+auto fresh_in(const Records& records, const Snapshot& snapshot, const std::string& name) {
+    const auto found = records.find(name);
+    const bool is_fresh = found != records.end() && is_answering(found->second, snapshot);
+    return is_fresh ? &*found->second.latest : nullptr;
+}
+
 template <class Records>
 ContactState contact_in(const Records& records, const Snapshot& snapshot, const std::string& name,
                         const std::string& vantage) {
@@ -54,27 +68,25 @@ ContactState contact_of_sentinel(const Snapshot& snapshot, const std::string& se
 }
 
 const NodeObservation* fresh_node(const Snapshot& snapshot, const std::string& node) {
-    if (contact_of(snapshot, node).contact != Contact::kAnswering) return nullptr;
-    return &*snapshot.nodes.at(node).latest;
+    return fresh_in(snapshot.nodes, snapshot, node);
 }
 
 const SentinelOpinion* fresh_opinion(const Snapshot& snapshot, const std::string& sentinel) {
-    if (contact_of_sentinel(snapshot, sentinel).contact != Contact::kAnswering) return nullptr;
-    return &snapshot.sentinels.at(sentinel).latest->opinion;
+    const SentinelObservation* seen = fresh_in(snapshot.sentinels, snapshot, sentinel);
+    return seen ? &seen->opinion : nullptr;
 }
 
 std::size_t fresh_sentinels(const Snapshot& snapshot) {
     std::size_t count = 0;
     for (const auto& entry : snapshot.sentinels)
-        if (fresh_opinion(snapshot, entry.first)) ++count;
+        if (is_answering(entry.second, snapshot)) ++count;
     return count;
 }
 
 std::optional<env::Endpoint> sentinels_master(const Snapshot& snapshot) {
     std::vector<env::Endpoint> addresses;
     for (const auto& entry : snapshot.sentinels)
-        if (const SentinelOpinion* opinion = fresh_opinion(snapshot, entry.first))
-            addresses.push_back(opinion->current_address);
+        if (is_answering(entry.second, snapshot)) addresses.push_back(entry.second.latest->opinion.current_address);
     return majority_address(addresses, addresses.size());
 }
 

@@ -1,8 +1,10 @@
 // redis.confirm_one_writer: writes a key of its own to every node that says it is master; exactly the one that the
-// Sentinels name must accept. Needs: SET on aeterna-dr:confirm:*. Changes: one key that expires after 60 s. An unknown
-// outcome changes nothing: the next round writes again.
+// Sentinels name must accept. Needs: SET on aeterna-dr:confirm:*. Changes: one key that expires after 60 s; and sets
+// up the guard for the old master's return again, where the process that had set it up has died after the promotion. An
+// unknown outcome changes nothing: the next round writes again.
 #include "base/strings.h"
 #include "redis/steps/assist.h"
+#include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
 
 namespace aeterna::redis {
@@ -16,7 +18,8 @@ constexpr engine::StepSpec kConfirmOneWriterSpec{"redis.confirm_one_writer", "pr
 
 class ConfirmOneWriter final : public RedisStep {
   public:
-    explicit ConfirmOneWriter(ClusterPointer cluster) : RedisStep(std::move(cluster), kConfirmOneWriterSpec) {}
+    ConfirmOneWriter(ClusterPointer cluster, ActingPointer acting)
+        : RedisStep(std::move(cluster), kConfirmOneWriterSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "write an expiring key to every node that says it is master; exactly one may accept it";
@@ -24,6 +27,7 @@ class ConfirmOneWriter final : public RedisStep {
     Result<CheckOutcome> check(engine::StepContext&) override { return CheckOutcome::kReady; }
 
     Status apply(engine::StepContext& step) override {
+        if (acting_) meet_old(step);
         std::string problem;
         AETERNA_ASSIGN(const bool is_confirmed, poll(cluster_->env(), step.context, kConfirmOneWriterInterval, [&]() -> Result<bool> {
             problem = find_problem(step);
@@ -42,6 +46,15 @@ class ConfirmOneWriter final : public RedisStep {
     }
 
   private:
+    // It may have come back while nobody was there to meet it.
+    void meet_old(engine::StepContext& step) {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const RedisNode* promoted = node_of(step.facts, kNewMaster);
+        const bool is_ours = is_going(step.facts) && old && promoted && old != promoted;
+        if (!is_ours || is_fenced(step.facts, old->name)) return;
+        guard_of(*acting_, *old, step.context.run_id).demote_for(promoted->name, step.facts);
+    }
+
     // Empty when exactly the Sentinels' master accepted.
     std::string find_problem(engine::StepContext& step) {
         const auto master = named_master(*cluster_, step);
@@ -60,12 +73,14 @@ class ConfirmOneWriter final : public RedisStep {
         if (accepted.front() == (*master)->name) return "";
         return accepted.front() + " accepts writes, but the Sentinels name " + (*master)->name;
     }
+
+    ActingPointer acting_;
 };
 
 }  // namespace
 
-StepPointer make_confirm_one_writer(ClusterPointer cluster) {
-    return std::make_unique<ConfirmOneWriter>(std::move(cluster));
+StepPointer make_confirm_one_writer(ClusterPointer cluster, ActingPointer acting) {
+    return std::make_unique<ConfirmOneWriter>(std::move(cluster), std::move(acting));
 }
 
 }  // namespace aeterna::redis

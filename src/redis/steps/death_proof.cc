@@ -174,7 +174,7 @@ std::int64_t gone_for_seconds(const DeathInput& input) {
     if (const auto pong = youngest_pong_ms(input)) return *pong / 1000;
     std::optional<std::int64_t> shortest;
     for (const ReplicaAnswer& replica : input.replicas)
-        if (replica.info && !replica.info->is_master)
+        if (replica.info && !replica.info->is_master && replica.info->link_down_seconds >= 0)
             shortest = std::min(shortest.value_or(replica.info->link_down_seconds),
                                 replica.info->link_down_seconds);
     return shortest.value_or(0);
@@ -191,10 +191,13 @@ std::int64_t lost_for_seconds(const NodeInfo& info) {
 std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
     if (!input.master_info) return {};
     std::vector<std::string> reasons;
-    for (const ReplicaAnswer& replica : input.replicas)
-        if (replica.info && has_lost_its_data(*input.master_info, *replica.info))
-            reasons.push_back(fmt::format("{}: still has {} keys of another history",
-                                          replica.node->name, replica.info->keys));
+    for (const ReplicaAnswer& replica : input.replicas) {
+        if (!replica.info || !has_lost_its_data(*input.master_info, *replica.info)) continue;
+        const std::int64_t lost_for = replica.info->is_link_up ? -1 : replica.info->link_down_seconds;
+        reasons.push_back(fmt::format("{}: still has {} keys of another history{}", replica.node->name,
+                                      replica.info->keys,
+                                      lost_for < 0 ? "" : fmt::format(", as it was {} s ago", lost_for)));
+    }
     if (!reasons.empty())
         reasons.insert(reasons.begin(),
                        fmt::format("the master restarted {} s ago without its data: {} keys",
@@ -222,7 +225,13 @@ std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {
     if (info.replid.empty() || info.replica_offset <= 0) return "it has no copy yet";
     if (input.master_info && info.replid == input.master_info->replid)
         return "it has taken the empty copy already";
-    if (input.master_info) return "";
+    if (!input.lost_history.empty() && info.replid != input.lost_history)
+        return "it does not have the history that the master has lost";
+    // A link to an empty master says nothing.
+    if (input.master_info || !input.lost_history.empty()) return "";
+    // What it lacks cannot be said: Sentinel may choose it later, we do not.
+    if (!info.is_link_up && info.link_down_seconds < 0)
+        return "its link has not been up since it was started or told to follow the master";
     const std::int64_t gone = gone_for_seconds(input);
     if (!info.is_link_up && info.link_down_seconds > gone + kLinkSlackSeconds)
         return fmt::format("its link was lost {} s ago, long before the master",

@@ -30,6 +30,9 @@ struct DeathInput {
     Duration silent_for{};                // since our first try in vain
     std::vector<ReplicaAnswer> replicas;  // all other nodes
     bool is_fenceable = false;
+    // The history that the master came back without, once that is proven. It may be killed since, and what the Sentinels
+    // heard of it last was the empty one.
+    std::string lost_history{};
 };
 
 struct DeathVerdict {

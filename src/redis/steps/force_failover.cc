@@ -50,7 +50,7 @@ class ForceFailover final : public RedisStep {
 
     Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        DeathLook look(*acting_, *old);
+        DeathLook look(*acting_, *old, step.facts);
         const DeathInput input = look.take(step.context);
         if (const auto underway = order_of_others(input)) {
             step.progress(*underway + " is failing over already");

@@ -7,9 +7,14 @@
 
 namespace aeterna::redis {
 
+std::string DeathLook::lost_history(const Json& facts) {
+    if (find_string(facts, kDeathForm) != "empty") return "";
+    return find_string(facts, kOldReplid).value_or("");
+}
+
 DeathInput DeathLook::take(const env::Context& context) {
     Cluster& cluster = *acting_.cluster;
-    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false};
+    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false, lost_history_};
     const MonoTime began = cluster.env().clock.now();
     if (auto info = cluster.info(master_, context)) input.master_info = std::move(*info);
     else input.master_error = info.error();
@@ -47,10 +52,10 @@ bool is_proof_fresh(const Json& facts, const DeathInput& input, const env::Clock
 
 Error refusal(std::string reason) { return make_error(ErrorCode::kGuardRefused, std::move(reason)); }
 
-Result<MonoTime> prove_again(Acting& acting, const RedisNode& node, const env::Context& context) {
+Result<MonoTime> prove_again(Acting& acting, const RedisNode& node, const Json& facts, const env::Context& context) {
     const env::Env& env = acting.cluster->env();
     const env::Context budget = env.clock.within(kProofBudget, context);
-    DeathLook look(acting, node);
+    DeathLook look(acting, node, facts);
     DeathVerdict verdict;
     MonoTime began;
     static_cast<void>(poll(env, budget, kProofInterval, [&]() -> Result<bool> {
@@ -68,7 +73,7 @@ Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json&
     if (is_fenced(facts, node.name)) return context.deadline;
     const env::Clock& clock = acting.cluster->env().clock;
     const MonoTime began = clock.now();
-    const DeathInput input = DeathLook(acting, node).take(context);
+    const DeathInput input = DeathLook(acting, node, facts).take(context);
     // Nobody could be asked: we stood still, or are to stop. That says nothing about the master.
     if (clock.now() >= context.deadline || context.stop.stop_requested())
         return refusal("there was no time left to look at the master once more");
@@ -83,7 +88,7 @@ Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json&
     if (code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication)
         return refusal("the master answers again");
     if (code == ErrorCode::kConnectionRefused || is_proof_fresh(facts, input, clock)) return began + kLeave;
-    return prove_again(acting, node, context);
+    return prove_again(acting, node, facts, context);
 }
 
 }  // namespace aeterna::redis

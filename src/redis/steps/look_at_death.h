@@ -15,12 +15,17 @@ inline constexpr Duration kProofInterval = std::chrono::milliseconds(50);
 
 class DeathLook {
   public:
-    DeathLook(Acting& acting, const RedisNode& master) : acting_(acting), master_(master) {}
+    // `facts` of the execution: whether the master has been found empty.
+    DeathLook(Acting& acting, const RedisNode& master, const Json& facts)
+        : acting_(acting), master_(master), lost_history_(lost_history(facts)) {}
     [[nodiscard]] DeathInput take(const env::Context& context);
 
   private:
+    [[nodiscard]] static std::string lost_history(const Json& facts);
+
     Acting& acting_;
     const RedisNode& master_;
+    std::string lost_history_;
     std::optional<MonoTime> silent_since_;
 };
 

@@ -58,6 +58,7 @@ class PromoteByHand final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
         const RedisNode* promoted = find_promoted(*cluster_, step.facts, step.context);
+        if (!promoted && is_promoted_before(*old, step)) return {};
         if (!promoted) {
             AETERNA_ASSIGN(promoted, promote(*old, step));
             if (!promoted) stand_down(*acting_);
@@ -75,8 +76,14 @@ class PromoteByHand final : public RedisStep {
         if (!is_going(step.facts)) return {};
         const RedisNode* promoted = node_of(step.facts, kNewMaster);
         if (!promoted) return make_error(ErrorCode::kTimeout, "no replica is known to be promoted");
-        AETERNA_ASSIGN(const Role role, cluster_->role(*promoted, step.context));
-        if (role.is_master()) return {};
+        // A dead one refuses; one that stands still may go on.
+        Result<Role> role = make_error(ErrorCode::kTimeout, "it was not asked");
+        static_cast<void>(poll(cluster_->env(), step.context, kToldInterval, [&]() -> Result<bool> {
+            role = cluster_->role(*promoted, step.context);
+            return role || role.error().code == ErrorCode::kConnectionRefused;
+        }));
+        if (!role) return std::move(role).error();
+        if (role->is_master()) return {};
         return make_error(ErrorCode::kUnavailable, "'" + promoted->name + "' is not master");
     }
 
@@ -110,9 +117,21 @@ class PromoteByHand final : public RedisStep {
         return !role || !role->is_master();
     }
 
+    // Done by a process that has died since, and not to be seen now: no reason to promote another one, nor to let the
+    // old master's writes go on, unless the Sentinels have turned back to it.
+    bool is_promoted_before(const RedisNode& old, engine::StepContext& step) {
+        const RedisNode* promoted = node_of(step.facts, kNewMaster);
+        if (!promoted) return false;
+        const auto named = cluster_->majority_master(step.context);
+        if (named && *named == old.address) return false;
+        if (acting_->guard) acting_->guard->demote_for(promoted->name, step.facts);
+        step.progress("'" + promoted->name + "' was promoted before, and does not say so now");
+        return true;
+    }
+
     // nullptr when it must not be done after all.
     Result<const RedisNode*> promote(const RedisNode& old, engine::StepContext& step) {
-        DeathLook look(*acting_, old);
+        DeathLook look(*acting_, old, step.facts);
         const DeathInput input = look.take(step.context);
         if (!step.facts.contains(kDownAfterRemaining))
             step.facts[kDownAfterRemaining] =

@@ -55,7 +55,7 @@ class ProveDeath final : public RedisStep {
   private:
     Status decide(const RedisNode& old, engine::StepContext& step) {
         const env::Context budget = clock().within(kProofBudget, step.context);
-        DeathLook look(*acting_, old);
+        DeathLook look(*acting_, old, step.facts);
         std::string told;
         while (true) {
             const DeathInput input = look.take(budget);

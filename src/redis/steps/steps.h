@@ -24,13 +24,14 @@ inline constexpr const char* kOldEpoch = "redis.old_epoch";
 // The Sentinel that redis.choose_moment picked to act, later the one that was told to; may be missing.
 inline constexpr const char* kActingSentinel = "choose_moment.sentinel";
 
+struct Acting;
+
 // Failover. `old_primary` may be empty: then it is who the Sentinels name.
 // `assisted` is empty, or says what an assist would do, for the proposal.
 [[nodiscard]] StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary, std::string assisted = "");
 // Both runbooks.
-[[nodiscard]] StepPointer make_confirm_one_writer(ClusterPointer cluster);
+[[nodiscard]] StepPointer make_confirm_one_writer(ClusterPointer cluster, std::shared_ptr<Acting> acting = nullptr);
 // The guard that meets the old master, as far as the runbook has one: what it kept is written into the facts.
-struct Acting;
 [[nodiscard]] StepPointer make_await_rejoin(ClusterPointer cluster, std::shared_ptr<Acting> acting = nullptr);
 // Switchover. `candidate` may be empty: Sentinel chooses.
 [[nodiscard]] StepPointer make_check_switchover(ClusterPointer cluster, std::string candidate);

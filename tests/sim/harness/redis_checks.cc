@@ -17,6 +17,7 @@ constexpr int kGuarded = 10;
 constexpr Duration kHeldInVain = std::chrono::seconds(20);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
+constexpr std::size_t kNextToNothing = 10;
 
 }  // namespace
 
@@ -76,7 +77,8 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const bool answers = server.is_responsive();
     const bool is_named = cluster_.master() == node;
     named_[index].note(is_named, now);
-    held_in_vain_[index].note(is_named && answers && server.is_paused() && !replaced_[index].is_open, now);
+    const bool is_replaced = replaced_[index].is_open && may_be_another_master(node);
+    held_in_vain_[index].note(is_named && answers && server.is_paused() && !is_replaced, now);
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
@@ -89,7 +91,9 @@ void RedisChecks::look_at(int node, MonoTime now) {
         sentinels += sentinel.is_responsive() && sentinel.hears(server) && is_near(0, i) ? 1 : 0;
     }
     heard_by_sentinels_[index].note(sentinels >= 2, now);
-    if (sentinels > 0) answered_at_[index] = now;
+    // What an emptied one answers is no sign of the master that was lost.
+    if (sentinels > 0 && !is_emptied(server)) answered_at_[index] = now;
+    if (is_named && answers && !has_lost_rows(server, 0)) histories_[index] = server.replid();
     // It is a replica now, or the Sentinels made it the master again: what it writes is not ours to answer for.
     Replaced& replaced = replaced_[index];
     const bool is_theirs = cluster_.master() == node && server.takes_writes() && !replaced.was_fenced;
@@ -103,6 +107,16 @@ std::vector<std::string> RedisChecks::against_acting(int controller) const {
     if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it was cut off");
     return why;
+}
+
+// Whoever cannot be asked may be one.
+bool RedisChecks::may_be_another_master(int node) const {
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Redis& other = cluster_.redis(i);
+        if (i == node || !other.is_running()) continue;
+        if (other.is_master() || !other.is_responsive() || !is_in_reach(i)) return true;
+    }
+    return false;
 }
 
 // What speaks against taking the master's role from that node now.
@@ -155,15 +169,23 @@ void RedisChecks::ordered(const Process& client, const std::string& what, int pr
     replaced_[static_cast<std::size_t>(last_master_)] = {true, is_fenced, 0};
 }
 
-// Started lately without any data, and another one still has more than it has taken since.
-bool RedisChecks::is_emptied(const models::Redis& server) const {
-    if (!server.is_running() || !server.has_begun_empty() || world_.now() - server.started_at() > kYoung) return false;
+// Started lately without any data, and another one still has it, `least` rows or more; or with next to none of it.
+bool RedisChecks::has_lost_rows(const models::Redis& server, std::size_t least) const {
+    if (world_.now() - server.started_at() > kYoung) return false;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
-        const auto& rows = cluster_.redis(i).rows();
+        const models::Redis& other = cluster_.redis(i);
+        const auto& rows = other.rows();
         const bool has_older = !rows.empty() && (server.rows().empty() || rows.front() < server.rows().front());
-        if (has_older && rows.size() >= server.rows().size()) return true;
+        if (server.has_begun_empty() && has_older && rows.size() >= least) return true;
+        const bool is_its_own = other.is_master() || other.replid() == server.replid() || !server.replid2().empty();
+        if (!is_its_own && server.rows().size() * kNextToNothing < rows.size()) return true;
     }
     return false;
+}
+
+// And no more than that one has it taken since.
+bool RedisChecks::is_emptied(const models::Redis& server) const {
+    return server.is_running() && has_lost_rows(server, server.rows().size());
 }
 
 bool RedisChecks::is_second_writer(int node) const {

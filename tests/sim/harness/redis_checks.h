@@ -3,7 +3,8 @@
 //     without leave or while it is cut off
 //   - nor does it act, where nothing has disturbed it, on what a refusal forbids: a second master, a Sentinel in
 //     TILT mode or at a failover, a majority out of its sight, a silent master that nobody confirms and that cannot be fenced
-//   - it has no replica promoted that had less than another fit one, no copy at all, or lost its link long before
+//   - it has no replica promoted that had less than another fit one, no copy at all, another history than its master
+//     where somebody has that one, or lost its link long before
 //   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, or
 //     changes anything without leave
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
@@ -57,6 +58,7 @@ class RedisChecks {
     [[nodiscard]] bool is_in_reach(int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;
+    [[nodiscard]] bool may_be_another_master(int node) const;
     void violated(const std::string& what) { violations_.add(what); }
     void signalled(const Process& from, const Process& to, int number);
     void ordered(const Process& client, const std::string& what, int promoted);
@@ -68,6 +70,7 @@ class RedisChecks {
     void judge_choice(const models::Redis& chosen, int controller);
     void written(const models::Redis& server);
     [[nodiscard]] bool is_second_writer(int node) const;
+    [[nodiscard]] bool has_lost_rows(const models::Redis& server, std::size_t least) const;
     [[nodiscard]] bool is_emptied(const models::Redis& server) const;
     void copied(const models::Redis& from, const models::Redis& to, std::size_t had);
     [[nodiscard]] std::vector<std::string> against_acting(int controller) const;
@@ -86,6 +89,7 @@ class RedisChecks {
     std::array<Spans, RedisCluster::kNodes> named_, held_in_vain_;
     Spans another_master_, tilted_, under_way_, unseen_majority_, no_majority_;  // as the first controller sees it
     std::array<MonoTime, RedisCluster::kNodes> answered_at_{};  // a Sentinel within reach
+    std::array<std::string, RedisCluster::kNodes> histories_;  // that it wrote last as the master with its data
     std::map<const models::Sentinel*, int> ordered_by_;  // the controller
     MonoTime acted_at_{};
     std::array<Replaced, RedisCluster::kNodes> replaced_;

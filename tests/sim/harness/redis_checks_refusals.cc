@@ -16,6 +16,7 @@ constexpr Duration kOneExecution = std::chrono::seconds(30);
 constexpr std::size_t kRowsOfOneSecond = 20;
 // A link that was lost so long before the master is one that is no longer good for a promotion: 10 s, and the looks.
 constexpr Duration kLostLong = std::chrono::seconds(15);
+constexpr Duration kNotLostLong = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -70,24 +71,31 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     const MonoTime now = world_.now();
     const models::Redis& chosen = cluster_.redis(promoted);
     const models::Redis& old = cluster_.redis(last_master_);
+    const std::string& history = histories_[static_cast<std::size_t>(last_master_)];
+    const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         const models::Redis& other = cluster_.redis(i);
         const bool is_known = heard_[static_cast<std::size_t>(i)][static_cast<std::size_t>(controller)].covers(
             now - kKnownToAll, now);
-        const bool is_fit = is_known && !other.is_master() && other.replid() == old.replid();
-        if (i == promoted || i == last_master_ || !is_fit) continue;
+        if (i == promoted || i == last_master_ || !is_known || other.is_master()) continue;
+        const bool has_history = other.replid() == history && other.follows() == old.endpoint();
+        // Whom another Sentinel has promoted a moment ago writes a new one.
+        const bool is_another = chosen.replid() != history && !chosen.is_master();
+        if (has_history && is_another && other.unheard_for() < gone + kNotLostLong)
+            why.push_back(fmt::format("{} had its master's history, and it another one", other.name()));
+        if (other.replid() != old.replid()) continue;
         if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)
             why.push_back(
                 fmt::format("{} had {} rows, it {}", other.name(), other.rows().size(), chosen.rows().size()));
     }
-    if (is_emptied(old)) return why;
+    // It may be killed since: any copy is better than what it had.
+    if (has_lost_rows(old, old.rows().size())) return why;
     if (chosen.replid() != old.replid() && chosen.rows().size() * 10 < old.rows().size())
         why.push_back(fmt::format("it had {} of its master's {} rows", chosen.rows().size(), old.rows().size()));
     // Where no Sentinel is left nobody can say when the master was lost.
     bool is_any_witness = false;
     for (int i = 0; i < RedisCluster::kNodes; ++i)
         is_any_witness = is_any_witness || (cluster_.sentinel(i).is_responsive() && is_in_reach(i));
-    const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
     if (is_any_witness && chosen.unheard_for() > gone + kLostLong)
         why.push_back(
             fmt::format("its link was lost {:.0f} s before its master", to_seconds(chosen.unheard_for() - gone)));

@@ -45,6 +45,19 @@ void empty_master(RedisPlot& plot) {
     plot.add(RedisFaultKind::kKill, plot.loss, 1s);
 }
 
+// Nobody has acted until a master without persistence comes back that its replicas have missed for long; one of them
+// may have copied its emptiness by then.
+void empty_later(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.is_persistent = false;
+    plot.schedule.supervisor_delay = {};
+    const bool is_one_cut = plot.rng.chance(0.5);
+    const Duration away = is_one_cut ? plot.rng.between(3s, 8s) : plot.rng.between(12s, 22s);
+    if (is_one_cut) plot.add(RedisFaultKind::kCutFromServers, plot.loss + 1s, plot.rng.between(25s, 40s), plot.replica);
+    plot.add(RedisFaultKind::kKill, plot.loss, away);
+    plot.add(RedisFaultKind::kPauseController, plot.loss - 500ms, away + (is_one_cut ? 7500ms : 500ms));
+}
+
 void unfenceable(RedisPlot& plot) {
     plot.schedule.unfenceable = kFirstMaster;
     plot.lose_master();
@@ -82,7 +95,12 @@ void frozen(RedisPlot& plot) { plot.add(RedisFaultKind::kFreeze, plot.loss, plot
 void second_master(RedisPlot& plot) {
     plot.calm_crew();
     plot.add(RedisFaultKind::kPromoteByHand, plot.loss - plot.rng.between(5s, 8s), 1s, plot.replica);
-    plot.lose_master();
+    if (plot.rng.chance(0.3)) {  // and once it is turned, the other one comes back without its data
+        plot.schedule.is_persistent = false;
+        plot.kill_master(18s, 28s);
+    } else {
+        plot.lose_master();
+    }
 }
 
 // A Sentinel was ordered to fail over, and whom it promoted has died at once: it waits for it for 180 s.
@@ -116,6 +134,17 @@ void long_lost(RedisPlot& plot) {
     plot.add(RedisFaultKind::kCutFromServers, 4s, plot.loss + 25s, plot.replica);
     plot.add(RedisFaultKind::kKill, plot.loss - 2s, 20s, plot.other);
     plot.kill_master(15s, 25s);
+}
+
+// A Sentinel that was started after the master's death counts from its own start; one replica has missed the last
+// minute, and has given its link up only since.
+void late_sentinel(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.loss += 48s;
+    plot.add(RedisFaultKind::kCutFromServers, plot.loss - plot.rng.between(51s, 54s), 90s, plot.replica);
+    plot.add(RedisFaultKind::kPauseController, plot.loss - 500ms, plot.rng.between(14s, 18s));
+    plot.add(RedisFaultKind::kKillSentinel, plot.loss + 9s, plot.rng.between(2500ms, 4s), plot.other);
+    plot.kill_master(30s, 40s);
 }
 
 // It has just been started without any data, and is all that is left.
@@ -184,6 +213,17 @@ void untold(RedisPlot& plot) {
     plot.kill_master(6s, 20s);
 }
 
+// All Sentinels were away when a replica was promoted by hand; they come back with the old master, and turn back to it.
+void turned_back(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.supervisor_delay = {};
+    plot.schedule.unfenceable = kFirstMaster;
+    const Duration away = plot.rng.between(7s, 12s);
+    plot.add(RedisFaultKind::kKillSentinels, plot.loss - 3s, 3s + away, plot.replica);
+    plot.add(RedisFaultKind::kKillSentinel, plot.loss - 3s, 3s + away, plot.replica);
+    plot.add(RedisFaultKind::kKill, plot.loss, away + plot.rng.between(0ms, 1500ms));
+}
+
 // It is the controller that hears nobody.
 void cut_off(RedisPlot& plot) {
     plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(10s, 40s));
@@ -201,6 +241,7 @@ struct RedisChoice {
     void (*draw)(RedisPlot& plot);
 };
 constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
+                                      RedisChoice{"empty later", empty_later},
                                       RedisChoice{"unfenceable", unfenceable},
                                       RedisChoice{"sentinels lost", sentinels_lost},
                                       RedisChoice{"unheard by us", unheard_by_us},
@@ -213,12 +254,14 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"tilt", tilt},
                                       RedisChoice{"one behind", one_behind},
                                       RedisChoice{"long lost", long_lost},
+                                      RedisChoice{"late sentinel", late_sentinel},
                                       RedisChoice{"no copy", no_copy},
                                       RedisChoice{"stood still", stood_still},
                                       RedisChoice{"stopped ordering", stopped_ordering},
                                       RedisChoice{"interrupted", interrupted},
                                       RedisChoice{"lost by us again", lost_by_us},
                                       RedisChoice{"untold", untold},
+                                      RedisChoice{"turned back", turned_back},
                                       RedisChoice{"cut off", cut_off},
                                       RedisChoice{"no leave", no_leave}};
 

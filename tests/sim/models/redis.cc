@@ -248,7 +248,8 @@ void Redis::close(const LinkPointer& link) {
     if (!link->is_open) return;
     link->is_open = false;
     std::erase(link->source->replicas_, link);
-    link->replica->link_lost_at_ = world_.now();
+    // A handshake that came to nothing is no link.
+    if (link->is_synced) link->replica->link_lost_at_ = world_.now();
 }
 
 // A replica hears of it when the path lets it.

@@ -67,6 +67,7 @@ class Redis final : public RespServer {
     [[nodiscard]] Duration unheard_for() const { return is_link_up() ? world_.now() - heard_at_ : link_down_for(); }
     [[nodiscard]] std::int64_t offset() const { return offset_; }
     [[nodiscard]] const std::string& replid() const { return replid_; }
+    [[nodiscard]] const std::string& replid2() const { return replid2_; }
     [[nodiscard]] const std::string& run_id() const { return run_id_; }
     [[nodiscard]] std::int64_t priority() const { return priority_; }
     [[nodiscard]] const std::vector<std::uint64_t>& rows() const { return rows_; }

@@ -1,6 +1,6 @@
 #include "models/resp_service.h"
 
-#include <fmt/format.h>
+#include <string>
 
 namespace aeterna::sim::models {
 namespace {
@@ -41,23 +41,44 @@ class Service final : public StreamService {
     RespServer& server_;
 };
 
+// A schedule answers tens of thousands of questions: no formatting.
+void add_head(std::string& reply, char kind, std::size_t count) {
+    reply += kind;
+    reply += std::to_string(count);
+    reply += "\r\n";
+}
+
+void add_text(std::string& reply, std::string_view text) {
+    add_head(reply, '$', text.size());
+    reply += text;
+    reply += "\r\n";
+}
+
 }  // namespace
 
 std::shared_ptr<StreamService> make_resp_service(RespServer& server) { return std::make_shared<Service>(server); }
 
-std::string resp_status(std::string_view text) { return fmt::format("+{}\r\n", text); }
-std::string resp_error(std::string_view text) { return fmt::format("-{}\r\n", text); }
-std::string resp_text(std::string_view text) { return fmt::format("${}\r\n{}\r\n", text.size(), text); }
-std::string resp_integer(std::int64_t value) { return fmt::format(":{}\r\n", value); }
+std::string resp_status(std::string_view text) { return "+" + std::string(text) + "\r\n"; }
+std::string resp_error(std::string_view text) { return "-" + std::string(text) + "\r\n"; }
+std::string resp_integer(std::int64_t value) { return ":" + std::to_string(value) + "\r\n"; }
+
+std::string resp_text(std::string_view text) {
+    std::string reply;
+    add_text(reply, text);
+    return reply;
+}
 
 std::string resp_texts(const std::vector<std::string>& texts) {
-    std::string reply = fmt::format("*{}\r\n", texts.size());
-    for (const std::string& text : texts) reply += resp_text(text);
+    std::string reply;
+    reply.reserve(texts.size() * 32);
+    add_head(reply, '*', texts.size());
+    for (const std::string& text : texts) add_text(reply, text);
     return reply;
 }
 
 std::string resp_array(const std::vector<std::string>& replies) {
-    std::string all = fmt::format("*{}\r\n", replies.size());
+    std::string all;
+    add_head(all, '*', replies.size());
     for (const std::string& reply : replies) all += reply;
     return all;
 }

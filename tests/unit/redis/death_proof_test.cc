@@ -105,6 +105,15 @@ TEST_F(DeathProof, JudgesByTheWholePicture) {
          [&] { be_back(7, "x"), input.master_info->is_master = false; }},
         {"it is back empty", Kind::kProven, "empty", [&] { be_back(0, "new"); }},
         {"it was emptied on purpose", Kind::kRefused, "answers", [&] { be_back(0, "history-1"); }},
+        {"a replica was promoted for a while", Kind::kRefused, "answers",
+         [&] {
+             be_back(6, "history-1");
+             input.master_info->loaded_keys = 0;
+             for (auto& replica : input.replicas) {
+                 replica.info->replid = "history-of-its-own";
+                 replica.info->replid2 = "history-1";
+             }
+         }},
         {"it is empty for an hour", Kind::kRefused, "answers",
          [&] { be_back(0, "new"), input.master_info->uptime_seconds = 3600; }},
         {"it is empty, and so are the replicas", Kind::kRefused, "answers",
@@ -165,6 +174,7 @@ TEST_F(DeathProof, ChoosesTheFullestFitReplica) {
         {"priority", [](ReplicaAnswer& r) { r.info->replica_priority = 0; }},
         {"follows", [](ReplicaAnswer& r) { r.info->follows = node_address(2); }},
         {"no copy", [](ReplicaAnswer& r) { r.info->replica_offset = -1; }},
+        {"not been up", [](ReplicaAnswer& r) { r.info->link_down_seconds = -1; }},
         {"lost 60 s ago", [](ReplicaAnswer& r) { r.info->link_down_seconds = 60; }},
         {"quiet for 30 s",
          [](ReplicaAnswer& r) {
@@ -188,7 +198,24 @@ TEST_F(DeathProof, OneThatHasNotCopiedTheMasterIsNotChosenByItsOffset) {
     ASSERT_EQ(fit_replicas(input).size(), 1U);
     EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
     input.replicas[1].info->link_down_seconds = -1;
-    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2") << "both were restarted: the fuller one";
+    EXPECT_TRUE(fit_replicas(input).empty()) << "both were restarted: nobody can say what they lack";
+    be_back(0, "new");
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2") << "the master has lost its data: the fuller one";
+}
+
+// The Sentinels heard the empty one until it was fenced: that is not when the replicas lost the master.
+TEST_F(DeathProof, OfAMasterThatWasEmptyAndIsKilledSinceWhoHasItsHistoryIsFit) {
+    for (ReplicaAnswer& replica : input.replicas) replica.info->link_down_seconds = 27;
+    for (SentinelAnswer& answer : input.sentinels) answer.opinion->master.last_ok_ping_ms = 100;
+    EXPECT_TRUE(fit_replicas(input).empty()) << "nobody has said that it was empty";
+    input.lost_history = "history-1";
+    EXPECT_EQ(fit_replicas(input).size(), 2U);
+    input.replicas[0].info->replid = "history-of-its-own";
+    input.replicas[0].info->replica_offset = 5000;
+    input.replicas[0].info->link_down_seconds = -1;
+    ASSERT_EQ(fit_replicas(input).size(), 1U);
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
+    EXPECT_NE(why_unfit(input.replicas[0], input).find("history that the master has lost"), std::string::npos);
 }
 
 // It counts its last pong from its own start: were that the time of the death, no link would have been good until then.
@@ -201,6 +228,18 @@ TEST_F(DeathProof, ASentinelThatWasStartedAfterwardsDoesNotSayWhenTheMasterWasLo
     EXPECT_EQ(fit_replicas(input).size(), 2U);
     input.sentinels[1].opinion->uptime_seconds = 100;
     EXPECT_TRUE(fit_replicas(input).empty()) << "one of them knows";
+}
+
+// One that was told to follow a dead master has never lost it: it does not say when the others did.
+TEST_F(DeathProof, WithoutSentinelsTheLinkThatWasLostLastSaysWhenTheMasterWasLost) {
+    lose_sentinels(3, ErrorCode::kConnectionRefused);
+    input.replicas[0].info->link_down_seconds = -1;
+    input.replicas[1].info->link_down_seconds = 40;
+    ASSERT_EQ(fit_replicas(input).size(), 1U);
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
+    input.replicas[0].info->link_down_seconds = 20;
+    ASSERT_EQ(fit_replicas(input).size(), 1U);
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2");
 }
 
 TEST_F(DeathProof, OnlyASentinelThatCannotChooseWronglyIsTold) {
