@@ -184,6 +184,19 @@ TEST_F(LogTest, WhatReachesBeyondAMergedPieceStays) {
     EXPECT_EQ(names(), (std::vector<LogPiece>{{kBegin, kBegin + text.size()}, {kBegin + text.size(), std::nullopt}}));
 }
 
+TEST_F(LogTest, ARepositoryThatIsGoneIsNoticed) {
+    ASSERT_TRUE(repository_->check_place(forever()));
+    const std::string config = read_object(rig_.memory, "config", 1 << 20, forever()).value();
+    ASSERT_TRUE(rig_.memory.remove("config", forever()));
+    EXPECT_EQ(repository_->check_place(forever()).error().code, ErrorCode::kUnavailable);
+    Rig other;
+    const std::string foreign = read_object(other.memory, "config", 1 << 20, forever()).value();
+    ASSERT_TRUE(rig_.memory.put("config", bytes_of(foreign), PutMode::kIfAbsent, forever()));
+    EXPECT_EQ(repository_->check_place(forever()).error().code, ErrorCode::kUnavailable);
+    ASSERT_TRUE(rig_.memory.put("config", bytes_of(config), PutMode::kOverwrite, forever()));
+    EXPECT_TRUE(repository_->check_place(forever()));
+}
+
 TEST_F(LogTest, ADamagedPieceIsSaid) {
     fill(3);
     std::vector<std::string> names;
