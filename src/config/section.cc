@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "base/strings.h"
@@ -203,6 +204,22 @@ Duration Section::duration(const std::string& key, Duration fallback) {
     Result<Duration> value = parse_duration(node->scalar);
     if (value) return *value;
     fail(key, fmt::format("'{}': '{}' is not a duration", key, shown(node->scalar)), value.error().hint);
+    return fallback;
+}
+
+std::uint64_t Section::bytes(const std::string& key, std::uint64_t fallback) {
+    constexpr std::array<std::string_view, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+    const Node* node = find_scalar(key, false);
+    if (node == nullptr) return fallback;
+    const std::string_view text = node->scalar;
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const auto count = to_integer(text.substr(0, digits));
+    const auto unit = std::find(kUnits.begin(), kUnits.end(), text.substr(digits));
+    constexpr std::int64_t kMost = 1 << 20;  // of any unit
+    if (count && *count >= 0 && *count <= kMost && unit != kUnits.end()) {
+        return static_cast<std::uint64_t>(*count) << (10 * (unit - kUnits.begin()));
+    }
+    fail(key, fmt::format("'{}': '{}' is no size", key, shown(node->scalar)), "Write a whole number with its unit, such as 16GiB.");
     return fallback;
 }
 

@@ -34,6 +34,8 @@ class Section {
                                        std::int64_t maximum);
     [[nodiscard]] bool boolean(const std::string& key, bool fallback);
     [[nodiscard]] Duration duration(const std::string& key, Duration fallback);
+    // "16GiB": a whole number and B, KiB, MiB, GiB or TiB.
+    [[nodiscard]] std::uint64_t bytes(const std::string& key, std::uint64_t fallback);
     [[nodiscard]] env::Endpoint required_endpoint(const std::string& key);
     [[nodiscard]] std::optional<env::Endpoint> endpoint(const std::string& key);
     [[nodiscard]] std::vector<std::string> texts(const std::string& key);

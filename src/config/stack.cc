@@ -16,6 +16,7 @@ constexpr const char* kStackFolder = "/etc/aeterna-dr";
 constexpr std::size_t kStackFileLimitBytes = 1 << 20;
 constexpr Duration kLongestCooldown = std::chrono::hours(24);
 // Below that, an incident could be gone before anybody writes its post-mortem.
+constexpr Duration kShortestMerge = std::chrono::seconds(1);
 constexpr Duration kShortestKeep = std::chrono::hours(24 * 7);
 
 bool is_name(const std::string& text) {
@@ -149,6 +150,10 @@ Stack read_stack(Section& root, env::Files& files) {
         Section repository = root.section("repository");
         stack.repository = repository.required_text("place");
         stack.repository_key_file = repository.required_text("key_file");
+        stack.repository_merge_every = repository.duration("merge_every", stack.repository_merge_every);
+        if (stack.repository_merge_every < kShortestMerge) {
+            repository.fail("merge_every", "'merge_every' must be at least 1s", "5m is the default.");
+        }
     }
     if (root.has("lab")) {
         Section lab = root.section("lab");

@@ -83,6 +83,7 @@ struct Stack {
     Duration journal_keep = std::chrono::hours(24 * 400);  // what ended longer ago is forgotten
     std::string repository;                    // where backups are: a path or s3://…; empty = none
     std::string repository_key_file;
+    Duration repository_merge_every = std::chrono::minutes(5);  // while a log is captured, its pieces are merged
     std::string lab_directory;                 // set by `lab`: this stack is a lab
 
     [[nodiscard]] const StoreSection* find_store(const std::string& name) const;

@@ -50,7 +50,7 @@ struct StoreStatus {
     Health health = Health::kUnknown;
     std::optional<std::string> primary;
     std::vector<NodeStatus> nodes;
-    std::string capture = "none";  // running stopped behind none
+    std::string capture = "none";  // running stopped behind none; unknown where no serve tells
     std::optional<double> rpo_now_seconds;
     std::optional<double> rto_forecast_seconds;
     std::vector<std::string> reasons;

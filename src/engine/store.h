@@ -46,6 +46,10 @@ class Store {
     [[nodiscard]] virtual std::unique_ptr<Sentry> make_sentry() { return nullptr; }
     // Nothing for a store whose log is not captured. `resources` are copied; what they refer to must outlive it.
     [[nodiscard]] virtual std::unique_ptr<Capture> make_capture(const CaptureResources& /*resources*/) { return nullptr; }
+    // Beside a capture, whatever becomes of that. Null where nothing is held for it. This store must outlive it.
+    [[nodiscard]] virtual std::unique_ptr<CaptureGuard> make_capture_guard(const CaptureVoice& /*voice*/) { return nullptr; }
+    // The stack file wants serve to capture it.
+    [[nodiscard]] virtual bool wants_capture() const { return false; }
     // The servers of this store that take writes, each as the nodes that are fenced together: an agent before what it
     // starts ({"patroni-1", "postgres-1"}).
     [[nodiscard]] virtual std::vector<std::vector<std::string>> fence_groups() const { return {}; }

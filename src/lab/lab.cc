@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "lab/backups.h"
 #include "lab/place.h"
 #include "lab/readiness.h"
 #include "lab/server_config.h"
@@ -59,7 +60,7 @@ Status settle_patroni(Layout& layout, const std::string& option, bool is_new, co
 // removed, unless it still runs.
 Status discard_halfway(const Layout& layout, const env::Env& env) {
     if (layout.initialized || !Supervisor(layout, env).processes().empty()) return {};
-    for (const char* folder : {"data", "etc", "run"})
+    for (const char* folder : {"data", "etc", "run", "repository"})
         AETERNA_TRY(env.files.remove_tree(layout.path(folder)));
     return {};
 }
@@ -141,6 +142,7 @@ Result<UpResult> up(const UpOptions& given, const env::Env& env, const env::Cont
     AETERNA_TRY(save_layout(result.layout, env));
     AETERNA_TRY(discard_halfway(result.layout, env));
     AETERNA_ASSIGN(const Secrets secrets, write_files(result.layout, programs, env, context));
+    AETERNA_TRY(prepare_repository(result.layout, env, context));
     options.progress(
         fmt::format("lab in {}, on 127.0.{}.*", options.directory, result.layout.subnet));
 

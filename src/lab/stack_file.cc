@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "lab/backups.h"
 #include "lab/server_commands.h"
 #include "lab/server_config.h"
 
@@ -53,6 +54,7 @@ std::string postgres_section(const Layout& layout) {
     ssl_mode: disable
     client: {}        # HAProxy: what applications connect to
     exporter_job: postgres
+    capture: on                 # by serve, into the repository
     nodes:
 )",
         kScope, kRole, quoted(layout.secret_file("postgres_aeterna_dr")), kDatabase,
@@ -123,12 +125,17 @@ prometheus:
 serve:
   listen: {}     # /metrics, /status, /healthz
 
+repository:     # where backups and WAL are
+  place: {}
+  key_file: {}
+
 # Where the processes are, how to find them and how to start one again. An equal number in names is one host.
 hosts:
 )",
         quoted(layout.path("state")), quoted(layout.directory), join(etcd, ", "),
         url(layout, "prometheus", kFrontHost),
-        quoted(layout.endpoint("serve", kFrontHost).to_string()));
+        quoted(layout.endpoint("serve", kFrontHost).to_string()), quoted(repository_directory(layout)),
+        quoted(repository_key_file(layout)));
     for (int n = 1; n <= kHosts; ++n)
         text += host_section(layout, programs, fmt::format("host-{}", n), n);
     text += host_section(layout, programs, "front", kFrontHost);

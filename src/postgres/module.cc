@@ -6,6 +6,7 @@
 #include "postgres/capture/base_backup.h"
 #include "postgres/capture/logical_backup.h"
 #include "postgres/capture/receiver.h"
+#include "postgres/capture/slot_guard.h"
 #include "postgres/check_config.h"
 #include "postgres/detect/monitor.h"
 #include "postgres/restore/export.h"
@@ -40,6 +41,10 @@ class PostgresStore final : public engine::Store {
     std::unique_ptr<engine::Capture> make_capture(const engine::CaptureResources& resources) override {
         return make_receiver(settings_, env_, resources);
     }
+    std::unique_ptr<engine::CaptureGuard> make_capture_guard(const engine::CaptureVoice& voice) override {
+        return make_slot_guard(settings_, env_, voice);
+    }
+    bool wants_capture() const override { return settings_.captures; }
     std::vector<std::vector<std::string>> fence_groups() const override {
         std::vector<std::vector<std::string>> groups;
         for (const NodeSettings& node : settings_.nodes) groups.push_back(node.fence_group());

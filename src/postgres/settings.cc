@@ -7,6 +7,9 @@ namespace aeterna::postgres {
 
 namespace {
 
+constexpr std::uint64_t kSlotLimit = 16ULL << 30;
+constexpr std::uint64_t kSmallestSlotLimit = 16ULL << 20;
+
 NodeSettings read_node(config::Section& section, const config::Stack& stack) {
     NodeSettings node;
     node.name = section.required_node("name");
@@ -107,11 +110,19 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.client = section.endpoint("client");
     settings.exporter_job = section.text("exporter_job", "");
     settings.has_repository = !stack.repository.empty();
+    settings.captures = section.word("capture", "off", {"on", "off"}) == "on";
+    if (settings.captures && !settings.has_repository) {
+        section.fail("capture", "'capture: on' needs a repository", "Add 'repository: {place: …, key_file: …}' to the stack file.");
+    }
     settings.slot = section.text("slot", "aeterna");
     // As the server has it (src/backend/replication/slot.c, ReplicationSlotValidateName).
     const bool fits = !settings.slot.empty() && settings.slot.size() <= 63 &&
                       settings.slot.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
     if (!fits) section.fail("slot", "'slot' is no name of a replication slot", "Use at most 63 of a-z, 0-9 and _.");
+    settings.slot_limit = section.bytes("slot_limit", kSlotLimit);
+    if (settings.slot_limit < kSmallestSlotLimit) {
+        section.fail("slot_limit", "'slot_limit' must be at least 16MiB", "16GiB is the default.");
+    }
     settings.patroni_user = section.text("patroni_user", "");
     settings.patroni_password = section.secret("patroni_password", env.files);
     settings.etcd = stack.etcd;

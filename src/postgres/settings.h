@@ -42,7 +42,9 @@ struct Settings {
     std::optional<env::Endpoint> client;  // what applications connect to
     std::string exporter_job;             // empty: no exporter
     bool has_repository = false;          // the stack file names one: capture is meant to run
+    bool captures = false;                // by serve
     std::string slot;                     // that capture holds WAL by, on every node
+    std::uint64_t slot_limit = 0;         // of what it may hold on a node, bytes; then the guard drops it
     std::string patroni_user;
     Secret patroni_password;
     std::optional<config::EtcdSettings> etcd;

@@ -119,6 +119,16 @@ void add_cache_misses(std::string& out, const engine::StoreStatus& store) {
         .sample({}, fmt::format("{:.4f}", found->second.get<double>()));
 }
 
+void add_capture(std::string& out, const engine::StackStatus& status) {
+    Family family(out, "aeterna_capture", "1 for what the capture of the store's log does now, 0 for the others");
+    for (const engine::StoreStatus& store : status.stores) {
+        if (store.capture == "none") continue;
+        for (const char* word : {"running", "behind", "stopped"}) {
+            family.sample({{"store", store.store}, {"state", word}}, store.capture == word);
+        }
+    }
+}
+
 void add_numbers(std::string& out, const engine::StackStatus& status) {
     Family rpo(out, "aeterna_rpo_now_seconds", "Age of the oldest write that is not yet in the repository");
     for (const engine::StoreStatus& store : status.stores) {
@@ -158,6 +168,7 @@ std::string render_metrics(const MetricsInput& input) {
     add_orders(out, input.status);
     for (const engine::StoreStatus& store : input.status.stores) add_cluster_status(out, input.status.stack, store);
     for (const engine::StoreStatus& store : input.status.stores) add_cache_misses(out, store);
+    add_capture(out, input.status);
     add_numbers(out, input.status);
     add_incidents(out, input);
     Family probes(out, "aeterna_probe_duration_seconds", "Duration of the probe's last run");

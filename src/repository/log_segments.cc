@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "repository/log_pieces.h"
 
 namespace aeterna::repository {
 namespace {
@@ -14,62 +15,6 @@ constexpr std::string_view kLogs = "logs/", kMark = "mark", kOrigin = "origin";
 constexpr std::size_t kMostHistoryBytes = 1 << 20;
 // A reader that loses a race with a merge looks again; a merge takes longer than a look.
 constexpr int kMostLooks = 100;
-constexpr std::size_t kMostObjectBytes = kMostLogPiece + 4096;
-
-std::string log_prefix(const std::string& name) { return fmt::format("{}{}/", kLogs, name); }
-std::string piece_name(const std::string& name, std::uint64_t start) {
-    return log_prefix(name) + hex64(start);
-}
-
-// In order.
-Result<std::vector<std::uint64_t>> list_pieces(Repository& repository, const std::string& name,
-                                               const env::Context& context) {
-    const std::string prefix = log_prefix(name);
-    std::vector<std::uint64_t> starts;
-    AETERNA_TRY(repository.storage().list(
-        prefix,
-        [&](const ObjectInfo& object) {
-            if (const auto start = parse_hex64(std::string_view(object.name).substr(prefix.size()))) {
-                starts.push_back(*start);
-            }
-            return true;
-        },
-        context));
-    return starts;
-}
-
-// Nothing when it is not there.
-Result<std::optional<std::string>> read_sealed(Repository& repository, const std::string& object_name,
-                                               const env::Context& context) {
-    Compressor compressor;
-    while (true) {
-        const auto object = read_object(repository.storage(), object_name, kMostObjectBytes, context);
-        if (!object && object.error().code == ErrorCode::kNotFound) return std::optional<std::string>();
-        auto plain = object ? open_object(EntryType::kLogPiece, object_name, bytes_of(*object), repository.keys(), compressor)
-                            : Result<std::string>(object.error());
-        if (plain) return std::optional(std::move(*plain));
-        if (plain.error().code != ErrorCode::kCorrupt || !object) return plain.error();
-        // A merge may have put a longer one in its place between the look at its length and the reading.
-        const auto now = repository.storage().stat(object_name, context);
-        if (now && now->bytes == object->size()) return plain.error();
-    }
-}
-
-// Nothing when it is gone: merged into an earlier one meanwhile.
-Result<std::optional<std::string>> read_piece(Repository& repository, const std::string& name, std::uint64_t start,
-                                              const env::Context& context) {
-    return read_sealed(repository, piece_name(name, start), context);
-}
-
-std::string seal_as(Repository& repository, const std::string& object_name, Bytes bytes, Compressor& compressor) {
-    return seal_object(EntryType::kLogPiece, object_name, bytes, repository.keys(),
-                       random_name(repository.ports().random), compressor);
-}
-
-std::string seal_piece(Repository& repository, const std::string& name, std::uint64_t start, Bytes bytes,
-                       Compressor& compressor) {
-    return seal_as(repository, piece_name(name, start), bytes, compressor);
-}
 
 Error outrun(const std::string& name) {
     return make_error(ErrorCode::kUnavailable, fmt::format("the log '{}' is merged faster than it can be read", name));
@@ -83,13 +28,13 @@ class LogReader {
               const env::Context& context)
         : repository_(repository), name_(name), position_(from), each_(each), context_(context) {}
 
-    // A piece that was listed and is gone was merged into an earlier one, which this look has perhaps passed: then the
-    // log goes on there although nothing here does.
+    // A piece that was listed and is gone is in a merged one by now, which this look does not know.
     Result<std::uint64_t> run() {
         const std::uint64_t from = position_;
         for (int looks = 0; looks < kMostLooks; ++looks) {
             is_outdated_ = false;
             AETERNA_TRY(look());
+            if (!is_over_ && !is_outdated_) AETERNA_TRY(look_for_merged());
             if (!is_over_ && is_outdated_) continue;
             if (has_begun_) return position_;
             return make_error(ErrorCode::kNotFound, fmt::format("the log '{}' does not have position {}", name_, from));
@@ -98,13 +43,16 @@ class LogReader {
     }
 
   private:
+    using Pieces = std::vector<LogPiece>;
+
     Status look() {
-        AETERNA_ASSIGN(const auto starts, list_pieces(repository_, name_, context_));
-        AETERNA_ASSIGN(auto next, find_holder(starts));
-        for (; next != starts.end() && *next <= position_; ++next) {
+        AETERNA_ASSIGN(const Pieces pieces, list_pieces(repository_, name_, context_));
+        AETERNA_ASSIGN(auto next, find_holder(pieces));
+        for (; next != pieces.end() && next->start <= position_; ++next) {
+            if (next->end.value_or(position_ + 1) <= position_) continue;
             AETERNA_ASSIGN(const auto piece, read(*next));
-            if (!piece || *next + piece->size() <= position_) continue;
-            const Bytes rest = bytes_of(*piece).subspan(static_cast<std::size_t>(position_ - *next));
+            if (!piece || next->start + piece->size() <= position_) continue;
+            const Bytes rest = bytes_of(*piece).subspan(static_cast<std::size_t>(position_ - next->start));
             has_begun_ = true;
             AETERNA_ASSIGN(const bool goes_on, each_(position_, rest));
             position_ += rest.size();
@@ -116,22 +64,33 @@ class LogReader {
         return {};
     }
 
-    // The piece that holds the position, or the end. It is the last one that begins at or before it, unless a merge
-    // died: then an earlier, merged one may reach further.
-    Result<std::vector<std::uint64_t>::const_iterator> find_holder(const std::vector<std::uint64_t>& starts) {
-        for (auto next = std::upper_bound(starts.begin(), starts.end(), position_); next != starts.begin();) {
-            --next;
-            if (position_ - *next >= kMostLogPiece) break;
-            AETERNA_ASSIGN(const auto piece, read(*next));
-            if (piece && *next + piece->size() > position_) return next;
+    // The piece that holds the position, or the end. Merged ones say so by their names.
+    Result<Pieces::const_iterator> find_holder(const Pieces& pieces) {
+        const auto behind = std::find_if(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.start > position_; });
+        for (auto next = behind; next != pieces.begin();) {
+            if ((--next)->has(position_)) return next;
         }
-        return starts.end();
+        for (auto next = behind; next != pieces.begin();) {
+            --next;
+            if (position_ - next->start >= kMostLogPiece) break;
+            if (next->is_merged()) continue;
+            AETERNA_ASSIGN(const auto piece, read(*next));
+            if (piece && next->start + piece->size() > position_) return next;
+        }
+        return pieces.end();
     }
 
-    Result<std::optional<std::string>> read(std::uint64_t start) {
-        auto piece = read_piece(repository_, name_, start, context_);
-        if (piece && !*piece) is_outdated_ = true;
-        return piece;
+    // A merge while the storage was listing may hide what it replaced together with what it made; the next list has it.
+    Status look_for_merged() {
+        AETERNA_ASSIGN(const Pieces pieces, list_pieces(repository_, name_, context_));
+        is_outdated_ = std::any_of(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.has(position_); });
+        return {};
+    }
+
+    Result<std::optional<std::string>> read(const LogPiece& piece) {
+        auto bytes = read_piece(repository_, name_, piece, context_);
+        if (bytes && !*bytes) is_outdated_ = true;
+        return bytes;
     }
 
     Repository& repository_;
@@ -159,13 +118,21 @@ Result<std::vector<std::string>> list_logs(Repository& repository, const env::Co
 
 Result<std::unique_ptr<LogWriter>> LogWriter::open(Repository& repository, const std::string& name,
                                                    const env::Context& context) {
-    std::unique_ptr<LogWriter> writer(new LogWriter(repository, name));
-    AETERNA_ASSIGN(const auto starts, list_pieces(repository, name, context));
-    if (starts.empty()) return writer;
-    AETERNA_ASSIGN(const auto last, read_piece(repository, name, starts.back(), context));
-    if (!last) return make_error(ErrorCode::kUnavailable, fmt::format("the log '{}' is being trimmed", name));
-    writer->end_ = starts.back() + last->size();
-    return writer;
+    for (int looks = 0; looks < kMostLooks; ++looks) {
+        std::unique_ptr<LogWriter> writer(new LogWriter(repository, name));
+        AETERNA_ASSIGN(const auto pieces, list_pieces(repository, name, context));
+        std::optional<LogPiece> last;  // of the appended ones
+        for (const LogPiece& piece : pieces) {
+            if (piece.end) writer->end_ = std::max(writer->end_.value_or(0), *piece.end);
+            else last = piece;
+        }
+        if (!last || last->start + kMostLogPiece <= writer->end_.value_or(0)) return writer;
+        AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, *last, context));
+        if (!bytes) continue;
+        writer->end_ = std::max(writer->end_.value_or(0), last->start + bytes->size());
+        return writer;
+    }
+    return outrun(name);
 }
 
 Status LogWriter::append(std::uint64_t position, Bytes bytes, const env::Context& context) {
@@ -179,15 +146,15 @@ Status LogWriter::append(std::uint64_t position, Bytes bytes, const env::Context
         return append(position + half, bytes.subspan(half), context);
     }
     if (bytes.empty()) return {};
-    const std::string object_name = piece_name(name_, position);
-    const std::string object = seal_piece(repository_, name_, position, bytes, compressor_);
+    const std::string object_name = piece_name(name_, {position, std::nullopt});
+    const std::string object = seal_as(repository_, object_name, bytes, compressor_);
     const Status put = repository_.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
     if (!put) {
         // It may be ours, arrived without an answer.
         const bool may_be_ours = put.error().effect == Effect::kUnknown || put.error().code == ErrorCode::kAlreadyExists;
         if (!may_be_ours) return put;
         const auto found = find_durable(repository_.storage(), object_name, context);
-        const auto there = found && *found ? read_object(repository_.storage(), object_name, kMostObjectBytes, context)
+        const auto there = found && *found ? read_object(repository_.storage(), object_name, kMostPieceObject, context)
                                            : Result<std::string>(put.error());
         if (!there || *there != object) {
             if (put.error().code != ErrorCode::kAlreadyExists) return put;
@@ -252,15 +219,20 @@ Result<std::optional<LogOrigin>> read_origin(Repository& repository, const std::
 Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
                                          const env::Context& context) {
     for (int looks = 0; looks < kMostLooks; ++looks) {
-        AETERNA_ASSIGN(const auto starts, list_pieces(repository, name, context));
+        AETERNA_ASSIGN(auto pieces, list_pieces(repository, name, context));
+        // What a merge hid from the first list is in the second.
+        AETERNA_ASSIGN(const auto again, list_pieces(repository, name, context));
+        pieces.insert(pieces.end(), again.begin(), again.end());
+        std::sort(pieces.begin(), pieces.end());
+        pieces.erase(std::unique(pieces.begin(), pieces.end()), pieces.end());
         std::vector<LogRange> ranges;
         bool is_outdated = false;
-        for (const std::uint64_t start : starts) {
-            AETERNA_ASSIGN(const auto piece, read_piece(repository, name, start, context));
-            is_outdated = is_outdated || !piece;
-            if (!piece) continue;
-            const std::uint64_t end = start + piece->size();
-            if (ranges.empty() || start > ranges.back().to) ranges.push_back({start, end});
+        for (const LogPiece& piece : pieces) {
+            AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, piece, context));
+            is_outdated = is_outdated || !bytes;
+            if (!bytes) continue;
+            const std::uint64_t end = piece.start + bytes->size();
+            if (ranges.empty() || piece.start > ranges.back().to) ranges.push_back({piece.start, end});
             else ranges.back().to = std::max(ranges.back().to, end);
         }
         if (!is_outdated) return ranges;
@@ -268,90 +240,47 @@ Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::stri
     return outrun(name);
 }
 
-namespace {
-
-// A run of neighbours that becomes one piece.
-struct Merge {
-    std::uint64_t start = 0;
-    std::string bytes;
-    std::vector<std::uint64_t> others;
-    [[nodiscard]] std::uint64_t end() const { return start + bytes.size(); }
-};
-
-Status finish_merge(Repository& repository, const std::string& name, const Merge& merge, const env::Context& context) {
-    if (merge.others.empty()) return {};
-    Compressor compressor;
-    const std::string object = seal_piece(repository, name, merge.start, bytes_of(merge.bytes), compressor);
-    AETERNA_TRY(repository.storage().put(piece_name(name, merge.start), bytes_of(object), PutMode::kOverwrite, context));
-    for (const std::uint64_t start : merge.others) {
-        AETERNA_TRY(repository.storage().remove(piece_name(name, start), context));
+Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,
+                             const env::Context& context) {
+    AETERNA_ASSIGN(const auto pieces, list_pieces(repository, name, context));
+    std::size_t gone = 0;
+    for (const LogPiece& piece : pieces) {
+        if (piece.start >= before || piece == pieces.back()) break;  // the last one says where the log ends
+        std::optional<std::uint64_t> end = piece.end;
+        if (!end) {
+            AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, piece, context));
+            if (!bytes) continue;
+            end = piece.start + bytes->size();
+        }
+        if (*end > before) continue;
+        AETERNA_TRY(repository.storage().remove(piece_name(name, piece), context));
+        ++gone;
     }
-    return {};
+    return gone;
 }
 
-// Never back: of two ends the later one was true once.
-Status put_mark(Repository& repository, const std::string& name, std::uint64_t last, const env::Context& context) {
-    AETERNA_ASSIGN(const auto piece, read_piece(repository, name, last, context));
+Status put_mark(Repository& repository, const std::string& name, std::uint64_t end, const env::Context& context) {
     AETERNA_ASSIGN(const auto before, read_mark(repository, name, context));
-    if (!piece || (before && *before >= last + piece->size())) return {};
+    if (before && *before >= end) return {};
     const std::string object_name = log_prefix(name) + std::string(kMark);
     Compressor compressor;
-    const std::string object =
-        seal_as(repository, object_name, bytes_of(hex64(last + piece->size())), compressor);
+    const std::string object = seal_as(repository, object_name, bytes_of(hex64(end)), compressor);
     return repository.storage().put(object_name, bytes_of(object), PutMode::kOverwrite, context);
 }
 
-}  // namespace
-
-Result<std::size_t> merge_log(Repository& repository, const std::string& name, const env::Context& context) {
-    AETERNA_ASSIGN(auto starts, list_pieces(repository, name, context));
-    if (starts.empty()) return std::size_t{0};
-    AETERNA_TRY(put_mark(repository, name, starts.back(), context));
-    if (starts.size() < 3) return std::size_t{0};
-    starts.pop_back();
-    std::size_t gone = 0;
-    Merge merge;
-    for (const std::uint64_t start : starts) {
-        AETERNA_ASSIGN(const auto piece, read_piece(repository, name, start, context));
-        if (!piece) continue;
-        const std::uint64_t end = start + piece->size();
-        const bool is_inside = !merge.bytes.empty() && end <= merge.end();  // left by a merge that died
-        const bool fits = !merge.bytes.empty() && start <= merge.end() && end - merge.start <= kMostLogPiece;
-        if (!is_inside && !fits) {
-            AETERNA_TRY(finish_merge(repository, name, merge, context));
-            merge = {start, *piece, {}};
-            continue;
-        }
-        if (!is_inside) merge.bytes.append(*piece, static_cast<std::size_t>(merge.end() - start), std::string::npos);
-        merge.others.push_back(start);
-        ++gone;
-    }
-    AETERNA_TRY(finish_merge(repository, name, merge, context));
-    return gone;
+Status remove_mark(Repository& repository, const std::string& name, const env::Context& context) {
+    return repository.storage().remove(log_prefix(name) + std::string(kMark), context);
 }
 
-Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,
-                             const env::Context& context) {
-    AETERNA_ASSIGN(const auto starts, list_pieces(repository, name, context));
-    std::size_t gone = 0;
-    for (const std::uint64_t start : starts) {
-        if (start >= before || start == starts.back()) break;  // the last one says where the log ends
-        AETERNA_ASSIGN(const auto piece, read_piece(repository, name, start, context));
-        if (!piece || start + piece->size() > before) continue;
-        AETERNA_TRY(repository.storage().remove(piece_name(name, start), context));
-        ++gone;
-    }
-    return gone;
-}
-
-// The mark first: without it a log that is half gone is no damage.
+// The mark first: without it a log that is half gone is no damage. And last: a merge may have put it again meanwhile.
 Result<std::size_t> remove_log(Repository& repository, const std::string& name, const env::Context& context) {
-    AETERNA_TRY(repository.storage().remove(log_prefix(name) + std::string(kMark), context));
-    AETERNA_ASSIGN(const auto starts, list_pieces(repository, name, context));
-    for (const std::uint64_t start : starts) {
-        AETERNA_TRY(repository.storage().remove(piece_name(name, start), context));
+    AETERNA_TRY(remove_mark(repository, name, context));
+    AETERNA_ASSIGN(const auto pieces, list_pieces(repository, name, context));
+    for (const LogPiece& piece : pieces) {
+        AETERNA_TRY(repository.storage().remove(piece_name(name, piece), context));
     }
-    return starts.size();
+    AETERNA_TRY(remove_mark(repository, name, context));
+    return pieces.size();
 }
 
 }  // namespace aeterna::repository

@@ -3,9 +3,9 @@
 // object "logs/<log>/<start>", start in 16 hex digits.
 //
 // One writer: two that append at one position cannot both succeed, so the second learns that it is not alone. Small
-// pieces are merged later: the merged piece replaces the first in one step, then the others go; what a crash leaves
-// overlaps and is the same bytes, so a reader passes over what it has. A merge also puts a mark, "logs/<log>/mark": the
-// log's end by then, so that the loss of its last pieces is noticed.
+// pieces are merged later: first the merged piece appears, under a name that tells its end too (log_pieces.h), then what it
+// contains goes. Pieces may overlap, and then hold the same bytes: a reader passes over what it has. A merge also puts a
+// mark, "logs/<log>/mark": the log's end by then, so that the loss of its last pieces is noticed.
 //
 // A log may go on where another one forked (PostgreSQL's timelines): "logs/<log>/origin" says which and where, with the
 // text that explains it (a history file). Origins stay for ever.
@@ -75,9 +75,11 @@ struct LogRange {
 [[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
                                                        const env::Context& context);
 
-// Puts the mark, then merges neighbours while the result has at most kMostLogPiece bytes; the last piece is left to its
-// writer. How many pieces went. May run beside a writer and readers, not beside another merge of the log.
-[[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name,
+enum class LogGrowth { kGrows, kHasEnded };
+// Puts the mark, then makes few pieces of many as log_merge_plan.h says; the last piece is left to its writer. How many
+// pieces were replaced. May run beside writers, readers, trims and other merges: a piece goes only when a larger one that contains it
+// is durable, so that of any number of merges the largest pieces stay. Damaged pieces are left as they are.
+[[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name, LogGrowth growth,
                                             const env::Context& context);
 // Removes pieces that end at or before `before`. How many.
 [[nodiscard]] Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,

@@ -79,6 +79,15 @@ Status Repository::init(Storage& storage, const Credential& credential, const In
     return taken;
 }
 
+Status Repository::check_place(const env::Context& context) const {
+    const Result<std::string> text = read_object(storage_, std::string(kConfigName), kMostConfigBytes, context);
+    if (!text && text.error().code != ErrorCode::kNotFound) return text.error();
+    const auto config = text ? parse_config(*text, storage_.describe()) : Result<Config>(text.error());
+    if (config && config->id == id()) return {};
+    return make_error(ErrorCode::kUnavailable, fmt::format("the repository is no longer at '{}'", storage_.describe()),
+                      "Is its file system mounted?");
+}
+
 Result<std::unique_ptr<Repository>> Repository::open(Storage& storage, const Credential& credential,
                                                      const Ports& ports, const env::Context& context) {
     const Result<std::string> text = read_object(storage, std::string(kConfigName), kMostConfigBytes, context);

@@ -42,6 +42,8 @@ class Repository {
     [[nodiscard]] static Result<std::unique_ptr<Repository>> open(Storage& storage, const Credential& credential,
                                                                   const Ports& ports, const env::Context& context);
 
+    // Whether it still is where it was opened: a mount that is gone leaves a directory that takes writes. kUnavailable.
+    Status check_place(const env::Context& context) const;
     [[nodiscard]] const std::string& id() const { return master_.repository_id; }
     [[nodiscard]] const RepositoryKeys& keys() const { return keys_; }
     [[nodiscard]] Storage& storage() const { return storage_; }

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from support import PROGRAM, Done, Lab, wait_until
+from support import PROGRAM, Done, Lab, restart_serve, wait_until
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 ADDRESS = "127.0.93.1"
@@ -477,6 +477,10 @@ class PatroniTest(unittest.TestCase):
         self.lab = Lab()
         self.addCleanup(self.lab.remove)
         self.lab.up()
+        # Two receivers may share a slot only when they share a repository.
+        stack = Path(self.lab.stack)
+        stack.write_text(stack.read_text().replace("    capture: on", "    capture: off"))
+        restart_serve(self.lab)
         self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
         self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
         # The stack file and its secrets are root's; repository and key have to be the servers'.

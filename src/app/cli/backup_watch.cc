@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/open_repository.h"
-#include "env/posix/replication.h"
+#include "app/daemon/captures.h"
 
 namespace aeterna::app {
 namespace {
@@ -29,53 +29,51 @@ Json capture_json(const std::string& store, const engine::CaptureView& view) {
                 {"position", view.position.empty() ? Json(nullptr) : Json(view.position)}};
 }
 
+void tell_state(const Session& session, const Captures& captures, const std::string& before) {
+    for (const auto& [store, view] : captures.views()) {
+        session.progress(fmt::format("{}: {}{}", store, before, state_line(view)));
+    }
+}
+
+std::vector<std::unique_ptr<env::Thread>> start_guards(const std::vector<engine::Store*>& stores, const env::Env& env,
+                                                       const engine::CaptureVoice& voice) {
+    std::vector<std::unique_ptr<env::Thread>> threads;
+    for (engine::Store* store : stores) {
+        std::shared_ptr<engine::CaptureGuard> guard = store->make_capture_guard(voice);
+        if (!guard) continue;
+        threads.push_back(env.threads.start("capture guard", [guard](const std::stop_token& stop) { guard->run(stop); }));
+    }
+    return threads;
+}
+
 Result<int> run_watch(Session& session, const WatchOptions& options) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     const env::Context context = session.context(std::chrono::hours(24 * 365 * 10));
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, std::nullopt, context));
-    const auto replication = env::make_libpq_replication_connector();
-    engine::CaptureResources resources{*opened, *replication, [&](const std::string& line) { session.progress(line); },
-                                       options.new_cluster};
-    struct Running {
-        std::string store;
-        std::unique_ptr<engine::Capture> capture;
-        Status done{};
-        std::unique_ptr<env::Thread> thread;  // last: it ends before what it writes to
-    };
-    std::vector<std::unique_ptr<Running>> running;
-    for (const auto& store : open->stores) {
-        auto capture = store->make_capture(resources);
-        if (!capture) continue;
-        running.push_back(std::make_unique<Running>());
-        running.back()->store = store->name();
-        running.back()->capture = std::move(capture);
-    }
-    if (running.empty()) {
+    std::vector<engine::Store*> stores;
+    for (const auto& store : open->stores) stores.push_back(store.get());
+    CaptureOptions wanted;
+    wanted.merge_every = open->stack.repository_merge_every;
+    wanted.accepts_new_cluster = options.new_cluster;
+    // What is reported is told as well.
+    const engine::CaptureVoice voice{[&](const std::string& line) { session.progress(line); }, [](const auto&) {}};
+    wanted.voice_of = [&](const std::string&) { return voice; };
+    Captures captures(stores, *opened, session.env(), std::move(wanted));
+    if (captures.is_empty()) {
         return make_error(ErrorCode::kUsage, fmt::format("no store of the stack '{}' has a log to capture", open->stack.name));
     }
-    // One that cannot go on ends all of them: half a capture is none that anybody asked for.
-    std::stop_source ended;
-    const std::stop_callback forward(session.stop(), [&ended] { ended.request_stop(); });
-    env::Context inner = context;
-    inner.stop = ended.get_token();
-    for (const auto& one : running) {
-        one->thread = session.env().threads.start("capture " + one->store, [&inner, &ended, one = one.get()](const std::stop_token&) {
-            one->done = one->capture->run(inner);
-            ended.request_stop();
+    {
+        const auto guards = start_guards(stores, session.env(), voice);
+        const auto teller = session.env().threads.start("capture lines", [&](const std::stop_token& stop) {
+            while (session.env().clock.sleep_for(kLineEvery, stop)) tell_state(session, captures, "");
         });
+        AETERNA_TRY(captures.run(context));
     }
-    while (session.env().clock.sleep_for(kLineEvery, inner.stop)) {
-        for (const auto& one : running) session.progress(fmt::format("{}: {}", one->store, state_line(one->capture->view())));
-    }
-    Json captures = Json::array();
-    for (const auto& one : running) {
-        one->thread->join();
-        captures.push_back(capture_json(one->store, one->capture->view()));
-        if (!one->done) return one->done.error();
-        session.progress(fmt::format("{}: stopped, {}", one->store, state_line(one->capture->view())));
-    }
-    if (session.options.json) session.print_json(Json{{"capture", captures}});
+    tell_state(session, captures, "stopped, ");
+    Json documents = Json::array();
+    for (const auto& [store, view] : captures.views()) documents.push_back(capture_json(store, view));
+    if (session.options.json) session.print_json(Json{{"capture", documents}});
     return 0;
 }
 

@@ -19,6 +19,7 @@ const std::vector<StackOption>& stack_options() {
         {"journal.keep", "duration", "400d", "What ended longer ago is forgotten; drills with their evidence never are"},
         {"repository.place", "path or s3://…", "required in it", "Where backups are; --repo goes before it"},
         {"repository.key_file", "path", "required in it", "Its key file or passphrase; --key-file goes before it"},
+        {"repository.merge_every", "duration", "5m", "While a log is captured, its small pieces are merged this often; at least 1s"},
         {"hosts[].name", "text", "required", "A machine"},
         {"hosts[].site", "text", "none", "Its availability zone"},
         {"hosts[].executor", "local | none", "none", "How we may act on it"},
@@ -47,7 +48,9 @@ const std::vector<StackOption>& stack_options() {
         {"stores.postgres.ssl_root_certificate", "path", "libpq's", "Certificate authority"},
         {"stores.postgres.client", "HOST:PORT", "none", "What applications connect to"},
         {"stores.postgres.exporter_job", "text", "none", "Job label of the PostgreSQL exporters in Prometheus"},
-        {"stores.postgres.slot", "a-z 0-9 _", "aeterna", "Physical slot on every node that `backup watch` holds WAL by"},
+        {"stores.postgres.capture", "on | off", "off", "serve captures the WAL into the repository; RPO now is told, and judged"},
+        {"stores.postgres.slot", "a-z 0-9 _", "aeterna", "Physical slot on every node that capture holds WAL by"},
+        {"stores.postgres.slot_limit", "size", "16GiB", "A slot that holds more WAL than this on its node is dropped, and the hole told"},
         {"stores.postgres.patroni_user", "text", "none", "Patroni's REST Basic authentication"},
         {"stores.postgres.patroni_password_file", "path", "none", "File that holds its password"},
         {"stores.postgres.nodes[].name", "text", "required", "Node name"},
@@ -120,6 +123,7 @@ stores:
     ssl_mode: verify-full
     client: 10.0.0.10:5000                        # what applications connect to
     exporter_job: postgres                        # the exporters' job label in Prometheus
+    capture: off                                  # on: serve captures the WAL into the repository
     nodes:
       - {name: postgres-1, agent: patroni-1, address: "10.0.0.1:5432", patroni: "http://10.0.0.1:8008"}
       - {name: postgres-2, agent: patroni-2, address: "10.0.0.2:5432", patroni: "http://10.0.0.2:8008"}

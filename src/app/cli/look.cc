@@ -62,6 +62,10 @@ engine::StackStatus Look::probe(const env::Context& context, std::vector<std::st
     watcher_->observe_once(kProbeLimit, context);
     engine::StackStatus status = watcher_->judge().status;
     status.watcher = "direct";
+    for (engine::StoreStatus& store : status.stores) {
+        const auto found = open_.find(store.store);
+        if (found && (*found)->wants_capture()) store.capture = "unknown";  // serve would know
+    }
     Journaled journaled = read_journaled(open_.stack, env_);
     annotate(status, open_.stack, journaled.orders);
     status.healthy = is_healthy(status);

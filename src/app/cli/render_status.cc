@@ -135,6 +135,7 @@ void add_nodes(std::vector<Row>& rows, const StoreStatus& store, const Columns& 
 
 std::string objective_text(const StatusView& view, const StoreStatus& store) {
     std::vector<std::string> parts;
+    if (store.capture != "none") parts.push_back("capture " + store.capture);
     if (store.rpo_now_seconds) {
         parts.push_back("RPO now " + format_duration(from_seconds(*store.rpo_now_seconds)));
     }

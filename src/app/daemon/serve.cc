@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/daemon/api.h"
+#include "app/daemon/capture_worker.h"
 #include "app/daemon/journal_queue.h"
 #include "app/daemon/orders.h"
 #include "app/daemon/orphans.h"
@@ -37,16 +38,26 @@ class Judge {
     }
 
     // An error when it is not known what is open: serve would open everything anew, and act on it anew.
-    Status begin() {
+    Status begin(const RepositoryOpener& opener) {
         AETERNA_ASSIGN(const auto incidents, journal_.open_incidents());
         for (const auto& change : book_.restore(incidents, env_.clock.wall_now())) record(change);
         policy_.take_over();
         watcher_.start();
+        for (const auto& store : open_.stores) {
+            if (!store->wants_capture() || !opener) continue;
+            captures_.push_back(std::make_unique<CaptureWorker>(*store, open_.stack, opener, env_));
+        }
         return {};
     }
 
-    void request_stop() { watcher_.request_stop(); }
-    void end() { watcher_.stop(); }
+    void request_stop() {
+        watcher_.request_stop();
+        for (const auto& capture : captures_) capture->request_stop();
+    }
+    void end() {
+        watcher_.stop();
+        captures_.clear();
+    }
 
     void judge_once() {
         Watcher::Round round = watcher_.judge();
@@ -62,6 +73,7 @@ class Judge {
         for (engine::Finding& finding : judge_fences(open_, orders->fences, round.status.at)) {
             round.findings.push_back(std::move(finding));
         }
+        judge_captures(round);
         for (const auto& change : book_.update(round.findings, round.status.at)) record(change);
         for (const engine::RequestRecord& request : desk_.take()) serve_request(request, round);
         // Cut off or just woken up, we know too little to act.
@@ -101,6 +113,24 @@ class Judge {
         if (change.kind == engine::IncidentChange::Kind::kOpened) env_.log.warning("incident.opened", fields);
         if (change.kind == engine::IncidentChange::Kind::kClosed) env_.log.info("incident.closed", fields);
         queue_.put(annotated(incident));
+    }
+
+    void judge_captures(Watcher::Round& round) {
+        for (const auto& capture : captures_) {
+            engine::CaptureFacts facts = capture->facts();
+            facts.is_blind = round.status.isolated || round.stalled;
+            facts.at = round.status.at;
+            engine::CaptureJudgement judgement = engine::judge_capture(facts);
+            for (engine::StoreStatus& store : round.status.stores) {
+                if (store.store == facts.store) engine::apply(facts, judgement, store);
+            }
+            round.findings.push_back(std::move(judgement.finding));
+            const auto events = capture->take_events();
+            round.findings.push_back(engine::judge_holes(facts, events));
+            for (const engine::CaptureEvent& event : events) {
+                record(engine::StoreEvent{round.status.at, facts.store, event.kind, event.subject, event.detail});
+            }
+        }
     }
 
     void post_sentries(const engine::StackStatus& status) {
@@ -172,6 +202,7 @@ class Judge {
     bool was_isolated_ = false;
     std::mutex mutex_;
     std::shared_ptr<const Snapshot> snapshot_;
+    std::vector<std::unique_ptr<CaptureWorker>> captures_;
 };
 
 }  // namespace
@@ -184,7 +215,8 @@ Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& s
                       fmt::format("It holds '{}/serve.lock'; stop it first.", stack.state_directory));
 }
 
-Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context) {
+Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const RepositoryOpener& opener,
+             const env::Context& context) {
     if (!open.stack.serve_listen) {
         return make_error(ErrorCode::kConfiguration, fmt::format("'{}' has no serve.listen", open.stack.file),
                           "Add 'serve: {listen: 127.0.0.1:9464}' to the stack file.");
@@ -198,7 +230,7 @@ Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& en
                           fmt::format("cannot listen on '{}'", open.stack.serve_listen->to_string()));
     }
     env.log.info("serve.started", {{"stack", open.stack.name}, {"listen", open.stack.serve_listen->to_string()}});
-    AETERNA_TRY(judge.begin());
+    AETERNA_TRY(judge.begin(opener));
     const auto orphans = watch_orphans(open, journal, env);
     const auto retention = forget_daily(open.stack, journal, env);
     MonoTime next = env.clock.now();

@@ -1,6 +1,7 @@
 // serve: the one process per stack that probes, detects, handles incidents by policy and answers HTTP.
 #pragma once
 
+#include "app/daemon/capture_worker.h"
 #include "app/registry.h"
 #include "engine/runbook/journal.h"
 
@@ -10,7 +11,8 @@ namespace aeterna::app {
 [[nodiscard]] Result<std::unique_ptr<env::FileLock>> take_instance_lock(const config::Stack& stack, const env::Env& env);
 
 // Runs until `context.stop` (its deadline is not used). kLocked when another serve watches this stack;
-// kAlreadyExists when the listening address is taken.
-Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const env::Context& context);
+// kAlreadyExists when the listening address is taken. With `opener`, stores that want it are captured.
+Status serve(const OpenStack& open, engine::Journal& journal, const env::Env& env, const RepositoryOpener& opener,
+             const env::Context& context);
 
 }  // namespace aeterna::app

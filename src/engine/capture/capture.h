@@ -12,11 +12,25 @@
 
 namespace aeterna::engine {
 
+// Something that stays true when it is over, for the timeline.
+struct CaptureEvent {
+    std::string kind;     // "capture.hole", "capture.slot_dropped"
+    std::string subject;  // node
+    std::string detail;
+};
+inline constexpr std::string_view kCaptureHole = "capture.hole";
+
+// Called from several threads, one at a time.
+struct CaptureVoice {
+    // A line for people when something changes.
+    std::function<void(const std::string&)> tell;
+    std::function<void(const CaptureEvent&)> report;
+};
+
 struct CaptureResources {
     repository::Repository& repository;
     env::ReplicationConnector& replication;
-    // A line for people when something changes; called from the threads of the capture, one at a time.
-    std::function<void(const std::string&)> tell;
+    CaptureVoice voice;
     // Leave to begin the log of a cluster that the repository has not seen, beside those of others.
     bool accepts_new_cluster = false;
 };
@@ -37,6 +51,14 @@ class Capture {
     virtual Status run(const env::Context& context) = 0;
     // From any thread.
     [[nodiscard]] virtual CaptureView view() = 0;
+};
+
+// What keeps a server from suffering by a capture that has stalled, whether it runs or not.
+class CaptureGuard {
+  public:
+    virtual ~CaptureGuard() = default;
+    // Until stop.
+    virtual void run(const std::stop_token& stop) = 0;
 };
 
 // Files of a log for a server that recovers (PostgreSQL's restore_command). Of a store, without a stack file.

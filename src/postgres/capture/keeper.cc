@@ -84,6 +84,8 @@ void Keeper::go_round(const env::Context& context) {
     const auto durable = state_.durable();
     const auto source = state_.source();
     if (!durable || !source) return;
+    // What was written where the repository is no longer, is not durable.
+    if (const Status there = repository_.check_place(context); !there) return state_.end_stream(there.error());
     std::vector<SourceView> primaries;
     for (const NodeSettings& node : settings_.nodes) {
         const auto view = sessions_.look(node, context);
@@ -98,7 +100,9 @@ void Keeper::go_round(const env::Context& context) {
         const Status moved = slot ? sessions_.advance_slot(node, *durable, context) : Status(slot.error());
         if (!moved) teller_.say(node.name, said(moved.error()));
     }
-    if (!primaries.empty() && finder_.choose(primaries, context).node != source->node) state_.move_away();
+    if (!primaries.empty() && finder_.choose(primaries, context).node != source->node) {
+        state_.end_stream(make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source->node)));
+    }
 }
 
 void Keeper::check_protection(const env::Context& context) {

@@ -27,7 +27,7 @@ class CaptureState {
         source_ = source;
         log_ = log;
         durable_ = durable;
-        is_moved_ = false;
+        end_reason_.reset();
         exposure_.begin_timeline(durable);
     }
     void end() {
@@ -45,14 +45,14 @@ class CaptureState {
             exposure_.looked(asked_at, view.end);
         }
     }
-    // The stream's own server is no longer the one to follow.
-    void move_away() {
+    // The stream cannot go on, for a reason that it does not see itself.
+    void end_stream(Error reason) {
         const std::lock_guard lock(mutex_);
-        is_moved_ = true;
+        end_reason_ = std::move(reason);
     }
-    [[nodiscard]] bool is_moved() const {
+    [[nodiscard]] std::optional<Error> end_reason() const {
         const std::lock_guard lock(mutex_);
-        return is_moved_;
+        return end_reason_;
     }
     [[nodiscard]] std::optional<SourceView> source() const {
         const std::lock_guard lock(mutex_);
@@ -79,20 +79,21 @@ class CaptureState {
     std::optional<SourceView> source_;
     std::string log_;
     Lsn durable_ = 0;
-    bool is_moved_ = false;
+    std::optional<Error> end_reason_;
     Exposure exposure_;
 };
 
-// Tells a thing once, until something else is to be told about its subject.
+// Tells a thing once, until something else is to be told about its subject. False when it was told before.
 class Teller {
   public:
     explicit Teller(const std::function<void(const std::string&)>& tell) : tell_(tell) {}
-    void say(const std::string& subject, const std::string& line) {
+    bool say(const std::string& subject, const std::string& line) {
         const std::lock_guard lock(mutex_);
         auto& last = last_[subject];
-        if (last == line) return;
+        if (last == line) return false;
         last = line;
         if (!line.empty()) tell_(line);
+        return true;
     }
 
   private:
@@ -129,8 +130,9 @@ class SourceFinder {
 // One thread's work, until it is stopped.
 class Keeper {
   public:
-    Keeper(const Settings& settings, const env::Env& env, CaptureState& state, Teller& teller)
-        : settings_(settings), env_(env), state_(state), teller_(teller), sessions_(settings, env),
+    Keeper(const Settings& settings, const env::Env& env, CaptureState& state, const repository::Repository& repository,
+           Teller& teller)
+        : settings_(settings), env_(env), state_(state), repository_(repository), teller_(teller), sessions_(settings, env),
           finder_(settings, env, sessions_), patroni_(settings, env) {}
 
     void run(const std::stop_token& stop);
@@ -143,6 +145,7 @@ class Keeper {
     const Settings& settings_;
     const env::Env& env_;
     CaptureState& state_;
+    const repository::Repository& repository_;
     Teller& teller_;
     NodeSessions sessions_;
     SourceFinder finder_;

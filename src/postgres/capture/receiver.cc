@@ -72,25 +72,25 @@ class PieceBuffer {
 class Receiver final : public engine::Capture {
   public:
     Receiver(const Settings& settings, const env::Env& env, const engine::CaptureResources& resources)
-        : settings_(settings), env_(env), resources_(resources), teller_(resources_.tell), sessions_(settings, env),
+        : settings_(settings), env_(env), resources_(resources), teller_(resources_.voice.tell), sessions_(settings, env),
           finder_(settings, env, sessions_) {}
 
     Status run(const env::Context& context) override {
         const auto keeper = env_.threads.start("capture keeper", [this](const std::stop_token& stop) {
-            Keeper(settings_, env_, state_, teller_).run(stop);
+            Keeper(settings_, env_, state_, resources_.repository, teller_).run(stop);
         });
         Duration wait = kFirstWait;
         while (!context.stop.stop_requested() && env_.clock.remaining(context) > Duration()) {
-            has_streamed_ = false;
+            has_stored_ = false;
             const Status done = session(context);
             state_.end();
             connection_.reset();
             if (context.stop.stop_requested()) break;
             if (!done) {
                 if (is_fatal(done.error()) || is_refused_) return done;
-                teller_.say("stream", said(done.error()));
+                teller_.say("failure", said(done.error()));
             }
-            wait = has_streamed_ ? kFirstWait : std::min(wait * 2, kLongestWait);
+            wait = has_stored_ ? kFirstWait : std::min(wait * 2, kLongestWait);
             const bool is_beaten = !done && done.error().code == ErrorCode::kLocked;
             env_.clock.sleep_for(is_beaten ? kStandBy : wait, context.stop);
         }
@@ -117,6 +117,7 @@ class Receiver final : public engine::Capture {
     [[nodiscard]] std::string log_name(Timeline timeline) const { return wal_log_name({source_.system_identifier, timeline}); }
 
     Status session(const env::Context& context) {
+        AETERNA_TRY(resources_.repository.check_place(storing(context)));
         AETERNA_ASSIGN(source_, finder_.find(context));
         AETERNA_TRY(check_cluster(context));
         const NodeSettings& node = *settings_.find(source_.node);
@@ -138,8 +139,11 @@ class Receiver final : public engine::Capture {
         if (done || sqlstate_of(done.error()) != kWalRemoved) return done;
         const StartPlan after = plan_after_hole(server);
         if (after.timeline < plan.timeline || (after.timeline == plan.timeline && after.position <= plan.position)) return done;
-        teller_.say("hole", fmt::format("hole: the WAL from {} to {} is gone from '{}'; what lies behind it needs a new base "
-                                        "backup", format_lsn(plan.position), format_lsn(after.position), node.name));
+        const std::string hole = fmt::format("the WAL from {} to {} is gone from '{}'; what lies behind it needs a new base backup",
+                                             format_lsn(plan.position), format_lsn(after.position), node.name);
+        if (teller_.say("hole", "hole: " + hole)) {
+            resources_.voice.report({std::string(engine::kCaptureHole), node.name, hole});
+        }
         return follow(after, context);
     }
 
@@ -225,17 +229,19 @@ class Receiver final : public engine::Capture {
         heard_at_ = status_at_ = env_.clock.now();
         StreamEnd end;
         while (true) {
+            if (const auto reason = state_.end_reason()) {
+                (void)buffer.flush(at_the_end(context));  // what has arrived is worth keeping
+                return *reason;
+            }
             const env::Context turn = env_.clock.within(kTurn, context);
             auto part = connection_->next(turn);
             if (!part) {
                 const bool is_pause = part.error().code == ErrorCode::kTimeout && connection_->is_usable();
-                if (is_pause && env_.clock.now() - heard_at_ < kSilence && !state_.is_moved()) {
+                if (is_pause && env_.clock.now() - heard_at_ < kSilence) {
                     AETERNA_TRY(keep_up(buffer, context));
                     continue;
                 }
-                // What has arrived is worth keeping, whatever ended it.
                 const Status kept = buffer.flush(at_the_end(context));
-                if (state_.is_moved()) return make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source_.node));
                 if (is_pause) return make_error(ErrorCode::kTimeout, fmt::format("'{}' is silent", source_.node));
                 return kept ? part.error() : kept.error();
             }
@@ -263,7 +269,6 @@ class Receiver final : public engine::Capture {
     }
 
     void note_start(const StartPlan& plan) {
-        has_streamed_ = true;
         SourceView source = source_;
         source.timeline = plan.timeline;
         state_.begin(source, log_name(plan.timeline), plan.position);
@@ -285,7 +290,11 @@ class Receiver final : public engine::Capture {
     }
 
     Status keep_up(PieceBuffer& buffer, const env::Context& context) {
-        if (buffer.is_due()) AETERNA_TRY(buffer.flush(context));
+        if (buffer.is_due()) {
+            AETERNA_TRY(buffer.flush(context));
+            has_stored_ = true;
+            teller_.say("failure", "");
+        }
         if (env_.clock.now() - status_at_ < kStatusEvery) return {};
         return send_status(buffer, context);
     }
@@ -320,7 +329,7 @@ class Receiver final : public engine::Capture {
     std::string history_;  // of the source's timeline
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::string system_identifier_;
-    bool is_cluster_known_ = false, is_refused_ = false, has_streamed_ = false;
+    bool is_cluster_known_ = false, is_refused_ = false, has_stored_ = false;
     MonoTime heard_at_, status_at_;
 };
 

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
 
 namespace aeterna::postgres {
 
 Result<bool> is_slot_protected(std::string_view config, const std::string& slot) {
     AETERNA_ASSIGN(const Json document, parse_json(config, "Patroni's configuration"));
+    return protects_slot(document, slot);
+}
+
+bool protects_slot(const Json& document, const std::string& slot) {
     const Json* permanent = find_member(document, "slots");
     if (permanent && permanent->is_object()) {
         const Json* entry = find_member(*permanent, slot);

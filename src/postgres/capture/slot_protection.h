@@ -7,12 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "postgres/settings.h"
 
 namespace aeterna::postgres {
 
-// `config` is the document of GET /config; kProtocol when it is none.
+// `config` is the document of GET /config, or of the key config in etcd.
+[[nodiscard]] bool protects_slot(const Json& config, const std::string& slot);
+// kProtocol when the text is no JSON.
 [[nodiscard]] Result<bool> is_slot_protected(std::string_view config, const std::string& slot);
 // As the first node says that gives its configuration; nothing when none does.
 [[nodiscard]] std::optional<bool> ask_slot_protection(

@@ -85,6 +85,20 @@ Result<Slot> NodeSessions::ensure_slot(const NodeSettings& node, const env::Cont
     return slot;
 }
 
+Result<std::optional<Lsn>> NodeSessions::slot_position(const NodeSettings& node, const env::Context& context) {
+    AETERNA_ASSIGN(const env::SqlRows rows, query(node, kFindSlot, {settings_.slot}, context));
+    return rows.first(1) == "physical" ? parse_lsn(rows.first(0).value_or("")) : std::nullopt;
+}
+
+Result<bool> NodeSessions::drop_slot(const NodeSettings& node, const env::Context& context) {
+    AETERNA_ASSIGN(const env::SqlRows rows,
+                   query(node,
+                         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                         "WHERE slot_name = $1 AND slot_type = 'physical' AND NOT active",
+                         {settings_.slot}, context));
+    return !rows.rows.empty();
+}
+
 Status NodeSessions::advance_slot(const NodeSettings& node, Lsn durable, const env::Context& context) {
     // A position before the slot's is an error of the function, one behind the server's end is cut.
     const auto moved = query(node,

@@ -37,6 +37,10 @@ class NodeSessions {
     // Makes the slot when it is not there, and anew when the server says that its WAL is lost. kPermission without
     // REPLICATION, kGuardRefused for a slot of this name that is no physical one.
     [[nodiscard]] Result<Slot> ensure_slot(const NodeSettings& node, const env::Context& context);
+    // Nothing when it is not there, or holds nothing.
+    [[nodiscard]] Result<std::optional<Lsn>> slot_position(const NodeSettings& node, const env::Context& context);
+    // False when it is not there, or somebody streams from it.
+    [[nodiscard]] Result<bool> drop_slot(const NodeSettings& node, const env::Context& context);
     // To `durable`, or as far as the node is; never back.
     Status advance_slot(const NodeSettings& node, Lsn durable, const env::Context& context);
 

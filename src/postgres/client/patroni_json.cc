@@ -135,6 +135,7 @@ Result<PatroniConfig> parse_patroni_config(std::string_view text) {
         const Json* parameters = find_member(*postgresql, "parameters");
         if (parameters && parameters->is_object()) config.parameters = *parameters;
     }
+    config.document = std::move(document);
     return config;
 }
 

@@ -83,6 +83,7 @@ struct PatroniConfig {
     bool use_pg_rewind = false;
     bool is_standby_cluster = false;  // it follows another cluster: nobody in it takes writes
     Json parameters = Json::object();  // postgresql.parameters
+    Json document = Json::object();    // all of it
 };
 
 struct PatroniHistoryEntry {

@@ -12,6 +12,7 @@
 #include "postgres/client/dcs.h"
 #include "postgres/client/patroni_json.h"
 #include "postgres/client/sql.h"
+#include "postgres/client/wal_upkeep.h"
 
 namespace aeterna::postgres {
 
@@ -74,6 +75,7 @@ struct NodeObservations {
     Observation<SqlView> sql;             // over a kept connection
     Observation<ConnectView> connect;     // TCP and a new session each time
     Observation<bool> heartbeat;          // true: a row was written; false: it is a replica
+    Observation<WalUpkeep> wal;
     // Start of the unbroken row of answers "not in recovery"; meaningful while that is the newest
     // answer.
     MonoTime primary_since{};
@@ -101,6 +103,7 @@ inline constexpr Rhythm kClusterRhythm{2s, 1s};
 inline constexpr Rhythm kSqlRhythm{500ms, 1s};
 inline constexpr Rhythm kConnectRhythm{2s, 1s};
 inline constexpr Rhythm kHeartbeatRhythm{1s, 2s};
+inline constexpr Rhythm kWalRhythm{5s, 2s};
 inline constexpr Rhythm kDcsRhythm{500ms, 1s};
 inline constexpr Rhythm kEtcdHealthRhythm{2s, 2s};
 inline constexpr Rhythm kExporterRhythm{2s, 2s};

@@ -137,6 +137,22 @@ ProbeTask heartbeat_probe(Wiring wiring, const NodeSettings& node) {
             }};
 }
 
+ProbeTask wal_probe(Wiring wiring, const NodeSettings& node) {
+    auto kept = std::make_shared<std::unique_ptr<env::SqlConnection>>();
+    return {node.name + " WAL", kWalRhythm.period, kWalRhythm.timeout,
+            [wiring, node, kept](const env::Context& context) {
+                const MonoTime started = wiring.env.clock.now();
+                auto outcome = over_kept_connection(
+                    wiring, node.address, kept, context, [&](env::SqlConnection& sql) {
+                        return look_at_wal(sql, wiring.settings.slot, context);
+                    });
+                const MonoTime at = wiring.env.clock.now();
+                wiring.board.post([&](Snapshot& seen) {
+                    fold(seen.nodes[node.name].wal, std::move(outcome), started, at);
+                });
+            }};
+}
+
 ProbeTask connect_probe(Wiring wiring, const NodeSettings& node) {
     return {node.name + " connect", kConnectRhythm.period, kConnectRhythm.timeout,
             [wiring, node](const env::Context& context) {
@@ -272,6 +288,7 @@ std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env
         tasks.push_back(cluster_probe(wiring, node));
         tasks.push_back(sql_probe(wiring, node));
         tasks.push_back(connect_probe(wiring, node));
+        tasks.push_back(wal_probe(wiring, node));
         if (heartbeat) tasks.push_back(heartbeat_probe(wiring, node));
     }
     if (settings.client) tasks.push_back(client_probe(wiring, heartbeat));

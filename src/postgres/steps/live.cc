@@ -8,9 +8,9 @@ namespace aeterna::postgres {
 Live::Live(const Settings& settings, const env::Env& env, Scope scope)
     : settings_(settings), env_(env), board_(settings) {
     for (engine::ProbeTask& task : make_probes(settings, env, board_, /*heartbeat=*/false)) {
-        // Prometheus is seconds behind and Patroni's member list is in etcd: neither helps to act.
-        const bool helps =
-            task.name != "prometheus" && task.name.find(" cluster") == std::string::npos;
+        // Prometheus is seconds behind, Patroni's member list is in etcd, what pg_wal holds is no matter of life: none helps to act.
+        const bool helps = task.name != "prometheus" && task.name.find(" cluster") == std::string::npos &&
+                           task.name.find(" WAL") == std::string::npos;
         const bool is_beside = task.name == "client path" || task.name == "etcd members" ||
                                task.name.find(" connect") != std::string::npos;
         if (helps && !(is_beside && scope == Scope::kNodes)) tasks_.push_back(std::move(task));

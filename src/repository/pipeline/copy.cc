@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "repository/log_pieces.h"
 #include "repository/log_segments.h"
 #include "repository/pipeline/bounded_queue.h"
 #include "repository/pipeline/garbage.h"
@@ -218,19 +219,39 @@ class Copy {
         return {};
     }
 
-    // Pieces of the copy that the first place has merged into the one before them: all of their bytes are in that one.
+    // Pieces of the copy that the first place has merged: one that contained them was durable before they went, and it or a
+    // larger one is listed. What was trimmed there stays here.
     Status remove_merged(const Sizes& logs) {
         if (has_vanished_) return {};
-        std::vector<std::string> merged;
-        for (auto piece = there_.lower_bound("logs/"); piece != there_.end() && piece->first.starts_with("logs/"); ++piece) {
-            const std::string folder = piece->first.substr(0, piece->first.rfind('/') + 1);
-            if (logs.count(piece->first) > 0 || !parse_hex64(piece->first.substr(folder.size()))) continue;
-            auto before = logs.lower_bound(piece->first);
-            const bool has_one = before != logs.begin() && (--before)->first.starts_with(folder);
-            if (has_one && is_there(before->first, before->second)) merged.push_back(piece->first);
+        std::map<std::string, std::vector<LogPiece>> merged;  // by folder, that are here by now
+        std::set<std::string> incomplete;
+        for (const auto& [name, bytes] : logs) {
+            const auto [folder, piece] = piece_of(name);
+            if (!piece) continue;
+            if (!is_there(name, bytes)) incomplete.insert(folder);
+            if (piece->is_merged()) merged[folder].push_back(*piece);
         }
-        for (const std::string& name : merged) AETERNA_TRY(to_.remove(name, context()));
+        std::vector<std::string> gone;
+        for (auto there = there_.lower_bound("logs/"); there != there_.end() && there->first.starts_with("logs/"); ++there) {
+            const auto [folder, piece] = piece_of(there->first);
+            if (!piece || logs.count(there->first) > 0 || incomplete.count(folder) > 0) continue;
+            const bool is_inside = contains(merged[folder], *piece);
+            if (is_inside) gone.push_back(there->first);
+        }
+        for (const std::string& name : gone) AETERNA_TRY(to_.remove(name, context()));
         return {};
+    }
+    // `holders` in order. An appended piece went as a whole.
+    static bool contains(const std::vector<LogPiece>& holders, const LogPiece& piece) {
+        auto next = std::upper_bound(holders.begin(), holders.end(), LogPiece{piece.start, UINT64_MAX});
+        while (next != holders.begin() && (--next)->start + kMostLogPiece > piece.start) {
+            if (next->has(piece.start) && piece.end.value_or(piece.start) <= *next->end) return true;
+        }
+        return false;
+    }
+    static std::pair<std::string, std::optional<LogPiece>> piece_of(const std::string& name) {
+        const std::size_t folder = name.rfind('/') + 1;
+        return {name.substr(0, folder), parse_piece(std::string_view(name).substr(folder))};
     }
 
     // ------------------------------------------------------------------------------------------ small things

@@ -142,7 +142,7 @@ class PowerLossPipeline : public ::testing::Test {
                 if (!(*log)->append(acknowledged.log_end, bytes_of(std::string(100, 'x')), forever())) return acknowledged;
                 acknowledged.log_end += 100;
             }
-            if (!log || !merge_log(**repository, "t1", forever())) return acknowledged;
+            if (!log || !merge_log(**repository, "t1", LogGrowth::kHasEnded, forever())) return acknowledged;
             acknowledged.has_key = (*repository)->add_key(second_, "second", {}, forever()).has_value();
         }
         PruneRequest request;

@@ -51,7 +51,7 @@ void Controller::run(Life& life) {
         return;
     }
     life.open = std::move(*open);
-    const Status served = app::serve(*life.open, life.journal, env,
+    const Status served = app::serve(*life.open, life.journal, env, {},
                                      {MonoTime::max(), life.stop.get_token(), "serve"});
     const bool is_crash = served ? false : life.stop.stop_requested();
     if (!served && !is_crash) failure_ = served.error().to_string();

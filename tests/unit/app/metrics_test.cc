@@ -46,6 +46,18 @@ TEST(Metrics, TheMissRatioIsANumberOrAbsent) {
     EXPECT_TRUE(has(render_metrics(metrics), "aeterna_redis_cache_miss_ratio 0.2500"));
 }
 
+TEST(Metrics, CaptureIsOneOfThreeOrAbsent) {
+    MetricsInput metrics = input(app::samples::healthy());
+    EXPECT_EQ(render_metrics(metrics).find("aeterna_capture"), std::string::npos);
+    metrics.status.stores[0].capture = "behind";
+    metrics.status.stores[0].rpo_now_seconds = 400.5;
+    const std::string text = render_metrics(metrics);
+    const std::string store = metrics.status.stores[0].store;
+    EXPECT_TRUE(has(text, "aeterna_capture{store=\"" + store + "\",state=\"behind\"} 1")) << text;
+    EXPECT_TRUE(has(text, "aeterna_capture{store=\"" + store + "\",state=\"running\"} 0"));
+    EXPECT_TRUE(has(text, "aeterna_rpo_now_seconds{store=\"" + store + "\"} 400.500"));
+}
+
 TEST(Metrics, UnknownNodesAreAbsentAndDeadOnesZero) {
     MetricsInput metrics = input(app::samples::healthy());
     metrics.status.stores[1].nodes[0].state = "unknown";

@@ -36,6 +36,14 @@ TEST(RenderStatus, NamesTheStoresThatAnAssistIsFor) {
     EXPECT_NE(render(view, 80).find("healthy  assist act  "), std::string::npos) << "qdrant has no primary";
 }
 
+TEST(RenderStatus, SaysWhatTheCaptureDoes) {
+    StatusView view = samples::healthy();
+    EXPECT_EQ(render(view, 160).find("capture"), std::string::npos) << "where none is wanted";
+    view.status.stores[0].capture = "running";
+    view.status.stores[0].rpo_now_seconds = 1.2;
+    EXPECT_NE(render(view, 160).find("capture running, RPO now 1.2 s"), std::string::npos) << render(view, 160);
+}
+
 // Whatever the window: no line is wider, no frame is higher, and the worst news stays.
 TEST(RenderStatus, FitsEveryWindow) {
     for (const StatusView& view : {samples::healthy(), samples::redis_master_down(), samples::in_maintenance(),

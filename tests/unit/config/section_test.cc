@@ -34,6 +34,7 @@ Status read(const std::string& text) {
     static_cast<void>(root->integer("count", 1, 0, 10));
     static_cast<void>(root->boolean("flag", false));
     static_cast<void>(root->duration("wait", Duration::zero()));
+    static_cast<void>(root->bytes("size", 0));
     static_cast<void>(root->word("mode", "a", {"a", "b"}));
     static_cast<void>(root->texts("words"));
     static_cast<void>(root->endpoint("listen"));
@@ -72,6 +73,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadDocument{"number too large", "name: x\ncount: 11\n", "'count' must be a whole number from 0 to 10, not '11'"},
         BadDocument{"fraction", "name: x\ncount: 1.5\n", "'count' must be a whole number"},
         BadDocument{"yes is no boolean", "name: x\nflag: yes\n", "t.yaml:2: 'flag' must be true or false, not 'yes'"},
+        BadDocument{"size without unit", "name: x\nsize: 5\n", "t.yaml:2: 'size': '5' is no size"},
+        BadDocument{"size in other units", "name: x\nsize: 5GB\n", "t.yaml:2: 'size': '5GB' is no size"},
+        BadDocument{"size without bound", "name: x\nsize: 99999999TiB\n", "t.yaml:2: 'size'"},
         BadDocument{"duration without unit", "name: x\nwait: 5\n", "t.yaml:2: 'wait': '5' is not a duration"},
         BadDocument{"unknown word", "name: x\nmode: c\n", "'mode' must be one of a, b, not 'c'"},
         BadDocument{"text for list", "name: x\nwords: one\n", "'words' must be a list, not a plain value"},
@@ -175,13 +179,15 @@ TEST(Section, ReadsValuesInFileOrder) {
     testing::FakeFiles files;
     files.content["/etc/s/pw"] = "secret\n";
     const std::string text =
-        "count: 3\nflag: true\nwait: 90s\nwords: [b, a]\nlisten: '[::1]:80'\npassword_file: pw\nnumber_name: 17\n"
+        "count: 3\nflag: true\nwait: 90s\nsize: 16GiB\nwords: [b, a]\nlisten: '[::1]:80'\npassword_file: pw\nnumber_name: 17\n"
         "empty: \"\"\nchildren:\n  z: {v: 1}\n  a: {v: 2}\n";
     Result<Section> root = Section::parse(text, "/etc/s/stack.yaml");
     ASSERT_TRUE(root) << root.error().message;
     EXPECT_EQ(root->integer("count", 0, 0, 9), 3);
     EXPECT_TRUE(root->boolean("flag", false));
     EXPECT_EQ(root->duration("wait", {}), std::chrono::seconds(90));
+    EXPECT_EQ(root->bytes("size", 1), 16ULL << 30);
+    EXPECT_EQ(root->bytes("no_size", 1), 1U);
     EXPECT_THAT(root->texts("words"), ElementsAre("b", "a"));
     EXPECT_EQ(root->required_endpoint("listen"), (env::Endpoint{"::1", 80}));
     EXPECT_EQ(root->secret("password", files).reveal(), "secret");

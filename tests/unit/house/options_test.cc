@@ -27,7 +27,7 @@ std::string text_of(const char* file) {
 // Every key that a reader of config/section.h is asked for, in one file.
 Keys keys_read(const char* file) {
     static const std::regex kReader(
-        R"re((?:[.>](?:required_)?(text|word|integer|boolean|duration|endpoint|texts|path|url|urls|node|secret|section|list|children)\(|read_nodes\(\w+, )"(\w+)")re");
+        R"re((?:[.>](?:required_)?(text|word|integer|boolean|bytes|duration|endpoint|texts|path|url|urls|node|secret|section|list|children)\(|read_nodes\(\w+, )"(\w+)")re");
     const std::string text = text_of(file);
     Keys keys;
     for (std::sregex_iterator it(text.begin(), text.end(), kReader), end; it != end; ++it) {

@@ -37,6 +37,8 @@ TEST_F(StackFile, IsAWholeStackFile) {
     const auto stack = config::load_stack("/var/tmp/t/lab/stack.yaml", files);
     ASSERT_TRUE(stack) << stack.error().to_string();
     EXPECT_EQ(stack->lab_directory, "/var/tmp/t/lab");
+    EXPECT_EQ(stack->repository, "/var/tmp/t/lab/repository");
+    EXPECT_EQ(stack->repository_key_file, "/var/tmp/t/lab/secrets/repository.key");
     ASSERT_NE(stack->host_of("sentinel-3"), nullptr);
     EXPECT_EQ(stack->host_of("sentinel-3")->name, "host-3");
     EXPECT_EQ(stack->host_of("haproxy-1")->name, "front");

@@ -489,5 +489,65 @@ TEST(Events, AFailoverIsToldOnceAndInOrder) {
                         "node.up postgres-1"}));
 }
 
+TEST(WalUpkeepDetectors, ASlotNearItsLimitFiresAndClears) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    EXPECT_EQ(watch.state("slot_held", "postgres-2"), FindingState::kClear);
+    cluster.nodes["postgres-2"].wal->held_bytes = 12LL << 30;
+    watch.run(20s);
+    EXPECT_EQ(watch.state("slot_held", "postgres-2"), FindingState::kClear) << "three quarters are not more than them";
+    cluster.nodes["postgres-2"].wal->held_bytes = (12LL << 30) + 1;
+    EXPECT_TRUE(watch.until_fires("slot_held", "postgres-2", 15s));
+    EXPECT_THAT(watch.finding("slot_held", "postgres-2").reasons, Contains(HasSubstr("12288 MiB")));
+    EXPECT_EQ(watch.state("slot_held", "postgres-1"), FindingState::kClear);
+    cluster.nodes["postgres-2"].wal->held_bytes = 0;
+    watch.run(10s);
+    EXPECT_EQ(watch.state("slot_held", "postgres-2"), FindingState::kClear);
+}
+
+TEST(WalUpkeepDetectors, ALostSlotFiresAtOnce) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    cluster.nodes["postgres-1"].wal->lost_slots = "other";
+    EXPECT_EQ(watch.until_fires("slot_lost", "postgres-1", 5s), 500ms);
+    EXPECT_THAT(watch.finding("slot_lost", "postgres-1").summary, HasSubstr("other"));
+}
+
+TEST(WalUpkeepDetectors, AnUnprotectedSlotFires) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    EXPECT_EQ(watch.state("slot_unprotected", "aeterna"), FindingState::kClear);
+    cluster.dcs->config.document = Json::object();
+    EXPECT_TRUE(watch.until_fires("slot_unprotected", "aeterna", 20s));
+    cluster.dcs->has_config = false;
+    watch.run(20s);
+    EXPECT_EQ(watch.state("slot_unprotected", "aeterna"), FindingState::kFiring) << "what was seen stays true";
+    cluster.settings.captures = false;
+    Watch without(cluster);
+    without.run(20s);
+    EXPECT_FALSE(without.firing().contains("slot_unprotected aeterna")) << "nobody needs it";
+}
+
+TEST(WalUpkeepDetectors, AFailingArchiverAndGrowingWalFire) {
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    WalUpkeep& wal = *cluster.nodes["postgres-1"].wal;
+    wal.archiver_fails = true;
+    wal.failed_file = "000000010000000000000007";
+    wal.wal_bytes = wal.expected_bytes + 1;
+    EXPECT_TRUE(watch.until_fires("archiver_failing", "postgres-1", 40s));
+    EXPECT_THAT(watch.finding("archiver_failing", "postgres-1").reasons, Contains(HasSubstr("000000010000000000000007")));
+    EXPECT_TRUE(watch.until_fires("wal_growth", "postgres-1", 70s));
+    EXPECT_THAT(watch.finding("wal_growth", "postgres-1").reasons, Contains("the archiver fails"));
+    cluster.nodes["postgres-1"].wal = silence();
+    watch.run(20s);
+    EXPECT_EQ(watch.state("wal_growth", "postgres-1"), FindingState::kFiring) << "silence ends nothing";
+    EXPECT_EQ(watch.state("archiver_failing", "postgres-2"), FindingState::kClear);
+}
+
 }  // namespace
 }  // namespace aeterna::postgres

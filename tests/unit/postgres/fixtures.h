@@ -18,6 +18,9 @@ inline Settings three_nodes() {
     settings.key_prefix = "/service/aeterna/";
     settings.client = env::Endpoint{"10.0.0.10", 5000};
     settings.exporter_job = "postgres";
+    settings.captures = true;
+    settings.slot = "aeterna";
+    settings.slot_limit = 16ULL << 30;
     settings.prometheus_url = "http://10.0.0.9:9090";
     settings.etcd = config::EtcdSettings{
         {"http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"}, "", {}, {}};
@@ -67,6 +70,7 @@ inline DcsView dcs_view(const std::string& leader, std::optional<std::int64_t> r
         view.members[member.name] = member;
     }
     view.has_config = true;
+    view.config.document["ignore_slots"] = Json::array({Json{{"name", "aeterna"}, {"type", "physical"}}});
     return view;
 }
 
@@ -88,6 +92,7 @@ class Cluster {
         Result<ConnectView> connect = ConnectView{true};
         bool accepts = true;
         Result<bool> heartbeat = false;
+        Result<WalUpkeep> wal = WalUpkeep{"", "aeterna", 1 << 20, true, false, "", 100 << 20, 2LL << 30};
     };
     std::map<std::string, Node> nodes;
     Result<DcsView> dcs = dcs_view("postgres-1");
@@ -118,7 +123,7 @@ class Cluster {
     }
 
     void fail(const std::string& name, const Error& sql, const Error& rest) {
-        nodes[name] = Node{rest, sql, sql, false, sql};
+        nodes[name] = Node{rest, sql, sql, false, sql, sql};
         if (nodes[name].sql) return;
         client = Result<ClientView>(
             make_error(ErrorCode::kConnectionLost, "the proxy closed the session"));
@@ -156,6 +161,7 @@ class Cluster {
                 fold(of.connect, node.connect, begun(true), now_);
                 of.connect.value = ConnectView{node.accepts};
                 fold(of.heartbeat, node.heartbeat, begun(true), now_);
+                fold(of.wal, node.wal, begun(true), now_);
             });
         }
         board_.post([&](Snapshot& seen) {

@@ -76,5 +76,16 @@ TEST(Settings, ASlotHasANameThatTheServerTakes) {
     }
 }
 
+TEST(Settings, CaptureNeedsARepositoryAndALimitThatHoldsASegment) {
+    EXPECT_FALSE(read(kFirst).settings.captures);
+    EXPECT_EQ(read(kFirst).settings.slot_limit, 16ULL << 30);
+    const Read without = read(kFirst, "scope: main\ncapture: on\n");
+    ASSERT_FALSE(without.finished);
+    EXPECT_THAT(without.finished.error().message, HasSubstr("'capture: on' needs a repository"));
+    const Read small = read(kFirst, "scope: main\nslot_limit: 15MiB\n");
+    ASSERT_FALSE(small.finished);
+    EXPECT_THAT(small.finished.error().message, HasSubstr("at least 16MiB"));
+}
+
 }  // namespace
 }  // namespace aeterna::postgres::testing

@@ -82,7 +82,7 @@ TEST_F(CopyTest, IsARepositoryOfItsOwnAndBringsWhatIsNew) {
     const Backup second = rig_.back_up(from_).backup;
     append(4);
     const auto repository = rig_.open();
-    ASSERT_TRUE(merge_log(*repository, "t1", forever()));
+    ASSERT_TRUE(merge_log(*repository, "t1", LogGrowth::kHasEnded, forever()));
     ASSERT_TRUE(copy(rig_.memory, to_));
     EXPECT_EQ(wrong_in(to_, second), "");
     std::size_t pieces = 0;
@@ -126,7 +126,7 @@ TEST_F(CopyTest, BesideAWriterAndAPruneItGetsWholeBackups) {
             PruneRequest request;
             request.policy.last = 1;
             EXPECT_TRUE(prune(*repository, request, forever()));
-            EXPECT_TRUE(merge_log(*repository, "t1", forever()));
+            EXPECT_TRUE(merge_log(*repository, "t1", LogGrowth::kHasEnded, forever()));
         });
         append(2);
         const auto done = copy(rig_.memory, hooked);

@@ -124,7 +124,7 @@ TEST_F(LogUse, ACheckDemandsWhatBackupsNeed) {
 
 TEST_F(LogUse, TheLossOfTheLastPiecesIsNoticed) {
     append("t1", 100, 5);
-    ASSERT_TRUE(merge_log(*repository_, "t1", forever()));
+    ASSERT_TRUE(merge_log(*repository_, "t1", LogGrowth::kHasEnded, forever()));
     EXPECT_EQ(read_mark(*repository_, "t1", forever()).value(), 5100U);
     append("t1", 0, 1);
     EXPECT_EQ(rig_.check().problem_count, 0U);
@@ -195,7 +195,7 @@ TEST_F(LogUse, AReaderBesideAMergeMissesNothing) {
             EXPECT_EQ(position, 500 + text.size());
             text.append(bytes.data(), bytes.size());
             if (++questions == calls) {
-                EXPECT_TRUE(merge_log(*repository_, log, forever()));
+                EXPECT_TRUE(merge_log(*repository_, log, LogGrowth::kHasEnded, forever()));
             }
             return true;
         }, forever());

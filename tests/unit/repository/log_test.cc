@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dying_storage.h"
+#include "repository/log_pieces.h"
 #include "repository/log_segments.h"
 #include "rig.h"
 
@@ -48,6 +49,14 @@ class LogTest : public ::testing::Test {
         return count;
     }
 
+    std::vector<LogPiece> names() { return list_pieces(*repository_, "wal-1", forever()).value(); }
+    void put_piece(std::uint64_t start, const std::string& bytes) {
+        const std::string name = piece_name("wal-1", {start, std::nullopt});
+        Compressor compressor;
+        const std::string object = seal_as(*repository_, name, bytes_of(bytes), compressor);
+        ASSERT_TRUE(rig_.memory.put(name, bytes_of(object), PutMode::kIfAbsent, forever()));
+    }
+
     Rig rig_;
     std::unique_ptr<Repository> repository_;
 };
@@ -83,14 +92,14 @@ TEST_F(LogTest, AGapIsToldAndEndsTheReading) {
     const std::uint64_t end = kBegin + text.size();
     EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).value(),
               (std::vector<LogRange>{{kBegin, end}, {end + 100, end + 113}}));
-    ASSERT_TRUE(merge_log(*repository_, "wal-1", forever()));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
     EXPECT_EQ(read(*repository_, kBegin), text);
     EXPECT_EQ(read(*repository_, end + 100), "after the gap");
 }
 
 TEST_F(LogTest, MergesAndTrims) {
     const std::string text = fill(20);
-    EXPECT_EQ(merge_log(*repository_, "wal-1", forever()).value(), 18U);
+    EXPECT_EQ(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()).value(), 19U);
     EXPECT_EQ(pieces(), 2U);
     EXPECT_EQ(read(*repository_, kBegin), text);
     EXPECT_EQ(read(*repository_, kBegin + 70000), text.substr(70000));
@@ -106,13 +115,13 @@ TEST_F(LogTest, LargeAppendsAndMergesStayWithinAPiece) {
     ASSERT_TRUE(log->append(0, bytes_of(large), forever()));
     EXPECT_EQ(pieces(), 4U);
     EXPECT_EQ(read(*repository_, 0), large);
-    ASSERT_TRUE(merge_log(*repository_, "wal-1", forever()));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
     EXPECT_EQ(read(*repository_, 0), large);
 }
 
 TEST_F(LogTest, DyingAnywhereKeepsEveryAcknowledgedByte) {
     for (const bool does_it_first : {false, true}) {
-        for (int calls = 1; calls <= 12; ++calls) {
+        for (int calls = 1; calls <= 16; ++calls) {
             Rig rig;
             DyingStorage dying(rig.memory, calls, does_it_first);
             const auto repository = Repository::open(dying, rig.key(), real_ports(), forever()).value();
@@ -124,17 +133,68 @@ TEST_F(LogTest, DyingAnywhereKeepsEveryAcknowledgedByte) {
                 if (!log->append(kBegin + acknowledged.size(), bytes_of(piece), forever())) break;
                 acknowledged += piece;
             }
-            static_cast<void>(merge_log(*repository, "wal-1", forever()).has_value());
+            static_cast<void>(merge_log(*repository, "wal-1", LogGrowth::kHasEnded, forever()).has_value());
             if (!acknowledged.empty()) {
                 const std::string there = read(*sound, kBegin);
                 EXPECT_EQ(there.substr(0, acknowledged.size()), acknowledged) << calls;
                 EXPECT_EQ(read(*sound, kBegin + acknowledged.size() - 1), there.substr(acknowledged.size() - 1)) << calls;
                 EXPECT_LE(there.size(), acknowledged.size() + 500) << "one piece may have arrived without an answer";
-                ASSERT_TRUE(merge_log(*sound, "wal-1", forever()));
+                ASSERT_TRUE(merge_log(*sound, "wal-1", LogGrowth::kHasEnded, forever()));
                 EXPECT_EQ(read(*sound, kBegin), there) << calls;
             }
         }
     }
+}
+
+TEST_F(LogTest, AMergeLeavesADamagedPieceAsItIs) {
+    const std::string text = fill(8);
+    const std::string name = piece_name("wal-1", {kBegin + 1024 * 6, std::nullopt});  // the fourth
+    ASSERT_TRUE(rig_.memory.put(name, bytes_of("damaged"), PutMode::kOverwrite, forever()));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    EXPECT_EQ(names(), (std::vector<LogPiece>{{kBegin, kBegin + 1024 * 6}, {kBegin + 1024 * 6, std::nullopt},
+                                              {kBegin + 1024 * 10, kBegin + 1024 * 28}, {kBegin + 1024 * 28, std::nullopt}}));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(LogTest, WhatAnotherWriterLeftIsRead) {
+    const std::string text = fill(8);
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    // A writer that was late: its piece is inside a merged one, or overlaps its end.
+    const std::uint64_t merged_end = kBegin + 1024 * 28;
+    put_piece(kBegin + 2000, text.substr(2000, 100));
+    put_piece(merged_end - 50, text.substr(1024 * 28 - 50, 100));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(read(*repository_, merged_end - 20), text.substr(1024 * 28 - 20));
+    EXPECT_EQ(writer()->end(), kBegin + text.size());
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    EXPECT_EQ(names().size(), 2U);
+    EXPECT_EQ(read(*repository_, kBegin), text);
+}
+
+TEST_F(LogTest, WhatReachesBeyondAMergedPieceStays) {
+    std::string text = fill(4);
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    const std::uint64_t merged_end = kBegin + 1024 * 6;
+    ASSERT_TRUE(rig_.memory.remove(piece_name("wal-1", {merged_end, std::nullopt}), forever()));
+    put_piece(merged_end - 100, text.substr(1024 * 6 - 100));
+    const std::string more = "behind it";
+    ASSERT_TRUE(writer()->append(kBegin + text.size(), bytes_of(more), forever()));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text + more);
+    EXPECT_EQ(names(), (std::vector<LogPiece>{{kBegin, kBegin + text.size()}, {kBegin + text.size(), std::nullopt}}));
+}
+
+TEST_F(LogTest, ARepositoryThatIsGoneIsNoticed) {
+    ASSERT_TRUE(repository_->check_place(forever()));
+    const std::string config = read_object(rig_.memory, "config", 1 << 20, forever()).value();
+    ASSERT_TRUE(rig_.memory.remove("config", forever()));
+    EXPECT_EQ(repository_->check_place(forever()).error().code, ErrorCode::kUnavailable);
+    Rig other;
+    const std::string foreign = read_object(other.memory, "config", 1 << 20, forever()).value();
+    ASSERT_TRUE(rig_.memory.put("config", bytes_of(foreign), PutMode::kIfAbsent, forever()));
+    EXPECT_EQ(repository_->check_place(forever()).error().code, ErrorCode::kUnavailable);
+    ASSERT_TRUE(rig_.memory.put("config", bytes_of(config), PutMode::kOverwrite, forever()));
+    EXPECT_TRUE(repository_->check_place(forever()));
 }
 
 TEST_F(LogTest, ADamagedPieceIsSaid) {

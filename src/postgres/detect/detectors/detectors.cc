@@ -15,9 +15,13 @@ bool has_exporter(const Settings& settings) {
     return !settings.prometheus_url.empty() && !settings.exporter_job.empty();
 }
 
+bool has_captured_patroni(const Settings& settings) { return settings.captures && settings.etcd.has_value(); }
+
 constexpr DetectorSpec kDetectorSpecs[] = {
     {"postgres.agent_down", "the primary's agent is dead, nobody renews its lease",
      Severity::kCritical, 2s, 1s, judge_agent, nullptr, nullptr},
+    {"postgres.archiver_failing", "a server cannot archive its WAL", Severity::kDegraded, 30s, 5s,
+     judge_archiver, nullptr, nullptr},
     {"postgres.client_path_down", "applications' own address accepts no writes",
      Severity::kCritical, 2s, 2s, nullptr, judge_client_path, has_client},
     {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr,
@@ -36,6 +40,12 @@ constexpr DetectorSpec kDetectorSpecs[] = {
      judge_replica, nullptr, nullptr},
     {"postgres.replication_lag", "a replica lags too far to be a candidate", Severity::kDegraded,
      10s, 5s, judge_replication_lag, nullptr, nullptr},
+    {"postgres.slot_held", "a slot holds most of what slot_limit allows", Severity::kDegraded, 10s,
+     5s, judge_slot_held, nullptr, nullptr},
+    {"postgres.slot_lost", "a server has removed WAL that a slot held", Severity::kDegraded, 0s, 2s,
+     judge_slot_lost, nullptr, nullptr},
+    {"postgres.slot_unprotected", "Patroni will drop the slot that capture needs",
+     Severity::kDegraded, 10s, 2s, nullptr, judge_slot_protection, has_captured_patroni},
     {"postgres.sync_key_mismatch", "the sync key does not belong to the leader",
      Severity::kDegraded, 20s, 0s, nullptr, judge_sync_key, has_etcd},
     {"postgres.timeline_mismatch", "a replica follows another timeline than the primary's",
@@ -44,6 +54,8 @@ constexpr DetectorSpec kDetectorSpecs[] = {
      judge_two_primaries, nullptr},
     {"postgres.unreachable", "no node answers this watcher, but its leader lives by etcd",
      Severity::kDegraded, kSilence, 2s, nullptr, judge_unreachable, has_etcd},
+    {"postgres.wal_growth", "a server keeps more WAL than its settings explain",
+     Severity::kDegraded, 60s, 10s, judge_wal_growth, nullptr, nullptr},
 };
 
 }  // namespace
