@@ -147,8 +147,9 @@ class BackupScriptTest(unittest.TestCase):
         self.addCleanup(live.stop, "immediate")
         live.psql("SELECT pg_promote()")
         wait_until("the promotion", lambda: live.psql("SELECT pg_is_in_recovery()") == "f", 60)
+        live.psql("CREATE TABLE after_it (n int)")
         name = live.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        live.psql("CREATE TABLE after_it (n int); SELECT pg_switch_wal()")
+        live.psql("SELECT pg_switch_wal()")
         self.assertEqual(name[:8], "00000002")
         try:
             wait_until("the archiver", lambda: live.psql("SELECT last_archived_wal >= '%s' FROM pg_stat_archiver" % name) == "t", 60)
