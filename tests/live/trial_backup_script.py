@@ -131,6 +131,10 @@ class BackupScriptTest(unittest.TestCase):
             done = self.program("archive-get", name, self.room / name, cwd=self.server.data)
             self.assertEqual(done.code, 0, done)
             self.assertEqual((self.room / name).read_bytes(), (self.server.data / "pg_wal" / name).read_bytes())
+        # Asked for again, when the log has long gone on.
+        for name in (first, skipped):
+            done = self.script("wal", f"pg_wal/{name}", name)
+            self.assertEqual(done.code, 0, done)
 
     def test_archive_command_over_a_promotion(self):
         self.make_repository()
