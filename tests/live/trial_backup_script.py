@@ -3,6 +3,7 @@ verify. Each test is one that a script which copies files by name, counts them a
 import os
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -131,6 +132,32 @@ class BackupScriptTest(unittest.TestCase):
             done = self.program("archive-get", name, self.room / name, cwd=self.server.data)
             self.assertEqual(done.code, 0, done)
             self.assertEqual((self.room / name).read_bytes(), (self.server.data / "pg_wal" / name).read_bytes())
+        # Asked for again, when the log has long gone on.
+        for name in (first, skipped):
+            done = self.script("wal", f"pg_wal/{name}", name)
+            self.assertEqual(done.code, 0, done)
+
+    def test_it_works_beside_the_receiver(self):
+        self.make_repository()
+        stack = self.stack_file()
+        watch = subprocess.Popen([*AS_OWNER, self.environment["AETERNA_DR"], "--stack", str(stack), "backup", "watch"], cwd="/",
+                                 env=self.environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        try:
+            wait_until("the receiver", lambda: self.server.psql(
+                "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1", 60)
+            names = [self.finished_segment() for _ in range(3)]
+            for name in names:
+                done = self.script("wal", f"pg_wal/{name}", name)
+                self.assertEqual(done.code, 0, done)
+            for name in names:
+                done = self.program("archive-get", name, self.room / name, cwd=self.server.data)
+                self.assertEqual(done.code, 0, done)
+                self.assertEqual((self.room / name).read_bytes(), (self.server.data / "pg_wal" / name).read_bytes())
+        finally:
+            os.killpg(watch.pid, signal.SIGTERM)
+            told = watch.communicate(timeout=60)[1]
+        self.assertIn("stopped, durable to", told)  # runuser dies of the signal itself
+        self.server.psql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 
     def test_archive_command_over_a_promotion(self):
         self.make_repository()
@@ -147,8 +174,9 @@ class BackupScriptTest(unittest.TestCase):
         self.addCleanup(live.stop, "immediate")
         live.psql("SELECT pg_promote()")
         wait_until("the promotion", lambda: live.psql("SELECT pg_is_in_recovery()") == "f", 60)
+        live.psql("CREATE TABLE after_it (n int)")
         name = live.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        live.psql("CREATE TABLE after_it (n int); SELECT pg_switch_wal()")
+        live.psql("SELECT pg_switch_wal()")
         self.assertEqual(name[:8], "00000002")
         try:
             wait_until("the archiver", lambda: live.psql("SELECT last_archived_wal >= '%s' FROM pg_stat_archiver" % name) == "t", 60)
@@ -180,8 +208,7 @@ class BackupScriptTest(unittest.TestCase):
         self.assertIn(backup["id"], text)
         self.assertNotIn("keeps", text)
 
-    def test_a_stack_file_goes_first(self):
-        self.make_repository()
+    def stack_file(self):
         stack = self.room / "stack.yaml"
         (self.room / "password").write_text("keeps\n")
         stack.write_text("\n".join(["name: named", f"repository: {{place: {self.room / 'repo'}, key_file: {self.room / 'key'}}}",
@@ -190,6 +217,11 @@ class BackupScriptTest(unittest.TestCase):
                                     f"      - {{name: pg-1, address: \"{self.host}:{self.server.port}\", patroni: \"http://{self.host}:1\"}}"]))
         for path in (stack, self.room / "password"):
             os.chmod(path, 0o644)
+        return stack
+
+    def test_a_stack_file_goes_first(self):
+        self.make_repository()
+        stack = self.stack_file()
         done = self.script("base", AETERNA_DR_STACK=str(stack), PG_HOST="127.0.0.9", S3_BUCKET="", AETERNA_DR_KEY_FILE="")
         self.assertEqual(done.code, 0, done)
         self.assertEqual([backup["name"] for backup in self.backups()], ["by-stack-file"])

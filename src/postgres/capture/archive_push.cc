@@ -137,6 +137,7 @@ class Push {
             AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository_, part.log, context_));
             const Lsn there = std::clamp(writer->end().value_or(part.from), part.from, part.to);
             if (there > part.from) AETERNA_TRY(compare(part, bytes.substr(0, there - part.from)));
+            if (there == part.to) return {};
             const Status put = writer->append(there, repository::bytes_of(bytes.substr(there - part.from)), context_);
             const bool was_first = !put && (put.error().code == ErrorCode::kLocked || put.error().code == ErrorCode::kGuardRefused);
             if (!was_first || attempt == kAttempts) return put;
