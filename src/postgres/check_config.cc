@@ -310,7 +310,9 @@ std::string least_privilege(const Settings& settings) {
 CREATE ROLE "{0}" LOGIN REPLICATION PASSWORD '...';   -- then put it into the password_file
 GRANT pg_monitor TO "{0}";
 GRANT CONNECT ON DATABASE "{1}" TO "{0}";
-GRANT pg_read_all_data TO "{0}";   -- only for logical backups; with large objects also:
+-- For logical backups also the next line, which lets it read everything, password hashes too; for large objects the one
+-- after it as well.
+-- GRANT pg_read_all_data TO "{0}";
 -- ALTER ROLE "{0}" SET lo_compat_privileges = on;
 CREATE SCHEMA IF NOT EXISTS aeterna_dr AUTHORIZATION "{0}";
 
