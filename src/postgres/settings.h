@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/stack.h"
+#include "engine/restore_test/restore_test.h"
 #include "env/env.h"
 #include "env/sql.h"
 
@@ -43,6 +44,7 @@ struct Settings {
     std::string exporter_job;             // empty: no exporter
     bool has_repository = false;          // the stack file names one: capture is meant to run
     std::string slot;                     // that capture holds WAL by, on every node
+    std::vector<engine::TestQuery> test_queries;  // what a restored server has to answer
     std::string patroni_user;
     Secret patroni_password;
     std::optional<config::EtcdSettings> etcd;

@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_backup_command(app, session);
     add_backups_command(app, session);
     add_restore_command(app, session);
+    add_restore_test_command(app, session);
     add_archive_get_command(app, session);
     add_drill_command(app, session);
     add_postmortem_command(app, session);
@@ -57,7 +58,7 @@ void add_commands(CLI::App& app, Session& session) {
     for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
-    for (const char* name : {"repo", "backup", "backups", "restore", "archive-get"}) app.get_subcommand(name)->group("Keep");
+    for (const char* name : {"repo", "backup", "backups", "restore", "restore-test", "archive-get"}) app.get_subcommand(name)->group("Keep");
     for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 

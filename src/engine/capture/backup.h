@@ -34,6 +34,7 @@ struct RestoreOrder {
     std::string to = "latest";  // or a backup's id, or its unique beginning
     std::string series;         // of which name; empty: the only one there is
     std::string into;           // absolute
+    std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
     OptionValues options;
     unsigned workers = 2;
     repository::ProgressCallback progress;

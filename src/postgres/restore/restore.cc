@@ -22,7 +22,7 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(plan.backup, choose_backup(backups, order.to, order.series));
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
         AETERNA_ASSIGN(const auto places,
-                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         AETERNA_TRY(check_targets(repository, plan.backup, order.into, places));
         repository::EntryReader reader(repository, context);
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, plan.backup));
@@ -50,7 +50,7 @@ class PostgresRestorer final : public engine::Restorer {
         request.workers = order.workers;
         request.progress = order.progress;
         AETERNA_ASSIGN(request.elsewhere,
-                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         // A backup of a standby says that it is one.
         request.omitted = {"standby.signal", "recovery.signal", "postmaster.pid", "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
@@ -81,6 +81,19 @@ class PostgresRestorer final : public engine::Restorer {
     static std::vector<std::string> words(const engine::RestoreOrder& order, const char* name) {
         const auto found = order.options.find(name);
         return found == order.options.end() ? std::vector<std::string>() : found->second;
+    }
+
+    static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,
+                                                     const BaseBackupDetails& details) {
+        std::vector<std::string> all;
+        if (!order.tablespaces_under.empty()) {
+            for (const Tablespace& one : details.tablespaces) {
+                all.push_back(fmt::format("{0}={1}/{0}", one.oid, order.tablespaces_under));
+            }
+        }
+        const auto given = words(order, "tablespace");
+        all.insert(all.end(), given.begin(), given.end());
+        return all;
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {
