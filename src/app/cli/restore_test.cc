@@ -111,6 +111,8 @@ Result<int> finish(Session& session, const StackPart& part, const TestReport& re
     const Status kept = engine::record_test(part.state_directory, document, session.env(), moment);
     if (session.options.json) session.print_json(Json{{"restore_test", document}});
     else for (const std::string& line : report_lines(report)) session.print(line);
+    const auto& error = report.result.error;
+    if (error && !error->hint.empty()) session.progress("  hint: " + error->hint);
     if (!removed) session.progress("the sandbox could not be removed: " + removed.error().to_string());
     if (!kept) session.progress("the result could not be kept: " + kept.error().to_string());
     const int code = exit_code_of(report);

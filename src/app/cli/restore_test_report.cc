@@ -59,6 +59,7 @@ Json to_json(const TestReport& report) {
                 {"recovery_point", json_or_null(find_string(result.plan.document, "recovery_point"))},
                 {"verdict", verdict_name(judge(result))},
                 {"reason", reason_of(result)},
+                {"error", result.error ? error_document(*result.error)["error"] : Json(nullptr)},
                 {"recovery_seconds", recovery ? Json(to_seconds(*recovery)) : Json(nullptr)},
                 {"total_seconds", to_seconds(result.total())},
                 {"objective_rto_seconds", report.objective ? Json(to_seconds(*report.objective)) : Json(nullptr)},
