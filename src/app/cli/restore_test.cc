@@ -1,5 +1,5 @@
-// restore-test STORE: a backup out of the repository into a sandbox, a real server on it, questions, a verdict that is kept.
-// restore-test cleanup: what a killed test has left.
+// restore-test STORE: a backup out of the repository into a sandbox, a real server on it, questions, a verdict that is
+// kept. restore-test cleanup: what a killed test has left.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -60,17 +60,18 @@ Result<std::optional<env::User>> find_run_as(const Session& session, const std::
     }
     auto user = processes.find_user(wanted.empty() ? usual : wanted);
     if (!user || user->owner.uid == 0) {
-        return make_error(ErrorCode::kUsage,
-                          user ? std::string("the server refuses to run as root")
-                               : fmt::format("there is no user '{}' to run the server as", wanted.empty() ? usual : wanted),
-                          "Name an ordinary account: --run-as USER.");
+        return make_error(
+            ErrorCode::kUsage,
+            user ? std::string("the server refuses to run as root")
+                 : fmt::format("there is no user '{}' to run the server as", wanted.empty() ? usual : wanted),
+            "Name an ordinary account: --run-as USER.");
     }
     return std::optional(std::move(*user));
 }
 
 // Another user's server has to reach it, which the state directory does not let it.
 std::string find_work(const Session& session, const std::string& given, const std::string& state_directory,
-                              bool is_for_other) {
+                      bool is_for_other) {
     const env::Env& env = session.env();
     if (!given.empty()) return env.files.canonical(given);
     if (!is_for_other) return env.files.canonical(state_directory);
@@ -110,7 +111,8 @@ Result<int> finish(Session& session, const StackPart& part, const TestReport& re
     const env::Context moment{session.env().clock.now() + std::chrono::seconds(10), {}, context.run_id};
     const Status kept = engine::record_test(part.state_directory, document, session.env(), moment);
     if (session.options.json) session.print_json(Json{{"restore_test", document}});
-    else for (const std::string& line : report_lines(report)) session.print(line);
+    else
+        for (const std::string& line : report_lines(report)) session.print(line);
     const auto& error = report.result.error;
     if (error && !error->hint.empty()) session.progress("  hint: " + error->hint);
     if (!removed) session.progress("the sandbox could not be removed: " + removed.error().to_string());
@@ -169,8 +171,9 @@ Result<int> run_cleanup(Session& session, const std::string& given) {
         if (!tester) continue;
         const bool is_root = session.env().processes.effective_uid() == 0;
         const std::string work = find_work(session, given, state, is_root);
-        AETERNA_ASSIGN(const std::size_t found,
-                       engine::remove_dead_sandboxes(sandbox_order(*tester, work, std::nullopt), session.env(), context));
+        AETERNA_ASSIGN(
+            const std::size_t found,
+            engine::remove_dead_sandboxes(sandbox_order(*tester, work, std::nullopt), session.env(), context));
         count += found;
     }
     if (session.options.json) session.print_json(Json{{"removed", count}});
@@ -182,13 +185,19 @@ void add_options(CLI::App& store, RestoreTestOptions& options) {
     CLI::Option* to = store.add_option("--to", options.to, "What to restore, as 'restore' has it")->type_name("WHEN");
     store.add_flag("--random", options.random, "A random one of the backups that there are")->excludes(to);
     store.add_option("--name", options.series, "Which series of backups, where there are several")->type_name("NAME");
-    store.add_option("--work", options.work, "Where the sandbox is made; else the state directory, as root /var/tmp/aeterna-dr-0")
+    store
+        .add_option("--work", options.work,
+                    "Where the sandbox is made; else the state directory, as root /var/tmp/aeterna-dr-0")
         ->type_name("DIR");
-    store.add_option("--server-bin", options.server_bin, "Where the server's programs are; else looked for")->type_name("DIR");
+    store.add_option("--server-bin", options.server_bin, "Where the server's programs are; else looked for")
+        ->type_name("DIR");
     store.add_option("--run-as", options.run_as, "As root: whom the server runs as")->type_name("USER");
     store.add_option("--rto", options.rto, "Objective; else the stack file's (5m)")->type_name("DURATION");
     store.add_option("--query", options.queries, "SQL whose first value has to be true; beside the stack file's")
-        ->type_name("SQL")->expected(1, -1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+        ->type_name("SQL")
+        ->expected(1, -1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
     store.add_option("--database", options.database, "Of --query; else 'postgres'")->type_name("NAME");
 }
 
@@ -201,7 +210,8 @@ void add_restore_test_command(CLI::App& app, Session& session) {
         const auto specific = module->restore_test_options();
         if (!specific) continue;
         auto options = std::make_shared<RestoreTestOptions>();
-        CLI::App* store = command->add_subcommand(std::string(module->name()), "A backup of the stack's " + std::string(module->name()));
+        CLI::App* store = command->add_subcommand(std::string(module->name()),
+                                                  "A backup of the stack's " + std::string(module->name()));
         add_options(*store, *options);
         add_store_options(*store, *specific, options->values);
         store->callback([&session, options, &one = *module] {

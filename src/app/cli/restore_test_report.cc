@@ -22,7 +22,8 @@ std::string last_line(const TestReport& report) {
     }
     std::string text = fmt::format("PASS: takes writes after {}", format_duration(*recovery));
     if (report.objective) {
-        text += fmt::format(", {} the objective of {}", *report.met() ? "within" : "MISSES", human_objective(*report.objective));
+        text += fmt::format(", {} the objective of {}", *report.met() ? "within" : "MISSES",
+                            human_objective(*report.objective));
     }
     return text;
 }
@@ -114,7 +115,8 @@ Json last_test_json(const std::vector<Json>& tests, const std::string& backup) {
 std::string last_test_text(const std::vector<Json>& tests, const std::string& backup) {
     const Json* test = engine::last_test_of(tests, backup);
     if (test == nullptr) return "never tested";
-    return fmt::format("tested {}: {}", find_string(*test, "at").value_or("?"), find_string(*test, "verdict").value_or("?"));
+    return fmt::format("tested {}: {}", find_string(*test, "at").value_or("?"),
+                       find_string(*test, "verdict").value_or("?"));
 }
 
 }  // namespace aeterna::app

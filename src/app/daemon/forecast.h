@@ -1,5 +1,5 @@
-// How long a restore of each store would take now: its size now over the rate that its last passed restore test measured,
-// and the fixed costs of that test. Nothing where none has passed yet.
+// How long a restore of each store would take now: its size now over the rate that its last passed restore test
+// measured, and the fixed costs of that test. Nothing where none has passed yet.
 #pragma once
 
 #include <map>
@@ -14,7 +14,8 @@ namespace aeterna::app {
 
 using Forecasts = std::map<std::string, double>;  // by store, seconds
 
-// Reads the record of tests, and asks the stores that have one for their size; a size that is not to be had is the test's.
+// Reads the record of tests, and asks the stores that have one for their size; a size that is not to be had is the
+// test's.
 [[nodiscard]] Forecasts forecast_restores(const OpenStack& open, const env::Env& env, const env::Context& context);
 void annotate(engine::StackStatus& status, const Forecasts& forecasts);
 

@@ -1,5 +1,5 @@
-// What restore tests found, one JSON document a line in STATE/restore-tests.jsonl, and the forecast that follows from it:
-// evidence for `backups list`, and for how long a restore would take now.
+// What restore tests found, one JSON document a line in STATE/restore-tests.jsonl, and the forecast that follows from
+// it: evidence for `backups list`, and for how long a restore would take now.
 #pragma once
 
 #include <optional>

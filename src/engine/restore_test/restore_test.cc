@@ -33,8 +33,8 @@ std::string_view test_outcome_name(TestOutcome outcome) {
 std::optional<Duration> RestoreTestResult::recovery() const {
     Duration sum{};
     for (const char* name : {"plan", "fetch", "start"}) {
-        const auto found = std::find_if(phases.begin(), phases.end(),
-                                        [&](const TestPhase& phase) { return phase.name == name; });
+        const auto found =
+            std::find_if(phases.begin(), phases.end(), [&](const TestPhase& phase) { return phase.name == name; });
         if (found == phases.end()) return std::nullopt;
         sum += found->took;
     }

@@ -1,6 +1,6 @@
-// A restore test: a backup is restored into a sandbox, a real server is started on it and questioned. What a store brings
-// for it (RestoreTester), and the verdict over what was found, which is pure. What could not be looked at is "not checked",
-// never "passed", and a test that was hindered says nothing against the backup: its verdict is unknown.
+// A restore test: a backup is restored into a sandbox, a real server is started on it and questioned. What a store
+// brings for it (RestoreTester), and the verdict over what was found, which is pure. What could not be looked at is
+// "not checked", never "passed", and a test that was hindered says nothing against the backup: its verdict is unknown.
 #pragma once
 
 #include <functional>
@@ -26,8 +26,8 @@ struct TestQuery {
 enum class TestOutcome { kPassed, kFailed, kNotChecked };
 [[nodiscard]] std::string_view test_outcome_name(TestOutcome outcome);  // passed failed not_checked
 
-// How much a check weighs when it could not be made: without the essential ones nothing is known, and of those that read
-// the data itself one at least has to have passed.
+// How much a check weighs when it could not be made: without the essential ones nothing is known, and of those that
+// read the data itself one at least has to have passed.
 enum class CheckKind { kEssential, kContent, kOther };
 
 struct TestCheck {
@@ -44,13 +44,13 @@ struct TestPhase {
 };
 
 struct RestoreTestOrder {
-    RestoreOrder restore;              // `into` and the tablespaces' places are the test's own choice
-    std::string sandbox;               // a directory of its own (sandbox.h)
-    std::optional<env::User> user;     // whom the server runs as; nothing: ourselves
-    std::string server_bin;            // where the server's programs are; empty: looked for
-    OptionValues options;              // of the store alone
+    RestoreOrder restore;           // `into` and the tablespaces' places are the test's own choice
+    std::string sandbox;            // a directory of its own (sandbox.h)
+    std::optional<env::User> user;  // whom the server runs as; nothing: ourselves
+    std::string server_bin;         // where the server's programs are; empty: looked for
+    OptionValues options;           // of the store alone
     std::vector<TestQuery> queries;
-    std::string ledgers;               // directory of the drills' evidence; empty: none
+    std::string ledgers;  // directory of the drills' evidence; empty: none
     std::function<void(const std::string&)> note;
 };
 
@@ -77,10 +77,11 @@ class RestoreTester {
     [[nodiscard]] virtual std::string server_user() const = 0;
     // Names (/proc/PID/comm) of what may run in a sandbox of it, and is ended with it.
     [[nodiscard]] virtual std::vector<std::string> programs() const = 0;
-    // An error when the test could not begin: kUsage, kConfiguration, kNotFound, kGuardRefused. Everything later is in the
-    // result. Whatever happens, nothing that it started runs when it returns; the sandbox is the caller's to remove.
-    [[nodiscard]] virtual Result<RestoreTestResult> run(repository::Repository& repository, const RestoreTestOrder& order,
-                                                        const env::Context& context) = 0;
+    // An error when the test could not begin: kUsage, kConfiguration, kNotFound, kGuardRefused. Everything later is in
+    // the result. Whatever happens, nothing that it started runs when it returns; the sandbox is the caller's to
+    // remove.
+    [[nodiscard]] virtual Result<RestoreTestResult> run(repository::Repository& repository,
+                                                        const RestoreTestOrder& order, const env::Context& context) = 0;
 };
 
 }  // namespace aeterna::engine

@@ -70,9 +70,8 @@ bool is_dead(const std::string& path, const env::Env& env) {
     const auto text = env.files.read(path + kMarker, 4096);
     if (!text) {
         const auto names = env.files.list(path);
-        return names && std::all_of(names->begin(), names->end(), [](const std::string& name) {
-                   return name.starts_with(kMarker + 1);
-               });
+        return names && std::all_of(names->begin(), names->end(),
+                                    [](const std::string& name) { return name.starts_with(kMarker + 1); });
     }
     const auto document = parse_json(*text, path + kMarker);
     if (!document) return false;
@@ -178,8 +177,7 @@ Status Sandbox::remove() {
     return {};
 }
 
-Result<std::size_t> remove_dead_sandboxes(const SandboxOrder& order, const env::Env& env,
-                                          const env::Context& context) {
+Result<std::size_t> remove_dead_sandboxes(const SandboxOrder& order, const env::Env& env, const env::Context& context) {
     if (!env.files.exists(order.work)) return std::size_t{0};
     AETERNA_ASSIGN(const WorkLock lock, WorkLock::take(order.work, env, context));
     return sweep(order, env);

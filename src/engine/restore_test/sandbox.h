@@ -1,6 +1,7 @@
-// Sandbox: the directory of one restore test, WORK/restore-test-XXXXXXXX, with a marker that says whose it is. It goes with
-// everything that runs in it when the test ends; what a killed test left goes when the next one begins, and nothing else
-// does: a sandbox is dead when it belongs to our user and the process that its marker names (pid and start time) is gone.
+// Sandbox: the directory of one restore test, WORK/restore-test-XXXXXXXX, with a marker that says whose it is. It goes
+// with everything that runs in it when the test ends; what a killed test left goes when the next one begins, and
+// nothing else does: a sandbox is dead when it belongs to our user and the process that its marker names (pid and start
+// time) is gone.
 #pragma once
 
 #include <memory>

@@ -8,13 +8,14 @@ namespace aeterna::postgres {
 namespace {
 
 using engine::CheckKind;
-using engine::TestOutcome;
 using engine::TestCheck;
+using engine::TestOutcome;
 
 constexpr std::size_t kShownFindings = 3;
 
 bool ends_test(const Error& error) {
-    return error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDeadline || error.code == ErrorCode::kTimeout;
+    return error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDeadline ||
+           error.code == ErrorCode::kTimeout;
 }
 
 std::vector<std::string> lines_with(std::string_view text, std::string_view part) {
@@ -96,7 +97,8 @@ Result<TestCheck> check_databases(const ScratchServer& server, std::vector<std::
 
 Result<TestCheck> check_structure(const ScratchServer& server, unsigned workers, const env::Context& context) {
     std::vector<std::string> words = server.connection_words();
-    for (const char* word : {"--all", "--install-missing", "--heapallindexed", "--parent-check", "-j"}) words.emplace_back(word);
+    for (const char* word : {"--all", "--install-missing", "--heapallindexed", "--parent-check", "-j"})
+        words.emplace_back(word);
     words.push_back(std::to_string(workers));
     const auto result = server.run("pg_amcheck", words, context);
     if (!result) return not_checked({"amcheck", CheckKind::kContent}, result.error());
@@ -121,7 +123,8 @@ TestCheck read_amcheck(const env::RunResult& result) {
     return check;
 }
 
-Result<TestCheck> check_query(const ScratchServer& server, const engine::TestQuery& query, const env::Context& context) {
+Result<TestCheck> check_query(const ScratchServer& server, const engine::TestQuery& query,
+                              const env::Context& context) {
     // Somebody has said that this is to be known.
     TestCheck check{"query " + query.name, CheckKind::kEssential};
     const auto session = server.connect(query.database.empty() ? "postgres" : query.database, context);

@@ -1,5 +1,5 @@
-// What is asked of a restored server, and how the answers of PostgreSQL's own programs are read. An error of these calls
-// ends the test (a deadline, a stop); what merely could not be made is a check that is "not checked".
+// What is asked of a restored server, and how the answers of PostgreSQL's own programs are read. An error of these
+// calls ends the test (a deadline, a stop); what merely could not be made is a check that is "not checked".
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@
 namespace aeterna::postgres {
 
 // Every database that may be connected to: a session, and a look into its catalog. `databases` gets their names.
-[[nodiscard]] Result<engine::TestCheck> check_databases(const ScratchServer& server, std::vector<std::string>& databases,
+[[nodiscard]] Result<engine::TestCheck> check_databases(const ScratchServer& server,
+                                                        std::vector<std::string>& databases,
                                                         const env::Context& context);
 // pg_amcheck over all of them, heaps against their indexes; installs the extension where it is missing.
 [[nodiscard]] Result<engine::TestCheck> check_structure(const ScratchServer& server, unsigned workers,

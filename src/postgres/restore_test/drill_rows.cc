@@ -11,8 +11,8 @@
 namespace aeterna::postgres {
 namespace {
 
-using engine::TestOutcome;
 using engine::TestCheck;
+using engine::TestOutcome;
 
 constexpr std::size_t kShownIds = 5;
 
@@ -53,12 +53,14 @@ TestCheck judge_rows(const RowsByDrill& rows, const std::string& ledgers, const 
         if (!missing.empty()) {
             check.outcome = TestOutcome::kFailed;
             std::vector<std::string> shown;
-            for (std::size_t i = 0; i < std::min(kShownIds, missing.size()); ++i) shown.push_back(std::to_string(missing[i]));
+            for (std::size_t i = 0; i < std::min(kShownIds, missing.size()); ++i)
+                shown.push_back(std::to_string(missing[i]));
             check.detail = fmt::format("{} acknowledged writes of drill '{}' are missing before one that is there: {}",
                                        missing.size(), one_line(drill), join(shown, ", "));
             return check;
         }
-        compared.push_back(fmt::format("{} rows of drill '{}', none missing before the newest", ids.size(), one_line(drill)));
+        compared.push_back(
+            fmt::format("{} rows of drill '{}', none missing before the newest", ids.size(), one_line(drill)));
     }
     if (!compared.empty()) {
         check.outcome = TestOutcome::kPassed;
@@ -102,8 +104,10 @@ Result<TestCheck> check_drill_rows(const ScratchServer& server, const std::vecto
         const Status read = read_rows(server, database, rows, context);
         if (read) continue;
         const ErrorCode code = read.error().code;
-        if (code == ErrorCode::kCancelled || code == ErrorCode::kTimeout || code == ErrorCode::kDeadline) return read.error();
-        return TestCheck{"drill rows", engine::CheckKind::kOther, TestOutcome::kNotChecked, read.error().to_string(), {}};
+        if (code == ErrorCode::kCancelled || code == ErrorCode::kTimeout || code == ErrorCode::kDeadline)
+            return read.error();
+        return TestCheck{
+            "drill rows", engine::CheckKind::kOther, TestOutcome::kNotChecked, read.error().to_string(), {}};
     }
     return judge_rows(rows, ledgers, env);
 }

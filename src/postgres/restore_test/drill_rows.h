@@ -1,6 +1,7 @@
-// The rows that drills had written, where the backup has them (a drill removes its own at its end), against the drills' own
-// ledgers. No clock decides: of what one node has acknowledged, everything that was acknowledged before a write was sent that
-// is there, has to be there too. What a failover lost belongs to the history of another node, and is not missed here.
+// The rows that drills had written, where the backup has them (a drill removes its own at its end), against the drills'
+// own ledgers. No clock decides: of what one node has acknowledged, everything that was acknowledged before a write was
+// sent that is there, has to be there too. What a failover lost belongs to the history of another node, and is not
+// missed here.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// How a server in a sandbox is set up, so that it can reach nothing outside: it listens on a Unix socket in the sandbox only,
-// archives nothing, follows nobody, applies no subscription (the workers would take the live publisher's slots), loads no
-// library that nobody asked for (pg_cron and its like would begin their jobs). Pure.
+// How a server in a sandbox is set up, so that it can reach nothing outside: it listens on a Unix socket in the sandbox
+// only, archives nothing, follows nobody, applies no subscription (the workers would take the live publisher's slots),
+// loads no library that nobody asked for (pg_cron and its like would begin their jobs). Pure.
 #pragma once
 
 #include <string>
@@ -35,8 +35,7 @@ struct ControlData {
 
 // The server's command line: what stands there outranks every file of the restored directory.
 [[nodiscard]] std::vector<std::string> server_argv(const ServerPrograms& programs, const ScratchPlace& place,
-                                                   const ControlData& control,
-                                                   const std::vector<std::string>& preload);
+                                                   const ControlData& control, const std::vector<std::string>& preload);
 // Everybody who reaches the socket: it lies in a directory of the server's user alone.
 [[nodiscard]] std::string scratch_hba();
 

@@ -47,8 +47,8 @@ Status ScratchServer::write_configuration() const {
 
 Status ScratchServer::start(const env::Context& context) {
     AETERNA_TRY(write_configuration());
-    AETERNA_ASSIGN(const env::RunResult shown, run("pg_controldata", {"-D", order_.place.data()},
-                                                   env_.clock.within(kSmallProgram, context)));
+    AETERNA_ASSIGN(const env::RunResult shown,
+                   run("pg_controldata", {"-D", order_.place.data()}, env_.clock.within(kSmallProgram, context)));
     if (shown.exit_status != 0) {
         return make_error(ErrorCode::kServer, "pg_controldata fails: " + one_line(shown.errors));
     }
@@ -78,7 +78,8 @@ Status ScratchServer::await_writes(const env::Context& context) const {
             return error;
         }
         if (!is_running()) return ended();
-        if (context.stop.stop_requested()) return make_error(ErrorCode::kCancelled, "stopped while the server recovered");
+        if (context.stop.stop_requested())
+            return make_error(ErrorCode::kCancelled, "stopped while the server recovered");
         if (env_.clock.remaining(context) <= kPoll) {
             return make_error(ErrorCode::kDeadline, "the deadline passed while the server recovered",
                               "Give more time with --timeout.");
@@ -105,7 +106,8 @@ std::string ScratchServer::last_words() const {
         for (const std::string_view word : {"FATAL:  ", "PANIC:  "}) {
             const std::size_t found = line.find(word);
             // What clients are told while it starts is no reason of its end.
-            if (found == std::string_view::npos || line.find("the database system is") != std::string_view::npos) continue;
+            if (found == std::string_view::npos || line.find("the database system is") != std::string_view::npos)
+                continue;
             if (fatal.empty()) fatal = one_line(line.substr(found + word.size()));
         }
     }

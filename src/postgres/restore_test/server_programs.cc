@@ -58,9 +58,10 @@ Result<ServerPrograms> find_server_programs(const std::string& server_version, c
     for (const std::string& place : places) {
         if (!place.empty() && major_in(place, env, context) == major) return ServerPrograms{place, *major};
     }
-    return make_error(ErrorCode::kConfiguration,
-                      fmt::format("there are no programs of PostgreSQL {} on this machine, which the backup needs", *major),
-                      fmt::format("Install the package postgresql-{}, or name their directory: --server-bin DIR.", *major));
+    return make_error(
+        ErrorCode::kConfiguration,
+        fmt::format("there are no programs of PostgreSQL {} on this machine, which the backup needs", *major),
+        fmt::format("Install the package postgresql-{}, or name their directory: --server-bin DIR.", *major));
 }
 
 }  // namespace aeterna::postgres

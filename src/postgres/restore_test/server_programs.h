@@ -18,8 +18,8 @@ struct ServerPrograms {
     [[nodiscard]] std::string path(const std::string& program) const { return directory + "/" + program; }
 };
 
-// Those that serve data of a server of `server_version` (as SHOW server_version has it): in `given`, else where packages
-// put them, else what `pg_config --bindir` says. kConfiguration when that major version is not there.
+// Those that serve data of a server of `server_version` (as SHOW server_version has it): in `given`, else where
+// packages put them, else what `pg_config --bindir` says. kConfiguration when that major version is not there.
 [[nodiscard]] Result<ServerPrograms> find_server_programs(const std::string& server_version, const std::string& given,
                                                           const env::Env& env, const env::Context& context);
 

@@ -10,8 +10,8 @@ namespace aeterna::postgres {
 namespace {
 
 using engine::CheckKind;
-using engine::TestOutcome;
 using engine::TestCheck;
+using engine::TestOutcome;
 
 constexpr Duration kCleanEnd = std::chrono::minutes(10);
 
@@ -129,8 +129,11 @@ class TestRun {
     Status stop() {
         const Status stopped = server_->stop(env_.clock.within(kCleanEnd, context_));
         if (!stopped && stopped.error().code == ErrorCode::kServer) {
-            result_.checks.push_back({"stop", CheckKind::kEssential, TestOutcome::kFailed,
-                                      "while it was questioned, " + stopped.error().to_string(), {}});
+            result_.checks.push_back({"stop",
+                                      CheckKind::kEssential,
+                                      TestOutcome::kFailed,
+                                      "while it was questioned, " + stopped.error().to_string(),
+                                      {}});
             return {};
         }
         AETERNA_TRY(stopped);

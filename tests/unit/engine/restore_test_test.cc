@@ -73,7 +73,10 @@ TEST(RestoreTest, AHinderedTestSaysNothingAgainstTheBackup) {
 }
 
 Json document(const std::string& id, const std::string& verdict, double fetch) {
-    return Json{{"backup", id}, {"store", "postgres"}, {"verdict", verdict}, {"bytes", 1000},
+    return Json{{"backup", id},
+                {"store", "postgres"},
+                {"verdict", verdict},
+                {"bytes", 1000},
                 {"phases", Json::array({{{"name", "plan"}, {"seconds", 1}},
                                         {{"name", "fetch"}, {"seconds", fetch}},
                                         {{"name", "start"}, {"seconds", 2}},
@@ -135,7 +138,8 @@ class TableProcesses final : public env::Processes {
     }
     Status signal(const env::ProcessId& id, int number) override {
         signals.emplace_back(id.pid, number);
-        std::erase_if(table, [&](const auto& process) { return process.id.pid == id.pid || process.parent_pid == id.pid; });
+        std::erase_if(table,
+                      [&](const auto& process) { return process.id.pid == id.pid || process.parent_pid == id.pid; });
         return {};
     }
     bool wait_gone(const env::ProcessId& id, const env::Context&) override { return !is_alive(id); }
@@ -154,15 +158,15 @@ class TableProcesses final : public env::Processes {
 TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {
     aeterna::testing::FakeEnv fake;
     TableProcesses processes;
-    const env::Env env{fake.clock, fake.random, fake.threads, fake.files, processes,
-                       fake.dialer, fake.http,  fake.http_listener, fake.sql, fake.log};
+    const env::Env env{fake.clock,  fake.random, fake.threads,       fake.files, processes,
+                       fake.dialer, fake.http,   fake.http_listener, fake.sql,   fake.log};
     auto& content = fake.files.content;
     content["/w"] = "";
-    content["/w/restore-test-00000001/marker.json"] = R"({"pid": 20, "start_ticks": 5})";   // lives
-    content["/w/restore-test-00000002/marker.json"] = R"({"pid": 20, "start_ticks": 4})";   // another process by now
+    content["/w/restore-test-00000001/marker.json"] = R"({"pid": 20, "start_ticks": 5})";  // lives
+    content["/w/restore-test-00000002/marker.json"] = R"({"pid": 20, "start_ticks": 4})";  // another process by now
     content["/w/restore-test-00000002/data/PG_VERSION"] = "15";
-    content["/w/restore-test-00000003/marker.json.tmp-7-0"] = "";                            // never finished
-    content["/w/restore-test-00000004/mine"] = "";                                           // somebody's
+    content["/w/restore-test-00000003/marker.json.tmp-7-0"] = "";  // never finished
+    content["/w/restore-test-00000004/mine"] = "";                 // somebody's
     content["/w/restore-test-00000005/marker.json"] = "what?";
     content["/w/other/marker.json"] = R"({"pid": 1, "start_ticks": 1})";
     processes.table = {{{20, 5}, 1, 'S', 0, "aeterna-dr", "/"},
@@ -174,7 +178,8 @@ TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {
     const auto removed = remove_dead_sandboxes({"/w", std::nullopt, {"postgres"}}, env, fake.clock.context(1s));
     ASSERT_TRUE(removed);
     EXPECT_EQ(*removed, 2U);
-    EXPECT_THAT(processes.signals, ElementsAre(std::pair(30, 3))) << "the postmaster, by SIGQUIT; its children go with it";
+    EXPECT_THAT(processes.signals, ElementsAre(std::pair(30, 3)))
+        << "the postmaster, by SIGQUIT; its children go with it";
     EXPECT_FALSE(content.contains("/w/restore-test-00000002/data/PG_VERSION"));
     for (const char* kept : {"/w/restore-test-00000001/marker.json", "/w/restore-test-00000004/mine",
                              "/w/restore-test-00000005/marker.json", "/w/other/marker.json"}) {

@@ -50,8 +50,9 @@ TEST(ScratchServer, TheSocketHasToFit) {
 }
 
 TEST(ScratchServer, ReadsControlData) {
-    const std::string text = "max_prepared_xacts setting:           3\nmax_locks_per_xact setting:           64\n"
-                             "Data page checksum version:           1\n";
+    const std::string text =
+        "max_prepared_xacts setting:           3\nmax_locks_per_xact setting:           64\n"
+        "Data page checksum version:           1\n";
     const auto control = parse_control_data(text);
     ASSERT_TRUE(control);
     EXPECT_TRUE(control->has_checksums);
@@ -70,14 +71,16 @@ env::RunResult ran(int status, std::string output, std::string errors = "") {
 
 TEST(RestoreChecks, Amcheck) {
     EXPECT_EQ(read_amcheck(ran(0, "")).outcome, TestOutcome::kPassed);
-    const auto corrupt = read_amcheck(ran(2, "heap table \"a.public.t\", block 3, offset 1:\n    xmin is in the future\n"
-                                             "btree index \"a.public.i\":\n    ERROR:  x\n"));
+    const auto corrupt = read_amcheck(ran(2,
+                                          "heap table \"a.public.t\", block 3, offset 1:\n    xmin is in the future\n"
+                                          "btree index \"a.public.i\":\n    ERROR:  x\n"));
     EXPECT_EQ(corrupt.outcome, TestOutcome::kFailed);
     EXPECT_EQ(corrupt.detail, "heap table \"a.public.t\", block 3, offset 1:; btree index \"a.public.i\":");
     const auto unable = read_amcheck(ran(1, "", "pg_amcheck: error: no such thing\npg_amcheck: hint: x\n"));
     EXPECT_EQ(unable.outcome, TestOutcome::kNotChecked) << "what could not look has not passed";
     EXPECT_EQ(unable.detail, "no such thing");
-    const auto skipped = read_amcheck(ran(0, "", "pg_amcheck: warning: skipping database \"a\": amcheck is not installed\n"));
+    const auto skipped =
+        read_amcheck(ran(0, "", "pg_amcheck: warning: skipping database \"a\": amcheck is not installed\n"));
     EXPECT_EQ(skipped.outcome, TestOutcome::kNotChecked);
     env::RunResult killed = ran(-1, "");
     killed.signal = 9;
@@ -85,14 +88,15 @@ TEST(RestoreChecks, Amcheck) {
 }
 
 TEST(RestoreChecks, Checksums) {
-    const std::string counted = "Checksum operation completed\nFiles scanned:   10\nBlocks scanned:  2731\nBad checksums:  ";
+    const std::string counted =
+        "Checksum operation completed\nFiles scanned:   10\nBlocks scanned:  2731\nBad checksums:  ";
     const auto good = read_checksums(ran(0, counted + "0\nData checksum version: 1\n"));
     EXPECT_EQ(good.outcome, TestOutcome::kPassed);
     EXPECT_EQ(good.detail, "2731 pages");
-    const auto bad = read_checksums(ran(
-        1, counted + "1\n",
-        "pg_checksums: error: checksum verification failed in file \"./base/5/16384\", block 3: calculated checksum 1 but "
-        "block contains 2\n"));
+    const auto bad = read_checksums(ran(1, counted + "1\n",
+                                        "pg_checksums: error: checksum verification failed in file \"./base/5/16384\", "
+                                        "block 3: calculated checksum 1 but "
+                                        "block contains 2\n"));
     EXPECT_EQ(bad.outcome, TestOutcome::kFailed);
     EXPECT_EQ(bad.detail, "1 bad pages: \"./base/5/16384\", block 3");
     const auto unable = read_checksums(ran(1, "", "pg_checksums: error: cluster must be shut down\n"));
@@ -118,7 +122,8 @@ TEST(DrillRows, WhatWasAcknowledgedBeforeOneThatIsThereHasToBeThere) {
     EXPECT_THAT(missing_writes(ledger, {1, 2, 3, 4, 5, 6}), IsEmpty());
     EXPECT_THAT(missing_writes(ledger, {1, 2}), IsEmpty()) << "the backup was taken before the others";
     EXPECT_THAT(missing_writes(ledger, {}), IsEmpty());
-    EXPECT_THAT(missing_writes(ledger, {2, 5}), ElementsAre(1)) << "4 was under way at the same time as 5; 3 is not known";
+    EXPECT_THAT(missing_writes(ledger, {2, 5}), ElementsAre(1))
+        << "4 was under way at the same time as 5; 3 is not known";
     EXPECT_THAT(missing_writes(ledger, {6}), ElementsAre(1, 2, 4, 5));
 }
 
