@@ -85,6 +85,17 @@ std::string one_line(std::string_view text, std::size_t limit) {
     return result;
 }
 
+std::string shell_word(std::string_view text) {
+    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@";
+    if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+    std::string word = "'";
+    for (const char c : text) {
+        if (c == '\'') word += "'\\''";
+        else word += c;
+    }
+    return word + "'";
+}
+
 std::string base64_encode(std::string_view bytes) {
     std::string text;
     text.reserve((bytes.size() + 2) / 3 * 4);

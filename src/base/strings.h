@@ -21,6 +21,8 @@ namespace aeterna {
 // text in a message.
 [[nodiscard]] std::string one_line(std::string_view text, std::size_t limit = 200);
 
+// One word for a POSIX shell, whatever is in it.
+[[nodiscard]] std::string shell_word(std::string_view text);
 [[nodiscard]] std::string base64_encode(std::string_view bytes);
 // Nothing when `text` is not standard base64 with padding.
 [[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);

@@ -82,7 +82,7 @@ class StoreModule {
     // Needs no stack file: a repository and its key are enough. Null where it has none.
     [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer() const { return nullptr; }
     // Null where a store has no restore test; its own options then, as of the commands above.
-    [[nodiscard]] virtual std::unique_ptr<RestoreTester> make_restore_tester(const env::Env& /*env*/) const {
+    [[nodiscard]] virtual std::unique_ptr<RestoreTester> make_restore_tester(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
         return nullptr;
     }
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_test_options() const { return std::nullopt; }

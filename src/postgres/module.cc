@@ -86,8 +86,9 @@ class PostgresModule final : public engine::StoreModule {
         return postgres::restore_options();
     }
     std::unique_ptr<engine::Restorer> make_restorer() const override { return postgres::make_restorer(); }
-    std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env) const override {
-        return postgres::make_restore_tester(env);
+    std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env,
+                                                               env::FileSystem& files) const override {
+        return postgres::make_restore_tester(env, files);
     }
     std::optional<std::vector<engine::CommandOption>> restore_test_options() const override {
         return postgres::restore_test_options();

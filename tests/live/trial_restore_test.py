@@ -152,6 +152,43 @@ class RestoreTestTest(unittest.TestCase):
         forecast = self.cli("--json", "status").json()["stores"]["postgres"]["rto_forecast_seconds"]
         self.assertAlmostEqual(forecast, expected, delta=expected / 10)
 
+    def test_latest_goes_on_to_what_is_captured(self):
+        """Also where the server's user may read neither repository nor key."""
+        own = self.copy_of_the_server()
+        stack = self.stack_file(own)
+        self.back_up(stack=stack)
+        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
+        try:
+            # Over the end of a segment, so that more than one is asked for.
+            own.psql("INSERT INTO damaged VALUES (8001, 'after the backup')")
+            own.psql("SELECT pg_switch_wal()")
+            own.psql("INSERT INTO damaged VALUES (8002, 'in the next segment')")
+            commit = own.psql("SELECT pg_current_wal_lsn()")
+            self.back_up_reaches(stack, commit)
+        finally:
+            watch.terminate()
+            watch.wait(60)
+        if AS_OWNER:
+            os.chmod(self.room / "key", 0o600)
+            os.chmod(self.room / "repo", 0o700)
+        test = self.restore_test("--query", "SELECT count(*) = 2 FROM damaged WHERE n > 8000",
+                                 "--query", "SELECT pg_walfile_name(pg_current_wal_lsn()) LIKE '00000002%'", stack=stack)
+        self.assertEqual((test["verdict"], test["replay"]["timeline"]), ("pass", 1))
+        test = self.restore_test("--to", test["backup"], "--query", "SELECT count(*) = 0 FROM damaged WHERE n > 8000", stack=stack)
+        self.assertEqual((test["verdict"], test["replay"]), ("pass", None))
+
+    def back_up_reaches(self, stack, lsn):
+        def number(text):
+            high, low = text.split("/")
+            return int(high, 16) << 32 | int(low, 16)
+
+        def captured():
+            done = self.cli("--json", "restore", "postgres", "--into", self.room / "nowhere", "--dry-run", stack=stack)
+            replay = done.json()["restore"]["replay"] if done.code == 0 else None
+            return replay and number(replay["to"]) >= number(lsn)
+        wait_until("the captured WAL", captured, 60)
+
     def test_without_a_stack_file_a_key_is_enough(self):
         self.back_up()
         done = run("--repo", self.room / "repo", "--key-file", self.room / "key", "restore-test", "postgres", "--random",

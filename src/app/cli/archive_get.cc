@@ -37,6 +37,8 @@ void add_archive_get_command(CLI::App& app, Session& session) {
     command->add_option("into", request->into, "%p: where to put it")->required()->type_name("PATH");
     command->add_option("--cluster", request->cluster, "System identifier; else of the data directory that it runs in")->type_name("ID");
     command->add_option("--wal-segment-size", request->segment_bytes, "Bytes; else of the data directory, else 16 MiB")->type_name("N");
+    command->add_option("--from", request->from, "Nothing before this position is there")->type_name("LSN");
+    command->add_option("--until", request->until, "The history ends at this position")->type_name("LSN");
     command->callback([&session, request] {
         session.fail_with(kArchiveFailed);
         session.run([&session, request] { return run_get(session, *request); });

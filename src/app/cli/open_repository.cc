@@ -78,14 +78,15 @@ Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::at(const Session& sess
         place->credentials_ = std::move(opened.credentials);
         place->s3_ = opened.storage.get();
         place->storage_ = std::move(opened.storage);
+        place->name_ = name;
         return place;
     }
     if (name.find("://") != std::string::npos) {
         return make_error(ErrorCode::kUsage, fmt::format("'{}' is no kind of repository", name),
                           "Name a directory (--repo PATH) or a bucket (--repo s3://BUCKET/PREFIX).");
     }
-    place->storage_ = std::make_unique<repository::LocalStorage>(*place->files_, place->env_.random, place->env_.clock,
-                                                                 place->env_.files.canonical(name));
+    place->name_ = place->env_.files.canonical(name);
+    place->storage_ = std::make_unique<repository::LocalStorage>(*place->files_, place->env_.random, place->env_.clock, place->name_);
     return place;
 }
 

@@ -26,6 +26,8 @@ class RepositoryPlace {
     [[nodiscard]] static Result<std::unique_ptr<RepositoryPlace>> at(const Session& session, const std::string& name);
 
     [[nodiscard]] repository::Storage& storage() { return *storage_; }
+    // What --repo has to be for it, from any folder.
+    [[nodiscard]] const std::string& name() const { return name_; }
     // What --key-file names, else the stack file's repository.key_file; empty when neither does.
     [[nodiscard]] const std::string& key_file() const { return key_file_; }
     // Whether a repository may be begun here: kConfiguration where two inits at once could both win.
@@ -46,7 +48,7 @@ class RepositoryPlace {
     std::unique_ptr<repository::CredentialSource> credentials_;
     std::unique_ptr<repository::Storage> storage_;
     repository::S3Storage* s3_ = nullptr;  // what storage_ is, where it is S3
-    std::string key_file_;
+    std::string name_, key_file_;
     std::unique_ptr<repository::Repository> repository_;
 };
 

@@ -8,6 +8,7 @@
 #include "app/cli/render_status.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
+#include "base/strings.h"
 #include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
@@ -47,10 +48,17 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 }
 
 struct StoreRestoreOptions {
-    std::string to = "latest", series, into;
+    std::string to = "latest", timeline, series, into;
     bool dry_run = false;
     engine::OptionValues values;
 };
+
+// For a server that may run anywhere on this machine, as another user: by absolute paths.
+std::string archive_command(const Session& session, const RepositoryPlace& place) {
+    const std::string& key = place.key_file();
+    return fmt::format("{} --repo {} --key-file {} archive-get", shell_word(session.env().processes.own_executable()),
+                       shell_word(place.name()), shell_word(key.empty() ? key : session.env().files.canonical(key)));
+}
 
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
     const env::Context context = session.context(kRepositoryTimeout);
@@ -59,7 +67,9 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     const auto restorer = module.make_restorer();
     engine::RestoreOrder order;
     order.to = options.to;
+    order.timeline = options.timeline;
     order.series = options.series;
+    order.archive_command = archive_command(session, *place);
     order.into = session.env().files.canonical(options.into);
     order.options = options.values;
     order.workers = worker_count();
@@ -94,7 +104,8 @@ void add_store_restores(CLI::App& command, Session& session) {
         if (!specific) continue;
         auto options = std::make_shared<StoreRestoreOptions>();
         CLI::App* store = command.add_subcommand(std::string(module->name()), "A server of its own, out of a backup");
-        store->add_option("--to", options->to, "'latest', or a backup's id or its unique beginning")->type_name("WHEN");
+        store->add_option("--to", options->to, "latest, a time with its offset, lsn:X, name:POINT, xid:N, or a backup's id or its unique beginning")->type_name("WHEN");
+        store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
         store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
         store->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");

@@ -11,12 +11,13 @@
 #include "app/registry.h"
 #include "engine/restore_test/history.h"
 #include "engine/restore_test/sandbox.h"
+#include "env/posix/file_system.h"
 
 namespace aeterna::app {
 namespace {
 
 struct RestoreTestOptions {
-    std::string to = "latest", series, work, server_bin, run_as, rto, database;
+    std::string to = "latest", timeline, series, work, server_bin, run_as, rto, database;
     bool random = false;
     std::vector<std::string> queries;
     engine::OptionValues values;
@@ -125,7 +126,8 @@ Result<int> finish(Session& session, const StackPart& part, const TestReport& re
 Result<int> run_test(Session& session, const engine::StoreModule& module, const RestoreTestOptions& options) {
     const env::Context context = session.context(kRepositoryTimeout);
     const env::Env& env = session.env();
-    const auto tester = module.make_restore_tester(env);
+    const auto files = env::make_posix_file_system();
+    const auto tester = module.make_restore_tester(env, *files);
     TestReport report;
     report.store = module.name();
     report.to = options.random ? "random" : options.to;
@@ -145,6 +147,7 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     if (options.random) {
         AETERNA_ASSIGN(order.restore.to, random_backup(session, *opened, report.store, options.series, context));
     }
+    order.restore.timeline = options.timeline;
     order.restore.series = options.series;
     order.restore.workers = worker_count();
     order.restore.progress = progress_lines(session);
@@ -165,9 +168,10 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
 Result<int> run_cleanup(Session& session, const std::string& given) {
     const env::Context context = session.context();
     AETERNA_ASSIGN(const std::string state, state_directory_of(session));
+    const auto files = env::make_posix_file_system();
     std::size_t count = 0;
     for (const auto& module : store_modules()) {
-        const auto tester = module->make_restore_tester(session.env());
+        const auto tester = module->make_restore_tester(session.env(), *files);
         if (!tester) continue;
         const bool is_root = session.env().processes.effective_uid() == 0;
         const std::string work = find_work(session, given, state, is_root);
@@ -183,6 +187,7 @@ Result<int> run_cleanup(Session& session, const std::string& given) {
 
 void add_options(CLI::App& store, RestoreTestOptions& options) {
     CLI::Option* to = store.add_option("--to", options.to, "What to restore, as 'restore' has it")->type_name("WHEN");
+    store.add_option("--timeline", options.timeline, "Of which history, as 'restore' has it")->type_name("N");
     store.add_flag("--random", options.random, "A random one of the backups that there are")->excludes(to);
     store.add_option("--name", options.series, "Which series of backups, where there are several")->type_name("NAME");
     store

@@ -50,6 +50,7 @@ Json to_json(const TestReport& report) {
                           {"seconds", to_seconds(check.took)}});
     }
     const repository::Backup& backup = result.plan.backup;
+    const Json* replay = find_member(result.plan.document, "replay");
     return Json{{"id", report.id},
                 {"store", report.store},
                 {"at", format_time(report.at)},
@@ -58,6 +59,7 @@ Json to_json(const TestReport& report) {
                 {"name", backup.name},
                 {"server_version", backup.server_version},
                 {"recovery_point", json_or_null(find_string(result.plan.document, "recovery_point"))},
+                {"replay", replay != nullptr ? *replay : Json(nullptr)},
                 {"verdict", verdict_name(judge(result))},
                 {"reason", reason_of(result)},
                 {"error", result.error ? error_document(*result.error)["error"] : Json(nullptr)},
@@ -75,6 +77,12 @@ std::vector<std::string> report_lines(const TestReport& report) {
     const repository::Backup& backup = result.plan.backup;
     std::vector<std::string> lines{fmt::format("backup {} of '{}', {} {}, {}", backup.id, backup.name, report.store,
                                                one_line(backup.server_version), human_bytes(backup.bytes))};
+    if (const Json* replay = find_member(result.plan.document, "replay")) {
+        lines.push_back(fmt::format("  replays to {} on timeline {}, last commit {}",
+                                    find_string(*replay, "to").value_or("?"),
+                                    find_integer(*replay, "timeline").value_or(0),
+                                    find_string(*replay, "last_commit").value_or("not known")));
+    }
     for (const auto& phase : result.phases) {
         lines.push_back(fmt::format("  {:<11}  {}", phase.name, format_duration(phase.took)));
     }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,10 @@ struct BackupOrder {
 };
 
 struct RestoreOrder {
-    std::string to = "latest";  // or a backup's id, or its unique beginning
+    std::string to = "latest";  // or a recovery point as the store writes them, or a backup's id or its unique beginning
+    std::string timeline;       // of the log, where it has several; empty: the newest
+    // What the restored server runs to get the files of the log (engine::Archive); the store adds the words. Shell-quoted.
+    std::string archive_command;
     std::string series;         // of which name; empty: the only one there is
     std::string into;           // absolute
     std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
@@ -41,7 +45,13 @@ struct RestoreOrder {
 };
 
 struct RestorePlan {
+    // The log is replayed from `from` to `to`, its last record begins at `last`.
+    struct Replay {
+        std::uint64_t from = 0, last = 0, to = 0;
+        std::uint32_t timeline = 0;
+    };
     repository::Backup backup;
+    std::optional<Replay> replay;    // nothing: the backup as it is
     std::vector<std::string> lines;  // for people
     Json document;                   // the same for scripts
 };

@@ -46,6 +46,8 @@ struct ArchiveRequest {
     std::string cluster;            // system identifier; empty: of the data directory
     std::string data_directory;     // where the server runs; "." is what restore_command has
     std::uint64_t segment_bytes = 0;  // 0: of the data directory, else the store's default
+    // Positions as the store writes them: what lies before the one or behind the other is answered as not there. Empty: none.
+    std::string from, until;
 };
 enum class ArchiveAnswer { kServed, kAbsent };
 

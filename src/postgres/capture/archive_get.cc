@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "base/strings.h"
 #include "postgres/capture/segment_plan.h"
 #include "postgres/client/wal.h"
 #include "repository/log_segments.h"
@@ -63,24 +65,30 @@ class Fetch {
         return engine::ArchiveAnswer::kServed;
     }
 
-    Result<engine::ArchiveAnswer> segment(const WalSegmentName& name) {
+    // Of which only [from, until) is to be seen.
+    Result<engine::ArchiveAnswer> segment(const WalSegmentName& name, Lsn from, Lsn until) {
         AETERNA_TRY(look_for_logs());
         const std::string log = log_of(name.timeline);
         if (std::find(logs_.begin(), logs_.end(), log) == logs_.end()) return engine::ArchiveAnswer::kAbsent;
         SegmentFacts facts;
         facts.start = name.begin_lsn(segment_bytes_);
         facts.bytes = segment_bytes_;
+        if (facts.start + facts.bytes <= from || facts.start >= until) return engine::ArchiveAnswer::kAbsent;
+        const bool is_cut = until < facts.start + facts.bytes;
         // The end before the bytes: a log that grows meanwhile has no hole.
-        AETERNA_ASSIGN(facts.log_end, end_of(log));
+        AETERNA_ASSIGN(facts.log_end, is_cut ? Result<Lsn>(until) : end_of(log));
         const auto origin = [&](const std::string& of) { return repository::read_origin(repository_, of, context_); };
         AETERNA_ASSIGN(const auto parts, plan_segment(log, facts.start, segment_bytes_, origin));
         if (parts.empty()) return engine::ArchiveAnswer::kAbsent;
         facts.has_to = facts.start;
         for (const SegmentPart& part : parts) {
-            AETERNA_TRY(copy(part, facts.has_to));
+            const SegmentPart seen{part.log, part.from, std::min(part.to, until)};
+            if (seen.from < seen.to) AETERNA_TRY(copy(seen, facts.has_to));
             if (facts.has_to < part.to) break;
         }
-        AETERNA_ASSIGN(facts.has_successor, has_successor(log));
+        if (!is_cut) {
+            AETERNA_ASSIGN(facts.has_successor, has_successor(log));
+        }
         return answer(facts, log);
     }
 
@@ -206,8 +214,14 @@ class PostgresArchive final : public engine::Archive {
             if (segment_bytes == 0 && control) segment_bytes = control->segment_bytes;
         }
         if (segment_bytes == 0) segment_bytes = kDefaultSegmentBytes;
+        const auto from = request.from.empty() ? Lsn{0} : parse_lsn(request.from);
+        const auto until = request.until.empty() ? std::numeric_limits<Lsn>::max() : parse_lsn(request.until);
+        if (!from || !until) {
+            return make_error(ErrorCode::kUsage, fmt::format("'{}' is no position", one_line(from ? request.until : request.from)),
+                              "Write it as PostgreSQL does: 0/3000148.");
+        }
         Fetch fetch(repository, files_, request, system, segment_bytes, context);
-        auto answer = timeline ? fetch.history(*timeline) : fetch.segment(*name);
+        auto answer = timeline ? fetch.history(*timeline) : fetch.segment(*name, *from, *until);
         // A standby asks again and looks elsewhere; it never takes this for the end.
         const bool is_standby = env_.files.exists(request.data_directory + "/standby.signal");
         if (!answer && is_standby && answer.error().code == ErrorCode::kPartial) return engine::ArchiveAnswer::kAbsent;

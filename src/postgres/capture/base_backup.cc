@@ -269,6 +269,9 @@ class BaseBackup final : public TarSink {
         details_.damaged_pages = problem_count_;
         repository::Backup& header = stream_->header();
         header.details = details_json(details_);
+        // The log from the segment on in which the backup ends: what is before it came with the backup.
+        const Lsn needed = details_.to / segment_bytes_ * segment_bytes_;
+        header.log = {wal_log_name({details_.system_identifier, details_.timeline}), needed, needed};
         header.skipped = problem_count_;
         AETERNA_ASSIGN(auto result, stream_->finish());
         result.problems = std::move(problems_);
@@ -279,7 +282,7 @@ class BaseBackup final : public TarSink {
     // Alone, the copy is of use only with every segment from its start to its stop.
     Status check_wal() {
         AETERNA_ASSIGN(const env::SqlRows size, env::ask(*connection_, "SHOW wal_segment_size", bounded(kShort)));
-        const std::uint64_t segment = parse_segment_bytes(size.first().value_or(""));
+        const std::uint64_t segment = segment_bytes_ = parse_segment_bytes(size.first().value_or(""));
         if (segment == 0) return make_error(ErrorCode::kProtocol, "the server named no size of its WAL segments");
         for (std::uint64_t at = details_.from / segment * segment; at < details_.to; at += segment) {
             const std::string name = wal_segment_name(details_.timeline, at, segment);
@@ -324,6 +327,7 @@ class BaseBackup final : public TarSink {
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::unique_ptr<repository::StreamBackup> stream_;
     BaseBackupDetails details_;
+    std::uint64_t segment_bytes_ = 0;  // of the server's WAL
 
     std::unique_ptr<TarReader> tar_;
     std::string prefix_, path_, manifest_;

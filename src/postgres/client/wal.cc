@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "postgres/client/little_endian.h"
 
 namespace aeterna::postgres {
 
@@ -21,15 +22,6 @@ std::optional<std::uint64_t> hex(std::string_view text) {
     return value;
 }
 
-template <class Integer>
-Integer little_endian(std::string_view bytes, std::size_t at) {
-    Integer value = 0;
-    for (std::size_t i = sizeof(Integer); i > 0; --i) {
-        value = static_cast<Integer>(value << 8) | static_cast<unsigned char>(bytes[at + i - 1]);
-    }
-    return value;
-}
-
 // What initdb allows (--wal-segsize).
 bool is_segment_size(std::uint64_t bytes) {
     return bytes >= (1U << 20) && bytes <= (1U << 30) && (bytes & (bytes - 1)) == 0;
@@ -44,11 +36,14 @@ std::optional<WalSegmentName> parse_wal_segment_name(std::string_view name) {
     return WalSegmentName{static_cast<std::uint32_t>(*timeline), *high, *low};
 }
 
+bool is_wal_magic(std::string_view bytes) {
+    const unsigned high = static_cast<unsigned char>(bytes[1]);
+    return high == 0xD0 || high == 0xD1;
+}
+
 std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes) {
     if (bytes.size() < 40) return std::nullopt;
-    // xlp_magic changes with each major version, but its high byte has been 0xD0 or 0xD1 since 9.0.
-    const unsigned magic = static_cast<unsigned char>(bytes[1]);
-    if (magic != 0xD0 && magic != 0xD1) return std::nullopt;
+    if (!is_wal_magic(bytes)) return std::nullopt;
     if ((little_endian<std::uint16_t>(bytes, 2) & kLongHeader) == 0) return std::nullopt;
     WalSegmentHeader header;
     header.timeline = little_endian<std::uint32_t>(bytes, 4);
@@ -60,15 +55,21 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
 }
 
 Result<ControlFile> parse_control_file(std::string_view bytes) {
-    constexpr std::size_t kVersionAt = 8, kSegmentBytesAt = 228;
+    constexpr std::size_t kVersionAt = 8, kCheckpointTimeAt = 104, kLimitsAt = 180, kSegmentBytesAt = 228;
     constexpr std::uint32_t kKnownVersion = 1300;
+    constexpr const char* kLimits[] = {"max_connections", "max_worker_processes", "max_wal_senders",
+                                       "max_prepared_transactions", "max_locks_per_transaction"};
     const Error damaged = make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
     if (bytes.size() < kSegmentBytesAt + 4) return damaged;
     const auto system = little_endian<std::uint64_t>(bytes, 0);
     if (system == 0) return damaged;
-    ControlFile control{std::to_string(system), 0};
+    ControlFile control{std::to_string(system), 0, {}, {}};
     if (little_endian<std::uint32_t>(bytes, kVersionAt) != kKnownVersion) return control;
     control.segment_bytes = little_endian<std::uint32_t>(bytes, kSegmentBytesAt);
+    control.checkpoint_at = from_unix_us(little_endian<std::int64_t>(bytes, kCheckpointTimeAt) * 1'000'000);
+    for (std::size_t i = 0; i < std::size(kLimits); ++i) {
+        control.limits.emplace_back(kLimits[i], little_endian<std::uint32_t>(bytes, kLimitsAt + 4 * i));
+    }
     return is_segment_size(control.segment_bytes) ? Result<ControlFile>(control) : damaged;
 }
 

@@ -6,8 +6,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace aeterna::postgres {
 
@@ -30,6 +33,9 @@ struct WalSegmentHeader {
     std::uint64_t system_identifier = 0;
     std::uint32_t segment_bytes = 0;
 };
+// Whether a page's header begins like that: xlp_magic changes with each major version, but its high byte has been 0xD0 or
+// 0xD1 since 9.0. At least two bytes.
+[[nodiscard]] bool is_wal_magic(std::string_view bytes);
 // Nothing when the bytes are no long page header of a little-endian server.
 [[nodiscard]] std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes);
 
@@ -45,9 +51,13 @@ struct WalSegmentHeader {
 struct ControlFile {
     std::string system_identifier;
     std::uint64_t segment_bytes = 0;  // 0: of a version whose layout is not known here
+    // max_connections and the like, as the primary had them: a server that replays its WAL must not have less.
+    std::vector<std::pair<std::string, std::uint32_t>> limits;
+    WallTime checkpoint_at{};  // when the last checkpoint began, whole seconds of the server's clock
 };
-// Of the first bytes of global/pg_control, little-endian: the system identifier at 0, pg_control_version at 8,
-// xlog_seg_size at 228 in version 1300 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared with a live one).
+// Of the first bytes of global/pg_control, little-endian: the system identifier at 0, pg_control_version at 8, in version
+// 1300 the time in checkPointCopy at 104, five limits from 180 on and xlog_seg_size at 228 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared
+// with live ones).
 [[nodiscard]] Result<ControlFile> parse_control_file(std::string_view bytes);
 
 }  // namespace aeterna::postgres

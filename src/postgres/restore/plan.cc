@@ -29,10 +29,29 @@ bool names(std::string_view conf, std::string_view setting) {
     return std::any_of(lines.begin(), lines.end(), [&](std::string_view line) { return name_in(line) == setting; });
 }
 
-std::string quoted(const std::string& text) {
+std::string conf_string(const std::string& text) {
     std::string result = "'";
-    for (const char c : text) result.append(c == '\'' ? 2 : 1, c);
+    for (const char c : text) result.append(c == '\'' || c == '\\' ? 2 : 1, c);  // both are doubled: guc-file.l
     return result + "'";
+}
+
+// %f and %p are replaced in it, %% is a percent sign.
+std::string without_placeholders(std::string_view command) {
+    std::string text;
+    for (const char c : command) text.append(c == '%' ? 2 : 1, c);
+    return text;
+}
+
+std::string recovery_settings(const Recovery& recovery) {
+    const std::string command = fmt::format("{} --from {} --until {} %f %p", without_placeholders(recovery.archive_command),
+                                            format_lsn(recovery.from), format_lsn(recovery.to));
+    return fmt::format(
+        "restore_command = {}\n"
+        "recovery_target_timeline = '{}'\n"
+        "recovery_target_lsn = '{}'\n"
+        "recovery_target_inclusive = 'on'\n"
+        "recovery_target_action = 'promote'\n",
+        conf_string(command), recovery.timeline, format_lsn(recovery.last));
 }
 
 bool lies_in(const std::string& path, const std::string& directory) {
@@ -41,32 +60,44 @@ bool lies_in(const std::string& path, const std::string& directory) {
 
 }  // namespace
 
-Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups, const std::string& to,
-                                         const std::string& series) {
-    std::vector<const repository::Backup*> ours;
+Result<std::vector<repository::Backup>> base_backups(const std::vector<repository::Backup>& backups,
+                                                     const std::string& series) {
+    std::vector<repository::Backup> ours;
     std::set<std::string> names;
     for (const repository::Backup& backup : backups) {
         if (backup.kind != "base" || backup.store != "postgres") continue;
         if (!series.empty() && backup.name != series) continue;
-        if (to != "latest" && !backup.id.starts_with(to)) continue;
-        ours.push_back(&backup);
+        ours.push_back(backup);
         names.insert(backup.name);
     }
     if (ours.empty()) {
-        return make_error(ErrorCode::kNotFound,
-                          to == "latest" ? std::string("there is no base backup of PostgreSQL")
-                                         : fmt::format("there is no base backup '{}'", one_line(to)),
+        return make_error(ErrorCode::kNotFound, "there is no base backup of PostgreSQL",
                           "'aeterna-dr backups list' shows what there is.");
     }
-    if (to == "latest" && names.size() > 1) {
+    if (names.size() > 1) {
         return make_error(ErrorCode::kUsage, "the repository has base backups of more than one cluster",
                           fmt::format("Name one (--name): {}.", join({names.begin(), names.end()}, ", ")));
     }
-    if (to != "latest" && ours.size() > 1) {
-        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", one_line(to), ours.size()),
-                          fmt::format("Write more of it, such as '{}'.", ours.front()->id));
+    std::sort(ours.begin(), ours.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+    return ours;
+}
+
+Result<repository::Backup> find_base_backup(const std::vector<repository::Backup>& backups, const std::string& id,
+                                            const std::string& series) {
+    std::vector<const repository::Backup*> found;
+    for (const repository::Backup& backup : backups) {
+        const bool is_ours = backup.kind == "base" && backup.store == "postgres" && (series.empty() || backup.name == series);
+        if (is_ours && backup.id.starts_with(id)) found.push_back(&backup);
     }
-    return **std::max_element(ours.begin(), ours.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+    if (found.empty()) {
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no base backup '{}'", one_line(id)),
+                          "'aeterna-dr backups list' shows what there is.");
+    }
+    if (found.size() > 1) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", one_line(id), found.size()),
+                          fmt::format("Write more of it, such as '{}'.", found.front()->id));
+    }
+    return *found.front();
 }
 
 Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<Tablespace>& tablespaces,
@@ -105,7 +136,8 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
     return places;
 }
 
-std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into) {
+std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into,
+                               const ControlFile& control, Starter starter, const std::optional<Recovery>& recovery) {
     std::string text;
     for (const std::string_view line : split(old, '\n')) {
         if (std::find(std::begin(kDropped), std::end(kDropped), name_in(line)) != std::end(kDropped)) continue;
@@ -114,16 +146,20 @@ std::string restored_auto_conf(std::string_view old, std::string_view conf, cons
     }
     while (text.size() > 1 && text.ends_with("\n\n")) text.pop_back();
     // The last value of a name counts, and this file outranks postgresql.conf.
-    text +=
-        "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
-        "primary_conninfo = ''\n"
-        "primary_slot_name = ''\n"
-        "restore_command = ''\n"
-        "archive_mode = 'off'\n"
-        "synchronous_standby_names = ''\n";
-    for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
-        if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, quoted(into + file));
+    if (starter == Starter::kPeople) {
+        text +=
+            "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
+            "primary_conninfo = ''\n"
+            "primary_slot_name = ''\n"
+            "restore_command = ''\n"
+            "archive_mode = 'off'\n"
+            "synchronous_standby_names = ''\n";
+        for (const auto& [setting, value] : control.limits) text += fmt::format("{} = {}\n", setting, value);
+        for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
+            if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, conf_string(into + file));
+        }
     }
+    if (recovery) text += "# Written by aeterna-dr's restore.\n" + recovery_settings(*recovery);
     return text;
 }
 

@@ -2,19 +2,26 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "postgres/capture/base_backup.h"
+#include "postgres/capture/timeline_history.h"
+#include "postgres/client/wal.h"
 #include "repository/catalog.h"
 
 namespace aeterna::postgres {
 
-// The base backup that `to` means: "latest", an id, or the unique beginning of one. `series` keeps only the backups of
-// that name; without it there may be only one name. kUsage, kNotFound.
-[[nodiscard]] Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups,
-                                                       const std::string& to, const std::string& series);
+inline constexpr const char* kControlPath = "global/pg_control";
+
+// The base backups of one series, newest first; without `series` there may be only one name. kUsage, kNotFound.
+[[nodiscard]] Result<std::vector<repository::Backup>> base_backups(const std::vector<repository::Backup>& backups,
+                                                                   const std::string& series);
+// The one whose id is `id` or begins like that. kUsage, kNotFound.
+[[nodiscard]] Result<repository::Backup> find_base_backup(const std::vector<repository::Backup>& backups,
+                                                          const std::string& id, const std::string& series);
 
 // Where each tablespace goes: "pg_tblspc/OID" → an absolute directory, from the words "OID=DIR"; those that no word
 // names go where they were. kUsage for a word that is wrong, names no tablespace, or a place inside `into` or
@@ -23,11 +30,29 @@ namespace aeterna::postgres {
                                                                            const std::vector<std::string>& words,
                                                                            const std::string& into);
 
-// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster, and with settings that outrank
-// postgresql.conf (whose text is `conf`), so that it neither follows another server, nor archives into the live archive, nor
-// waits for standbys, nor takes the rules of who may log in from the live server's directory (Patroni names them by
-// absolute paths) but from `into`.
-[[nodiscard]] std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into);
+// What a server does with the WAL in the repository once it is started.
+struct Recovery {
+    std::string archive_command;  // that gets files of the log
+    Timeline timeline = 0;
+    Lsn from = 0, to = 0;  // what it may see of it
+    Lsn last = 0;          // the record after which it promotes
+};
+
+// Who starts the restored server.
+enum class Starter {
+    kPeople,            // it stands alone until they say otherwise
+    kPatroniBootstrap,  // Patroni, as the first member of a new cluster (bootstrap.method): its settings count
+    kPatroniReplica,    // Patroni, as a replica (create_replica_methods), which it tells whom to follow
+};
+
+// postgresql.auto.conf of the restored server: the old one without what tied it to its cluster. Where people start it, with settings
+// that outrank postgresql.conf (whose text is `conf`), so that it neither follows another server, nor archives into the live archive,
+// nor waits for standbys, nor takes the rules of who may log in from the live server's directory (Patroni names them by
+// absolute paths) but from `into`. The limits are the primary's, which an agent may have given on the command line: a server
+// with less does not replay its WAL.
+[[nodiscard]] std::string restored_auto_conf(std::string_view old, std::string_view conf, const std::string& into,
+                                             const ControlFile& control, Starter starter,
+                                             const std::optional<Recovery>& recovery);
 
 // For a data directory whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to start it.
 [[nodiscard]] std::string minimal_conf();

@@ -2,42 +2,56 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
+#include "base/strings.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
-#include "repository/pipeline/live_set.h"
+#include "postgres/restore/recovery_point.h"
 
 namespace aeterna::postgres {
 namespace {
 
 constexpr std::size_t kMostConfBytes = 1 << 20;
 constexpr const char* kAutoConf = "postgresql.auto.conf";
-constexpr const char* kControl = "global/pg_control";
+// A server that finds it asks restore_command for WAL, goes to the target and promotes.
+constexpr const char* kRecoverySignal = "recovery.signal";
+
+constexpr const char* kStarter = "for";
+constexpr const char* kStarters[] = {"people", "patroni-bootstrap", "patroni-replica"};
 
 class PostgresRestorer final : public engine::Restorer {
   public:
     Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
                                      const env::Context& context) override {
         engine::RestorePlan plan;
-        AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
-        AETERNA_ASSIGN(plan.backup, choose_backup(backups, order.to, order.series));
-        AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
+        RecoveryOrder wanted{{}, order.series, {}};
+        AETERNA_ASSIGN(wanted.target, parse_recovery_target(order.to));
+        if (!order.timeline.empty()) {
+            AETERNA_ASSIGN(wanted.timeline, parse_timeline(order.timeline));
+            if (wanted.target.kind == RecoveryTarget::Kind::kBackup) {
+                return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline", "Leave --timeline out, or give another --to.");
+            }
+        }
+        if (wanted.target.kind == RecoveryTarget::Kind::kTime && wanted.target.time > repository.ports().clock.wall_now()) {
+            return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(order.to)), "Write --to latest for the newest state.");
+        }
+        AETERNA_ASSIGN(RecoveryPoint point, choose_recovery_point(repository, wanted, context));
+        plan.backup = point.backup;
+        if (point.replay) {
+            plan.replay = engine::RestorePlan::Replay{point.replay->from, point.replay->stop.last, point.replay->stop.end, point.replay->timeline};
+        }
+        const BaseBackupDetails& details = point.details;
         AETERNA_ASSIGN(const auto places,
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
-        AETERNA_TRY(check_targets(repository, plan.backup, order.into, places));
-        repository::EntryReader reader(repository, context);
-        AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, plan.backup));
-        if (!is_whole) {
-            return make_error(ErrorCode::kCorrupt,
-                              fmt::format("the repository has lost a part of backup '{}'", plan.backup.id),
-                              "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
-        }
+        AETERNA_TRY(check_targets(repository, plan, order.into, places));
         const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
         if (free > 0 && free < plan.backup.bytes && places.empty() && !has_marker(repository, order.into)) {
             return make_error(ErrorCode::kNoSpace,
                               fmt::format("'{}' needs {} bytes and has {}", order.into, plan.backup.bytes, free),
                               "Name a directory on a larger file system.");
         }
-        describe(plan, details, order, places, free);
+        describe(plan, point, order, places, free);
         return plan;
     }
 
@@ -46,13 +60,14 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
         repository::RestoreRequest request;
         request.backup = plan.backup;
+        request.purpose = purpose(plan);
         request.into = order.into;
         request.workers = order.workers;
         request.progress = order.progress;
         AETERNA_ASSIGN(request.elsewhere,
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         // A backup of a standby says that it is one.
-        request.omitted = {"standby.signal", "recovery.signal", "postmaster.pid", "postmaster.opts"};
+        request.omitted = {"standby.signal", kRecoverySignal, "postmaster.pid", "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
             return repository::read_small_file(repository, plan.backup, path, limit, context);
         };
@@ -69,11 +84,18 @@ class PostgresRestorer final : public engine::Restorer {
         const auto conf = read("postgresql.conf", kMostConfBytes);
         auto old = read(kAutoConf, kMostConfBytes);
         if (!old && old.error().code != ErrorCode::kNotFound) return old.error();
-        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into), 0600});
+        AETERNA_ASSIGN(std::string control, read(kControlPath, 1 << 16));
+        AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
+        std::optional<Recovery> recovery;
+        const Starter starter = starter_of(order);
+        if (plan.replay && starter != Starter::kPatroniReplica) {
+            recovery = Recovery{order.archive_command, plan.replay->timeline, plan.replay->from, plan.replay->to, plan.replay->last};
+            request.last.push_back({kRecoverySignal, "", 0600});
+        }
+        request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into, parsed, starter, recovery), 0600});
         // Without its control file no server starts: it comes last, so that a restore that was cut off is no data
         // directory.
-        AETERNA_ASSIGN(std::string control, read(kControl, 1 << 16));
-        request.last.push_back({kControl, std::move(control), 0600});
+        request.last.push_back({kControlPath, std::move(control), 0600});
         return repository::restore_tree(repository, request, context);
     }
 
@@ -96,6 +118,12 @@ class PostgresRestorer final : public engine::Restorer {
         return all;
     }
 
+    static Starter starter_of(const engine::RestoreOrder& order) {
+        const auto given = words(order, kStarter);
+        if (given.empty() || given.front() == kStarters[0]) return Starter::kPeople;
+        return given.front() == kStarters[1] ? Starter::kPatroniBootstrap : Starter::kPatroniReplica;
+    }
+
     static bool has_marker(repository::Repository& repository, const std::string& into) {
         return repository.ports().files.exists(into + "/" + std::string(repository::kRestoreMarker));
     }
@@ -107,11 +135,22 @@ class PostgresRestorer final : public engine::Restorer {
         return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", place), hint);
     }
 
-    // One that an interrupted restore of the same backup left may be gone on with.
-    static Status check_targets(repository::Repository& repository, const repository::Backup& backup,
+    // What an interrupted restore says of itself: one to another point begins anew.
+    static std::string purpose(const engine::RestorePlan& plan) {
+        return plan.replay ? fmt::format("{} to {}", plan.backup.id, format_lsn(plan.replay->to)) : plan.backup.id;
+    }
+
+    static Result<Timeline> parse_timeline(const std::string& word) {
+        const auto number = to_integer(word);
+        if (number && *number > 0 && *number <= std::numeric_limits<Timeline>::max()) return static_cast<Timeline>(*number);
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no timeline", one_line(word)), "Write its number, such as --timeline 2.");
+    }
+
+    // One that an interrupted restore to the same point left may be gone on with.
+    static Status check_targets(repository::Repository& repository, const engine::RestorePlan& plan,
                                 const std::string& into, const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
-        if (marker && *marker == backup.id) return {};
+        if (marker && *marker == purpose(plan)) return {};
         AETERNA_TRY(check_empty(repository, into, "Name a new or empty directory (--into)."));
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
@@ -121,16 +160,44 @@ class PostgresRestorer final : public engine::Restorer {
         return {};
     }
 
-    static void describe(engine::RestorePlan& plan, const BaseBackupDetails& details, const engine::RestoreOrder& order,
+    static Json replay_json(const RecoveryPoint& point) {
+        if (!point.replay) return nullptr;
+        const RecoveryStop& stop = point.replay->stop;
+        const auto time = [](const std::optional<WallTime>& value) { return value ? Json(format_time(*value)) : Json(nullptr); };
+        return Json{{"timeline", point.replay->timeline},
+                    {"from", format_lsn(point.details.from)},
+                    {"to", format_lsn(stop.end)},
+                    {"bytes", stop.end - point.details.from},
+                    {"commits", stop.commits},
+                    {"last_commit", time(stop.last_commit)},
+                    {"next_commit", time(stop.next_commit)}};
+    }
+
+    static std::string said(const std::optional<WallTime>& time) { return time ? format_time(*time) : "not known"; }
+
+    static void describe(engine::RestorePlan& plan, const RecoveryPoint& point, const engine::RestoreOrder& order,
                          const std::map<std::string, std::string>& places, std::uint64_t free) {
         const repository::Backup& backup = plan.backup;
+        const BaseBackupDetails& details = point.details;
         plan.lines = {
             fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id, backup.name,
                         backup.node, backup.server_version, format_time(backup.finished_at)),
-            fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free),
-            fmt::format("replays the backup's own WAL from {} to {} on timeline {}", format_lsn(details.from),
-                        format_lsn(details.to), details.timeline),
-            "what was committed after the backup ended is not in it"};
+            fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free)};
+        if (starter_of(order) == Starter::kPatroniReplica) {
+            plan.lines.push_back(fmt::format("Patroni's replica follows from {} on: the primary, or its restore_command, must have the "
+                                             "WAL from there", format_lsn(details.to)));
+        } else if (point.replay) {
+            const RecoveryStop& stop = point.replay->stop;
+            plan.lines.push_back(fmt::format("its server, once started, replays {} bytes of WAL from {} to {}, timeline {}, {} commits, "
+                                             "and promotes", stop.end - details.from, format_lsn(details.from), format_lsn(stop.end),
+                                             point.replay->timeline, stop.commits));
+            plan.lines.push_back(fmt::format("the last commit in it: {}; the next one, not in it: {}", said(stop.last_commit),
+                                             stop.next_commit ? format_time(*stop.next_commit) : "none is known"));
+        } else {
+            plan.lines.push_back(fmt::format("replays the backup's own WAL from {} to {} on timeline {}", format_lsn(details.from),
+                                             format_lsn(details.to), details.timeline));
+        }
+        for (const std::string& note : point.notes) plan.lines.push_back(note);
         Json tablespaces = Json::object();
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
@@ -155,6 +222,8 @@ class PostgresRestorer final : public engine::Restorer {
                              {"start_lsn", format_lsn(details.from)},
                              {"stop_lsn", format_lsn(details.to)},
                              {"recovery_point", format_time(backup.finished_at)},
+                             {"replay", replay_json(point)},
+                             {"notes", point.notes},
                              {"damaged_pages", details.damaged_pages}};
     }
 };
@@ -164,7 +233,9 @@ class PostgresRestorer final : public engine::Restorer {
 std::unique_ptr<engine::Restorer> make_restorer() { return std::make_unique<PostgresRestorer>(); }
 
 std::vector<engine::CommandOption> restore_options() {
-    return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true}};
+    return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true},
+            {kStarter, "WHO", "Who starts it: people (the default), patroni-bootstrap (bootstrap.method) or patroni-replica "
+                              "(create_replica_methods)", {std::begin(kStarters), std::end(kStarters)}, false}};
 }
 
 }  // namespace aeterna::postgres

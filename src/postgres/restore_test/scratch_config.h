@@ -20,6 +20,8 @@ struct ScratchPlace {
     [[nodiscard]] std::string configuration() const { return sandbox + "/postgresql.conf"; }
     [[nodiscard]] std::string hba() const { return sandbox + "/pg_hba.conf"; }
     [[nodiscard]] std::string ident() const { return sandbox + "/pg_ident.conf"; }
+    [[nodiscard]] std::string wal() const { return sandbox + "/wal"; }
+    [[nodiscard]] std::string wal_script() const { return sandbox + "/get-wal"; }
     [[nodiscard]] std::string log() const { return sandbox + "/server.log"; }
 };
 inline constexpr int kScratchPort = 5432;  // part of the socket's name only

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "postgres/capture/archive_get.h"
 #include "postgres/restore/restore.h"
 #include "postgres/restore_test/checks.h"
 #include "postgres/restore_test/drill_rows.h"
+#include "postgres/restore_test/wal_shelf.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -34,9 +36,10 @@ Status give_tree(const std::string& path, env::Owner owner, env::FileTree& tree,
 
 class TestRun {
   public:
-    TestRun(const env::Env& env, repository::Repository& repository, const engine::RestoreTestOrder& order,
+    TestRun(const env::Env& env, env::FileSystem& files, repository::Repository& repository, const engine::RestoreTestOrder& order,
             const env::Context& context)
-        : env_(env), repository_(repository), order_(order), context_(context), place_{order.sandbox} {}
+        : env_(env), repository_(repository), order_(order), context_(context), place_{order.sandbox},
+          archive_(make_archive(env, files)) {}
 
     Result<engine::RestoreTestResult> go() {
         AETERNA_TRY(check_socket_path(place_));
@@ -71,6 +74,7 @@ class TestRun {
         restore_ = order_.restore;
         restore_.into = place_.data();
         restore_.tablespaces_under = place_.tablespaces();
+        restore_.archive_command = shelf_command(place_);
         AETERNA_ASSIGN(result_.plan, restorer_->plan(repository_, restore_, context_));
         AETERNA_ASSIGN(const ServerPrograms programs,
                        find_server_programs(result_.plan.backup.server_version, order_.server_bin, env_, context_));
@@ -94,14 +98,22 @@ class TestRun {
     }
 
     Status fetch() {
-        AETERNA_TRY(env_.files.make_directories(place_.tablespaces(), 0700));
+        for (const std::string& directory : {place_.tablespaces(), place_.wal()}) {
+            AETERNA_TRY(env_.files.make_directories(directory, 0700));
+        }
         AETERNA_ASSIGN(const repository::RestoreResult restored,
                        restorer_->restore(repository_, restore_, result_.plan, context_));
         result_.bytes = restored.bytes;
+        if (result_.plan.replay) {
+            AETERNA_ASSIGN(const std::uint64_t wal,
+                           fill_shelf(*archive_, repository_, result_.plan, place_, context_));
+            result_.bytes += wal;
+        }
         if (!order_.user) return {};
-        env::FileTree& tree = repository_.ports().tree;
-        AETERNA_TRY(give_tree(place_.data(), order_.user->owner, tree, env_.files));
-        return give_tree(place_.tablespaces(), order_.user->owner, tree, env_.files);
+        for (const std::string& directory : {place_.data(), place_.tablespaces(), place_.wal()}) {
+            AETERNA_TRY(give_tree(directory, order_.user->owner, repository_.ports().tree, env_.files));
+        }
+        return {};
     }
 
     Status start() {
@@ -145,6 +157,7 @@ class TestRun {
     const engine::RestoreTestOrder& order_;
     const env::Context& context_;
     ScratchPlace place_;
+    std::unique_ptr<engine::Archive> archive_;
     std::unique_ptr<engine::Restorer> restorer_ = make_restorer();
     engine::RestoreOrder restore_;
     engine::RestoreTestResult result_;
@@ -153,7 +166,7 @@ class TestRun {
 
 class PostgresRestoreTester final : public engine::RestoreTester {
   public:
-    explicit PostgresRestoreTester(const env::Env& env) : env_(env) {}
+    PostgresRestoreTester(const env::Env& env, env::FileSystem& files) : env_(env), files_(files) {}
 
     std::string server_user() const override { return "postgres"; }
     std::vector<std::string> programs() const override {
@@ -161,17 +174,18 @@ class PostgresRestoreTester final : public engine::RestoreTester {
     }
     Result<engine::RestoreTestResult> run(repository::Repository& repository, const engine::RestoreTestOrder& order,
                                           const env::Context& context) override {
-        return TestRun(env_, repository, order, context).go();
+        return TestRun(env_, files_, repository, order, context).go();
     }
 
   private:
     const env::Env& env_;
+    env::FileSystem& files_;
 };
 
 }  // namespace
 
-std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env) {
-    return std::make_unique<PostgresRestoreTester>(env);
+std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env, env::FileSystem& files) {
+    return std::make_unique<PostgresRestoreTester>(env, files);
 }
 
 std::vector<engine::CommandOption> restore_test_options() {

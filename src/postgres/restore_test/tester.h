@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "engine/restore_test/restore_test.h"
+#include "env/file_system.h"
 
 namespace aeterna::postgres {
 
-// `env` must outlive it.
-[[nodiscard]] std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env);
+// Both must outlive it.
+[[nodiscard]] std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env, env::FileSystem& files);
 [[nodiscard]] std::vector<engine::CommandOption> restore_test_options();
 
 }  // namespace aeterna::postgres

@@ -70,6 +70,7 @@ class TreeRestore {
         return result_;
     }
 
+    [[nodiscard]] const std::string& purpose() const { return request_.purpose.empty() ? request_.backup.id : request_.purpose; }
     [[nodiscard]] std::string marker() const { return request_.into + "/" + std::string(kRestoreMarker); }
     [[nodiscard]] std::string absolute(const std::string& path) const {
         for (const auto& [from, place] : request_.elsewhere) {
@@ -85,13 +86,13 @@ class TreeRestore {
         AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
         if (!entries.empty()) {
             const auto text = repository_.ports().files.read(marker());
-            if (!text || *text != request_.backup.id) {
+            if (!text || *text != purpose()) {
                 return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", request_.into),
                                   "Name a new or empty directory (--into).");
             }
             is_resumed_ = true;
         }
-        AETERNA_TRY(repository_.ports().files.write_durable(marker(), request_.backup.id));
+        AETERNA_TRY(repository_.ports().files.write_durable(marker(), purpose()));
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(prepare_elsewhere(place));
         return {};
     }

@@ -15,7 +15,8 @@ namespace aeterna::repository {
 
 struct RestoreRequest {
     Backup backup;
-    std::string into;  // missing, empty, or left by an interrupted restore of the same backup
+    std::string into;     // missing, empty, or left by an interrupted restore of the same purpose
+    std::string purpose;  // what it is for, in one line; empty: the backup's id
     unsigned workers = 2;
     ProgressCallback progress;
     // Directories of the backup that are made at another, absolute place, missing or empty: a link stands for them.

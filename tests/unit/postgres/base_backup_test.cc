@@ -194,15 +194,16 @@ repository::Backup backup(const std::string& id, const std::string& name, const 
 TEST(Restore, ChoosesTheBackup) {
     const std::vector<repository::Backup> all = {backup("2026a", "one"), backup("2026b", "one"),
                                                  backup("2027", "etc", "files")};
-    EXPECT_EQ(choose_backup(all, "latest", "")->id, "2026b");
-    EXPECT_EQ(choose_backup(all, "2026a", "")->id, "2026a");
-    EXPECT_EQ(choose_backup(all, "2026", "").error().code, ErrorCode::kUsage);
-    EXPECT_EQ(choose_backup(all, "2027", "").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(choose_backup(all, "latest", "two").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(base_backups(all, "")->front().id, "2026b");
+    EXPECT_EQ(base_backups(all, "")->size(), 2u);
+    EXPECT_EQ(base_backups(all, "two").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(find_base_backup(all, "2026a", "")->id, "2026a");
+    EXPECT_EQ(find_base_backup(all, "2026", "").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(find_base_backup(all, "2027", "").error().code, ErrorCode::kNotFound);
     auto two = all;
     two.push_back(backup("2028", "two"));
-    EXPECT_EQ(choose_backup(two, "latest", "").error().code, ErrorCode::kUsage);
-    EXPECT_EQ(choose_backup(two, "latest", "one")->id, "2026b");
+    EXPECT_EQ(base_backups(two, "").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(base_backups(two, "one")->front().id, "2026b");
 }
 
 TEST(Restore, PlacesTablespaces) {
@@ -216,7 +217,8 @@ TEST(Restore, PlacesTablespaces) {
 
 TEST(Restore, TheServerStandsAlone) {
     const std::string text = restored_auto_conf("work_mem = '8MB'\nprimary_conninfo = 'host=live'\nRestore_Command='x'\n"
-        "recovery_target_time = 'y'\narchive_mode=always\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", "/it's");
+        "recovery_target_time = 'y'\narchive_mode=always\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", R"(/it's\)",
+        {"1", 16 << 20, {{"max_connections", 250}}}, Starter::kPeople, std::nullopt);
     EXPECT_EQ(text.find("host=live"), std::string::npos);
     EXPECT_EQ(text.find("'x'"), std::string::npos);
     EXPECT_EQ(text.find("'y'"), std::string::npos);
@@ -224,8 +226,30 @@ TEST(Restore, TheServerStandsAlone) {
     EXPECT_EQ(text.rfind("work_mem = '8MB'\n# Written", 0), 0u);
     EXPECT_NE(text.find("archive_mode = 'off'\n"), std::string::npos);
     EXPECT_EQ(text.find("hba_file"), std::string::npos);
-    EXPECT_NE(text.find("ident_file = '/it''s/pg_ident.conf'\n"), std::string::npos);
+    EXPECT_NE(text.find(R"(ident_file = '/it''s\\/pg_ident.conf')"), std::string::npos);
     EXPECT_NE(text.find("synchronous_standby_names = ''\n"), std::string::npos);
+    EXPECT_NE(text.find("restore_command = ''\n"), std::string::npos);
+    EXPECT_NE(text.find("max_connections = 250\n"), std::string::npos);
+    EXPECT_EQ(text.find("recovery_target"), std::string::npos);
+}
+
+TEST(Restore, TheServerReplaysUpToARecord) {
+    const std::string text = restored_auto_conf("", "", "/data", {"1", 16 << 20, {}}, Starter::kPeople,
+                                                Recovery{R"(x --repo '/50% it'\''s' get)", 3, 0x3000000, 0x30001A0, 0x3000148});
+    const char* command = R"(restore_command = 'x --repo ''/50%% it''\\''''s'' get --from 0/3000000 --until 0/30001A0 %f %p')";
+    EXPECT_NE(text.find(command), std::string::npos) << text;
+    EXPECT_NE(text.find("recovery_target_lsn = '0/3000148'\nrecovery_target_inclusive = 'on'\n"), std::string::npos);
+    EXPECT_NE(text.find("recovery_target_timeline = '3'\n"), std::string::npos);
+}
+
+TEST(Restore, PatronisServersKeepPatronisSettings) {
+    const ControlFile control{"1", 16 << 20, {{"max_connections", 250}}, {}};
+    const char* old = "work_mem = '8MB'\nprimary_conninfo = 'host=live'\n";
+    EXPECT_EQ(restored_auto_conf(old, "hba_file = '/x'\n", "/data", control, Starter::kPatroniReplica, std::nullopt), "work_mem = '8MB'\n");
+    const std::string first = restored_auto_conf(old, "hba_file = '/x'\n", "/data", control, Starter::kPatroniBootstrap, Recovery{"x", 3, 0, 1, 1});
+    EXPECT_EQ(first.find("archive_mode"), std::string::npos);
+    EXPECT_EQ(first.find("hba_file"), std::string::npos);
+    EXPECT_NE(first.find("recovery_target_timeline = '3'\n"), std::string::npos);
 }
 
 }  // namespace

@@ -245,7 +245,13 @@ TEST(ControlFile, ClusterAndSegmentSize) {
     EXPECT_FALSE(parse_control_file(bytes)) << "zeros";
     put(0, 7712548027555336026ULL, 8);
     put(8, 1300, 4);
+    put(104, 1'772'366'400, 8);
+    put(180, 150, 4);
+    put(196, 64, 4);
     put(228, 16 << 20, 4);
+    EXPECT_EQ(parse_control_file(bytes)->checkpoint_at, *parse_time("2026-03-01T12:00:00Z"));
+    EXPECT_EQ(parse_control_file(bytes)->limits.front(), (std::pair<std::string, std::uint32_t>("max_connections", 150)));
+    EXPECT_EQ(parse_control_file(bytes)->limits.back(), (std::pair<std::string, std::uint32_t>("max_locks_per_transaction", 64)));
     EXPECT_EQ(parse_control_file(bytes)->system_identifier, "7712548027555336026");
     EXPECT_EQ(parse_control_file(bytes)->segment_bytes, kSegment);
     put(228, (16 << 20) + 1, 4);

@@ -6,6 +6,7 @@
 #include "postgres/restore_test/drill_rows.h"
 #include "postgres/restore_test/scratch_config.h"
 #include "postgres/restore_test/server_programs.h"
+#include "postgres/restore_test/wal_shelf.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -60,6 +61,20 @@ TEST(ScratchServer, ReadsControlData) {
     EXPECT_EQ(control->max_locks, 64U);
     EXPECT_FALSE(parse_control_data("nonsense"));
 }
+
+TEST(WalShelf, AsksAsAServerDoes) {
+    constexpr std::uint64_t kSegment = 16 << 20;
+    // Timeline 2 goes on in the middle of segment 3, timeline 4 at the beginning of segment 5.
+    const auto path = make_wal_path("7", 4, "1\t0/3800000\tno recovery target specified\n2\t0/5000000\tafter\n");
+    ASSERT_TRUE(path);
+    EXPECT_THAT(names_asked_for(*path, 2 * kSegment, kSegment), ElementsAre("000000010000000000000002"));
+    EXPECT_THAT(names_asked_for(*path, 3 * kSegment, kSegment),
+                ElementsAre("000000020000000000000003", "000000010000000000000003"));
+    EXPECT_THAT(names_asked_for(*path, 5 * kSegment, kSegment),
+                ElementsAre("000000040000000000000005", "000000020000000000000005", "000000010000000000000005"));
+}
+
+TEST(WalShelf, TheCommandIsQuoted) { EXPECT_EQ(shelf_command({"/a b"}), "sh '/a b/get-wal'"); }
 
 env::RunResult ran(int status, std::string output, std::string errors = "") {
     env::RunResult result;

@@ -1,0 +1,200 @@
+"""Patroni starts what was restored: a new cluster out of the repository at a point in time (bootstrap.method), and replicas of a
+running one (create_replica_methods)."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg2
+
+from support import PROGRAM, wait_until
+from trial_point_in_time import iso
+from trial_wal_receiver import AS_SERVER, as_server
+
+HOST = "127.0.95.1"
+PASSWORD = "0123456789abcdef"
+
+
+class Member:
+    """One Patroni with its PostgreSQL."""
+
+    def __init__(self, test, scope, name, number, bootstrap, methods):
+        self.test, self.scope, self.name = test, scope, name
+        self.rest, self.port = f"{HOST}:{18100 + number}", 15500 + number
+        self.data, self.log = test.place / "data" / name, test.place / f"{name}.log"
+        config = {
+            "scope": scope, "namespace": "/test/", "name": name,
+            "restapi": {"listen": self.rest, "connect_address": self.rest},
+            "etcd3": {"hosts": [test.etcd_address]},
+            "bootstrap": {"dcs": {"loop_wait": 2, "ttl": 20, "retry_timeout": 3, "ignore_slots": [{"name": "aeterna", "type": "physical"}], "postgresql": {
+                "use_pg_rewind": False, "parameters": {"max_connections": 120, "wal_keep_size": "256MB"}}}, **bootstrap},
+            "postgresql": {
+                "listen": f"{HOST}:{self.port}", "connect_address": f"{HOST}:{self.port}", "data_dir": str(self.data),
+                "bin_dir": "/usr/lib/postgresql/15/bin", "pgpass": str(test.place / f"{name}.pgpass"),
+                "authentication": {"superuser": {"username": "postgres", "password": PASSWORD},
+                                   "replication": {"username": "replicator", "password": PASSWORD}},
+                "pg_hba": ["local all all trust", "host all all 127.0.0.0/8 md5", "host replication all 127.0.0.0/8 md5"],
+                # Patroni lets only the address that it listens at in while it bootstraps; on the loopback net connections
+                # come from 127.0.0.1.
+                "parameters": {"unix_socket_directories": str(test.place), "fsync": "off"}, "use_unix_socket": True, **methods},
+        }
+        self.file = test.place / f"{name}.yml"
+        self.file.write_text(json.dumps(config))  # which YAML contains
+        if AS_SERVER:
+            shutil.chown(self.file, "postgres", "postgres")
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([*AS_SERVER, "/usr/bin/patroni", str(self.file)], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd="/", env=self.test.process_environment())
+        self.test.addCleanup(self.stop)
+        return self
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=60)
+
+    def role(self):
+        try:
+            with urllib.request.urlopen(f"http://{self.rest}/patroni", timeout=5) as answer:
+                said = json.load(answer)
+            return said["role"] if said["state"] in ("running", "streaming") else said["state"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def sql(self, statement, *values):
+        connection = psycopg2.connect(host=HOST, port=self.port, user="postgres", password=PASSWORD, dbname="postgres", connect_timeout=5)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def rows(self):
+        return {row[0] for row in self.sql("SELECT id FROM ledger")}
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+class PatroniRestoreTest(unittest.TestCase):
+    def setUp(self):
+        self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        (self.place / "data").mkdir()
+        if AS_SERVER:
+            shutil.chown(self.place, "postgres", "postgres")
+            shutil.chown(self.place / "data", "postgres", "postgres")
+        self.etcd_address = f"{HOST}:23790"
+        urls = ["--listen-client-urls", f"http://{self.etcd_address}", "--advertise-client-urls", f"http://{self.etcd_address}",
+                "--listen-peer-urls", f"http://{HOST}:23800", "--initial-advertise-peer-urls", f"http://{HOST}:23800",
+                "--initial-cluster", f"one=http://{HOST}:23800"]
+        with open(self.place / "etcd.log", "wb") as log:
+            etcd = subprocess.Popen([*AS_SERVER, "/usr/bin/etcd", "--name", "one", "--data-dir", str(self.place / "etcd"), *urls],
+                                    stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+        self.addCleanup(etcd.wait)
+        self.addCleanup(etcd.kill)
+        self.repo, self.key, self.stack = self.place / "repo", self.place / "key", self.place / "stack.yaml"
+        self.assertEqual(self.cli("repo", "init").code, 0)
+
+    def process_environment(self):
+        return dict(os.environ, STATE_DIRECTORY=str(self.place / "state"), HOME=str(self.place), AETERNA_PASSWORD=PASSWORD)
+
+    def arguments(self, *words):
+        return [PROGRAM, "--repo", self.repo, "--key-file", self.key, *words]
+
+    def cli(self, *words):
+        return as_server(*self.arguments(*words), env=self.process_environment())
+
+    def write_stack(self, *members):
+        password = self.place / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o600)
+        if AS_SERVER:
+            shutil.chown(password, "postgres", "postgres")
+        nodes = "".join(f"      - {{name: {one.name}, address: '{HOST}:{one.port}', patroni: 'http://{one.rest}'}}\n" for one in members)
+        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: {members[0].scope}\n    user: postgres\n"
+                              f"    password_file: {password}\n    nodes:\n{nodes}")
+
+    def command(self, *words):
+        return " ".join(map(str, self.arguments(*words)))
+
+    def replica_methods(self, member_data):
+        return {"create_replica_methods": ["aeterna"],
+                "aeterna": {"command": self.command("restore", "postgres", "--for", "patroni-replica", "--into", member_data),
+                            "no_params": True, "no_master": True}}
+
+    def begin_cluster(self, scope, first_number, bootstrap, roles=("master", "primary")):
+        members = []
+        for number in (first_number, first_number + 1):
+            name = f"{scope}-{number}"
+            members.append(Member(self, scope, name, number, bootstrap(self.place / "data" / name),
+                                  self.replica_methods(self.place / "data" / name)))
+        members[0].start()
+        try:
+            wait_until(f"a primary of {scope}", lambda: members[0].role() in roles, 45)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {members[0].tail()}") from None
+        return members
+
+    def test_a_replica_and_a_new_cluster(self):
+        initdb = lambda data: {"initdb": ["data-checksums", {"auth": "trust"}]}
+        one, two = self.begin_cluster("old", 1, initdb)
+        one.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        one.sql("INSERT INTO ledger SELECT n, 'before' FROM generate_series(1, 10) n")
+        self.write_stack(one, two)
+        with open(self.place / "watch.log", "wb") as said:
+            watch = subprocess.Popen([*AS_SERVER, *map(str, self.arguments("--stack", self.stack, "backup", "watch"))],
+                                     stdout=said, stderr=said, stdin=subprocess.DEVNULL, cwd="/", env=self.process_environment())
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        wait_until("the slot", lambda: one.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = 'aeterna'"), 30)
+        done = self.cli("--stack", self.stack, "backup", "postgres")
+        self.assertEqual(done.code, 0, done)
+        time.sleep(2.1)
+        one.sql("INSERT INTO ledger SELECT n, 'after' FROM generate_series(11, 20) n")
+        good = one.sql("SELECT clock_timestamp()")[0][0]
+        # The replica comes out of the repository and follows.
+        two.start()
+        wait_until("the replica", lambda: two.role() == "replica", 90)
+        self.assertIn("replica has been created using aeterna", two.tail())
+        wait_until("its rows", lambda: two.rows() == set(range(1, 21)), 30)
+        one.sql("INSERT INTO ledger VALUES (21, 'followed')")
+        wait_until("a row that follows", lambda: 21 in two.rows(), 30)
+        # Somebody drops everything.
+        time.sleep(0.05)
+        one.sql("DELETE FROM ledger")
+        end = one.sql("SELECT pg_current_wal_lsn()::text")[0][0]
+        wait_until("durability", lambda: one.sql("SELECT restart_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = 'aeterna'", end)[0][0], 30)
+        for member in (two, one):
+            member.stop()
+        watch.send_signal(signal.SIGINT)
+        watch.wait(timeout=30)
+        when = iso(good + timedelta(milliseconds=10))
+        from_repository = lambda data: {
+            "method": "aeterna",
+            "aeterna": {"command": self.command("restore", "postgres", "--for", "patroni-bootstrap", "--to", when, "--into", data),
+                        "no_params": True, "keep_existing_recovery_conf": True}}
+        three, four = self.begin_cluster("new", 3, from_repository)
+        self.assertEqual(three.rows(), set(range(1, 21)), three.tail())
+        self.assertEqual(three.sql("SHOW max_connections")[0][0], "120")
+        self.assertEqual(three.sql("SELECT timeline_id FROM pg_control_checkpoint()")[0][0], 2)
+        three.sql("INSERT INTO ledger VALUES (100, 'of the new cluster')")
+        four.start()
+        wait_until("its replica", lambda: four.role() == "replica", 90)
+        self.assertIn("replica has been created using aeterna", four.tail())
+        wait_until("its rows", lambda: four.rows() == {*range(1, 21), 100}, 30)
+
+
+if __name__ == "__main__":
+    unittest.main()

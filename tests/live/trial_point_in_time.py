@@ -1,0 +1,337 @@
+"""Restores of PostgreSQL to a point in time out of base backups and captured WAL, each started by stock pg_ctl: to every kind
+of target, over a fork and back onto its dead branch, behind a hole, and to points that nobody can reach."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import psycopg2
+
+from support import PROGRAM, wait_until
+from trial_wal_receiver import ADDRESS, AS_SERVER, BINARIES, Server, Writer, as_server, position
+
+
+def iso(moment):
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class PointInTimeTest(unittest.TestCase):
+    def setUp(self):
+        # A name that a shell and PostgreSQL would both take apart.
+        self.room = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
+        self.place = self.room / "it's 50% f\\ull"
+        self.place.mkdir()
+        self.addCleanup(shutil.rmtree, self.room, ignore_errors=True)
+        if AS_SERVER:
+            shutil.chown(self.room, "postgres", "postgres")
+            shutil.chown(self.place, "postgres", "postgres")
+        self.repo, self.key, self.stack = self.place / "repo", self.place / "key", self.place / "stack.yaml"
+        self.environment = {"STATE_DIRECTORY": str(self.place / "state")}
+        self.assertEqual(self.cli("repo", "init").code, 0)
+        self.watches, self.restores = [], 0
+        self.addCleanup(self.end_watch)
+        self.primary = self.make_server("primary")
+        self.primary.initialise()
+        # As Patroni does it, on the command line alone; a restored server has the default, and would not replay.
+        self.primary.options = "-c max_connections=150 -c max_prepared_transactions=5 -c max_worker_processes=12"
+        self.start(self.primary)
+        self.primary.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.write_stack(self.primary)
+
+    def start(self, server):
+        options = (f"-h {ADDRESS} -p {server.port} -c unix_socket_directories='' -c max_wal_size=64MB "
+                   f"{getattr(server, 'options', '')}")
+        done = as_server(BINARIES / "pg_ctl", "-D", server.data, "-l", self.room / f"{server.name}.log", "-o", options, "-t", "60", "-w", "start")
+        self.assertEqual(done.code, 0, (done, self.log(server)))
+
+    def log(self, server):
+        return (self.room / f"{server.name}.log").read_text()[-3000:]
+
+    def make_server(self, name):
+        server = Server(self.place, name)
+        self.addCleanup(server.stop)
+        return server
+
+    def write_stack(self, *servers):
+        nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
+                        f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
+        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n    nodes:\n{nodes}")
+
+    def arguments(self, *words):
+        return [PROGRAM, "--repo", self.repo, "--key-file", self.key, "--stack", self.stack, *words]
+
+    def cli(self, *words):
+        return as_server(*self.arguments(*words), env=self.environment)
+
+    def back_up(self):
+        done = self.cli("backup", "postgres")
+        self.assertEqual(done.code, 0, done)
+
+    def watch(self):
+        with open(self.room / "watch.log", "a") as said:
+            self.watches.append(subprocess.Popen(
+                [*AS_SERVER, *map(str, self.arguments("backup", "watch"))], stdout=subprocess.DEVNULL, stderr=said,
+                stdin=subprocess.DEVNULL, cwd="/", env=dict(os.environ, **self.environment)))
+        wait_until("the slot", self.primary.held_from, 30)
+
+    def end_watch(self):
+        while self.watches:
+            process = self.watches.pop()
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+
+    def await_durable(self, server):
+        end = server.end_of_wal()
+        wait_until(f"durability of {end:x}", lambda: server.held_from() >= end, 60)
+
+    def insert(self, number, server=None):
+        """When it was committed, by the server's clock."""
+        (server or self.primary).sql("INSERT INTO ledger VALUES (%s, 'x')", number)
+        return (server or self.primary).one("SELECT clock_timestamp()")
+
+    def restore(self, to, *words):
+        """The restored server, up, and the plan."""
+        self.restores += 1
+        server = self.make_server(f"restored {self.restores}")
+        done = self.cli("restore", "postgres", "--to", to, "--into", server.data, "--json", *words)
+        self.assertEqual(done.code, 0, done)
+        self.start(server)
+        wait_until("the end of recovery", lambda: not server.one("SELECT pg_is_in_recovery()"), 60)
+        return server, json.loads(done.out)["restore"]
+
+    def rows_at(self, to, *words):
+        server, _ = self.restore(to, *words)
+        rows = server.rows()
+        server.stop()
+        return rows
+
+    def assert_refused(self, code, text, to, *words):
+        into = self.place / "nothing"
+        done = self.cli("restore", "postgres", "--to", to, "--into", into, *words)
+        self.assertEqual(done.code, code, (to, done))
+        self.assertIn(text, done.err, to)
+        self.assertTrue(done.err.startswith("aeterna-dr: "), done)
+        self.assertFalse(into.exists(), to)
+
+    # A time is only reached from a backup whose checkpoint began two seconds before it: the checkpoint tells whole seconds.
+    def pass_checkpoint_time(self):
+        time.sleep(2.1)
+
+    def test_every_kind_of_target(self):
+        before = self.primary.one("SELECT clock_timestamp()")
+        self.watch()
+        self.back_up()
+        self.pass_checkpoint_time()
+        times = []
+        for number in range(1, 6):
+            times.append(self.insert(number))
+            time.sleep(0.02)
+        self.primary.sql("SELECT pg_create_restore_point('here')")
+        position_of_five = self.primary.one("SELECT pg_current_wal_lsn()::text")
+        connection = self.primary.connect()
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO ledger VALUES (6, 'x')")
+            cursor.execute("SELECT txid_current() % 4294967296")
+            xid = cursor.fetchone()[0]
+        self.insert(7)
+        connection.commit()
+        connection.close()
+        self.insert(8)
+        self.primary.sql("SELECT pg_create_restore_point('here')")
+        self.back_up()
+        for number in range(9, 12):
+            self.insert(number)
+        self.await_durable(self.primary)
+        server, plan = self.restore("latest")
+        self.assertEqual(server.rows(), set(range(1, 12)))
+        server.stop()
+        # The server's own tool counts the same.
+        replay = plan["replay"]
+        said = as_server(BINARIES / "pg_waldump", "-p", self.primary.data / "pg_wal", "-s", replay["from"], "-e", replay["to"], "-r", "Transaction")
+        self.assertEqual((said.code, said.out.count("COMMIT")), (0, replay["commits"]), said)
+        self.assertEqual(self.rows_at(iso(times[1] + timedelta(milliseconds=5))), {1, 2})
+        self.assertEqual(self.rows_at(f"lsn:{position_of_five}"), set(range(1, 6)))
+        self.assertEqual(self.rows_at("name:here"), set(range(1, 9)))
+        self.assertEqual(self.rows_at(f"xid:{xid}"), {*range(1, 6), 6, 7})
+        server, plan = self.restore(iso(times[3] + timedelta(milliseconds=5)))
+        self.assertEqual(server.rows(), {1, 2, 3, 4})
+        self.assertEqual(server.one("SELECT timeline_id FROM pg_control_checkpoint()"), 2)
+        self.assertEqual(server.one("SHOW archive_mode"), "off")
+        self.assertEqual(plan["replay"]["timeline"], 1)
+        four = datetime.fromisoformat(plan["replay"]["last_commit"].replace("Z", "+00:00"))
+        self.assertLess(abs(four - times[3]), timedelta(milliseconds=20))
+        server.sql("INSERT INTO ledger VALUES (100, 'of its own')")
+        server.stop()
+        # What no backup and WAL can give is said before anything is touched.
+        self.assert_refused(1, "lead to", iso(before - timedelta(hours=1)))
+        self.assert_refused(1, "lead to", iso(before))
+        self.assert_refused(1, "the last commit in it", iso(datetime.now(timezone.utc)))
+        self.assert_refused(1, "lies behind it", "lsn:1/0")
+        self.assert_refused(1, "lead to", "lsn:0/1000000")
+        self.assert_refused(1, "lead to", "name:nowhere")
+        self.assert_refused(1, "lead to", "xid:4000000000")
+        self.assert_refused(1, "timeline 7", "latest", "--timeline", "7")
+        self.assert_refused(2, "future", "2199-01-01T00:00:00Z")
+        for word in ("yesterday", "2026-01-01T00:00:00", "lsn:x", "xid:x", "name:"):
+            self.assert_refused(2, f"'{word}'", word)
+        self.assert_refused(2, "no timeline", "latest", "--timeline", "x")
+
+    def test_what_is_captured_later_does_not_move_the_end(self):
+        self.watch()
+        self.back_up()
+        self.insert(1)
+        self.await_durable(self.primary)
+        server = self.make_server("late")
+        done = self.cli("restore", "postgres", "--to", "latest", "--into", server.data)
+        self.assertEqual(done.code, 0, done)
+        for number in range(2, 5):
+            self.insert(number)
+            self.primary.sql("SELECT pg_switch_wal()")
+        self.await_durable(self.primary)
+        self.start(server)
+        self.assertEqual(server.rows(), {1})
+
+    def test_over_a_fork_and_on_the_dead_branch(self):
+        standby = self.make_server("standby").copy_of(self.primary)
+        (standby.data / "standby.signal").touch()
+        with open(standby.data / "postgresql.auto.conf", "a") as file:
+            file.write(f"primary_conninfo = '{self.primary.dsn()}'\n")
+        standby.options = self.primary.options
+        self.start(standby)
+        self.write_stack(self.primary, standby)
+        self.watch()
+        wait_until("the slots", standby.held_from, 30)
+        self.back_up()
+        self.pass_checkpoint_time()
+        one = self.insert(1)
+        end = self.primary.end_of_wal()
+        wait_until("the standby", lambda: position(standby.one("SELECT pg_last_wal_replay_lsn()::text")) >= end, 30)
+        standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.sql("SELECT pg_reload_conf()")
+        wait_until("its end", lambda: not standby.sql("SELECT 1 FROM pg_stat_wal_receiver"), 30)
+        time.sleep(0.05)
+        dead = self.insert(2)
+        self.insert(3)
+        self.await_durable(self.primary)
+        self.primary.stop()
+        standby.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not standby.one("SELECT pg_is_in_recovery()"), 60)
+        four = self.insert(4, standby)
+        time.sleep(0.05)
+        self.insert(5, standby)
+        self.await_durable(standby)
+        self.assertEqual(self.rows_at("latest"), {1, 4, 5})
+        self.assertEqual(self.rows_at(iso(four + timedelta(milliseconds=10))), {1, 4})
+        self.assertEqual(self.rows_at(iso(one + timedelta(milliseconds=10))), {1})
+        self.assertEqual(self.rows_at(iso(dead + timedelta(milliseconds=1))), {1}, "what the dead branch had is not in it")
+        self.assertEqual(self.rows_at("latest", "--timeline", "1"), {1, 2, 3})
+        server, _ = self.restore("latest", "--timeline", "1")
+        # Its own history is a third one beside both.
+        self.assertEqual(server.one("SELECT timeline_id FROM pg_control_checkpoint()"), 3)
+        server.stop()
+        self.end_watch()
+        standby.stop()
+
+    def test_a_backup_without_wal_and_a_hole(self):
+        self.back_up()
+        self.insert(1)
+        self.primary.sql("SELECT pg_switch_wal()")
+        self.primary.sql("CHECKPOINT")
+        self.primary.sql("SELECT pg_switch_wal()")
+        server, plan = self.restore("latest")
+        self.assertEqual(server.rows(), set())
+        self.assertIsNone(plan["replay"])
+        self.assertIn("no WAL of this cluster", " ".join(plan["notes"]))
+        server.stop()
+        self.assert_refused(1, "no WAL of the cluster", iso(datetime.now(timezone.utc)))
+        # The capture begins behind that backup.
+        self.watch()
+        self.insert(2)
+        self.await_durable(self.primary)
+        server, plan = self.restore("latest")
+        self.assertEqual(server.rows(), set())
+        self.assertIn("does not have the WAL", " ".join(plan["notes"]))
+        server.stop()
+        self.back_up()
+        self.pass_checkpoint_time()
+        three = self.insert(3)
+        self.primary.sql("SELECT pg_switch_wal()")
+        self.insert(4)
+        self.await_durable(self.primary)
+        self.primary.sql("SELECT pg_switch_wal()")
+        begin_of_five = self.primary.end_of_wal()
+        five = self.insert(5)
+        self.await_durable(self.primary)
+        self.insert(6)
+        self.await_durable(self.primary)
+        self.assertEqual(self.rows_at("latest"), set(range(1, 7)))
+        self.end_watch()
+        # A piece of the middle is lost.
+        log = next((self.repo / "logs").iterdir())
+        pieces = sorted(path for path in log.iterdir() if len(path.name) == 16)
+        [piece for piece in pieces if int(piece.name, 16) <= begin_of_five][-1].unlink()
+        server, plan = self.restore("latest")
+        self.assertEqual(server.rows(), {1, 2, 3, 4})
+        self.assertIn("nothing behind that hole", " ".join(plan["notes"]))
+        server.stop()
+        self.assertEqual(self.rows_at(iso(three + timedelta(milliseconds=1))), {1, 2, 3})
+        self.assert_refused(1, "lies behind it", iso(five))
+
+    def test_killed_and_begun_again(self):
+        self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 100000) n")
+        self.watch()
+        self.back_up()
+        self.insert(200001)
+        end = self.primary.one("SELECT pg_current_wal_lsn()::text")
+        self.await_durable(self.primary)
+        server = self.make_server("killed")
+        words = self.arguments("restore", "postgres", "--to", "latest", "--into", server.data)
+        for seconds in (0.02, 0.05, 0.1, 0.2, 0.4):
+            process = subprocess.Popen([*AS_SERVER, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       stdin=subprocess.DEVNULL, cwd="/", env=dict(os.environ, **self.environment))
+            time.sleep(seconds)
+            process.kill()
+            process.wait()
+            if (server.data / ".aeterna-dr-restore").exists():
+                self.assertFalse((server.data / "global" / "pg_control").exists())
+        if (server.data / ".aeterna-dr-restore").exists():
+            # One to another point is not gone on with.
+            self.insert(200002)
+            self.await_durable(self.primary)
+            self.assertEqual(self.cli(*words[len(self.arguments()):]).code, 5)
+            words[words.index("latest")] = "lsn:" + end
+        done = self.cli(*words[len(self.arguments()):])
+        self.assertIn(done.code, (0, 5), done)  # 5: the last one was done before it was killed
+        self.start(server)
+        rows = server.rows()
+        self.assertEqual(len(rows), 100001)
+        self.assertIn(200001, rows)
+
+    def test_every_acknowledged_row_by_a_time_and_none_after(self):
+        self.watch()
+        self.back_up()
+        self.pass_checkpoint_time()
+        writer = Writer(self.primary)
+        wait_until("rows", lambda: len(writer.acknowledged) > 300, 60)
+        # Between two transactions of the writer anything may be in flight: the server's clock is asked in its own order.
+        done_before = set(writer.acknowledged)
+        moment = self.primary.one("SELECT clock_timestamp()")
+        time.sleep(0.2)
+        writer_next = writer.next
+        wait_until("more rows", lambda: len(writer.acknowledged) > len(done_before) + 300, 60)
+        writer.end()
+        self.await_durable(self.primary)
+        rows = self.rows_at(iso(moment))
+        self.assertTrue(done_before <= rows, "an acknowledged row is missing")
+        self.assertLess(max(rows), writer_next, "a row of later on is there")
+
+
+if __name__ == "__main__":
+    unittest.main()
