@@ -12,6 +12,7 @@
 #include "engine/capture/capture.h"
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
+#include "engine/restore_test/restore_test.h"
 #include "engine/runbook/step.h"
 #include "engine/sentry.h"
 
@@ -60,6 +61,12 @@ class Store {
                                                                    const env::Context&) {
         return make_error(ErrorCode::kUsage, "this store cannot be backed up yet");
     }
+    // What the data takes now, of the servers that run. kUsage where the store cannot say.
+    [[nodiscard]] virtual Result<std::uint64_t> data_bytes(const env::Context&) {
+        return make_error(ErrorCode::kUsage, "this store does not say its size");
+    }
+    // The stack file's own questions to a restored server.
+    [[nodiscard]] virtual std::vector<TestQuery> test_queries() const { return {}; }
     // SQL, ACL lines and the like that create the roles with just the rights that we need, as text for people.
     [[nodiscard]] virtual std::string least_privilege() const = 0;
 };
@@ -84,6 +91,11 @@ class StoreModule {
     // Nothing where it has no such command.
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> export_options() const { return std::nullopt; }
     [[nodiscard]] virtual std::unique_ptr<Exporter> make_exporter(env::FileSystem& /*files*/) const { return nullptr; }
+    // Null where a store has no restore test; its own options then, as of the commands above.
+    [[nodiscard]] virtual std::unique_ptr<RestoreTester> make_restore_tester(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
+        return nullptr;
+    }
+    [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_test_options() const { return std::nullopt; }
     // Nothing for a store whose servers ask for no files.
     [[nodiscard]] virtual std::unique_ptr<Archive> make_archive(const env::Env& /*env*/, env::FileSystem& /*files*/) const {
         return nullptr;

@@ -14,7 +14,7 @@
 namespace aeterna::env {
 
 struct SqlTarget {
-    Endpoint endpoint;
+    Endpoint endpoint;  // a host that begins with '/' is the directory of a Unix socket, as for libpq
     std::string user;
     Secret password;
     std::string database;

@@ -9,9 +9,11 @@
 #include "postgres/capture/slot_guard.h"
 #include "postgres/check_config.h"
 #include "postgres/detect/monitor.h"
+#include "postgres/client/sql.h"
 #include "postgres/restore/export.h"
 #include "postgres/restore/load.h"
 #include "postgres/restore/restore.h"
+#include "postgres/restore_test/tester.h"
 #include "postgres/steps/steps.h"
 #include "postgres/workload/drill_store.h"
 
@@ -60,6 +62,17 @@ class PostgresStore final : public engine::Store {
         const auto replication = env::make_libpq_replication_connector();
         return take_base_backup(settings_, env_, *replication, repository, order, context);
     }
+    Result<std::uint64_t> data_bytes(const env::Context& context) override {
+        Error last = make_error(ErrorCode::kUnavailable, "no PostgreSQL server is known");
+        for (const NodeSettings& node : settings_.nodes) {
+            const auto session = env_.sql.connect(settings_.sql_target(node.address), context);
+            auto bytes = session ? database_bytes(**session, context) : Result<std::uint64_t>(session.error());
+            if (bytes) return bytes;
+            last = bytes.error();
+        }
+        return last;
+    }
+    std::vector<engine::TestQuery> test_queries() const override { return settings_.test_queries; }
     std::string least_privilege() const override { return postgres::least_privilege(settings_); }
 
   private:
@@ -92,6 +105,13 @@ class PostgresModule final : public engine::StoreModule {
     std::optional<std::vector<engine::CommandOption>> export_options() const override { return postgres::export_options(); }
     std::unique_ptr<engine::Exporter> make_exporter(env::FileSystem& files) const override {
         return postgres::make_exporter(files);
+    }
+    std::unique_ptr<engine::RestoreTester> make_restore_tester(const env::Env& env,
+                                                               env::FileSystem& files) const override {
+        return postgres::make_restore_tester(env, files);
+    }
+    std::optional<std::vector<engine::CommandOption>> restore_test_options() const override {
+        return postgres::restore_test_options();
     }
     std::unique_ptr<engine::Archive> make_archive(const env::Env& env, env::FileSystem& files) const override {
         return postgres::make_archive(env, files);

@@ -40,6 +40,20 @@ std::vector<NodeSettings> read_nodes(config::Section& section, const config::Sta
     return nodes;
 }
 
+std::vector<engine::TestQuery> read_test_queries(config::Section& section, const std::string& database) {
+    std::vector<engine::TestQuery> queries;
+    config::Section test = section.section("restore_test");
+    for (config::Section& item : test.list("queries")) {
+        engine::TestQuery query;
+        query.name = item.required_text("name");
+        query.database = item.text("database", database);
+        query.text = item.required_text("sql");
+        query.expect = item.text("expect", query.expect);
+        queries.push_back(std::move(query));
+    }
+    return queries;
+}
+
 std::string key_prefix(std::string name_space, const std::string& scope) {
     name_space = without_final_slashes(std::move(name_space));
     if (name_space.empty() || name_space.front() != '/') name_space.insert(name_space.begin(), '/');
@@ -103,6 +117,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.user = section.text("user", "aeterna_dr");
     settings.password = section.secret("password", env.files);
     settings.database = section.text("database", "postgres");
+    settings.test_queries = read_test_queries(section, settings.database);
     settings.ssl_mode =
         section.word("ssl_mode", "prefer",
                      {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/stack.h"
+#include "engine/restore_test/restore_test.h"
 #include "env/env.h"
 #include "env/sql.h"
 
@@ -45,6 +46,7 @@ struct Settings {
     bool captures = false;                // by serve
     std::string slot;                     // that capture holds WAL by, on every node
     std::uint64_t slot_limit = 0;         // of what it may hold on a node, bytes; then the guard drops it
+    std::vector<engine::TestQuery> test_queries;  // what a restored server has to answer
     std::string patroni_user;
     Secret patroni_password;
     std::optional<config::EtcdSettings> etcd;

@@ -7,6 +7,8 @@
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/repo_prune.h"
+#include "app/cli/restore_test_report.h"
+#include "engine/restore_test/history.h"
 #include "repository/pipeline/entry_reader.h"
 
 namespace aeterna::app {
@@ -22,16 +24,21 @@ Result<int> run_backups_list(Session& session) {
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
     AETERNA_ASSIGN(const auto backups, opened->catalog().all(context));
+    AETERNA_ASSIGN(const auto tests, known_tests(session));
     if (session.options.json) {
         Json list = Json::array();
-        for (const auto& backup : backups) list.push_back(backup_json(backup));
+        for (const auto& backup : backups) {
+            list.push_back(backup_json(backup));
+            list.back()["last_test"] = last_test_json(tests, backup.id);
+        }
         session.print_json(Json{{"backups", list}});
         return 0;
     }
     if (backups.empty()) session.progress("no backup");
     for (const auto& backup : backups) {
-        session.print(fmt::format("{}  {:<8}  {:<20}  {:>10}  stored {:>10}", backup.id, backup.kind, backup.name,
-                                  human_bytes(backup.bytes), human_bytes(backup.stored_bytes)));
+        session.print(fmt::format("{}  {:<8}  {:<20}  {:>10}  stored {:>10}{}", backup.id, backup.kind, backup.name,
+                                  human_bytes(backup.bytes), human_bytes(backup.stored_bytes),
+                                  backup.store.empty() ? "" : "  " + last_test_text(tests, backup.id)));
     }
     return 0;
 }
@@ -76,7 +83,9 @@ Result<int> run_show(Session& session, const BackupsOptions& options) {
     const bool needs_index = options.files || !options.path.empty();
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, needs_index ? std::optional(repository::SessionKind::kRead) : std::nullopt, context));
     AETERNA_ASSIGN(const repository::Backup backup, opened->catalog().find(options.id, context));
+    AETERNA_ASSIGN(const auto tests, known_tests(session));
     Json document = backup_json(backup);
+    document["last_test"] = last_test_json(tests, backup.id);
     repository::EntryReader reader(*opened, context);
     if (!options.path.empty()) {
         AETERNA_ASSIGN(const auto record, repository::find_record(reader, backup, options.path));

@@ -51,6 +51,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_recovery_points_command(app, session);
     add_restore_command(app, session);
     add_export_command(app, session);
+    add_restore_test_command(app, session);
     add_archive_get_command(app, session);
     add_archive_push_command(app, session);
     add_drill_command(app, session);
@@ -60,7 +61,7 @@ void add_commands(CLI::App& app, Session& session) {
     for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
-    for (const char* name : {"repo", "backup", "backups", "restore", "export", "archive-get", "archive-push"}) app.get_subcommand(name)->group("Keep");
+    for (const char* name : {"repo", "backup", "backups", "restore", "restore-test", "recovery-points", "export", "archive-get", "archive-push"}) app.get_subcommand(name)->group("Keep");
     for (const char* name : {"drill", "postmortem"}) app.get_subcommand(name)->group("Prove");
 }
 

@@ -26,6 +26,7 @@ void add_postmortem_command(CLI::App& app, Session& session);
 void add_recovery_points_command(CLI::App& app, Session& session);
 void add_repo_command(CLI::App& app, Session& session);
 void add_restore_command(CLI::App& app, Session& session);
+void add_restore_test_command(CLI::App& app, Session& session);
 void add_runbook_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_status_command(CLI::App& app, Session& session);

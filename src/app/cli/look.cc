@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kServeTimeout = std::chrono::milliseconds(400);
 constexpr Duration kProbeLimit = std::chrono::milliseconds(1500);
+constexpr Duration kForecastKept = std::chrono::minutes(1);
 
 // The order of the stack file: JSON objects have none.
 void sort_like(const config::Stack& stack, std::vector<engine::StoreStatus>& stores) {
@@ -68,6 +69,11 @@ engine::StackStatus Look::probe(const env::Context& context, std::vector<std::st
     }
     Journaled journaled = read_journaled(open_.stack, env_);
     annotate(status, open_.stack, journaled.orders);
+    if (!forecast_at_ || env_.clock.now() - *forecast_at_ > kForecastKept) {
+        forecasts_ = forecast_restores(open_, env_, env_.clock.within(kProbeLimit, context));
+        forecast_at_ = env_.clock.now();
+    }
+    annotate(status, forecasts_);
     status.healthy = is_healthy(status);
     if (!journaled.unreadable.empty()) {
         // Calm is nothing that anybody knows of it.

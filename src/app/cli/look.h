@@ -5,6 +5,7 @@
 
 #include "app/cli/render_status.h"
 #include "app/cli/session.h"
+#include "app/daemon/forecast.h"
 #include "app/daemon/orders.h"
 #include "app/daemon/watcher.h"
 
@@ -34,6 +35,8 @@ class Look {
 
     const OpenStack& open_;
     const env::Env& env_;
+    Forecasts forecasts_;
+    std::optional<MonoTime> forecast_at_;
     std::unique_ptr<Watcher> watcher_;  // kept between looks: connections stay open
 };
 

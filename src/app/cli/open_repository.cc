@@ -29,10 +29,7 @@ repository::Ports RepositoryPlace::ports() const {
     return {env_.clock, env_.random, env_.threads, env_.files, *tree_};
 }
 
-namespace {
-
-// A stack that is named has to be readable; without one there may be none.
-Result<std::optional<config::Stack>> stack_of(const Session& session) {
+Result<std::optional<config::Stack>> stack_if_any(const Session& session) {
     env::Files& files = session.env().files;
     auto stack = config::load_stack(config::resolve_stack_path(session.options.stack, files), files);
     if (stack) return std::optional(std::move(*stack));
@@ -40,6 +37,13 @@ Result<std::optional<config::Stack>> stack_of(const Session& session) {
     if (is_named) return stack.error();
     return std::optional<config::Stack>();
 }
+
+Result<std::string> state_directory_of(const Session& session) {
+    AETERNA_ASSIGN(const auto stack, stack_if_any(session));
+    return stack ? stack->state_directory : config::default_state_directory(session.env().files);
+}
+
+namespace {
 
 // Where an escrow file says that its repository was; empty for other keys.
 std::string place_in(const Session& session) {
@@ -54,7 +58,7 @@ Result<std::unique_ptr<RepositoryPlace>> RepositoryPlace::find(const Session& se
     std::string name = session.options.repository, key_file = session.options.key_file;
     if (name.empty()) name = place_in(session);
     if (name.empty() || key_file.empty()) {
-        AETERNA_ASSIGN(const auto stack, stack_of(session));
+        AETERNA_ASSIGN(const auto stack, stack_if_any(session));
         if (stack && name.empty()) name = stack->repository;
         if (stack && key_file.empty()) key_file = stack->repository_key_file;
     }

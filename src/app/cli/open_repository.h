@@ -52,6 +52,11 @@ class RepositoryPlace {
     std::unique_ptr<repository::Repository> repository_;
 };
 
+// The stack file where there is one; a stack that is named has to be readable.
+[[nodiscard]] Result<std::optional<config::Stack>> stack_if_any(const Session& session);
+// Where results of work with the repository are kept: the stack's, else the user's.
+[[nodiscard]] Result<std::string> state_directory_of(const Session& session);
+
 // The credential in the file. kUsage without a path, kNotFound without the file.
 [[nodiscard]] Result<repository::Credential> read_credential(const Session& session, const std::string& path);
 

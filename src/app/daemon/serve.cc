@@ -7,6 +7,7 @@
 
 #include "app/daemon/api.h"
 #include "app/daemon/capture_worker.h"
+#include "app/daemon/forecast.h"
 #include "app/daemon/journal_queue.h"
 #include "app/daemon/orders.h"
 #include "app/daemon/orphans.h"
@@ -35,6 +36,7 @@ class Judge {
         for (const auto& store : open.stores) {
             if (auto sentry = store->make_sentry()) sentries_.emplace(store->name(), std::move(sentry));
         }
+        if (!open.stack.repository.empty()) forecasts_.emplace(open, env);
     }
 
     // An error when it is not known what is open: serve would open everything anew, and act on it anew.
@@ -79,6 +81,7 @@ class Judge {
         // Cut off or just woken up, we know too little to act.
         if (!round.status.isolated && !round.stalled) policy_.react(book_.open(), round.status.stores, *orders);
         annotate(round.status, open_.stack, *orders);
+        if (forecasts_) annotate(round.status, forecasts_->latest());
         if (!round.status.isolated && !round.stalled) post_sentries(round.status);
         publish(std::move(round));
     }
@@ -199,6 +202,7 @@ class Judge {
     std::map<std::string, std::unique_ptr<engine::Sentry>> sentries_;  // by store
     engine::IncidentBook book_;
     std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal
+    std::optional<ForecastWatch> forecasts_;  // nothing without a repository to restore from
     bool was_isolated_ = false;
     std::mutex mutex_;
     std::shared_ptr<const Snapshot> snapshot_;

@@ -39,6 +39,7 @@ struct RestoreOrder {
     std::string archive_command;
     std::string series;         // of which name; empty: the only one there is
     std::string into;           // absolute
+    std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
     OptionValues options;
     unsigned workers = 2;
     repository::ProgressCallback progress;

@@ -62,8 +62,8 @@ std::string reason_in(std::string_view text) {
 
 void ignore_notice(void*, const PGresult*) {}
 
-LibpqSession begin(const SqlTarget& target, LibpqMode mode, const SocketAddress& address) {
-    const std::string host_address = address.numeric_host();
+// `host_address` is empty for a Unix socket.
+LibpqSession begin(const SqlTarget& target, LibpqMode mode, const std::string& host_address) {
     const std::string port = std::to_string(target.endpoint.port);
     // Whatever is given here can't be changed by an environment variable.
     const std::array<std::pair<const char*, std::string>, 19> parameters = {{
@@ -103,9 +103,9 @@ LibpqSession begin(const SqlTarget& target, LibpqMode mode, const SocketAddress&
     return connection;
 }
 
-Result<LibpqSession> connect_one(const SqlTarget& target, LibpqMode mode, const SocketAddress& address,
+Result<LibpqSession> connect_one(const SqlTarget& target, LibpqMode mode, const std::string& host_address,
                                  const std::string& what, const Context& context) {
-    LibpqSession connection = begin(target, mode, address);
+    LibpqSession connection = begin(target, mode, host_address);
     if (!connection) return make_error(ErrorCode::kInternal, fmt::format("{}: out of memory", what));
     if (PQstatus(connection.get()) == CONNECTION_BAD) return libpq_session_error(connection.get(), what);
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
@@ -186,12 +186,13 @@ Result<LibpqResult> next_libpq_result(PGconn* session, const std::string& what, 
 Result<LibpqSession> open_libpq_session(const SqlTarget& target, LibpqMode mode, const std::string& what,
                                         const Context& context) {
     AETERNA_TRY(check_context(context, what));
+    if (target.endpoint.host.starts_with('/')) return connect_one(target, mode, "", what, context);
     AETERNA_ASSIGN(const std::vector<SocketAddress> addresses, resolve(target.endpoint, context));
     Error last = make_error(ErrorCode::kUnreachable, fmt::format("{}: no address", what));
     for (std::size_t i = 0; i < addresses.size(); ++i) {
         const MonoTime now = std::chrono::steady_clock::now();
         const Context share = context.until(now + (context.deadline - now) / static_cast<int>(addresses.size() - i));
-        auto session = connect_one(target, mode, addresses[i], what, share);
+        auto session = connect_one(target, mode, addresses[i].numeric_host(), what, share);
         if (session) return session;
         last = std::move(session).error();
         if (last.code == ErrorCode::kCancelled || last.code == ErrorCode::kAuthentication) break;

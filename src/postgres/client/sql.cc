@@ -130,6 +130,14 @@ Result<Answerer> who_answers(env::SqlConnection& connection, const env::Context&
     return Answerer{rows.first(0).value_or(""), rows.first(1) == "t"};
 }
 
+Result<std::uint64_t> database_bytes(env::SqlConnection& connection, const env::Context& context) {
+    AETERNA_ASSIGN(const env::SqlRows rows,
+                   connection.query("SELECT sum(pg_database_size(oid)) FROM pg_database", {}, context));
+    const auto bytes = to_integer(rows.first().value_or(""));
+    if (!bytes || *bytes < 0) return make_error(ErrorCode::kProtocol, "the server does not say how large it is");
+    return static_cast<std::uint64_t>(*bytes);
+}
+
 std::string sqlstate_of(const Error& error) {
     // env/sql.h's adapter writes "(SQLSTATE 42P01)" for statements and "FATAL: 57P03: …" for
     // connections.

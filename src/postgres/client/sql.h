@@ -36,6 +36,9 @@ Status make_relation(env::SqlConnection& connection, const std::string& create_t
 Status beat(env::SqlConnection& connection, const std::string& watcher, const std::string& owner,
             const env::Context& context);
 
+// What all databases take on disk; reads every file's size, so not often.
+[[nodiscard]] Result<std::uint64_t> database_bytes(env::SqlConnection& connection, const env::Context& context);
+
 // Which server answers at the other end of a proxy: "10.0.0.1:5432"; and whether it is in recovery.
 struct Answerer {
     std::string address;

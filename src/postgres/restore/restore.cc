@@ -49,7 +49,7 @@ class PostgresRestorer final : public engine::Restorer {
         }
         const BaseBackupDetails& details = point.details;
         AETERNA_ASSIGN(const auto places,
-                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         AETERNA_TRY(check_targets(repository, plan, order.into, places));
         const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
         if (free > 0 && free < plan.backup.bytes && places.empty() && !has_marker(repository, order.into)) {
@@ -71,7 +71,7 @@ class PostgresRestorer final : public engine::Restorer {
         request.workers = order.workers;
         request.progress = order.progress;
         AETERNA_ASSIGN(request.elsewhere,
-                       place_tablespaces(details.tablespaces, words(order, "tablespace"), order.into));
+                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         // A backup of a standby says that it is one.
         request.omitted = {"standby.signal", kRecoverySignal, "postmaster.pid", "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
@@ -109,6 +109,19 @@ class PostgresRestorer final : public engine::Restorer {
     static std::vector<std::string> words(const engine::RestoreOrder& order, const char* name) {
         const auto found = order.options.find(name);
         return found == order.options.end() ? std::vector<std::string>() : found->second;
+    }
+
+    static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,
+                                                     const BaseBackupDetails& details) {
+        std::vector<std::string> all;
+        if (!order.tablespaces_under.empty()) {
+            for (const Tablespace& one : details.tablespaces) {
+                all.push_back(fmt::format("{0}={1}/{0}", one.oid, order.tablespaces_under));
+            }
+        }
+        const auto given = words(order, "tablespace");
+        all.insert(all.end(), given.begin(), given.end());
+        return all;
     }
 
     static Starter starter_of(const engine::RestoreOrder& order) {
