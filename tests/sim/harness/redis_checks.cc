@@ -88,6 +88,7 @@ void RedisChecks::look_at(int node, MonoTime now) {
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
+        if (answers && crew_.is_at_work(c) && is_near(c, node)) met_[index] = server.started_at();
         heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
         watched_[index][static_cast<std::size_t>(c)].note(crew_.is_at_work(c) && is_near(c, node), now);
     }

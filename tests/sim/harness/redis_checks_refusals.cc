@@ -81,8 +81,8 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         const bool has_history = other.replid() == history && other.follows() == old.endpoint();
         // Whom another Sentinel has promoted a moment ago writes a new one.
         const bool is_another = chosen.replid() != history && !chosen.is_master();
-        // That one which is only silent came back empty, it has told nobody.
-        const bool is_untold = old.is_running() && !old.is_responsive() && has_lost_rows(old, 0);
+        // That it came back empty, a process that no controller has heard has told nobody.
+        const bool is_untold = has_lost_rows(old, 0) && met_[static_cast<std::size_t>(last_master_)] != old.started_at();
         if (has_history && is_another && !is_untold && other.unheard_for() < gone + kNotLostLong)
             why.push_back(fmt::format("{} had its master's history, and it another one", other.name()));
         if (other.replid() != old.replid()) continue;
