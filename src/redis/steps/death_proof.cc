@@ -180,9 +180,9 @@ std::int64_t gone_for_seconds(const DeathInput& input) {
     return shortest.value_or(0);
 }
 
-// How long its link is down; one that has not been up since REPLICAOF says -1 (tried on 7.0.15).
+// How long its link is down, or quiet: a cut path leaves it "up" for a minute. One that has not been up since REPLICAOF says -1 (tried on 7.0.15).
 std::int64_t lost_for_seconds(const NodeInfo& info) {
-    if (info.is_link_up) return 0;
+    if (info.is_link_up) return std::max<std::int64_t>(0, info.last_io_seconds);
     return info.link_down_seconds < 0 ? std::numeric_limits<std::int64_t>::max() : info.link_down_seconds;
 }
 

@@ -78,10 +78,17 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const bool is_named = cluster_.master() == node;
     named_[index].note(is_named, now);
     const bool is_replaced = replaced_[index].is_open && may_be_another_master(node);
-    held_in_vain_[index].note(is_named && answers && server.is_paused() && !is_replaced, now);
+    int naming = 0;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Sentinel& sentinel = cluster_.sentinel(i);
+        naming += sentinel.is_responsive() && is_in_reach(i) && sentinel.master() == &server ? 1 : 0;
+    }
+    const bool is_known_as_named = is_named && naming >= 2 && is_in_reach(node);
+    held_in_vain_[index].note(is_known_as_named && answers && server.is_paused() && !is_replaced, now);
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
+        if (answers && crew_.is_at_work(c) && is_near(c, node)) met_[index] = server.started_at();
         heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
         watched_[index][static_cast<std::size_t>(c)].note(crew_.is_at_work(c) && is_near(c, node), now);
     }

@@ -89,6 +89,7 @@ class RedisChecks {
     std::array<Spans, RedisCluster::kNodes> named_, held_in_vain_;
     Spans another_master_, tilted_, under_way_, unseen_majority_, no_majority_;  // as the first controller sees it
     std::array<MonoTime, RedisCluster::kNodes> answered_at_{};  // a Sentinel within reach
+    std::array<MonoTime, RedisCluster::kNodes> met_{};  // the start of the process that a controller has heard last
     std::array<std::string, RedisCluster::kNodes> histories_;  // that it wrote last as the master with its data
     std::map<const models::Sentinel*, int> ordered_by_;  // the controller
     MonoTime acted_at_{};

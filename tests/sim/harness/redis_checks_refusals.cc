@@ -81,7 +81,9 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         const bool has_history = other.replid() == history && other.follows() == old.endpoint();
         // Whom another Sentinel has promoted a moment ago writes a new one.
         const bool is_another = chosen.replid() != history && !chosen.is_master();
-        if (has_history && is_another && other.unheard_for() < gone + kNotLostLong)
+        // That it came back empty, a process that no controller has heard has told nobody.
+        const bool is_untold = has_lost_rows(old, 0) && met_[static_cast<std::size_t>(last_master_)] != old.started_at();
+        if (has_history && is_another && !is_untold && other.unheard_for() < gone + kNotLostLong)
             why.push_back(fmt::format("{} had its master's history, and it another one", other.name()));
         if (other.replid() != old.replid()) continue;
         if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)
@@ -92,6 +94,7 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     if (has_lost_rows(old, old.rows().size())) return why;
     if (chosen.replid() != old.replid() && chosen.rows().size() * 10 < old.rows().size())
         why.push_back(fmt::format("it had {} of its master's {} rows", chosen.rows().size(), old.rows().size()));
+    if (!chosen.is_master() && !chosen.has_been_linked()) why.emplace_back("its link was never up");
     // Where no Sentinel is left nobody can say when the master was lost.
     bool is_any_witness = false;
     for (int i = 0; i < RedisCluster::kNodes; ++i)

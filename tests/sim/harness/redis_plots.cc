@@ -136,6 +136,14 @@ void long_lost(RedisPlot& plot) {
     plot.kill_master(15s, 25s);
 }
 
+// It was told to follow a new master that it does not reach, and is all that is left when that one dies.
+void never_linked(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.add(RedisFaultKind::kCutFromServers, plot.loss - plot.rng.between(3s, 6s), 60s, plot.replica);
+    plot.kill_master(45s, 55s);
+    plot.add(RedisFaultKind::kKill, plot.loss + plot.rng.between(8s, 14s), 20s);
+}
+
 // A Sentinel that was started after the master's death counts from its own start; one replica has missed the last
 // minute, and has given its link up only since.
 void late_sentinel(RedisPlot& plot) {
@@ -254,6 +262,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"tilt", tilt},
                                       RedisChoice{"one behind", one_behind},
                                       RedisChoice{"long lost", long_lost},
+                                      RedisChoice{"never linked", never_linked},
                                       RedisChoice{"late sentinel", late_sentinel},
                                       RedisChoice{"no copy", no_copy},
                                       RedisChoice{"stood still", stood_still},

@@ -62,6 +62,8 @@ class Redis final : public RespServer {
     [[nodiscard]] bool takes_writes() const { return is_responsive() && is_master() && !is_paused(); }
     [[nodiscard]] const std::optional<env::Endpoint>& follows() const { return follows_; }
     [[nodiscard]] bool is_link_up() const { return upstream_ && upstream_->is_open && upstream_->is_synced; }
+    // Since its start, or since it was told to follow its master.
+    [[nodiscard]] bool has_been_linked() const { return was_linked_; }
     [[nodiscard]] Duration link_down_for() const { return is_link_up() ? Duration() : world_.now() - link_lost_at_; }
     // From its master.
     [[nodiscard]] Duration unheard_for() const { return is_link_up() ? world_.now() - heard_at_ : link_down_for(); }

@@ -197,6 +197,12 @@ TEST_F(DeathProof, OneThatHasNotCopiedTheMasterIsNotChosenByItsOffset) {
     input.replicas[0].info->link_down_seconds = -1;
     ASSERT_EQ(fit_replicas(input).size(), 1U);
     EXPECT_EQ(fit_replicas(input).front()->name, "redis-3");
+    for (SentinelAnswer& answer : input.sentinels) answer.opinion->master.last_ok_ping_ms = 20000;
+    input.replicas[0].info->is_link_up = true;
+    input.replicas[0].info->last_io_seconds = 22;
+    ASSERT_EQ(fit_replicas(input).size(), 1U);
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3") << "the other one's path was cut, and its link still looks up";
+    input.replicas[0].info->is_link_up = false;
     input.replicas[1].info->link_down_seconds = -1;
     EXPECT_TRUE(fit_replicas(input).empty()) << "both were restarted: nobody can say what they lack";
     be_back(0, "new");
