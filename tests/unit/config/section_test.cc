@@ -198,7 +198,7 @@ TEST(Section, ReadsValuesInFileOrder) {
     ASSERT_EQ(children.size(), 2u);
     EXPECT_EQ(children[0].first, "z");
     EXPECT_EQ(children[1].second.integer("v", 0, 0, 9), 2);
-    EXPECT_EQ(children[1].second.location(), "/etc/s/stack.yaml:11");
+    EXPECT_EQ(children[1].second.location(), "/etc/s/stack.yaml:12");
     EXPECT_EQ(children[0].second.integer("v", 0, 0, 9), 1);
     const Status finished = children[0].second.finish();
     EXPECT_TRUE(finished) << finished.error().message;
