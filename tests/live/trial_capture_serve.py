@@ -1,5 +1,6 @@
 """Capture as serve does it, on a lab: RPO now under load and over a failover, merged pieces, a repository that is away, and the
 guard of the slots."""
+import json
 import os
 import re
 import shutil
@@ -171,6 +172,29 @@ class CaptureServeTest(unittest.TestCase):
         self.assertEqual(done.code, 0, done)
         wait_until("that it is closed", lambda: "postgres.capture_hole" not in self.open_incidents(), 30)
         self.await_durable()
+
+    def test_slots_that_hold_much_or_are_unprotected_are_told(self):
+        self.send_away()
+        number = 0
+        while self.leader.end_of_wal() - self.leader.held_from() < 52 * MIB:  # more than three quarters of slot_limit
+            self.leader.sql("INSERT INTO ledger SELECT %s + n, repeat(md5(n::text), 60) FROM generate_series(1, 1000) n", number)
+            number += 1000
+        wait_until("the incident", lambda: "postgres.slot_held" in self.open_incidents(), 120)
+        self.bring_back()
+        wait_until("its end", lambda: "postgres.slot_held" not in self.open_incidents(), 120)
+        self.patch_config({"ignore_slots": None})
+        wait_until("the incident", lambda: "postgres.slot_unprotected" in self.open_incidents(), 120)
+        self.patch_config({"ignore_slots": [{"name": "aeterna", "type": "physical"}]})
+        wait_until("its end", lambda: "postgres.slot_unprotected" not in self.open_incidents(), 120)
+        self.await_capture()
+        self.await_durable()
+
+    def patch_config(self, change):
+        address = self.lab.node(self.leader.name.replace("postgres", "patroni"))["address"]
+        request = urllib.request.Request(f"http://{address}/config", json.dumps(change).encode(), method="PATCH",
+                                         headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.assertEqual(answer.status, 200)
 
     def test_serve_ends_in_good_order(self):
         pid = self.lab.node("serve")["pid"]

@@ -30,7 +30,7 @@ class Captures {
     Captures& operator=(const Captures&) = delete;
 
     [[nodiscard]] bool is_empty() const { return running_.empty(); }
-    // Until stop is requested (success: what had arrived is durable), or one of them cannot go on: that ends all of them, for
+    // Of some. Until stop is requested (success: what had arrived is durable), or one of them cannot go on: that ends all of them, for
     // half a capture is none that anybody asked for.
     Status run(const env::Context& context);
     // By store. From any thread.
