@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -22,12 +23,18 @@ HOST = "127.0.95.1"
 PASSWORD = "0123456789abcdef"
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return listener.getsockname()[1]
+
+
 class Member:
     """One Patroni with its PostgreSQL."""
 
-    def __init__(self, test, scope, name, number, bootstrap, methods):
+    def __init__(self, test, scope, name, bootstrap, methods):
         self.test, self.scope, self.name = test, scope, name
-        self.rest, self.port = f"{HOST}:{18100 + number}", 15500 + number
+        self.rest, self.port = f"{HOST}:{free_port()}", free_port()
         self.data, self.log = test.place / "data" / name, test.place / f"{name}.log"
         config = {
             "scope": scope, "namespace": "/test/", "name": name,
@@ -84,7 +91,9 @@ class Member:
         return {row[0] for row in self.sql("SELECT id FROM ledger")}
 
     def tail(self):
-        return self.log.read_text(errors="replace")[-4000:]
+        said = self.log.read_text(errors="replace")
+        odd = [line for line in said.splitlines() if any(word in line for word in ("FATAL", "PANIC", "ERROR", "aeterna-dr: "))]
+        return "\n".join(odd[-30:]) + "\n…\n" + said[-3000:]
 
 
 class PatroniRestoreTest(unittest.TestCase):
@@ -95,10 +104,9 @@ class PatroniRestoreTest(unittest.TestCase):
         if AS_SERVER:
             shutil.chown(self.place, "postgres", "postgres")
             shutil.chown(self.place / "data", "postgres", "postgres")
-        self.etcd_address = f"{HOST}:23790"
+        self.etcd_address, peers = f"{HOST}:{free_port()}", f"http://{HOST}:{free_port()}"
         urls = ["--listen-client-urls", f"http://{self.etcd_address}", "--advertise-client-urls", f"http://{self.etcd_address}",
-                "--listen-peer-urls", f"http://{HOST}:23800", "--initial-advertise-peer-urls", f"http://{HOST}:23800",
-                "--initial-cluster", f"one=http://{HOST}:23800"]
+                "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", f"one={peers}"]
         with open(self.place / "etcd.log", "wb") as log:
             etcd = subprocess.Popen([*AS_SERVER, "/usr/bin/etcd", "--name", "one", "--data-dir", str(self.place / "etcd"), *urls],
                                     stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
@@ -134,11 +142,22 @@ class PatroniRestoreTest(unittest.TestCase):
                 "aeterna": {"command": self.command("restore", "postgres", "--for", "patroni-replica", "--into", member_data),
                             "no_params": True, "no_master": True}}
 
+    def await_rows(self, member, rows):
+        def has_them():
+            try:
+                return member.rows() == rows
+            except psycopg2.Error:
+                return False
+        try:
+            wait_until("its rows", has_them, 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {member.tail()}") from None
+
     def begin_cluster(self, scope, first_number, bootstrap, roles=("master", "primary")):
         members = []
         for number in (first_number, first_number + 1):
             name = f"{scope}-{number}"
-            members.append(Member(self, scope, name, number, bootstrap(self.place / "data" / name),
+            members.append(Member(self, scope, name, bootstrap(self.place / "data" / name),
                                   self.replica_methods(self.place / "data" / name)))
         members[0].start()
         try:
@@ -168,7 +187,7 @@ class PatroniRestoreTest(unittest.TestCase):
         two.start()
         wait_until("the replica", lambda: two.role() == "replica", 90)
         self.assertIn("replica has been created using aeterna", two.tail())
-        wait_until("its rows", lambda: two.rows() == set(range(1, 21)), 30)
+        self.await_rows(two, set(range(1, 21)))
         one.sql("INSERT INTO ledger VALUES (21, 'followed')")
         wait_until("a row that follows", lambda: 21 in two.rows(), 30)
         # Somebody drops everything.
@@ -186,14 +205,15 @@ class PatroniRestoreTest(unittest.TestCase):
             "aeterna": {"command": self.command("restore", "postgres", "--for", "patroni-bootstrap", "--to", when, "--into", data),
                         "no_params": True, "keep_existing_recovery_conf": True}}
         three, four = self.begin_cluster("new", 3, from_repository)
-        self.assertEqual(three.rows(), set(range(1, 21)), three.tail())
+        # Patroni says that it is the primary while it still lets nobody in but itself.
+        self.await_rows(three, set(range(1, 21)))
         self.assertEqual(three.sql("SHOW max_connections")[0][0], "120")
         self.assertEqual(three.sql("SELECT timeline_id FROM pg_control_checkpoint()")[0][0], 2)
         three.sql("INSERT INTO ledger VALUES (100, 'of the new cluster')")
         four.start()
         wait_until("its replica", lambda: four.role() == "replica", 90)
         self.assertIn("replica has been created using aeterna", four.tail())
-        wait_until("its rows", lambda: four.rows() == {*range(1, 21), 100}, 30)
+        self.await_rows(four, {*range(1, 21), 100})
 
 
 if __name__ == "__main__":
