@@ -229,6 +229,7 @@ MUTATIONS = [
     ("redis.hand.fullest", DEATH, "return «a->info->replica_offset > b->info->replica_offset»;", "false",
      ["one behind"]),
     ("redis.hand.untold", HAND, "if («!is_by_hand(step.facts) && is_untold(step)») {", "false", ["untold"]),
+    ("redis.hand.taken_back", HAND, "if («is_taken_back(step)») {", "false", ["untold"]),
     # The old master's return.
     ("redis.return.follow_at_start", REDIS + "rejoin.cc",
      "if («wanted != present») AETERNA_TRY(files.write_durable", "false",

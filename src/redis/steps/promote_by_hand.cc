@@ -50,6 +50,11 @@ class PromoteByHand final : public RedisStep {
             step.progress("the Sentinel that promoted has died before it told the others: they are told by hand");
         }
         if (!is_by_hand(step.facts)) return CheckOutcome::kNotDue;
+        if (is_taken_back(step)) {
+            refuse_assist(step, {"the old master is back, and a majority of the Sentinels names it"});
+            for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
+            return CheckOutcome::kNotDue;
+        }
         remember_sentinels(*cluster_, step.facts, step.context);
         return CheckOutcome::kReady;
     }
@@ -115,6 +120,18 @@ class PromoteByHand final : public RedisStep {
         // Back, and named: it is the master by their word, and no more ours to replace than any other one.
         const auto role = cluster_->role(*old, step.context);
         return !role || !role->is_master();
+    }
+
+    // Promoted by a process that has died since, and its guard with it: clients have written to whom the Sentinels name. One
+    // that came back empty was named all the while.
+    bool is_taken_back(engine::StepContext& step) {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const bool is_held = acting_->guard || is_fenced(step.facts, old->name);
+        if (is_held || find_string(step.facts, kDeathForm) == "empty") return false;
+        const auto role = cluster_->role(*old, step.context);
+        if (!role || !role->is_master()) return false;
+        const auto named = cluster_->majority_master(step.context);
+        return named && *named == old->address;
     }
 
     // Done by a process that has died since, and not to be seen now: no reason to promote another one, nor to let the

@@ -121,6 +121,33 @@ TEST(Assist, WhatADyingSentinelToldNobodyIsToldByHand) {
     EXPECT_GE(stage.servers.count("SENTINEL MONITOR"), 2U);
 }
 
+// Killed after it has decided to tell them, resumed when clients write to the old master again because they name it.
+TEST(Assist, SentinelsThatNameTheOldMasterThatIsBackAreNotToldByOneWhoWasAway) {
+    int tried = 0;
+    for (int last_write = 1; last_write < 60; ++last_write) {
+        SCOPED_TRACE(last_write);
+        Stage stage;
+        stage.hands->has_executor = false;
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
+        stage.run_until(last_write);
+        const auto executions = stage.temp.journal->executions(1).value();
+        if (executions.empty() || !is_by_hand(executions.at(0).facts)) continue;
+        if (stage.servers.count("REPLICAOF NO ONE") == 0 || stage.servers.count("SENTINEL") > 0) continue;
+        if (find_string(executions.at(0).facts, kNewMaster)) break;
+        ++tried;
+        stage.servers.fake.clock.advance(20s);
+        stage.servers.nodes[1].is_refusing = false;
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{};
+        const std::size_t sent = stage.servers.orders.size();
+        const auto resumed = stage.resume(executions.at(0));
+        ASSERT_TRUE(resumed) << resumed.error().to_string();
+        EXPECT_EQ(resumed->facts["assist"], "refused");
+        EXPECT_EQ(stage.servers.orders.size(), sent);
+        EXPECT_EQ(stage.servers.nodes[1].follows, 0);
+    }
+    EXPECT_GT(tried, 0);
+}
+
 std::vector<std::string> verdicts(const std::vector<std::string>& plan) {
     std::vector<std::string> ends;
     for (const std::string& line : plan) ends.push_back(line.substr(line.find(") – ") + std::string(") – ").size()));
