@@ -208,6 +208,20 @@ class PointInTimeTest(unittest.TestCase):
         self.assertEqual(done.code, 0, done)
         self.assert_refused(2, "no timeline", "latest", "--timeline", "x")
 
+    def test_recovery_settings_of_the_old_server_do_not_count(self):
+        """Its own file may still have what it once was restored or delayed by."""
+        ended = self.place / "ended"
+        with open(self.primary.data / "postgresql.conf", "a") as conf:
+            conf.write("recovery_target_time = '2001-01-01 00:00:00+00'\nrecovery_min_apply_delay = '1h'\n"
+                       f"recovery_end_command = 'touch \"{str(ended)}\"'\n".replace("it's", "it''s").replace("f\\ull", "f\\\\ull")
+                       .replace("50%", "50%%"))
+        self.watch()
+        self.back_up()
+        self.insert(1)
+        self.await_durable(self.primary)
+        self.assertEqual(self.rows_at("latest"), {1})
+        self.assertFalse(ended.exists())
+
     def test_what_is_captured_later_does_not_move_the_end(self):
         self.watch()
         self.back_up()

@@ -131,10 +131,10 @@ Status WalRecordReader::begin_page() {
         if (is_continued) skip_ = aligned(left);
         return {};
     }
-    if (taken_ > 0 && !is_continued && (flags & kFirstIsOverwrite) != 0) {
+    if ((taken_ > 0 || skip_ > 0) && !is_continued && (flags & kFirstIsOverwrite) != 0) {
         // The server died in the middle of it, and wrote over what was missing when it was up again.
         record_.clear();
-        length_ = taken_ = 0;
+        length_ = taken_ = skip_ = 0;
         return {};
     }
     const std::uint64_t expected = taken_ > 0 ? length_ - taken_ : skip_;

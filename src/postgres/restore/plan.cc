@@ -45,7 +45,16 @@ std::string without_placeholders(std::string_view command) {
 std::string recovery_settings(const Recovery& recovery) {
     const std::string command = fmt::format("{} --from {} --until {} %f %p", without_placeholders(recovery.archive_command),
                                             format_lsn(recovery.from), format_lsn(recovery.to));
+    // What postgresql.conf may still have of a server that was itself restored, or delayed: a second target ends the start, a delay
+    // holds each commit back, and the commands are about other directories.
     return fmt::format(
+        "recovery_target = ''\n"
+        "recovery_target_name = ''\n"
+        "recovery_target_time = ''\n"
+        "recovery_target_xid = ''\n"
+        "recovery_min_apply_delay = 0\n"
+        "archive_cleanup_command = ''\n"
+        "recovery_end_command = ''\n"
         "restore_command = {}\n"
         "recovery_target_timeline = '{}'\n"
         "recovery_target_lsn = '{}'\n"

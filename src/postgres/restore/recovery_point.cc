@@ -100,6 +100,7 @@ class PointSearch {
             if (target_.kind == Kind::kLatest) AETERNA_TRY(note_hole(seen_to, point.notes));
             return std::optional(std::move(point));
         }
+        if (verdict == Verdict::kBefore) return std::optional<RecoveryPoint>();
         if (seen_to <= from) {
             const std::string gap = fmt::format("the repository does not have the WAL at {}, where backup {} ends", format_lsn(from), backup.id);
             if (target_.kind == Kind::kLatest) {
@@ -115,25 +116,33 @@ class PointSearch {
         return std::optional<RecoveryPoint>();
     }
 
-    // The backup's own WAL too where the log has it: what was committed while it was taken may lie behind the target. Gives
+    // The backup's own WAL too where the log has it whole: what was committed while it was taken may lie behind the target. Gives
     // where the WAL ends, `from` or less when the log does not have the backup's end.
     Result<Lsn> look_through(const RecoveryPoint& point, std::uint64_t segment_bytes, Lsn from, StopFinder& finder) {
         const BaseBackupDetails& details = point.details;
-        AETERNA_ASSIGN(const Lsn seen_to, feed(details.from, segment_bytes, finder));
-        if (seen_to >= details.to) return seen_to;
+        const auto seen_to = feed(details.from, details.to, segment_bytes, finder);
+        if (!seen_to && seen_to.error().code != ErrorCode::kCorrupt) return seen_to.error();
+        if (seen_to && (*seen_to >= details.to || finder.has_enough())) return *seen_to;
+        if (!seen_to && finder.passed().end >= details.to) return seen_to.error();
         // Its capture began while the backup was taken; who committed before that is not known.
         if (target_.kind == Kind::kTime && target_.time < point.backup.finished_at) return from;
         finder = StopFinder(target_, details.to);
-        return feed(from, segment_bytes, finder);
+        return feed(from, details.to, segment_bytes, finder);
     }
 
-    Result<Lsn> feed(Lsn from, std::uint64_t segment_bytes, StopFinder& finder) {
+    Result<Lsn> feed(Lsn from, Lsn consistent_at, std::uint64_t segment_bytes, StopFinder& finder) {
         WalRecordReader records(from, segment_bytes);
         const auto see = [&](const WalRecord& record) {
             const bool is_searched = limit_ == 0 || record.begin < limit_ || target_.kind == Kind::kTime;
             return is_searched && finder.see(record);
         };
-        return read_wal(repository_, path_, from, [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
+        auto read = read_wal(repository_, path_, from, [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
+        if (read || read.error().code != ErrorCode::kCorrupt) return read;
+        // Damage behind the target is no obstacle.
+        const Lsn whole_to = finder.passed().end;
+        if (finder.has_enough()) return whole_to;
+        if (whole_to >= consistent_at) read.error().hint = fmt::format("What comes before it can be restored: --to lsn:{}.", format_lsn(whole_to));
+        return read;
     }
 
     // The end of what can be replayed, and the log has more: it cannot be had from any backup before.

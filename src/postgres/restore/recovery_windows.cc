@@ -94,8 +94,11 @@ class WindowSearch {
                 if (record.kind != WalRecord::Kind::kOther) window.until = record.time;
                 return true;
             };
-            AETERNA_ASSIGN(const Lsn end, read_wal(repository_, path, next->needs_from,
-                                                   [&](std::string_view bytes) { return records.add(bytes, see); }, context_));
+            const auto read = read_wal(repository_, path, next->needs_from,
+                                       [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
+            // Nothing goes on over damaged WAL; a backup behind it does.
+            if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
+            const Lsn end = read ? *read : last;
             if (end <= next->needs_from) {
                 add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(next->needs_from)));
                 continue;
@@ -103,7 +106,11 @@ class WindowSearch {
             const WalPath::Part* part = path.part_ending_at(last);
             window.to = format_lsn(last);
             window.timeline = part ? part->timeline : next->details.timeline;
-            AETERNA_ASSIGN(window.ends_because, why_it_ends(path, end));
+            if (read) {
+                AETERNA_ASSIGN(window.ends_because, why_it_ends(path, end));
+            } else {
+                window.ends_because = read.error().message;
+            }
             for (++next; next != candidates.end() && next->needs_from < end; ++next) window.backups.push_back(next->backup.id);
             windows_.push_back(std::move(window));
         }

@@ -240,6 +240,12 @@ TEST(Restore, TheServerReplaysUpToARecord) {
     EXPECT_NE(text.find(command), std::string::npos) << text;
     EXPECT_NE(text.find("recovery_target_lsn = '0/3000148'\nrecovery_target_inclusive = 'on'\n"), std::string::npos);
     EXPECT_NE(text.find("recovery_target_timeline = '3'\n"), std::string::npos);
+    // postgresql.conf may have a target of its own, and two end the start.
+    for (const char* other : {"recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_end_command",
+                              "archive_cleanup_command"}) {
+        EXPECT_NE(text.find(fmt::format("\n{} = ''\n", other)), std::string::npos) << other;
+    }
+    EXPECT_NE(text.find("recovery_min_apply_delay = 0\n"), std::string::npos);
 }
 
 TEST(Restore, PatronisServersKeepPatronisSettings) {

@@ -101,6 +101,16 @@ TEST(WalRecords, OneThatACrashCutIsLeftOut) {
     EXPECT_EQ(records[1].begin, next);
 }
 
+TEST(WalRecords, OneThatACrashCutIsLeftOutWhereItsBeginningWasNotSeen) {
+    WalStream wal(kBegin);
+    wal.other(7000);
+    wal.half_record(20'000, 2);
+    const std::uint64_t next = wal.other(10);
+    const auto records = read(wal.from(kBegin + WalStream::kPage), kBegin + WalStream::kPage);
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_EQ(records[0].begin, next);
+}
+
 TEST(WalRecords, WhatDoesNotGoOnIsSaid) {
     WalStream wal(kBegin);
     for (int i = 0; i < 10; ++i) wal.other(3000);

@@ -66,11 +66,11 @@ class WalStream {
         }
         return at;
     }
-    // Only its first bytes, as a server that dies leaves it; the next page says that it is given up.
-    void half_record(std::size_t bytes) {
+    // Only its first bytes, to the end of the `pages`th page, as a server that dies leaves it; the next one says that it is given up.
+    void half_record(std::size_t bytes, unsigned pages = 1) {
         const std::uint64_t before = previous_, at = end();
         record(10, 0, std::string(bytes, 'h'));
-        bytes_.resize((at / kPage + 1) * kPage - begin_);
+        bytes_.resize((at / kPage + pages) * kPage - begin_);
         previous_ = before;
         page(0x0008, 0);
     }

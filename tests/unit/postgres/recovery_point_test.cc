@@ -1,0 +1,125 @@
+// Which backup a recovery begins with and where it stops, out of a repository in memory.
+#include "postgres/restore/recovery_point.h"
+
+#include "postgres/client/wal.h"
+#include "postgres/restore/plan.h"
+#include "postgres/restore/recovery_windows.h"
+#include "repository/log_segments.h"
+#include "repository/pipeline/stream_backup.h"
+#include "rig.h"
+#include "wal_stream.h"
+
+namespace aeterna::postgres {
+namespace {
+
+namespace rig = repository::testing;
+using testing::WalStream;
+
+constexpr Lsn kLogBegin = 0x3000000;
+constexpr std::uint64_t kSystem = 77;
+
+std::string control_file(WallTime checkpoint_at) {
+    std::string bytes(512, '\0');
+    const auto put = [&](std::size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
+    put(0, kSystem);
+    put(8, std::uint32_t{1300});
+    put(104, static_cast<std::int64_t>(to_unix_us(checkpoint_at) / 1'000'000));
+    put(228, static_cast<std::uint32_t>(WalStream::kSegment));
+    return bytes;
+}
+
+env::NodeInfo node_of(env::NodeType type, std::uint64_t size) {
+    env::NodeInfo info;
+    info.type = type;
+    info.mode = 0700;
+    info.size = size;
+    return info;
+}
+
+class RecoveryPointTest : public ::testing::Test {
+  protected:
+    // Its id.
+    std::string back_up(Lsn from, Lsn to, WallTime checkpoint_at) {
+        BaseBackupDetails details;
+        details.system_identifier = std::to_string(kSystem);
+        details.timeline = 1;
+        details.from = from;
+        details.to = to;
+        repository::Backup header;
+        header.kind = "base";
+        header.store = "postgres";
+        header.name = "cluster";
+        header.details = details_json(details);
+        rig_.clock.shift += std::chrono::seconds(1);  // ids are by time
+        repository::StreamBackup stream(*repository_, {header, 1, {}}, rig::forever());
+        const std::string control = control_file(checkpoint_at);
+        EXPECT_TRUE(stream.begin());
+        EXPECT_TRUE(stream.begin_file(kControlPath, node_of(env::NodeType::kFile, control.size())));
+        EXPECT_TRUE(stream.append(repository::bytes_of(control)));
+        EXPECT_TRUE(stream.end_file());
+        for (const char* path : {"global", ""}) EXPECT_TRUE(stream.add_node(path, node_of(env::NodeType::kDirectory, 0)));
+        return stream.finish().value().backup.id;
+    }
+    void capture() {
+        const auto log = repository::LogWriter::open(*repository_, wal_log_name({std::to_string(kSystem), 1}), rig::forever()).value();
+        for (Lsn at = kLogBegin; at < wal_.end(); at += 2 * WalStream::kPage) {
+            ASSERT_TRUE(log->append(at, repository::bytes_of(wal_.from(at).substr(0, 2 * WalStream::kPage)), rig::forever()));
+        }
+    }
+    Result<RecoveryPoint> choose(const std::string& word) {
+        return choose_recovery_point(*repository_, {*parse_recovery_target(word), "", {}}, rig::forever());
+    }
+
+    const WallTime begun_ = *parse_time("2026-03-01T12:00:00Z");
+    rig::Rig rig_;
+    std::unique_ptr<repository::Repository> repository_ = rig_.open();
+    WalStream wal_{kLogBegin};
+};
+
+TEST_F(RecoveryPointTest, ATimeWithinABackupNeedsTheOneBeforeWhateverOurClockSays) {
+    rig_.clock.shift = begun_ - 1h - rig_.clock.wall_now();  // far behind the server's
+    const Lsn first = wal_.checkpoint(begun_);
+    const std::string older = back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 5s);
+    const Lsn second = wal_.checkpoint(begun_ + 10s);
+    wal_.commit(begun_ + 20s);
+    for (int i = 0; i < 30; ++i) wal_.other(50'000);
+    (void)back_up(second, wal_.end(), begun_ + 10s);
+    wal_.commit(begun_ + 40s);
+    capture();
+    const auto point = choose("2026-03-01T12:00:15Z");
+    ASSERT_TRUE(point) << point.error().to_string();
+    EXPECT_EQ(point->backup.id, older);
+    ASSERT_TRUE(point->replay);
+    EXPECT_EQ(point->replay->stop.last, second);
+    EXPECT_EQ(point->replay->stop.next_commit, begun_ + 20s);
+    EXPECT_TRUE(point->notes.empty()) << point->notes.front();
+}
+
+TEST_F(RecoveryPointTest, DamagedWalIsNoObstacleBeforeIt) {
+    const Lsn first = wal_.checkpoint(begun_);
+    (void)back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 5s);
+    const Lsn last = wal_.other(100);
+    const Lsn whole_to = wal_.end(), damaged = wal_.other(100);
+    wal_.commit(begun_ + 9s);
+    wal_.bytes()[damaged + 8 - kLogBegin] = 'x';  // it names another record before it
+    capture();
+    const auto refused = choose("latest");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+    const std::string way = "lsn:" + format_lsn(whole_to);
+    EXPECT_NE(refused.error().hint.find("--to " + way + "."), std::string::npos) << refused.error().hint;
+    const auto point = choose(way);
+    ASSERT_TRUE(point) << point.error().to_string();
+    ASSERT_TRUE(point->replay);
+    EXPECT_EQ(point->replay->stop.last, last);
+    const auto windows = find_recovery_windows(*repository_, rig::forever());
+    ASSERT_TRUE(windows) << windows.error().to_string();
+    ASSERT_EQ(windows->size(), 1U);
+    EXPECT_EQ(windows->front().to, format_lsn(whole_to));
+    EXPECT_NE(windows->front().ends_because.find("does not go on"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace aeterna::postgres
