@@ -25,8 +25,9 @@ struct CapturedPart {
     Lsn durable = 0;
 };
 
-// Whether a node may let go of its WAL before `part.durable`: positions behind a fork mean other bytes on another timeline, which the
-// repository need not have. A primary that gives us the end of an older timeline has that in its history. Pure.
+// Whether a node may let go of its WAL before `part.durable`: positions behind a fork mean other bytes on another
+// timeline, which the repository need not have. A primary that gives us the end of an older timeline has that in its
+// history. Pure.
 [[nodiscard]] bool is_durable_for(const CapturedPart& part, const SourceView& node);
 
 // What the stream and the keeper know of each other.
