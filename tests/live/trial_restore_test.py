@@ -265,6 +265,58 @@ class RestoreTestTest(unittest.TestCase):
         self.assertEqual((self.check(test, "checksums")["outcome"], self.check(test, "amcheck")["outcome"]), ("passed", "failed"))
         self.assertIn("damaged_n", test["reason"])
 
+    def hide_damage(self, words):
+        """A page whose header is none, in a cluster without checksums that has been told to take such pages as empty."""
+        own = self.copy_of_the_server()
+        path = own.data / own.psql("SELECT pg_relation_filepath('damaged')")
+        own.psql(words)
+        own.stop()
+        command(BIN / "pg_checksums", "--disable", "-D", own.data)
+        with open(path, "r+b") as file:
+            file.seek(3 * 8192)
+            file.write(b"\xff" * 24)
+        own.start()
+        stack = self.stack_file(own)
+        self.back_up(stack=stack)
+        test = self.restore_test(code=1, stack=stack)
+        self.assertEqual(self.check(test, "amcheck")["outcome"], "failed")
+
+    def test_a_server_setting_that_hides_damage_hides_nothing(self):
+        self.hide_damage("ALTER SYSTEM SET zero_damaged_pages = on")
+
+    def test_a_database_setting_that_hides_damage_hides_nothing(self):
+        self.hide_damage("ALTER DATABASE postgres SET zero_damaged_pages = on")
+
+    def copy_that_crashes(self, number):
+        """One whose restored server gets that signal while its indexes are checked."""
+        own = self.copy_of_the_server()
+        own.psql("CREATE FUNCTION crash(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN "
+                 "IF current_setting('cluster_name') = 'aeterna-dr restore test' THEN "
+                 f"EXECUTE 'COPY (SELECT 1) TO PROGRAM ''kill -{number} $PPID; sleep 10'''; END IF; RETURN n; END $$")
+        own.psql("CREATE INDEX damaged_crash ON damaged (crash(n))")
+        own.psql("ALTER FUNCTION crash VOLATILE")
+        stack = self.stack_file(own)
+        self.back_up(stack=stack)
+        return stack
+
+    def test_a_server_that_crashes_while_it_is_questioned_fails(self):
+        test = self.restore_test(code=1, stack=self.copy_that_crashes(11))
+        self.assertEqual((test["verdict"], self.check(test, "stop")["outcome"]), ("fail", "failed"))
+        self.assertIn("signal 11", self.check(test, "stop")["detail"])
+
+    def test_a_server_that_somebody_kills_says_nothing_of_the_backup(self):
+        test = self.restore_test(code=4, stack=self.copy_that_crashes(9))
+        self.assertEqual(test["verdict"], "unknown")
+        self.assertIn("signal 9", test["reason"])
+
+    def test_a_database_that_is_half_dropped_is_left_out(self):
+        own = self.copy_of_the_server()
+        own.psql("CREATE DATABASE half")
+        own.psql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
+        stack = self.stack_file(own)
+        self.back_up(stack=stack)
+        self.assertEqual(self.restore_test(stack=stack)["verdict"], "pass")
+
     def test_checksums_that_are_off_are_not_checked(self):
         own = self.copy_of_the_server()
         own.stop()

@@ -356,6 +356,46 @@ class WalReceiverTest(unittest.TestCase):
         two, three = ((base.data / "pg_wal" / f"0000000{number}.history").read_text() for number in (2, 3))
         self.assertEqual(three[:three.index("\n2\t")], two)
 
+    def test_a_dead_branch_moves_no_slot_of_the_new_primary(self):
+        """The old primary lives on and writes as well: its positions say nothing of the new timeline."""
+        standby = self.begin_with_standby()
+        base = self.make_server("base").copy_of(self.primary)
+        self.write_on_both(standby)
+        standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        standby.sql("SELECT pg_reload_conf()")
+        wait_until("its end", lambda: not standby.sql("SELECT 1 FROM pg_stat_wal_receiver"), 30)
+        self.write_segments(self.primary, 2000)
+        self.await_durable(self.primary)
+        (watch,) = self.watches
+        watch.send_signal(signal.SIGSTOP)  # between two of its looks
+        standby.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not standby.one("SELECT pg_is_in_recovery()"), 60)
+        self.write_segments(standby, 3000)
+        is_over = threading.Event()
+
+        def checkpoint():
+            while not is_over.is_set():
+                standby.sql("CHECKPOINT")  # removes what no slot holds
+
+        thread = threading.Thread(target=checkpoint)
+        thread.start()
+        watch.send_signal(signal.SIGCONT)
+        try:
+            wait_until("the new timeline", lambda: "timeline 2 from" in self.said(), 60)
+        finally:
+            is_over.set()
+            thread.join()
+        self.assertNotIn("hole", self.said())
+        self.await_durable(standby)
+        self.end_watches()
+        standby.stop()
+        self.assertEqual(self.begin_restored(base).rows(), {*range(1, 1001), *range(3000, 3005)})
+
+    def write_segments(self, server, first):
+        for number in range(5):
+            server.sql("INSERT INTO ledger VALUES (%s, 'a segment')", first + number)
+            server.one("SELECT pg_switch_wal()::text")
+
     def test_what_archive_get_answers(self):
         self.watch()
         wait_until("the slot", self.primary.held_from, 30)

@@ -61,6 +61,11 @@ std::string SourceFinder::patroni_leader(const env::Context& context) const {
 
 // ---------------------------------------------------------------------------------------------- Keeper
 
+bool is_durable_for(const CapturedPart& part, const SourceView& node) {
+    if (node.timeline == part.source.timeline) return true;
+    return node.is_primary && node.node == part.source.node && node.timeline > part.source.timeline;
+}
+
 void Keeper::run(const std::stop_token& stop) {
     for (int looks = 0; !stop.stop_requested(); ++looks) {
         const env::Context context{env_.clock.now() + kLookTimeout, stop, "capture"};
@@ -81,9 +86,9 @@ void Keeper::look_at_source(const env::Context& context) {
 }
 
 void Keeper::go_round(const env::Context& context) {
-    const auto durable = state_.durable();
-    const auto source = state_.source();
-    if (!durable || !source) return;
+    const auto part = state_.captured();
+    if (!part) return;
+    const SourceView& source = part->source;
     // What was written where the repository is no longer, is not durable.
     if (const Status there = repository_.check_place(context); !there) return state_.end_stream(there.error());
     std::vector<SourceView> primaries;
@@ -91,17 +96,18 @@ void Keeper::go_round(const env::Context& context) {
         const auto view = sessions_.look(node, context);
         if (!view) continue;  // others watch over nodes that are down
         if (view->is_primary) primaries.push_back(*view);
-        if (view->system_identifier != source->system_identifier) {
+        if (view->system_identifier != source.system_identifier) {
             teller_.say(node.name, fmt::format("'{}' belongs to another cluster ({}): it is left alone", node.name,
                                                view->system_identifier));
             continue;
         }
         const auto slot = keep_slot(sessions_, node, settings_, teller_, context);
-        const Status moved = slot ? sessions_.advance_slot(node, *durable, context) : Status(slot.error());
+        Status moved = slot ? Status() : Status(slot.error());
+        if (moved && is_durable_for(*part, *view)) moved = sessions_.advance_slot(node, part->durable, context);
         if (!moved) teller_.say(node.name, said(moved.error()));
     }
-    if (!primaries.empty() && finder_.choose(primaries, context).node != source->node) {
-        state_.end_stream(make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source->node)));
+    if (!primaries.empty() && finder_.choose(primaries, context).node != source.node) {
+        state_.end_stream(make_error(ErrorCode::kUnavailable, fmt::format("'{}' is the primary no longer", source.node)));
     }
 }
 

@@ -19,6 +19,17 @@
 
 namespace aeterna::postgres {
 
+// What the repository has of one timeline, and where it came from. Stays true whatever comes next.
+struct CapturedPart {
+    SourceView source;  // its timeline is the streamed one
+    Lsn durable = 0;
+};
+
+// Whether a node may let go of its WAL before `part.durable`: positions behind a fork mean other bytes on another
+// timeline, which the repository need not have. A primary that gives us the end of an older timeline has that in its
+// history. Pure.
+[[nodiscard]] bool is_durable_for(const CapturedPart& part, const SourceView& node);
+
 // What the stream and the keeper know of each other.
 class CaptureState {
   public:
@@ -33,6 +44,7 @@ class CaptureState {
     void end() {
         const std::lock_guard lock(mutex_);
         source_.reset();
+        end_reason_.reset();
     }
     void became_durable(Lsn end) {
         const std::lock_guard lock(mutex_);
@@ -45,10 +57,10 @@ class CaptureState {
             exposure_.looked(asked_at, view.end);
         }
     }
-    // The stream cannot go on, for a reason that it does not see itself.
+    // The stream cannot go on, for a reason that it does not see itself. Says nothing of the next one.
     void end_stream(Error reason) {
         const std::lock_guard lock(mutex_);
-        end_reason_ = std::move(reason);
+        if (source_) end_reason_ = std::move(reason);
     }
     [[nodiscard]] std::optional<Error> end_reason() const {
         const std::lock_guard lock(mutex_);
@@ -59,9 +71,9 @@ class CaptureState {
         return source_;
     }
     // Nothing while no stream has begun: what is durable of which timeline is not known.
-    [[nodiscard]] std::optional<Lsn> durable() const {
+    [[nodiscard]] std::optional<CapturedPart> captured() const {
         const std::lock_guard lock(mutex_);
-        return source_ ? std::optional(durable_) : std::nullopt;
+        return source_ ? std::optional(CapturedPart{*source_, durable_}) : std::nullopt;
     }
     [[nodiscard]] engine::CaptureView view(MonoTime now) const {
         const std::lock_guard lock(mutex_);

@@ -77,6 +77,12 @@ std::vector<std::string> server_argv(const ServerPrograms& programs, const Scrat
         {"recovery_target_action", "promote"},
         {"max_prepared_transactions", std::to_string(control.max_prepared)},
         {"max_locks_per_transaction", std::to_string(std::max(control.max_locks, 64U))},
+        // Hides nothing: no damage, and no crash behind a restart.
+        {"zero_damaged_pages", "off"},
+        {"ignore_checksum_failure", "off"},
+        {"ignore_invalid_pages", "off"},
+        {"ignore_system_indexes", "off"},
+        {"restart_after_crash", "off"},
         // Modest, and at home on this machine.
         {"max_connections", "30"},
         {"shared_buffers", "128MB"},

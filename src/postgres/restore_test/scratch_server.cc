@@ -16,10 +16,24 @@ constexpr Duration kEndAtOnce = std::chrono::seconds(10);
 constexpr std::size_t kLogTail = 64 << 10;
 constexpr std::size_t kOutputLimit = 64 << 20;
 
-// The role's and database's own settings must not cut our questions short.
+// The role's and database's own settings must not cut our questions short, nor hide damage.
 constexpr const char* kSessionOptions =
     "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
-    "-c idle_in_transaction_session_timeout=0";
+    "-c idle_in_transaction_session_timeout=0 -c zero_damaged_pages=off -c ignore_checksum_failure=off";
+// Others than superusers may not, and then could not have been told otherwise by their own role.
+constexpr const char* kHideNothing =
+    "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['zero_damaged_pages', 'ignore_checksum_failure']) AS name "
+    "WHERE current_setting('is_superuser') = 'on'";
+
+// That one of its processes crashed, as the server's log says it; empty when none did.
+std::string first_crash(std::string_view log) {
+    for (const std::string_view line : split(log, '\n')) {
+        const std::size_t process = line.find("server process (PID ");
+        if (process == std::string_view::npos || line.find(" was terminated by signal ") == std::string_view::npos) continue;
+        return one_line(line.substr(process));
+    }
+    return "";
+}
 
 std::map<std::string, std::string> bare_environment() {
     // Nothing of the caller's: PG… of his would lead elsewhere.
@@ -93,7 +107,9 @@ Error ScratchServer::ended() const {
     if (words.find("No space left on device") != std::string::npos) {
         return make_error(ErrorCode::kNoSpace, "the server ended: " + words, "Name a larger file system (--work).");
     }
-    return make_error(ErrorCode::kServer, "the server ended: " + words);
+    // Only somebody else sends that one: a person, or a machine that is short of memory.
+    const bool was_killed = words.find("was terminated by signal 9") != std::string::npos;
+    return make_error(was_killed ? ErrorCode::kUnavailable : ErrorCode::kServer, "the server ended: " + words);
 }
 
 std::string ScratchServer::last_words() const {
@@ -111,6 +127,8 @@ std::string ScratchServer::last_words() const {
             if (fatal.empty()) fatal = one_line(line.substr(found + word.size()));
         }
     }
+    // What clients were refused before says nothing of a crash.
+    if (const std::string crash = first_crash(*log); !crash.empty()) return crash;
     if (!fatal.empty()) return fatal;
     return last.empty() ? "without a word" : last;
 }
@@ -124,7 +142,9 @@ Result<std::unique_ptr<env::SqlConnection>> ScratchServer::connect(const std::st
     target.ssl_mode = "disable";
     target.application_name = "aeterna-dr restore-test";
     AETERNA_ASSIGN(auto session, env_.sql.connect(target, env_.clock.within(kConnect, context)));
-    AETERNA_TRY(session->query("SET statement_timeout = 0", {}, env_.clock.within(kConnect, context)));
+    for (const char* setting : {"SET statement_timeout = 0", kHideNothing}) {
+        AETERNA_TRY(session->query(setting, {}, env_.clock.within(kConnect, context)));
+    }
     return session;
 }
 
@@ -148,7 +168,11 @@ Result<env::RunResult> ScratchServer::run(const std::string& program, const std:
 Status ScratchServer::stop(const env::Context& context) {
     if (!is_running()) return ended();
     AETERNA_TRY(env_.processes.signal(*id_, SIGINT));
-    if (env_.processes.wait_gone(*id_, context)) return {};
+    if (env_.processes.wait_gone(*id_, context)) {
+        // It may have been ending because of one.
+        const auto log = env_.files.read_tail(order_.place.log(), kLogTail);
+        return log && !first_crash(*log).empty() ? Status(ended()) : Status();
+    }
     const bool is_stop = context.stop.stop_requested();
     return make_error(is_stop ? ErrorCode::kCancelled : ErrorCode::kDeadline, "the server does not end in time");
 }

@@ -3,6 +3,7 @@
 
 #include "postgres/capture/archive_get.h"
 #include "postgres/capture/exposure.h"
+#include "postgres/capture/keeper.h"
 #include "postgres/capture/segment_plan.h"
 #include "postgres/capture/slot_protection.h"
 #include "postgres/capture/start_plan.h"
@@ -170,6 +171,33 @@ TEST(Exposure, AForkProvesNothingOfTheOldTimeline) {
     exposure.begin_timeline(300);  // 200 bytes never arrived
     exposure.became_durable(900);
     EXPECT_EQ(exposure.rpo_now(zero + 10s), 9s);
+}
+
+TEST(CapturedPart, BehindAForkPositionsMeanOtherBytes) {
+    const auto node = [](const char* name, bool is_primary, Timeline timeline) {
+        return SourceView{name, is_primary, "7", timeline, 0x9000000, kSegment};
+    };
+    const CapturedPart part{node("a", true, 1), 0x5000000};
+    EXPECT_TRUE(is_durable_for(part, node("a", true, 1)));
+    EXPECT_TRUE(is_durable_for(part, node("b", false, 1)));
+    EXPECT_FALSE(is_durable_for(part, node("b", true, 2)));   // was promoted before the old primary knew
+    EXPECT_FALSE(is_durable_for(part, node("c", false, 2)));  // follows it
+    EXPECT_FALSE(is_durable_for(part, node("a", false, 2)));
+    // The end of an older timeline from a server that has it in its history.
+    EXPECT_TRUE(is_durable_for(part, node("a", true, 2)));
+    EXPECT_FALSE(is_durable_for({node("a", true, 3), 0x5000000}, node("a", true, 2)));
+}
+
+TEST(CaptureState, WhatEndedAStreamDoesNotEndTheNext) {
+    CaptureState state;
+    const auto reason = [] { return make_error(ErrorCode::kUnavailable, "'a' is the primary no longer"); };
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 50);
+    state.end_stream(reason());
+    EXPECT_TRUE(state.end_reason());
+    state.end();
+    EXPECT_FALSE(state.end_reason());
+    state.end_stream(reason());  // a look at the old one that was late
+    EXPECT_FALSE(state.end_reason());
 }
 
 TEST(WrittenEnd, APageHeaderAloneIsNoWal) {

@@ -42,6 +42,14 @@ TEST(ScratchServer, ReachesNothingOutside) {
     EXPECT_THAT(server_argv({"/bin17", 17}, place, {}, {}), Contains(std::string("shared_preload_libraries=")));
 }
 
+TEST(ScratchServer, HidesNoDamageAndNoCrash) {
+    const auto argv = server_argv({"/bin15", 15}, {"/s"}, {}, {});
+    for (const char* setting : {"zero_damaged_pages=off", "ignore_checksum_failure=off", "ignore_invalid_pages=off",
+                                "ignore_system_indexes=off", "restart_after_crash=off"}) {
+        EXPECT_THAT(argv, Contains(std::string(setting)));
+    }
+}
+
 TEST(ScratchServer, TheSocketHasToFit) {
     // "/s/.s.PGSQL.5432" is 16 bytes.
     EXPECT_TRUE(check_socket_path({std::string(91, 'a')}));

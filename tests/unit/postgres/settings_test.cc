@@ -69,7 +69,8 @@ TEST(Settings, AScopeIsOnePartOfAKey) {
 TEST(Settings, ASlotHasANameThatTheServerTakes) {
     EXPECT_EQ(read(kFirst).settings.slot, "aeterna");
     EXPECT_TRUE(read(kFirst, "scope: main\nslot: dr_2\n").finished);
-    for (const std::string bad : {"'DR'", "a-b", "'a b'", std::string(64, 'a').c_str()}) {
+    const std::string too_long(64, 'a');
+    for (const std::string& bad : {std::string("'DR'"), std::string("a-b"), std::string("'a b'"), too_long}) {
         const Read refused = read(kFirst, "scope: main\nslot: " + bad + "\n");
         ASSERT_FALSE(refused.finished) << bad;
         EXPECT_THAT(refused.finished.error().message, HasSubstr("'slot' is no name of a replication slot"));
