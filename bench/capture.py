@@ -31,8 +31,8 @@ from records import ROOT, append
 
 sys.path.insert(0, str(ROOT / "tests" / "live"))
 import psycopg2  # noqa: E402
+from capturing import ADDRESS, AS_SERVER, BINARIES, Member, Server, as_server  # noqa: E402
 from support import PROGRAM, Lab, wait_until  # noqa: E402
-from trial_wal_receiver import ADDRESS, AS_SERVER, BINARIES, Member, Server, as_server  # noqa: E402
 
 SLACK = 0.05
 

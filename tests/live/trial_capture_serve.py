@@ -10,8 +10,8 @@ import unittest
 import urllib.request
 from pathlib import Path
 
+from capturing import MIB, Member, Writer, position
 from support import Lab, restart_serve, run, wait_until
-from trial_wal_receiver import MIB, Member, Writer, position
 
 SEGMENT = 16 * MIB
 

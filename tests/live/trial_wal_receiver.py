@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -14,122 +13,8 @@ import time
 import unittest
 from pathlib import Path
 
-import psycopg2
-
-from support import PROGRAM, Done, Lab, restart_serve, wait_until
-
-BINARIES = Path("/usr/lib/postgresql/15/bin")
-ADDRESS = "127.0.93.1"
-SLOT = "aeterna"
-# PostgreSQL refuses root; repository and key belong to the same user, as restore_command needs it.
-AS_SERVER = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
-MIB = 1 << 20
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind((ADDRESS, 0))
-        return listener.getsockname()[1]
-
-
-def as_server(*argv, timeout=120, env=None):
-    return Done(subprocess.run([*AS_SERVER, *map(str, argv)], capture_output=True, text=True, timeout=timeout,
-                               stdin=subprocess.DEVNULL, cwd="/", env=dict(os.environ, **(env or {}))))
-
-
-def position(text):
-    high, low = text.split("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
-class Server:
-    """One data directory with its postmaster."""
-
-    def __init__(self, place, name):
-        self.name, self.data, self.log = name, place / name, place / f"{name}.log"
-        self.port = free_port()
-
-    def initialise(self):
-        done = as_server(BINARIES / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync")
-        assert done.code == 0, done
-        with open(self.data / "pg_hba.conf", "a") as file:
-            file.write("host all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n")
-
-    def copy_of(self, other):
-        done = as_server(BINARIES / "pg_basebackup", "-D", self.data, "-d", other.dsn(), "-c", "fast", "-X", "stream",
-                         "--no-sync")
-        assert done.code == 0, done
-        return self
-
-    def start(self, wait=True):
-        options = f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c wal_keep_size=0 -c max_wal_size=64MB"
-        return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60",
-                         "-w" if wait else "-W", "start")
-
-    def begin(self):
-        done = self.start()
-        assert done.code == 0, (done, self.log.read_text()[-3000:])
-        return self
-
-    def stop(self, mode="immediate"):
-        if (self.data / "postmaster.pid").exists():
-            as_server(BINARIES / "pg_ctl", "-D", self.data, "-m", mode, "-t", "60", "-w", "stop")
-
-    def dsn(self):
-        return f"host={ADDRESS} port={self.port} user=postgres dbname=postgres"
-
-    def connect(self):
-        connection = psycopg2.connect(self.dsn(), connect_timeout=5, application_name="test")
-        connection.autocommit = True
-        return connection
-
-    def sql(self, statement, *values):
-        connection = self.connect()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
-
-    def one(self, statement, *values):
-        rows = self.sql(statement, *values)
-        return rows[0][0] if rows else None
-
-    def end_of_wal(self):
-        return position(self.one("SELECT pg_current_wal_flush_lsn()::text"))
-
-    def held_from(self):
-        text = self.one("SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = %s", SLOT)
-        return position(text) if text else 0
-
-    def rows(self):
-        return {row[0] for row in self.sql("SELECT id FROM ledger")}
-
-
-class Writer(threading.Thread):
-    """Inserts numbers one by one and remembers which were acknowledged."""
-
-    def __init__(self, server, first=0):
-        super().__init__(daemon=True)
-        self.server, self.next, self.acknowledged, self.is_over = server, first, [], threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            connection = self.server.connect()
-            with connection.cursor() as cursor:
-                while not self.is_over.is_set():
-                    cursor.execute("INSERT INTO ledger VALUES (%s, repeat(md5(random()::text), 60))", (self.next,))
-                    self.acknowledged.append(self.next)
-                    self.next += 1
-        except psycopg2.Error:
-            pass  # the server was killed
-
-    def end(self):
-        self.is_over.set()
-        self.join()
-        return set(self.acknowledged)
+from capturing import ADDRESS, AS_SERVER, BINARIES, MIB, Member, Server, Writer, as_server, position
+from support import PROGRAM, Lab, restart_serve, wait_until
 
 
 class WalReceiverTest(unittest.TestCase):
@@ -482,24 +367,6 @@ class WalReceiverTest(unittest.TestCase):
         self.assertEqual(other.held_from(), 0)
         self.watch("--new-cluster")
         wait_until("the slot", other.held_from, 30)
-
-
-class Member(Server):
-    """A server of the lab, or a copy of one, asked as the lab's own role."""
-
-    def __init__(self, place, name, credentials, address=None):
-        super().__init__(place, name)
-        self.credentials = credentials
-        self.host, self.port = address.rsplit(":", 1) if address else (ADDRESS, self.port)
-
-    def dsn(self):
-        return (f"host={self.host} port={self.port} user={self.credentials['user']} "
-                f"password={self.credentials['password']} dbname={self.credentials['database']}")
-
-    def start(self, wait=True):
-        options = (f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c logging_collector=off "
-                   "-c cluster_name=restored")
-        return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60", "-w", "start")
 
 
 class PatroniTest(unittest.TestCase):

@@ -11,14 +11,8 @@ import unittest
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import psycopg2
-
+from capturing import ADDRESS, AS_SERVER, BINARIES, Server, Writer, as_server, iso, position
 from support import PROGRAM, wait_until
-from trial_wal_receiver import ADDRESS, AS_SERVER, BINARIES, Server, Writer, as_server, position
-
-
-def iso(moment):
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class PointInTimeTest(unittest.TestCase):

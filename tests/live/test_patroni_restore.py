@@ -15,9 +15,8 @@ from pathlib import Path
 
 import psycopg2
 
+from capturing import AS_SERVER, as_server, iso
 from support import PROGRAM, wait_until
-from trial_point_in_time import iso
-from trial_wal_receiver import AS_SERVER, as_server
 
 HOST = "127.0.95.1"
 PASSWORD = "0123456789abcdef"
