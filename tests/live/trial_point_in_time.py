@@ -350,7 +350,9 @@ class PointInTimeTest(unittest.TestCase):
             # One to another point is not gone on with.
             self.insert(200002)
             self.await_durable(self.primary)
-            self.assertEqual(self.cli(*words[len(self.arguments()):]).code, 5)
+            refused = self.cli(*words[len(self.arguments()):])
+            self.assertEqual(refused.code, 5)
+            self.assertIn(f"to {end}: go on with it", refused.err)
             words[words.index("latest")] = "lsn:" + end
         done = self.cli(*words[len(self.arguments()):])
         self.assertIn(done.code, (0, 5), done)  # 5: the last one was done before it was killed
