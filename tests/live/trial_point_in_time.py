@@ -222,6 +222,15 @@ class PointInTimeTest(unittest.TestCase):
         self.assertEqual(self.rows_at("latest"), {1})
         self.assertFalse(ended.exists())
 
+    def test_an_interrupted_restore_to_another_point_is_named(self):
+        self.back_up()
+        into = self.place / "begun"
+        into.mkdir()
+        (into / ".aeterna-dr-restore").write_text("BACKUP to 0/3000148")
+        done = self.cli("restore", "postgres", "--into", into)
+        self.assertEqual(done.code, 5, done)
+        self.assertIn("interrupted restore of BACKUP to 0/3000148: go on with it", done.err)
+
     def test_what_is_captured_later_does_not_move_the_end(self):
         self.watch()
         self.back_up()
