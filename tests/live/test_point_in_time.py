@@ -216,6 +216,15 @@ class PointInTimeTest(unittest.TestCase):
         self.assertEqual(self.rows_at("latest"), {1})
         self.assertFalse(ended.exists())
 
+    def test_an_interrupted_restore_to_another_point_is_named(self):
+        self.back_up()
+        into = self.place / "begun"
+        into.mkdir()
+        (into / ".aeterna-dr-restore").write_text("BACKUP to 0/3000148")
+        done = self.cli("restore", "postgres", "--into", into)
+        self.assertEqual(done.code, 5, done)
+        self.assertIn("interrupted restore of BACKUP to 0/3000148: go on with it", done.err)
+
     def test_what_is_captured_later_does_not_move_the_end(self):
         self.watch()
         self.back_up()
@@ -344,7 +353,9 @@ class PointInTimeTest(unittest.TestCase):
             # One to another point is not gone on with.
             self.insert(200002)
             self.await_durable(self.primary)
-            self.assertEqual(self.cli(*words[len(self.arguments()):]).code, 5)
+            refused = self.cli(*words[len(self.arguments()):])
+            self.assertEqual(refused.code, 5)
+            self.assertIn(f"to {end}: go on with it", refused.err)
             words[words.index("latest")] = "lsn:" + end
         done = self.cli(*words[len(self.arguments()):])
         self.assertIn(done.code, (0, 5), done)  # 5: the last one was done before it was killed

@@ -78,7 +78,8 @@ class Fetch {
         const bool is_cut = until < facts.start + facts.bytes;
         // The end before the bytes: a log that grows meanwhile has no hole.
         AETERNA_ASSIGN(facts.log_end, is_cut ? Result<Lsn>(until) : end_of(log));
-        const auto origin = [&](const std::string& of) { return repository::read_origin(repository_, of, context_); };
+        AETERNA_ASSIGN(const auto own, repository::read_origin(repository_, log, context_));
+        const auto origin = [&](const std::string& of) { return origin_of(of, own ? own->history : ""); };
         AETERNA_ASSIGN(const auto parts, plan_segment(log, facts.start, segment_bytes_, origin));
         if (parts.empty()) return engine::ArchiveAnswer::kAbsent;
         facts.has_to = facts.start;
@@ -121,6 +122,17 @@ class Fetch {
                               "Its last pieces were lost: run `repo check`.");
         }
         return end;
+    }
+
+    // A parent that was left before anybody captured it has no origin of its own; the descendant's history tells it.
+    Result<std::optional<repository::LogOrigin>> origin_of(const std::string& log, const std::string& descendant) {
+        AETERNA_ASSIGN(auto origin, repository::read_origin(repository_, log, context_));
+        const auto named = parse_wal_log_name(log);
+        if (origin || !named) return origin;
+        const auto history = history_of_ancestor(descendant, named->timeline);
+        AETERNA_ASSIGN(const auto switches, parse_timeline_history(history.value_or(""), named->timeline));
+        if (!switches.empty()) origin = repository::LogOrigin{log_of(switches.back().timeline), switches.back().at, *history};
+        return origin;
     }
 
     // Whether it forked within or before what is asked for matters not: a server that wants the other timeline asks for it.

@@ -57,7 +57,9 @@ class StopFinder {
     // When the records are over. `seen_to` is where the WAL ends.
     [[nodiscard]] Verdict finish(Lsn seen_to);
     // Whatever may come, it changes nothing but who commits next.
-    [[nodiscard]] bool has_enough() const { return is_over_ || (target_.kind == RecoveryTarget::Kind::kLsn && passed_.end == target_.lsn); }
+    [[nodiscard]] bool has_enough() const {
+        return is_over_ || (target_.kind == RecoveryTarget::Kind::kLsn && passed_.end == target_.lsn);
+    }
     // Of kFound.
     [[nodiscard]] const RecoveryStop& stop() const { return *stop_; }
     // Everything that was seen up to the target, or at all.

@@ -157,7 +157,13 @@ class PostgresRestorer final : public engine::Restorer {
                                 const std::string& into, const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
         if (marker && *marker == purpose(plan)) return {};
-        AETERNA_TRY(check_empty(repository, into, "Name a new or empty directory (--into)."));
+        // The newest state may be another one by now.
+        std::string hint = "Name a new or empty directory (--into).";
+        if (marker) {
+            hint = fmt::format("It holds an interrupted restore of {}: go on with it by that position (--to lsn:) or backup, or name another "
+                               "directory (--into).", one_line(*marker));
+        }
+        AETERNA_TRY(check_empty(repository, into, hint));
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
             AETERNA_TRY(check_empty(repository, place,

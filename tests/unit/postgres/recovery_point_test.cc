@@ -1,6 +1,8 @@
 // Which backup a recovery begins with and where it stops, out of a repository in memory.
 #include "postgres/restore/recovery_point.h"
 
+#include "env/posix/file_system.h"
+#include "postgres/capture/archive_get.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_windows.h"
@@ -16,7 +18,7 @@ namespace rig = repository::testing;
 using testing::WalStream;
 
 constexpr Lsn kLogBegin = 0x3000000;
-constexpr std::uint64_t kSystem = 77;
+constexpr std::uint64_t kSystem = WalStream::kSystem;
 
 std::string control_file(WallTime checkpoint_at) {
     std::string bytes(512, '\0');
@@ -70,6 +72,11 @@ class RecoveryPointTest : public ::testing::Test {
         return choose_recovery_point(*repository_, {*parse_recovery_target(word), "", {}}, rig::forever());
     }
 
+    void append(Timeline timeline, Lsn from, Lsn to) {
+        const auto log = repository::LogWriter::open(*repository_, wal_log_name({std::to_string(kSystem), timeline}), rig::forever()).value();
+        ASSERT_TRUE(log->append(from, repository::bytes_of(wal_.from(from).substr(0, to - from)), rig::forever()));
+    }
+
     const WallTime begun_ = *parse_time("2026-03-01T12:00:00Z");
     rig::Rig rig_;
     std::unique_ptr<repository::Repository> repository_ = rig_.open();
@@ -119,6 +126,39 @@ TEST_F(RecoveryPointTest, DamagedWalIsNoObstacleBeforeIt) {
     ASSERT_EQ(windows->size(), 1U);
     EXPECT_EQ(windows->front().to, format_lsn(whole_to));
     EXPECT_NE(windows->front().ends_because.find("does not go on"), std::string::npos);
+}
+
+TEST_F(RecoveryPointTest, ATimelineThatWroteNothingIsNoHoleForItsDescendants) {
+    const Lsn first = wal_.checkpoint(begun_);
+    (void)back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 5s);
+    const Lsn fork = wal_.end();
+    wal_.commit(begun_ + 9s);
+    append(1, kLogBegin, fork);
+    append(3, fork, wal_.end());
+    // Of timeline 2 nobody has seen anything.
+    const std::string at = format_lsn(fork), system = std::to_string(kSystem);
+    ASSERT_TRUE(repository::put_origin(*repository_, wal_log_name({system, 3}),
+                                       {wal_log_name({system, 2}), fork, "1\t" + at + "\tr\n\n2\t" + at + "\tr\n"}, rig::forever()));
+    const auto point = choose("latest");
+    ASSERT_TRUE(point) << point.error().to_string();
+    ASSERT_TRUE(point->replay);
+    EXPECT_EQ(point->replay->timeline, 3U);
+    // What the plan promises is given out.
+    const rig::Directory room;
+    engine::ArchiveRequest request;
+    request.file = wal_segment_name(3, kLogBegin, WalStream::kSegment);
+    request.into = room.file("segment");
+    request.cluster = system;
+    request.segment_bytes = WalStream::kSegment;
+    request.until = format_lsn(point->replay->stop.end);
+    const auto files = env::make_posix_file_system();
+    const auto answer = make_archive(rig::real(), *files)->get(*repository_, request, rig::forever());
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    EXPECT_EQ(*answer, engine::ArchiveAnswer::kServed);
+    std::string expected(wal_.from(kLogBegin));
+    expected.resize(WalStream::kSegment);
+    EXPECT_EQ(rig::read_file(request.into), expected);
 }
 
 }  // namespace

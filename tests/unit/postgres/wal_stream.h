@@ -10,7 +10,7 @@ namespace aeterna::postgres::testing {
 
 class WalStream {
   public:
-    static constexpr std::uint64_t kPage = 8192, kSegment = 1 << 20;
+    static constexpr std::uint64_t kPage = 8192, kSegment = 1 << 20, kSystem = 77;
 
     // `begin` is a page's first byte.
     explicit WalStream(std::uint64_t begin) : begin_(begin) {}
@@ -96,6 +96,10 @@ class WalStream {
         put(header, 4, std::uint32_t{1});
         put(header, 8, end());
         put(header, 16, left);
+        if (is_long) {
+            put(header, 24, kSystem);
+            put(header, 32, static_cast<std::uint32_t>(kSegment));
+        }
         bytes_ += header;
     }
     void write(std::string_view record) {
