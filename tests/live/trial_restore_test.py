@@ -191,6 +191,11 @@ class RestoreTestTest(unittest.TestCase):
 
     def test_without_a_stack_file_a_key_is_enough(self):
         self.back_up()
+        # Of dumps no server can be made.
+        self.primary.psql(f"GRANT pg_read_all_data TO {ROLE}")
+        for _ in range(7):
+            done = self.cli("backup", "postgres", "--logical", "--database", "postgres")
+            self.assertEqual(done.code, 0, done)
         done = run("--repo", self.room / "repo", "--key-file", self.room / "key", "restore-test", "postgres", "--random",
                    env={"STATE_DIRECTORY": str(self.room / "other-state")})
         self.assertEqual(done.code, 0, done)

@@ -79,11 +79,12 @@ std::string find_work(const Session& session, const std::string& given, const st
     return fmt::format("/var/tmp/aeterna-dr-{}", env.processes.effective_uid());
 }
 
-Result<std::string> random_backup(const Session& session, repository::Repository& repository, const std::string& store,
-                                  const std::string& series, const env::Context& context) {
+Result<std::string> random_backup(const Session& session, repository::Repository& repository,
+                                  const engine::RestoreTester& tester, const std::string& store, const std::string& series,
+                                  const env::Context& context) {
     AETERNA_ASSIGN(auto backups, repository.catalog().all(context));
     std::erase_if(backups, [&](const repository::Backup& backup) {
-        return backup.store != store || (!series.empty() && backup.name != series);
+        return !tester.takes(backup) || (!series.empty() && backup.name != series);
     });
     if (backups.empty()) {
         return make_error(ErrorCode::kNotFound, fmt::format("there is no backup of {}", store),
@@ -145,7 +146,7 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.restore.to = options.to;
     if (options.random) {
-        AETERNA_ASSIGN(order.restore.to, random_backup(session, *opened, report.store, options.series, context));
+        AETERNA_ASSIGN(order.restore.to, random_backup(session, *opened, *tester, report.store, options.series, context));
     }
     order.restore.timeline = options.timeline;
     order.restore.series = options.series;

@@ -44,7 +44,7 @@ class BaseBackup final : public TarSink {
         order_.note(fmt::format("from {} '{}'", details_.from_replica ? "the replica" : "the node", node.name));
         AETERNA_ASSIGN(connection_, replication.connect(settings_.sql_target(node.address), bounded(kShort)));
         repository::Backup header;
-        header.kind = "base";
+        header.kind = kBaseKind;
         header.store = "postgres";
         header.name = settings_.scope.empty() ? settings_.stack_name : settings_.scope;
         header.node = node.name;

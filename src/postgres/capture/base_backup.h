@@ -16,6 +16,9 @@
 
 namespace aeterna::postgres {
 
+inline constexpr std::string_view kBaseKind = "base";
+[[nodiscard]] bool is_base_backup(const repository::Backup& backup);
+
 struct BaseBackupOptions {
     std::string label = "aeterna-dr";
     bool fast_checkpoint = true;

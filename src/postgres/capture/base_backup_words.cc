@@ -17,6 +17,8 @@ std::string last_of(const engine::OptionValues& values, const char* name) {
 
 }  // namespace
 
+bool is_base_backup(const repository::Backup& backup) { return backup.kind == kBaseKind && backup.store == "postgres"; }
+
 std::vector<engine::CommandOption> base_backup_options() {
     return {{"checkpoint",
              "fast|spread",

@@ -32,7 +32,7 @@ class WindowSearch {
         // By series and cluster.
         std::map<std::pair<std::string, std::string>, std::vector<Candidate>> clusters;
         for (const repository::Backup& backup : all) {
-            if (backup.kind != "base" || backup.store != "postgres") continue;
+            if (!is_base_backup(backup)) continue;
             AETERNA_ASSIGN(auto candidate, examine(backup));
             if (candidate) clusters[{backup.name, candidate->details.system_identifier}].push_back(std::move(*candidate));
         }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "postgres/capture/archive_get.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/restore/restore.h"
 #include "postgres/restore_test/checks.h"
 #include "postgres/restore_test/drill_rows.h"
@@ -169,6 +170,7 @@ class PostgresRestoreTester final : public engine::RestoreTester {
     PostgresRestoreTester(const env::Env& env, env::FileSystem& files) : env_(env), files_(files) {}
 
     std::string server_user() const override { return "postgres"; }
+    bool takes(const repository::Backup& backup) const override { return is_base_backup(backup); }
     std::vector<std::string> programs() const override {
         return {"postgres", "pg_amcheck", "pg_checksums", "pg_controldata", "aeterna-dr"};
     }
