@@ -8,13 +8,13 @@
 #include "base/strings.h"
 #include "postgres/capture/archive_push.h"
 #include "postgres/capture/segment_plan.h"
-#include "postgres/client/wal.h"
+#include "postgres/capture/wal_logs.h"
+#include "postgres/client/control_file.h"
 #include "repository/log_segments.h"
 
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::uint64_t kDefaultSegmentBytes = 16 << 20;
 constexpr std::size_t kHeaderBytes = 40;
 
 // A file that gets its name only when it is complete.
@@ -99,11 +99,10 @@ class Fetch {
 
     // A repository without any WAL of this cluster is the wrong one rather than one whose WAL has ended.
     Status look_for_logs() {
-        AETERNA_ASSIGN(logs_, repository::list_logs(repository_, context_));
-        std::erase_if(logs_, [&](const std::string& name) {
-            const auto log = parse_wal_log_name(name);
-            return !log || log->system_identifier != system_;
-        });
+        AETERNA_ASSIGN(const auto all, list_wal_logs(repository_, context_));
+        for (const WalLog& log : all) {
+            if (log.system_identifier == system_) logs_.push_back(wal_log_name(log));
+        }
         if (!logs_.empty()) return {};
         return make_error(ErrorCode::kNotFound,
                           fmt::format("the repository has no WAL of the cluster '{}'", system_),
@@ -248,13 +247,7 @@ class PostgresArchive final : public engine::Archive {
 
   private:
     Result<ControlFile> read_control(const std::string& data_directory) {
-        auto bytes = env_.files.read(data_directory + "/global/pg_control", 1 << 16);
-        if (!bytes) {
-            Error error = wrap_error(bytes.error(), "the cluster is not known");
-            error.hint = "Run it in the data directory, as restore_command is, or add --cluster.";
-            return error;
-        }
-        return parse_control_file(*bytes);
+        return read_control_of(env_.files, data_directory, "Run it in the data directory, as restore_command is, or add --cluster.");
     }
 
     const env::Env& env_;

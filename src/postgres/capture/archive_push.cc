@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "postgres/capture/segment_plan.h"
-#include "postgres/client/wal.h"
+#include "postgres/capture/wal_logs.h"
+#include "postgres/client/control_file.h"
 #include "repository/log_segments.h"
 
 namespace aeterna::postgres {
@@ -48,13 +49,9 @@ class Push {
 
     // Of the server that runs us: a segment of another cluster, left by a copy, must not get into this one's log.
     Status read_control() {
-        auto bytes = env_.files.read(request_.data_directory + "/global/pg_control", 1 << 16);
-        if (!bytes) {
-            Error error = wrap_error(bytes.error(), "the cluster is not known");
-            error.hint = "Run it in the data directory, as archive_command is, or name it (--data-directory).";
-            return error;
-        }
-        AETERNA_ASSIGN(const ControlFile control, parse_control_file(*bytes));
+        AETERNA_ASSIGN(const ControlFile control,
+                       read_control_of(env_.files, request_.data_directory,
+                                       "Run it in the data directory, as archive_command is, or name it (--data-directory)."));
         system_ = control.system_identifier;
         return {};
     }
@@ -82,17 +79,14 @@ class Push {
     }
 
     Status put_history(Timeline timeline, const std::string& text) {
-        AETERNA_ASSIGN(const auto switches, parse_timeline_history(text, timeline));
-        if (switches.empty()) return {};
-        return repository::put_origin(repository_, log_of(timeline),
-                                      {log_of(switches.back().timeline), switches.back().at, text}, context_);
+        return put_timeline_history(repository_, {system_, timeline}, text, context_);
     }
 
     // The history before the first byte of a timeline. The server archives it first; where it did not, it lies beside.
     Status need_history(Timeline timeline) {
         AETERNA_ASSIGN(const auto origin, repository::read_origin(repository_, log_of(timeline), context_));
         if (origin || timeline <= 1) return {};
-        const std::string path = fmt::format("{}/{:08X}.history", folder(), timeline);
+        const std::string path = folder() + "/" + history_file_name(timeline);
         const auto text = env_.files.read(path, kMostHistoryBytes);
         if (text) return put_history(timeline, *text);
         if (text.error().code != ErrorCode::kNotFound) return text.error();

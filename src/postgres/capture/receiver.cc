@@ -11,6 +11,7 @@
 #include "postgres/capture/keeper.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
+#include "postgres/capture/wal_logs.h"
 #include "postgres/client/sql.h"
 #include "postgres/client/wal.h"
 #include "repository/log_segments.h"
@@ -155,11 +156,9 @@ class Receiver final : public engine::Capture {
                               fmt::format("'{}' belongs to the cluster '{}', not to '{}'", source_.node,
                                           source_.system_identifier, system_identifier_));
         }
-        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, storing(context)));
+        AETERNA_ASSIGN(const auto logs, list_wal_logs(resources_.repository, storing(context)));
         std::set<std::string> systems;
-        for (const std::string& name : names) {
-            if (const auto log = parse_wal_log_name(name)) systems.insert(log->system_identifier);
-        }
+        for (const WalLog& log : logs) systems.insert(log.system_identifier);
         if (!systems.empty() && !systems.contains(source_.system_identifier) && !resources_.accepts_new_cluster) {
             is_refused_ = true;
             return make_error(ErrorCode::kGuardRefused,
@@ -174,12 +173,12 @@ class Receiver final : public engine::Capture {
 
     Result<std::vector<CapturedLog>> captured_logs(const env::Context& context) {
         std::vector<CapturedLog> logs;
-        AETERNA_ASSIGN(const auto names, repository::list_logs(resources_.repository, storing(context)));
-        for (const std::string& name : names) {
-            const auto log = parse_wal_log_name(name);
-            if (!log || log->system_identifier != source_.system_identifier) continue;
-            AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(resources_.repository, name, storing(context)));
-            logs.push_back({log->timeline, writer->end()});
+        AETERNA_ASSIGN(const auto all, list_wal_logs(resources_.repository, storing(context)));
+        for (const WalLog& log : all) {
+            if (log.system_identifier != source_.system_identifier) continue;
+            AETERNA_ASSIGN(const auto writer,
+                           repository::LogWriter::open(resources_.repository, wal_log_name(log), storing(context)));
+            logs.push_back({log.timeline, writer->end()});
         }
         return logs;
     }
@@ -205,7 +204,6 @@ class Receiver final : public engine::Capture {
         }
     }
 
-    // The history is durable before the first byte: a reader never sees a timeline that it cannot place.
     Status begin_log(Timeline timeline, const env::Context& context) {
         auto asked = read_history(timeline, context);
         if (!asked && asked.error().code == ErrorCode::kServer) {
@@ -214,11 +212,7 @@ class Receiver final : public engine::Capture {
             if (contained) asked = *contained;
         }
         if (!asked) return asked.error();
-        const std::string& history = *asked;
-        AETERNA_ASSIGN(const auto switches, parse_timeline_history(history, timeline));
-        if (switches.empty()) return {};
-        return repository::put_origin(resources_.repository, log_name(timeline),
-                                      {log_name(switches.back().timeline), switches.back().at, history}, storing(context));
+        return put_timeline_history(resources_.repository, {source_.system_identifier, timeline}, *asked, storing(context));
     }
 
     Result<StreamEnd> stream(const StartPlan& plan, const env::Context& context) {

@@ -59,6 +59,8 @@ std::optional<std::string> history_of_ancestor(std::string_view text, Timeline o
     return std::nullopt;
 }
 
+std::string history_file_name(Timeline timeline) { return fmt::format("{:08X}.history", timeline); }
+
 std::optional<Timeline> parse_history_file_name(std::string_view name) {
     if (!name.ends_with(kHistory)) return std::nullopt;
     return parse_timeline(name.substr(0, name.size() - kHistory.size()));

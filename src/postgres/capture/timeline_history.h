@@ -34,6 +34,7 @@ struct TimelineSwitch {
 // The history file of the timeline `of` as the one of a descendant contains it: each is its parent's file, an empty line
 // and a line more (timeline.c, writeTimeLineHistory). Nothing when `text` has no line of `of`.
 [[nodiscard]] std::optional<std::string> history_of_ancestor(std::string_view text, Timeline of);
+[[nodiscard]] std::string history_file_name(Timeline timeline);
 // "00000002.history" gives 2.
 [[nodiscard]] std::optional<Timeline> parse_history_file_name(std::string_view name);
 

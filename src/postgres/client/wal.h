@@ -48,6 +48,11 @@ struct WalSegmentHeader {
 // "16MB", "1GB", as SHOW wal_segment_size has it; 0 for other text.
 [[nodiscard]] std::uint64_t parse_segment_bytes(std::string_view text);
 
+inline constexpr std::uint64_t kDefaultSegmentBytes = 16 << 20;  // initdb's
+
+inline constexpr const char* kControlPath = "global/pg_control";  // in the data directory
+inline constexpr std::size_t kMostControlBytes = 1 << 16;
+
 struct ControlFile {
     std::string system_identifier;
     std::uint64_t segment_bytes = 0;  // 0: of a version whose layout is not known here

@@ -36,11 +36,7 @@ class Loader final : public engine::Restorer {
         AETERNA_TRY(check_load(details, wish_, found_));
         repository::EntryReader reader(repository, context);
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, backup_));
-        if (!is_whole) {
-            return make_error(ErrorCode::kCorrupt,
-                              fmt::format("the repository has lost a part of backup '{}'", backup_.id),
-                              "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
-        }
+        if (!is_whole) return lost_a_part(backup_);
         if (!wish_.is_whole()) AETERNA_TRY(choose_parts(repository, context));
         return describe_load(backup_, details, database_, wish_, found_, choice_);
     }

@@ -113,6 +113,11 @@ Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& 
     return *found.front();
 }
 
+Error lost_a_part(const repository::Backup& backup) {
+    return make_error(ErrorCode::kCorrupt, fmt::format("the repository has lost a part of backup '{}'", backup.id),
+                      "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
+}
+
 Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<Tablespace>& tablespaces,
                                                              const std::vector<std::string>& words,
                                                              const std::string& into) {

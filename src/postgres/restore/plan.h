@@ -14,8 +14,6 @@
 
 namespace aeterna::postgres {
 
-inline constexpr const char* kControlPath = "global/pg_control";
-
 // The backups of this kind ("base", "logical") and of one series, newest first; without `series` there may be only one name. kUsage,
 // kNotFound.
 [[nodiscard]] Result<std::vector<repository::Backup>> backups_of(const std::vector<repository::Backup>& backups,
@@ -24,6 +22,9 @@ inline constexpr const char* kControlPath = "global/pg_control";
 [[nodiscard]] Result<repository::Backup> choose_backup(const std::vector<repository::Backup>& backups,
                                                        const std::string& to, const std::string& series,
                                                        std::string_view kind = kBaseKind);
+
+// Of a backup of which the repository no longer has everything.
+[[nodiscard]] Error lost_a_part(const repository::Backup& backup);
 
 // Where each tablespace goes: "pg_tblspc/OID" → an absolute directory, from the words "OID=DIR"; those that no word
 // names go where they were. kUsage for a word that is wrong, names no tablespace, or a place inside `into` or

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "postgres/restore/plan.h"
+#include "postgres/restore/starting_point.h"
 #include "repository/pipeline/live_set.h"
-#include "repository/pipeline/restore.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -28,9 +28,7 @@ class PointSearch {
         if (target_.kind == Kind::kBackup) {
             AETERNA_ASSIGN(const repository::Backup backup, choose_backup(all, target_.word, order_.series));
             AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
-            if (is_whole) return as_it_is(backup);
-            return make_error(ErrorCode::kCorrupt, fmt::format("the repository has lost a part of backup '{}'", backup.id),
-                              "Restore another one (--to); 'aeterna-dr repo check' says which are whole.");
+            return is_whole ? as_it_is(backup) : Result<RecoveryPoint>(lost_a_part(backup));
         }
         AETERNA_ASSIGN(const auto backups, backups_of(all, order_.series));
         AETERNA_ASSIGN(const bool has_wal, find_path(backups.front()));
@@ -81,16 +79,15 @@ class PointSearch {
     // Nothing: an older backup has to be tried.
     Result<std::optional<RecoveryPoint>> go_on_from(const repository::Backup& backup) {
         AETERNA_ASSIGN(RecoveryPoint point, as_it_is(backup));
-        AETERNA_ASSIGN(const std::string control, repository::read_small_file(repository_, backup, kControlPath, 1 << 16, context_));
-        AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
-        if (parsed.segment_bytes == 0) {
+        AETERNA_ASSIGN(const StartingPoint start, read_starting_point(repository_, backup, context_));
+        if (start.control.segment_bytes == 0) {
             return make_error(ErrorCode::kUsage, fmt::format("the control file of backup '{}' is of an unknown version", backup.id),
                               "--to BACKUP restores it as it is.");
         }
-        if (target_.kind == Kind::kTime && target_.time < parsed.checkpoint_at + kCheckpointSlack) return std::optional<RecoveryPoint>();
+        if (target_.kind == Kind::kTime && target_.time < start.control.checkpoint_at + kCheckpointSlack) return std::optional<RecoveryPoint>();
         StopFinder finder(target_, point.details.to);
-        const Lsn from = point.details.to / parsed.segment_bytes * parsed.segment_bytes;
-        AETERNA_ASSIGN(const Lsn seen_to, look_through(point, parsed.segment_bytes, from, finder));
+        const Lsn from = start.wal_from;
+        AETERNA_ASSIGN(const Lsn seen_to, look_through(point, start.control.segment_bytes, from, finder));
         const Lsn limit = std::exchange(limit_, point.details.to);
         const Verdict verdict = finder.finish(seen_to);
         if (verdict == Verdict::kFound) {
@@ -147,11 +144,10 @@ class PointSearch {
 
     // The end of what can be replayed, and the log has more: it cannot be had from any backup before.
     Status note_hole(Lsn seen_to, std::vector<std::string>& notes) {
-        const Timeline last = path_.parts.back().timeline;
-        AETERNA_ASSIGN(const auto log, repository::LogWriter::open(repository_, wal_log_name({path_.system_identifier, last}), context_));
-        if (log->end().value_or(0) <= seen_to) return {};
+        AETERNA_ASSIGN(const auto later, later_wal(repository_, path_, seen_to, context_));
+        if (!later) return {};
         notes.push_back(fmt::format("the WAL behind {} is missing in the repository, which has later WAL up to {}: nothing behind "
-                                    "that hole can be replayed", format_lsn(seen_to), format_lsn(*log->end())));
+                                    "that hole can be replayed", format_lsn(seen_to), format_lsn(*later)));
         return {};
     }
 

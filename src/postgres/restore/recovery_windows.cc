@@ -9,17 +9,15 @@
 #include "postgres/client/wal_records.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/wal_path.h"
+#include "postgres/restore/starting_point.h"
 #include "repository/pipeline/live_set.h"
-#include "repository/pipeline/restore.h"
 
 namespace aeterna::postgres {
 namespace {
 
 struct Candidate {
     repository::Backup backup;
-    BaseBackupDetails details;
-    Lsn needs_from = 0;  // the segment in which it ends
-    std::uint64_t segment_bytes = 0;
+    StartingPoint start;
 };
 
 class WindowSearch {
@@ -34,10 +32,10 @@ class WindowSearch {
         for (const repository::Backup& backup : all) {
             if (!is_base_backup(backup)) continue;
             AETERNA_ASSIGN(auto candidate, examine(backup));
-            if (candidate) clusters[{backup.name, candidate->details.system_identifier}].push_back(std::move(*candidate));
+            if (candidate) clusters[{backup.name, candidate->start.details.system_identifier}].push_back(std::move(*candidate));
         }
         for (auto& [key, candidates] : clusters) {
-            std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.details.to < b.details.to; });
+            std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.start.details.to < b.start.details.to; });
             AETERNA_TRY(add_cluster(key.second, std::move(candidates)));
         }
         return std::move(windows_);
@@ -48,13 +46,8 @@ class WindowSearch {
     Result<std::optional<Candidate>> examine(const repository::Backup& backup) {
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
         if (!is_whole) return std::optional<Candidate>();
-        Candidate candidate{backup, {}, 0, 0};
-        AETERNA_ASSIGN(candidate.details, read_details(backup.details));
-        AETERNA_ASSIGN(const std::string control, repository::read_small_file(repository_, backup, kControlPath, 1 << 16, context_));
-        AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
-        candidate.segment_bytes = parsed.segment_bytes;
-        if (parsed.segment_bytes > 0) candidate.needs_from = candidate.details.to / parsed.segment_bytes * parsed.segment_bytes;
-        return std::optional(std::move(candidate));
+        AETERNA_ASSIGN(StartingPoint start, read_starting_point(repository_, backup, context_));
+        return std::optional(Candidate{backup, std::move(start)});
     }
 
     // The newest timeline first; who is not on its way, on the newest of what is left.
@@ -65,21 +58,21 @@ class WindowSearch {
             if (!path && path.error().code != ErrorCode::kNotFound) return path.error();
             std::vector<Candidate> on_it, others;
             for (Candidate& one : candidates) {
-                const bool is_on = path && one.segment_bytes > 0 && path->has(one.details.timeline, one.details.to);
+                const bool is_on = path && one.start.control.segment_bytes > 0 && path->has(one.start.details.timeline, one.start.details.to);
                 (is_on ? on_it : others).push_back(std::move(one));
             }
             if (path) AETERNA_TRY(add_path(*path, on_it));
             candidates = std::move(others);
             if (candidates.empty()) return {};
             const auto newest = std::max_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-                return a.details.timeline < b.details.timeline;
+                return a.start.details.timeline < b.start.details.timeline;
             });
             // A timeline that was asked for already does not have it: no WAL goes on from it.
-            if (!path || wanted == newest->details.timeline) {
+            if (!path || wanted == newest->start.details.timeline) {
                 for (const Candidate& one : candidates) add_alone(one, "nothing of what came after it was captured");
                 return {};
             }
-            wanted = newest->details.timeline;
+            wanted = newest->start.details.timeline;
         }
         return {};
     }
@@ -87,50 +80,49 @@ class WindowSearch {
     Status add_path(const WalPath& path, const std::vector<Candidate>& candidates) {
         for (auto next = candidates.begin(); next != candidates.end();) {
             engine::RecoveryWindow window = begin_window(*next);
-            WalRecordReader records(next->needs_from, next->segment_bytes);
-            Lsn last = next->details.to;
+            WalRecordReader records(next->start.wal_from, next->start.control.segment_bytes);
+            Lsn last = next->start.details.to;
             const auto see = [&](const WalRecord& record) {
                 last = std::max(last, record.end);
                 if (record.kind != WalRecord::Kind::kOther) window.until = record.time;
                 return true;
             };
-            const auto read = read_wal(repository_, path, next->needs_from,
+            const auto read = read_wal(repository_, path, next->start.wal_from,
                                        [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
             // Nothing goes on over damaged WAL; a backup behind it does.
             if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
             const Lsn end = read ? *read : last;
-            if (end <= next->needs_from) {
-                add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(next->needs_from)));
+            if (end <= next->start.wal_from) {
+                add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(next->start.wal_from)));
                 continue;
             }
             const WalPath::Part* part = path.part_ending_at(last);
             window.to = format_lsn(last);
-            window.timeline = part ? part->timeline : next->details.timeline;
+            window.timeline = part ? part->timeline : next->start.details.timeline;
             if (read) {
                 AETERNA_ASSIGN(window.ends_because, why_it_ends(path, end));
             } else {
                 window.ends_because = read.error().message;
             }
-            for (++next; next != candidates.end() && next->needs_from < end; ++next) window.backups.push_back(next->backup.id);
+            for (++next; next != candidates.end() && next->start.wal_from < end; ++next) window.backups.push_back(next->backup.id);
             windows_.push_back(std::move(window));
         }
         return {};
     }
 
     Result<std::string> why_it_ends(const WalPath& path, Lsn end) {
-        const std::string log = wal_log_name({path.system_identifier, path.parts.back().timeline});
-        AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository_, log, context_));
-        if (writer->end().value_or(0) <= end) return std::string();
-        return fmt::format("the WAL behind {} is missing, up to {} there is later WAL", format_lsn(end), format_lsn(*writer->end()));
+        AETERNA_ASSIGN(const auto later, later_wal(repository_, path, end, context_));
+        if (!later) return std::string();
+        return fmt::format("the WAL behind {} is missing, up to {} there is later WAL", format_lsn(end), format_lsn(*later));
     }
 
     static engine::RecoveryWindow begin_window(const Candidate& one) {
         engine::RecoveryWindow window;
         window.series = one.backup.name;
         window.backups = {one.backup.id};
-        window.from = window.to = format_lsn(one.details.to);
+        window.from = window.to = format_lsn(one.start.details.to);
         window.since = one.backup.finished_at;
-        window.timeline = one.details.timeline;
+        window.timeline = one.start.details.timeline;
         return window;
     }
 

@@ -90,7 +90,7 @@ class PostgresRestorer final : public engine::Restorer {
         const auto conf = read("postgresql.conf", kMostConfBytes);
         auto old = read(kAutoConf, kMostConfBytes);
         if (!old && old.error().code != ErrorCode::kNotFound) return old.error();
-        AETERNA_ASSIGN(std::string control, read(kControlPath, 1 << 16));
+        AETERNA_ASSIGN(std::string control, read(kControlPath, kMostControlBytes));
         AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
         std::optional<Recovery> recovery;
         const Starter starter = starter_of(order);

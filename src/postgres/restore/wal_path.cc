@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "postgres/capture/wal_logs.h"
+
 namespace aeterna::postgres {
 
 const WalPath::Part* WalPath::part_ending_at(Lsn end) const {
@@ -32,13 +34,11 @@ Result<WalPath> make_wal_path(const std::string& system_identifier, Timeline tim
 
 Result<WalPath> find_wal_path(repository::Repository& repository, const std::string& system_identifier,
                               std::optional<Timeline> wanted, const env::Context& context) {
-    AETERNA_ASSIGN(const auto names, repository::list_logs(repository, context));
+    AETERNA_ASSIGN(const auto logs, list_wal_logs(repository, context));
     std::optional<Timeline> newest;
-    for (const std::string& name : names) {
-        const auto log = parse_wal_log_name(name);
-        if (!log || log->system_identifier != system_identifier) continue;
-        if (wanted && log->timeline != *wanted) continue;
-        newest = std::max(newest.value_or(0), log->timeline);
+    for (const WalLog& log : logs) {
+        if (log.system_identifier != system_identifier || (wanted && log.timeline != *wanted)) continue;
+        newest = std::max(newest.value_or(0), log.timeline);
     }
     if (!newest) {
         return make_error(ErrorCode::kNotFound,
@@ -71,6 +71,14 @@ Result<Lsn> read_wal(repository::Repository& repository, const WalPath& path, Ls
         if (is_over || position < part.to) break;
     }
     return position;
+}
+
+Result<std::optional<Lsn>> later_wal(repository::Repository& repository, const WalPath& path, Lsn behind,
+                                     const env::Context& context) {
+    const std::string log = wal_log_name({path.system_identifier, path.parts.back().timeline});
+    AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository, log, context));
+    const auto end = writer->end();
+    return end && *end > behind ? end : std::nullopt;
 }
 
 }  // namespace aeterna::postgres

@@ -4,13 +4,11 @@
 
 #include "base/strings.h"
 #include "postgres/capture/base_backup.h"
-#include "postgres/client/wal.h"
+#include "postgres/client/control_file.h"
 
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::uint64_t kUsualSegmentBytes = 16 << 20;
-constexpr std::size_t kControlLimit = 1 << 16;
 constexpr std::size_t kHistoryLimit = 1 << 20;
 
 // Called with "--from LSN --until LSN FILE INTO". 1: not there; PostgreSQL gives up at 255 instead of taking it for the end.
@@ -47,10 +45,8 @@ class Shelf {
 
   private:
     Status find_segment_size() {
-        AETERNA_ASSIGN(const std::string bytes,
-                       repository_.ports().files.read(place_.data() + "/global/pg_control", kControlLimit));
-        AETERNA_ASSIGN(const ControlFile control, parse_control_file(bytes));
-        request_.segment_bytes = control.segment_bytes > 0 ? control.segment_bytes : kUsualSegmentBytes;
+        AETERNA_ASSIGN(const ControlFile control, read_control_of(repository_.ports().files, place_.data(), ""));
+        request_.segment_bytes = control.segment_bytes > 0 ? control.segment_bytes : kDefaultSegmentBytes;
         return {};
     }
 
@@ -58,7 +54,7 @@ class Shelf {
     Result<WalPath> fetch_histories() {
         std::string newest;
         for (Timeline timeline = 2; timeline <= replay_.timeline; ++timeline) {
-            const std::string name = fmt::format("{:08X}.history", timeline);
+            const std::string name = history_file_name(timeline);
             AETERNA_ASSIGN(const bool is_there, fetch(name));
             if (!is_there || timeline != replay_.timeline) continue;
             AETERNA_ASSIGN(newest, repository_.ports().files.read(place_.wal() + "/" + name, kHistoryLimit));

@@ -1,0 +1,22 @@
+#include "postgres/capture/wal_logs.h"
+
+namespace aeterna::postgres {
+
+Result<std::vector<WalLog>> list_wal_logs(repository::Repository& repository, const env::Context& context) {
+    AETERNA_ASSIGN(const auto names, repository::list_logs(repository, context));
+    std::vector<WalLog> logs;
+    for (const std::string& name : names) {
+        if (auto log = parse_wal_log_name(name)) logs.push_back(std::move(*log));
+    }
+    return logs;
+}
+
+Status put_timeline_history(repository::Repository& repository, const WalLog& log, const std::string& history,
+                            const env::Context& context) {
+    AETERNA_ASSIGN(const auto switches, parse_timeline_history(history, log.timeline));
+    if (switches.empty()) return {};
+    const std::string parent = wal_log_name({log.system_identifier, switches.back().timeline});
+    return repository::put_origin(repository, wal_log_name(log), {parent, switches.back().at, history}, context);
+}
+
+}  // namespace aeterna::postgres
