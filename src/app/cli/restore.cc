@@ -67,8 +67,7 @@ Status check_options(const engine::StoreModule& module, const StoreRestoreOption
     }
     const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
     for (const engine::CommandOption& other : others) {
-        const auto found = options.values.find(other.name);
-        if (found == options.values.end() || found->second.empty()) continue;
+        if (engine::option_words(options.values, other.name).empty()) continue;
         return make_error(ErrorCode::kUsage,
                           fmt::format("--{} is of a restore into {}", other.name, is_server ? "a directory" : "a running server"),
                           is_server ? "Leave it out." : "Name the server with --into URL, or leave it out.");

@@ -23,6 +23,16 @@ struct CommandOption {
     bool is_flag = false;              // has no value: {"1"} when given
 };
 using OptionValues = std::map<std::string, std::vector<std::string>>;
+// What was given for it, in order.
+[[nodiscard]] inline std::vector<std::string> option_words(const OptionValues& values, const std::string& name) {
+    const auto found = values.find(name);
+    return found == values.end() ? std::vector<std::string>() : found->second;
+}
+// The last of it; empty when nothing was given.
+[[nodiscard]] inline std::string option_word(const OptionValues& values, const std::string& name) {
+    const auto words = option_words(values, name);
+    return words.empty() ? std::string() : words.back();
+}
 
 struct BackupOrder {
     std::string node;  // empty: the store chooses

@@ -10,11 +10,6 @@ namespace {
 
 constexpr std::int64_t kLeastRateKib = 32, kMostRateKib = 1 << 20;  // the server's own bounds
 
-std::string last_of(const engine::OptionValues& values, const char* name) {
-    const auto found = values.find(name);
-    return found == values.end() || found->second.empty() ? "" : found->second.back();
-}
-
 }  // namespace
 
 bool is_base_backup(const repository::Backup& backup) { return backup.kind == kBaseKind && backup.store == "postgres"; }
@@ -34,8 +29,8 @@ std::vector<engine::CommandOption> base_backup_options() {
 
 Result<BaseBackupOptions> read_base_backup_options(const engine::OptionValues& values) {
     BaseBackupOptions options;
-    options.fast_checkpoint = last_of(values, "checkpoint") != "spread";
-    if (const std::string rate = last_of(values, "max-rate"); !rate.empty()) {
+    options.fast_checkpoint = engine::option_word(values, "checkpoint") != "spread";
+    if (const std::string rate = engine::option_word(values, "max-rate"); !rate.empty()) {
         const auto kib = to_integer(rate);
         if (!kib || *kib < kLeastRateKib || *kib > kMostRateKib) {
             return make_error(ErrorCode::kUsage, fmt::format("'{}' is no rate", one_line(rate)),
@@ -43,10 +38,10 @@ Result<BaseBackupOptions> read_base_backup_options(const engine::OptionValues& v
         }
         options.max_rate_kib = static_cast<std::uint64_t>(*kib);
     }
-    if (const std::string kind = last_of(values, "manifest-checksums"); !kind.empty()) {
+    if (const std::string kind = engine::option_word(values, "manifest-checksums"); !kind.empty()) {
         options.checksums = checksum_from_name(kind).value_or(ChecksumKind::kCrc32c);
     }
-    if (const std::string label = last_of(values, "label"); !label.empty()) options.label = label;
+    if (const std::string label = engine::option_word(values, "label"); !label.empty()) options.label = label;
     if (options.label.size() > 1024 || options.label.find_first_of("\n\r") != std::string::npos) {
         return make_error(ErrorCode::kUsage, "a label is one line of at most 1024 bytes");
     }

@@ -11,10 +11,7 @@ std::vector<engine::CommandOption> logical_backup_options() {
 }
 
 Result<std::optional<LogicalBackupOptions>> read_logical_options(const engine::OptionValues& values) {
-    const auto is_given = [&](const char* name) {
-        const auto found = values.find(name);
-        return found != values.end() && !found->second.empty();
-    };
+    const auto is_given = [&](const char* name) { return !engine::option_words(values, name).empty(); };
     if (!is_given("logical")) {
         if (!is_given("database")) return std::optional<LogicalBackupOptions>();
         return make_error(ErrorCode::kUsage, "a base backup is of all databases", "Add --logical to dump one alone.");
@@ -24,7 +21,7 @@ Result<std::optional<LogicalBackupOptions>> read_logical_options(const engine::O
         return make_error(ErrorCode::kUsage, fmt::format("--{} is of base backups", name), "Leave it out with --logical.");
     }
     LogicalBackupOptions options;
-    if (is_given("database")) options.databases = values.at("database");
+    options.databases = engine::option_words(values, "database");
     return std::optional(std::move(options));
 }
 

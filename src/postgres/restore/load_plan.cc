@@ -24,21 +24,13 @@ std::string sql_text(const std::string& value) {
 }  // namespace
 
 LoadWish read_load_wish(const engine::OptionValues& values) {
-    const auto words = [&](const char* name) {
-        const auto found = values.find(name);
-        return found == values.end() ? std::vector<std::string>() : found->second;
-    };
-    const auto last = [&](const char* name) {
-        const auto all = words(name);
-        return all.empty() ? std::string() : all.back();
-    };
     LoadWish wish;
-    wish.database = last("database");
-    wish.schemas = words("schema");
-    wish.tables = words("table");
-    wish.clean = !words("clean").empty();
-    wish.no_owner = !words("no-owner").empty();
-    wish.password_file = last("password-file");
+    wish.database = engine::option_word(values, "database");
+    wish.schemas = engine::option_words(values, "schema");
+    wish.tables = engine::option_words(values, "table");
+    wish.clean = !engine::option_words(values, "clean").empty();
+    wish.no_owner = !engine::option_words(values, "no-owner").empty();
+    wish.password_file = engine::option_word(values, "password-file");
     return wish;
 }
 

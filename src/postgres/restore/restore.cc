@@ -106,11 +106,6 @@ class PostgresRestorer final : public engine::Restorer {
     }
 
   private:
-    static std::vector<std::string> words(const engine::RestoreOrder& order, const char* name) {
-        const auto found = order.options.find(name);
-        return found == order.options.end() ? std::vector<std::string>() : found->second;
-    }
-
     static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,
                                                      const BaseBackupDetails& details) {
         std::vector<std::string> all;
@@ -119,15 +114,15 @@ class PostgresRestorer final : public engine::Restorer {
                 all.push_back(fmt::format("{0}={1}/{0}", one.oid, order.tablespaces_under));
             }
         }
-        const auto given = words(order, "tablespace");
+        const auto given = engine::option_words(order.options, "tablespace");
         all.insert(all.end(), given.begin(), given.end());
         return all;
     }
 
     static Starter starter_of(const engine::RestoreOrder& order) {
-        const auto given = words(order, kStarter);
-        if (given.empty() || given.front() == kStarters[0]) return Starter::kPeople;
-        return given.front() == kStarters[1] ? Starter::kPatroniBootstrap : Starter::kPatroniReplica;
+        const std::string given = engine::option_word(order.options, kStarter);
+        if (given.empty() || given == kStarters[0]) return Starter::kPeople;
+        return given == kStarters[1] ? Starter::kPatroniBootstrap : Starter::kPatroniReplica;
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {

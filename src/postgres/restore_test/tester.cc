@@ -18,11 +18,6 @@ using engine::TestOutcome;
 
 constexpr Duration kCleanEnd = std::chrono::minutes(10);
 
-std::vector<std::string> words_of(const engine::OptionValues& options, const char* name) {
-    const auto found = options.find(name);
-    return found == options.end() ? std::vector<std::string>() : found->second;
-}
-
 // Everything below becomes the server user's; no link is followed.
 Status give_tree(const std::string& path, env::Owner owner, env::FileTree& tree, env::Files& files) {
     AETERNA_TRY(files.change_owner(path, owner));
@@ -79,9 +74,9 @@ class TestRun {
         AETERNA_ASSIGN(result_.plan, restorer_->plan(repository_, restore_, context_));
         AETERNA_ASSIGN(const ServerPrograms programs,
                        find_server_programs(result_.plan.backup.server_version, order_.server_bin, env_, context_));
-        const auto superuser = words_of(order_.options, "superuser");
-        server_.emplace(ScratchOrder{place_, programs, order_.user, superuser.empty() ? "postgres" : superuser.front(),
-                                     words_of(order_.options, "preload")},
+        const std::string superuser = engine::option_word(order_.options, "superuser");
+        server_.emplace(ScratchOrder{place_, programs, order_.user, superuser.empty() ? "postgres" : superuser,
+                                     engine::option_words(order_.options, "preload")},
                         env_);
         return {};
     }
