@@ -35,8 +35,14 @@ class PointSearch {
         for (const repository::Backup& backup : backups) {
             AETERNA_ASSIGN(const bool may_do, may_begin_with(backup, has_wal));
             if (!may_do) continue;
+            // One small file first: all that a backup refers to takes long to look up, and most may be too young.
+            const auto start = read_starting_point(repository_, backup, context_);
+            if (start && is_too_young(*start)) continue;
+            AETERNA_ASSIGN(const bool is_whole, is_there(backup));
+            if (!is_whole) continue;
             if (!has_wal) return as_it_is(backup, "the repository has no WAL of this cluster");
-            AETERNA_ASSIGN(const auto point, go_on_from(backup));
+            if (!start) return start.error();
+            AETERNA_ASSIGN(const auto point, go_on_from(backup, *start));
             if (point) return *point;
         }
         return not_found();
@@ -61,6 +67,11 @@ class PointSearch {
         return true;
     }
 
+    [[nodiscard]] bool is_too_young(const StartingPoint& start) const {
+        return target_.kind == Kind::kTime && start.control.segment_bytes > 0 &&
+               target_.time < start.control.checkpoint_at + kCheckpointSlack;
+    }
+
     // By the catalog alone.
     Result<bool> may_begin_with(const repository::Backup& backup, bool has_wal) {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(backup.details));
@@ -70,21 +81,22 @@ class PointSearch {
                                          details.timeline, format_lsn(details.to), path_.parts.back().timeline));
             return false;
         }
-        if (target_.kind == Kind::kLsn && target_.lsn < details.to) return false;
+        return target_.kind != Kind::kLsn || target_.lsn >= details.to;
+    }
+
+    Result<bool> is_there(const repository::Backup& backup) {
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
         if (!is_whole) notes_.push_back(fmt::format("backup {} is left out: the repository has lost a part of it", backup.id));
         return is_whole;
     }
 
     // Nothing: an older backup has to be tried.
-    Result<std::optional<RecoveryPoint>> go_on_from(const repository::Backup& backup) {
+    Result<std::optional<RecoveryPoint>> go_on_from(const repository::Backup& backup, const StartingPoint& start) {
         AETERNA_ASSIGN(RecoveryPoint point, as_it_is(backup));
-        AETERNA_ASSIGN(const StartingPoint start, read_starting_point(repository_, backup, context_));
         if (start.control.segment_bytes == 0) {
             return make_error(ErrorCode::kUsage, fmt::format("the control file of backup '{}' is of an unknown version", backup.id),
                               "--to BACKUP restores it as it is.");
         }
-        if (target_.kind == Kind::kTime && target_.time < start.control.checkpoint_at + kCheckpointSlack) return std::optional<RecoveryPoint>();
         StopFinder finder(target_, point.details.to);
         const Lsn from = start.wal_from;
         AETERNA_ASSIGN(const Lsn seen_to, look_through(point, start.control.segment_bytes, from, finder));
