@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from records import ROOT, append
+from records import ROOT, append, pgbackrest_config
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 AS_OWNER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
@@ -115,24 +115,8 @@ class PgBackRest(Tool):
     name = "pgbackrest"
 
     def prepare(self):
-        (self.place / "pgbackrest.conf").write_text(f"""[global]
-repo1-path={self.repo}
-repo1-cipher-type=aes-256-cbc
-repo1-cipher-pass=bench
-compress-type=zst
-compress-level=1
-process-max=2
-start-fast=y
-archive-check=n
-log-path={self.place}
-lock-path={self.place}
-log-level-console=warn
-[main]
-pg1-path={self.server.data}
-pg1-socket-path={self.server.socket}
-pg1-port={self.server.port}
-pg1-user=postgres
-""")
+        (self.place / "pgbackrest.conf").write_text(
+            pgbackrest_config(self.place, self.repo, self.server.data, self.server.socket, self.server.port))
         self.call("stanza-create")
 
     def call(self, *words, **options):

@@ -19,6 +19,28 @@ def measure(argv, environment):
     return time.monotonic() - begin, usage.ru_maxrss / 1024
 
 
+def pgbackrest_config(place, repository, data, socket, port=5432):
+    """Two processes, zstd, encrypted; everything of its own in `place`."""
+    return f"""[global]
+repo1-path={repository}
+repo1-cipher-type=aes-256-cbc
+repo1-cipher-pass=bench
+compress-type=zst
+compress-level=1
+process-max=2
+start-fast=y
+archive-check=n
+log-path={place}
+lock-path={place}
+log-level-console=warn
+[main]
+pg1-path={data}
+pg1-socket-path={socket}
+pg1-port={port}
+pg1-user=postgres
+"""
+
+
 def append(name, record):
     """Adds the record, with the commit, to bench/results/NAME.jsonl."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout

@@ -27,7 +27,7 @@ import sys
 import time
 from pathlib import Path
 
-from records import ROOT, append
+from records import ROOT, append, pgbackrest_config
 
 PAGE = 8192
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -134,25 +134,9 @@ class PgBackRest(Tool):
 
     def __init__(self, place, data):
         super().__init__(place, data)
-        for folder in ("repo", "log", "lock", "socket"):
+        for folder in ("repo", "log", "socket"):
             (place / folder).mkdir()
-        (place / "pgbackrest.conf").write_text(f"""[global]
-repo1-path={self.repo}
-repo1-cipher-type=aes-256-cbc
-repo1-cipher-pass=bench
-compress-type=zst
-compress-level=1
-process-max=2
-start-fast=y
-archive-check=n
-log-path={place}/log
-lock-path={place}/lock
-log-level-console=warn
-[main]
-pg1-path={data}
-pg1-socket-path={place}/socket
-pg1-user=postgres
-""")
+        (place / "pgbackrest.conf").write_text(pgbackrest_config(place / "log", self.repo, data, place / "socket"))
         subprocess.run(["chown", "-R", "postgres:postgres", place, data], check=True)
         place.chmod(0o755)
 
