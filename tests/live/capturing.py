@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg2
 
-from support import Done
+from support import Done, wait_until
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 ADDRESS = "127.0.93.1"
@@ -91,6 +91,16 @@ class Server:
     def one(self, statement, *values):
         rows = self.sql(statement, *values)
         return rows[0][0] if rows else None
+
+    def cut_off(self):
+        """From its primary: what that one writes from now on, this one does not have."""
+        self.sql("ALTER SYSTEM SET primary_conninfo = ''")
+        self.sql("SELECT pg_reload_conf()")
+        wait_until("its end", lambda: not self.sql("SELECT 1 FROM pg_stat_wal_receiver"), 30)
+
+    def promote(self):
+        self.one("SELECT pg_promote()")
+        wait_until("a primary", lambda: not self.one("SELECT pg_is_in_recovery()"), 60)
 
     def end_of_wal(self):
         return position(self.one("SELECT pg_current_wal_flush_lsn()::text"))

@@ -11,45 +11,10 @@ import threading
 import unittest
 from pathlib import Path
 
+from servers import AS_OWNER, BIN, Server, command, make_place
 from support import run, wait_until
 
-BIN = Path("/usr/lib/postgresql/15/bin")
-AS_OWNER = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 ROLE, PASSWORD = "aeterna_dr", "right"
-
-
-def free_address(host):
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return host, probe.getsockname()[1]
-
-
-def command(*words, **options):
-    """As the owner of the data directories."""
-    return subprocess.run([*AS_OWNER, *map(str, words)], capture_output=True, text=True, timeout=120, cwd="/",
-                          check=True, **options).stdout
-
-
-class Server:
-    def __init__(self, place, name, host):
-        self.place, self.name, self.data = place, name, place / name
-        self.host, self.port = free_address(host)
-
-    def start(self):
-        command(BIN / "pg_ctl", "-D", self.data, "-w", "-t", "60", "-l", self.place / f"{self.name}.log", "-o",
-                f"-c listen_addresses={self.host} -p {self.port} -c unix_socket_directories={self.place} -c fsync=off", "start",
-                stdin=subprocess.DEVNULL)
-
-    def stop(self, mode="fast"):
-        if (self.data / "postmaster.pid").exists():
-            command(BIN / "pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
-
-    def psql(self, sql, database="postgres"):
-        return command(BIN / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", self.place, "-p", self.port, "-U", "postgres",
-                       "-d", database, "-c", sql).strip()
-
-    def pid(self):
-        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
 
 class Proxy:
@@ -99,11 +64,7 @@ class Proxy:
 class BackupPostgresTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
-        cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
-        if AS_OWNER:
-            shutil.chown(cls.place, "postgres", "postgres")
-        os.chmod(cls.place, 0o755)
+        make_place(cls)
         cls.host = f"127.0.74.{random.randrange(1, 250)}"
         cls.primary, cls.replica = Server(cls.place, "a", cls.host), Server(cls.place, "b", cls.host)
         command(BIN / "initdb", "-D", cls.primary.data, "-U", "postgres", "-A", "trust", "--data-checksums", "--no-sync",

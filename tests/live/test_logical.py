@@ -10,8 +10,8 @@ import threading
 import unittest
 from pathlib import Path
 
+from servers import AS_OWNER, BIN, Server, command, make_place
 from support import run, wait_until
-from test_backup_postgres import AS_OWNER, BIN, Server, command
 
 ROLE, PASSWORD = "aeterna_dr", "right"
 
@@ -35,11 +35,7 @@ SELECT lo_from_bytea(0, 'large');
 class LogicalTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
-        cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
-        if AS_OWNER:
-            shutil.chown(cls.place, "postgres", "postgres")
-        os.chmod(cls.place, 0o755)
+        make_place(cls)
         cls.host = f"127.0.76.{random.randrange(1, 250)}"
         cls.primary, cls.replica = Server(cls.place, "a", cls.host), Server(cls.place, "b", cls.host)
         command(BIN / "initdb", "-D", cls.primary.data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")

@@ -9,8 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from servers import AS_OWNER, BIN, Server, command, make_place
 from support import PROGRAM, ROOT, Done, wait_until
-from test_backup_postgres import AS_OWNER, BIN, Server, command
 
 SCRIPT = ROOT / "infrastructure" / "ha" / "backups" / "backup-postgres.sh"
 
@@ -19,14 +19,10 @@ SCRIPT = ROOT / "infrastructure" / "ha" / "backups" / "backup-postgres.sh"
 class BackupScriptTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
-        cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
-        os.chmod(cls.place, 0o755)
+        make_place(cls)
         # The server's user runs the script, so all of it lies where that user reaches it.
         for source in (SCRIPT, PROGRAM):
             shutil.copy(source, cls.place)
-        if AS_OWNER:
-            shutil.chown(cls.place, "postgres", "postgres")
         cls.host = f"127.0.77.{random.randrange(1, 250)}"
         cls.server = Server(cls.place, "a", cls.host)
         command(BIN / "initdb", "-D", cls.server.data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
@@ -178,13 +174,8 @@ class BackupScriptTest(unittest.TestCase):
         name = live.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         live.psql("SELECT pg_switch_wal()")
         self.assertEqual(name[:8], "00000002")
-        try:
-            wait_until("the archiver", lambda: live.psql("SELECT last_archived_wal >= '%s' FROM pg_stat_archiver" % name) == "t", 60)
-        except AssertionError:
-            raise AssertionError("\n".join([
-                (self.room / "live.log").read_text()[-2000:], live.psql("SELECT * FROM pg_stat_archiver"),
-                "\n".join(os.listdir(live.data / "pg_wal" / "archive_status")), (self.room / "backup-postgres.log").read_text()[-2000:],
-                subprocess.run(["ps", "-eo", "pid,ppid,stat,wchan:20,etime,args"], capture_output=True, text=True).stdout[-6000:]]))
+        # The end of the old timeline may be archived behind it, and is then the last one in pg_stat_archiver.
+        wait_until("the archiver", lambda: (live.data / "pg_wal" / "archive_status" / f"{name}.done").exists(), 60)
         self.assertEqual(live.psql("SELECT failed_count FROM pg_stat_archiver"), "0")
         for file in ("00000002.history", name):
             done = self.program("archive-get", file, self.room / file, cwd=live.data)

@@ -10,8 +10,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from servers import AS_OWNER, BIN, Server, command, make_place
 from support import PROGRAM, ROOT, run, wait_until
-from test_backup_postgres import AS_OWNER, BIN, PASSWORD, ROLE, Server, command
+from test_backup_postgres import PASSWORD, ROLE
 
 SCRIPT = ROOT / "infrastructure/ha/backups/restore-test.sh"
 
@@ -36,11 +37,7 @@ def servers_in(place):
 class RestoreTestTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
-        cls.addClassCleanup(shutil.rmtree, cls.place, ignore_errors=True)
-        if AS_OWNER:
-            shutil.chown(cls.place, "postgres", "postgres")
-        os.chmod(cls.place, 0o755)
+        make_place(cls)
         cls.host = f"127.0.75.{random.randrange(1, 250)}"
         cls.primary = Server(cls.place, "a", cls.host)
         command(BIN / "initdb", "-D", cls.primary.data, "-U", "postgres", "-A", "trust", "--data-checksums", "--no-sync",
