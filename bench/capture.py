@@ -3,6 +3,7 @@
 
     bench/capture.py [--minutes 10] [--failovers 2] [--record]
     bench/capture.py --speed [--seconds 60] [--record]
+    bench/capture.py --synchronous [--seconds 10] [--rounds 5] [--record]
 
 Failovers: a lab with `serve`, which captures; a base backup; a writer that notes when each row was sent and when it was acknowledged.
 At even distances the primary's host is killed (agent and server). RPO now is asked twice a second. Left out of its maximum: from each
@@ -11,6 +12,8 @@ acknowledged 50 ms before that must be there, none that was sent 50 ms after it.
 
 Speed: pgbench (scale 20, two clients) against one server while `backup watch` captures it: CPU seconds of the receiver per 100 MB of
 WAL, the longest RPO now that it told, and how long after pgbench's end everything was durable.
+
+Synchronous: pgbench with one client and with eight, taking turns without and with commits that wait for the repository (`synchronous_name`).
 """
 import argparse
 import os
@@ -180,42 +183,93 @@ def failovers(options):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def speed(options):
-    place = Path(tempfile.mkdtemp(prefix="aeterna-dr-bench-", dir="/var/tmp"))
-    place.chmod(0o755)
-    if AS_SERVER:
-        shutil.chown(place, "postgres", "postgres")
-    server = Server(place, "one")
-    watch = None
-    try:
+class CapturedServer:
+    """A server with pgbench's tables, and a receiver that has all of its WAL."""
+
+    def __init__(self, more=""):
+        self.place = Path(tempfile.mkdtemp(prefix="aeterna-dr-bench-", dir="/var/tmp"))
+        self.place.chmod(0o755)
+        if AS_SERVER:
+            shutil.chown(self.place, "postgres", "postgres")
+        self.server, self.more, self.watch = Server(self.place, "one"), more, None
+
+    def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.watch:
+            self.watch.kill()
+            self.watch.wait()
+        self.server.stop()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def begin(self):
+        server, place = self.server, self.place
         server.initialise()
         server.begin()
         stack = place / "stack.yaml"
-        stack.write_text(f"name: bench\nstores:\n  postgres:\n    scope: bench\n    user: postgres\n    nodes:\n"
+        stack.write_text(f"name: bench\nstores:\n  postgres:\n    scope: bench\n    user: postgres\n{self.more}    nodes:\n"
                          f"      - {{name: one, address: '{ADDRESS}:{server.port}', patroni: 'http://{ADDRESS}:1'}}\n")
         words = [PROGRAM, "--repo", place / "repo", "--key-file", place / "key", "--stack", stack]
         environment = dict(os.environ, STATE_DIRECTORY=str(place / "state"))
         assert as_server(*words, "repo", "init", env=environment).code == 0
-        bench = [BINARIES / "pgbench", "-h", ADDRESS, "-p", server.port, "-U", "postgres"]
-        as_server(*bench, "-i", "-s", "20", "-q", "postgres", timeout=300)
+        self.pgbench("-i", "-s", "20", "-q", timeout=300)
         with open(place / "watch.log", "wb") as said:
-            watch = subprocess.Popen([*AS_SERVER, *map(str, words), "backup", "watch"], stdout=said, stderr=said, stdin=subprocess.DEVNULL,
-                                     cwd="/", env=environment)
+            self.watch = subprocess.Popen([*AS_SERVER, *map(str, words), "backup", "watch"], stdout=said, stderr=said, stdin=subprocess.DEVNULL,
+                                          cwd="/", env=environment)
         wait_until("the slot", server.held_from, 30)
         wait_until("durability", lambda: server.held_from() >= server.end_of_wal() - (1 << 20), 60)
+
+    def pgbench(self, *words, timeout):
+        return as_server(BINARIES / "pgbench", "-h", ADDRESS, "-p", self.server.port, "-U", "postgres", *words, "postgres", timeout=timeout)
+
+    def rate(self, clients, seconds):
+        done = self.pgbench("-c", clients, "-j", "1", "-T", seconds, timeout=seconds + 60)
+        return float(re.search(r"tps = ([0-9.]+)", done.out).group(1))
+
+
+def synchronous(options):
+    with CapturedServer("    synchronous_name: repository\n") as captured:
+        def wait_for(name):
+            captured.server.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+            captured.server.sql("SELECT pg_reload_conf()")
+            wait_until("the setting", lambda: captured.server.one("SHOW synchronous_standby_names") == name, 30)
+
+        rates = {(name, clients): [] for name in ("", "repository") for clients in (1, 8)}
+        for _ in range(options.rounds):
+            for (name, clients), found in rates.items():
+                wait_for(name)
+                found.append(captured.rate(clients, options.seconds))
+        for clients in (1, 8):
+            off, on = (statistics.median(rates[name, clients]) for name in ("", "repository"))
+            print(f"{clients} clients: {off:.0f} transactions a second, {on:.0f} confirmed by the repository ({on / off:.2f}); a transaction "
+                  f"takes {1000 * clients / off:.2f} and {1000 * clients / on:.2f} ms (medians, n = {options.rounds})")
+        if options.record:
+            append("capture", {"kind": "synchronous", "seconds": options.seconds,
+                               "tps": [{"confirmed": bool(name), "clients": clients, "runs": [round(rate) for rate in found]}
+                                       for (name, clients), found in rates.items()]})
+    return 0
+
+
+def speed(options):
+    with CapturedServer() as captured:
+        server, place = captured.server, captured.place
         begin = server.end_of_wal()
-        done = as_server(*bench, "-c", "2", "-j", "1", "-T", options.seconds, "postgres", timeout=options.seconds + 60)
-        rate = float(re.search(r"tps = ([0-9.]+)", done.out).group(1))
+        rate = captured.rate(2, options.seconds)
         end = server.end_of_wal()
         ended = time.monotonic()
         wait_until("durability", lambda: server.held_from() >= end, 120)
         behind = time.monotonic() - ended
         # Its children are the receiver alone; its own waits are over when it is reaped.
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        watch.send_signal(signal.SIGINT)
-        watch.wait(timeout=60)
+        captured.watch.send_signal(signal.SIGINT)
+        captured.watch.wait(timeout=60)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        watch = None
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         megabytes = (end - begin) / 1e6
         told = [float(value) for value in re.findall(r"RPO now ([0-9.]+) s", (place / "watch.log").read_text())]
@@ -225,13 +279,7 @@ def speed(options):
         if options.record:
             append("capture", {"kind": "speed", "seconds": options.seconds, "tps": round(rate), "wal_mb": round(megabytes),
                                "cpu_seconds": round(cpu, 2), "rpo_max": max(told, default=None), "behind_seconds": round(behind, 2)})
-        return 0
-    finally:
-        if watch:
-            watch.kill()
-            watch.wait()
-        server.stop()
-        shutil.rmtree(place, ignore_errors=True)
+    return 0
 
 
 def main():
@@ -239,10 +287,13 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--failovers", type=int, default=2)
     parser.add_argument("--speed", action="store_true")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--synchronous", action="store_true")
+    parser.add_argument("--seconds", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
-    sys.exit(speed(options) if options.speed else failovers(options))
+    options.seconds = options.seconds or (10 if options.synchronous else 60)
+    sys.exit(speed(options) if options.speed else synchronous(options) if options.synchronous else failovers(options))
 
 
 if __name__ == "__main__":

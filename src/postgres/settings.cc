@@ -1,6 +1,7 @@
 // Reading the postgres section: every key of docs/stack-file.md, nothing else.
 #include "postgres/settings.h"
 
+#include "base/strings.h"
 #include "base/url.h"
 
 namespace aeterna::postgres {
@@ -52,6 +53,15 @@ std::vector<engine::TestQuery> read_test_queries(config::Section& section, const
         queries.push_back(std::move(query));
     }
     return queries;
+}
+
+// The server compares it without regard to case (src/backend/replication/syncrep.c), and '*' would mean anybody.
+std::string read_synchronous_name(config::Section& section) {
+    std::string name = lower(section.text("synchronous_name", ""));
+    if (name.size() > 63 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+        section.fail("synchronous_name", "'synchronous_name' is no name for a standby", "Use at most 63 of a-z, 0-9, _ and -.");
+    }
+    return name;
 }
 
 std::string key_prefix(std::string name_space, const std::string& scope) {
@@ -134,6 +144,7 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     const bool fits = !settings.slot.empty() && settings.slot.size() <= 63 &&
                       settings.slot.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
     if (!fits) section.fail("slot", "'slot' is no name of a replication slot", "Use at most 63 of a-z, 0-9 and _.");
+    settings.synchronous_name = read_synchronous_name(section);
     settings.slot_limit = section.bytes("slot_limit", kSlotLimit);
     if (settings.slot_limit < kSmallestSlotLimit) {
         section.fail("slot_limit", "'slot_limit' must be at least 16MiB", "16GiB is the default.");
@@ -143,6 +154,11 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.etcd = stack.etcd;
     settings.prometheus_url = without_final_slashes(stack.prometheus_url);
     settings.nodes = read_nodes(section, stack);
+    for (const NodeSettings& node : settings.nodes) {
+        if (settings.synchronous_name != lower(node.name) && settings.synchronous_name != lower(node.member)) continue;
+        section.fail("synchronous_name", "'synchronous_name' is the name of a node",
+                     "Choose another: Patroni would take capture for that node's standby.");
+    }
     settings.hosts = stack.hosts;
     settings.state_directory = stack.state_directory;
     return settings;

@@ -45,6 +45,7 @@ struct Settings {
     bool has_repository = false;          // the stack file names one: capture is meant to run
     bool captures = false;                // by serve
     std::string slot;                     // that capture holds WAL by, on every node
+    std::string synchronous_name;         // under which capture confirms commits; empty: it never does
     std::uint64_t slot_limit = 0;         // of what it may hold on a node, bytes; then the guard drops it
     std::vector<engine::TestQuery> test_queries;  // what a restored server has to answer
     std::string patroni_user;

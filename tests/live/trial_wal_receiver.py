@@ -181,6 +181,40 @@ class WalReceiverTest(unittest.TestCase):
         wait_until("the release", lambda: writer.acknowledged, 30)
         writer.end()
 
+    def test_under_a_name_of_its_own_it_confirms_what_the_repository_has(self):
+        base = self.make_server("base").copy_of(self.primary)
+        self.write_stack(self.primary)
+        self.stack.write_text(self.stack.read_text().replace("    user: postgres\n", "    user: postgres\n    synchronous_name: repository\n"))
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        wait_until("the standby", lambda: self.primary.sql(
+            "SELECT application_name, sync_state FROM pg_stat_replication") == [("repository", "sync")], 30)
+        # The weakest level that waits: what is only written counts.
+        self.primary.sql("ALTER SYSTEM SET synchronous_commit = 'remote_write'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        writers = [Writer(self.primary, number * 1_000_000) for number in range(3)]
+        wait_until("commits", lambda: all(len(writer.acknowledged) > 100 for writer in writers), 60)
+        self.watches[0].kill()
+        self.primary.stop()
+        acknowledged = set().union(*(writer.end() for writer in writers))
+        self.begin_restored(base)
+        self.assertEqual(acknowledged - base.rows(), set())
+
+    def test_commits_wait_while_nobody_confirms_them(self):
+        self.write_stack(self.primary)
+        self.stack.write_text(self.stack.read_text().replace("    user: postgres\n", "    user: postgres\n    synchronous_name: repository\n"))
+        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        writer = Writer(self.primary, 1)
+        wait_until("a commit that waits", lambda: self.primary.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 30)
+        self.assertEqual(writer.acknowledged, [])
+        self.watch()
+        wait_until("commits", lambda: len(writer.acknowledged) > 100, 60)
+        writer.end()
+
     def begin_with_standby(self):
         standby = self.make_server("standby").copy_of(self.primary)
         (standby.data / "standby.signal").touch()

@@ -50,6 +50,7 @@ const std::vector<StackOption>& stack_options() {
         {"stores.postgres.exporter_job", "text", "none", "Job label of the PostgreSQL exporters in Prometheus"},
         {"stores.postgres.capture", "on | off", "off", "serve captures the WAL into the repository; RPO now is told, and judged"},
         {"stores.postgres.slot", "a-z 0-9 _", "aeterna", "Physical slot on every node that capture holds WAL by"},
+        {"stores.postgres.synchronous_name", "a-z 0-9 _ -", "none", "Under it capture confirms commits as a synchronous standby does; without it, never"},
         {"stores.postgres.slot_limit", "size", "16GiB", "A slot that holds more WAL than this on its node is dropped, and the hole told"},
         {"stores.postgres.restore_test.queries[].name", "text", "required", "A question that a restore test asks"},
         {"stores.postgres.restore_test.queries[].sql", "text", "required", "SQL; the first value of its first row counts"},

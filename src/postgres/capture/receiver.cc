@@ -45,6 +45,8 @@ class PieceBuffer {
         : log_(std::move(log)), start_(position), env_(env), state_(state) {}
 
     [[nodiscard]] Lsn received() const { return start_ + bytes_.size(); }
+    [[nodiscard]] Lsn durable() const { return start_; }
+    [[nodiscard]] bool is_empty() const { return bytes_.empty(); }
     void add(std::string_view bytes) {
         if (bytes_.empty()) since_ = env_.clock.now();
         bytes_ += bytes;
@@ -124,7 +126,7 @@ class Receiver final : public engine::Capture {
         const NodeSettings& node = *settings_.find(source_.node);
         AETERNA_ASSIGN(const Slot slot, keep_slot(sessions_, node, settings_, teller_, context));
         env::SqlTarget target = settings_.sql_target(node.address);
-        target.application_name = "aeterna-dr capture";
+        target.application_name = confirms() ? settings_.synchronous_name : "aeterna-dr capture";
         AETERNA_ASSIGN(connection_, resources_.replication.connect(target, command(context)));
         AETERNA_ASSIGN(const std::string history, read_history(source_.timeline, context));
         history_ = history;
@@ -241,7 +243,11 @@ class Receiver final : public engine::Capture {
             }
             heard_at_ = env_.clock.now();
             switch (part->kind) {
-                case Part::Kind::kCopyBegin: note_start(plan); break;
+                case Part::Kind::kCopyBegin:
+                    note_start(plan);
+                    // A commit may be waiting for what is durable already.
+                    if (confirms()) AETERNA_TRY(send_status(buffer, false, context));
+                    break;
                 case Part::Kind::kCopyData: AETERNA_TRY(take(part->data, buffer, context)); break;
                 case Part::Kind::kCopyEnd: AETERNA_TRY(buffer.flush(context)); break;
                 case Part::Kind::kRows: AETERNA_TRY(read_next_timeline(part->rows, end)); break;
@@ -278,25 +284,33 @@ class Receiver final : public engine::Capture {
                                                                     format_lsn(buffer.received())));
             }
             buffer.add(wal->bytes);
+            has_all_ = buffer.received() >= wal->server_end;
             return {};
         }
-        return std::get<Keepalive>(message).wants_reply ? send_status(buffer, context) : Status();
+        return std::get<Keepalive>(message).wants_reply ? send_status(buffer, true, context) : Status();
     }
 
     Status keep_up(PieceBuffer& buffer, const env::Context& context) {
-        if (buffer.is_due()) {
+        // Commits may be waiting for what has come; those that come meanwhile share the next piece.
+        const bool is_awaited = confirms() && has_all_ && !buffer.is_empty();
+        if (buffer.is_due() || is_awaited) {
             AETERNA_TRY(buffer.flush(context));
             has_stored_ = true;
             teller_.say("failure", "");
+            if (confirms()) return send_status(buffer, false, context);
         }
         if (env_.clock.now() - status_at_ < kStatusEvery) return {};
-        return send_status(buffer, context);
+        return send_status(buffer, true, context);
     }
 
-    Status send_status(PieceBuffer& buffer, const env::Context& context) {
+    [[nodiscard]] bool confirms() const { return !settings_.synchronous_name.empty(); }
+
+    Status send_status(const PieceBuffer& buffer, bool wants_reply, const env::Context& context) {
         status_at_ = env_.clock.now();
-        const Status sent = connection_->send(status_update(buffer.received(), env_.clock.wall_now(), true),
-                                              env_.clock.within(kTurn, context));
+        // Who confirms commits says of nothing that it was written before it is durable: `remote_write` would release by it.
+        StandbyStatus status{buffer.received(), 0, wants_reply};
+        if (confirms()) status.written = status.flushed = buffer.durable();
+        const Status sent = connection_->send(status_update(status, env_.clock.wall_now()), env_.clock.within(kTurn, context));
         // A server that takes nothing for long is silent, too.
         if (!sent && sent.error().code == ErrorCode::kTimeout) return {};
         return sent;
@@ -324,6 +338,7 @@ class Receiver final : public engine::Capture {
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::string system_identifier_;
     bool is_cluster_known_ = false, is_refused_ = false, has_stored_ = false;
+    bool has_all_ = false;  // of what the server had flushed when it sent its last message
     MonoTime heard_at_, status_at_;
 };
 

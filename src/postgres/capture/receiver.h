@@ -1,5 +1,5 @@
 // The WAL receiver: streams from the primary into the repository's logs, and holds WAL by a slot on every node until it is
-// durable there (engine/capture/capture.h). Never counts as a synchronous standby.
+// durable there (engine/capture/capture.h). Counts as a synchronous standby only under the name that the stack file gives it for that.
 #pragma once
 
 #include <memory>

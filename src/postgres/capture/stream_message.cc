@@ -32,13 +32,13 @@ Result<StreamMessage> parse_stream_message(std::string_view message) {
                       fmt::format("a stream of WAL has a message of {} bytes that is none", message.size()));
 }
 
-std::string status_update(Lsn received, WallTime now, bool wants_reply) {
+std::string status_update(const StandbyStatus& status, WallTime now) {
     std::string message = "r";
-    append_big_endian(message, received);
-    append_big_endian(message, 0);  // flushed: nothing
+    append_big_endian(message, status.written);
+    append_big_endian(message, status.flushed);
     append_big_endian(message, 0);  // applied: nothing
     append_big_endian(message, static_cast<std::uint64_t>(to_unix_us(now) - kPostgresEpochUs));
-    message += wants_reply ? '\1' : '\0';
+    message += status.wants_reply ? '\1' : '\0';
     return message;
 }
 

@@ -28,10 +28,15 @@ using StreamMessage = std::variant<XLogData, Keepalive>;
 // kProtocol for anything else. Points into `message`.
 [[nodiscard]] Result<StreamMessage> parse_stream_message(std::string_view message);
 
-// A standby status update that says what was received and nothing of what is durable: with a flush position the server
-// counts its client as a standby, and `synchronous_standby_names = '*'` would release commits by it
-// (src/backend/replication/syncrep.c: a candidate needs a valid flush position; tried, README.md). The received
-// position lets a clean shutdown of the server end (walsender.c, WalSndDone). With `wants_reply` a keepalive comes at once.
-[[nodiscard]] std::string status_update(Lsn received, WallTime now, bool wants_reply);
+// What a standby status update says. With a flush position the server counts its client as a standby, and
+// `synchronous_standby_names = '*'` releases commits by it (src/backend/replication/syncrep.c: a candidate needs a valid flush
+// position; tried, README.md); so `flushed` stays 0 unless the receiver is meant to confirm commits. The written position lets a clean
+// shutdown of the server end (walsender.c, WalSndDone), and releases commits at `synchronous_commit = remote_write` where the client
+// is a standby. With `wants_reply` a keepalive comes at once.
+struct StandbyStatus {
+    Lsn written = 0, flushed = 0;
+    bool wants_reply = false;
+};
+[[nodiscard]] std::string status_update(const StandbyStatus& status, WallTime now);
 
 }  // namespace aeterna::postgres

@@ -87,9 +87,11 @@ TEST(StreamMessage, EveryOtherLengthAndKindIsRefused) {
 }
 
 TEST(StatusUpdate, SaysNothingOfWhatIsDurable) {
-    const std::string message = status_update(0xABCD, from_unix_us(946'684'800'000'005), true);
+    const std::string message = status_update({0xABCD, 0, true}, from_unix_us(946'684'800'000'005));
     EXPECT_EQ(message, "r" + big_endian(0xABCD) + big_endian(0) + big_endian(0) + big_endian(5) + '\1');
-    EXPECT_EQ(status_update(1, from_unix_us(0), false).back(), '\0');
+    EXPECT_EQ(status_update({1, 0, false}, from_unix_us(0)).back(), '\0');
+    const std::string confirming = status_update({7, 7, false}, from_unix_us(946'684'800'000'005));
+    EXPECT_EQ(confirming, "r" + big_endian(7) + big_endian(7) + big_endian(0) + big_endian(5) + '\0');
 }
 
 ServerTimeline server_on(Timeline timeline, std::vector<TimelineSwitch> history = {}) {

@@ -77,6 +77,19 @@ TEST(Settings, ASlotHasANameThatTheServerTakes) {
     }
 }
 
+TEST(Settings, CaptureConfirmsCommitsOnlyUnderANameOfItsOwn) {
+    EXPECT_EQ(read(kFirst).settings.synchronous_name, "");
+    EXPECT_EQ(read(kFirst, "scope: main\nsynchronous_name: Repository-1\n").settings.synchronous_name, "repository-1");
+    for (const char* bad : {"'*'", "'a b'", "'a,b'"}) {
+        const Read refused = read(kFirst, std::string("scope: main\nsynchronous_name: ") + bad + "\n");
+        ASSERT_FALSE(refused.finished) << bad;
+        EXPECT_THAT(refused.finished.error().message, HasSubstr("no name for a standby"));
+    }
+    const Read member = read(kFirst, "scope: main\nsynchronous_name: One\n");
+    ASSERT_FALSE(member.finished);
+    EXPECT_THAT(member.finished.error().message, HasSubstr("the name of a node"));
+}
+
 TEST(Settings, CaptureNeedsARepositoryAndALimitThatHoldsASegment) {
     EXPECT_FALSE(read(kFirst).settings.captures);
     EXPECT_EQ(read(kFirst).settings.slot_limit, 16ULL << 30);
