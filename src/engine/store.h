@@ -84,7 +84,7 @@ class StoreModule {
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> backup_options() const { return std::nullopt; }
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> restore_options() const { return std::nullopt; }
     // Needs no stack file: a repository and its key are enough. Null where it has none.
-    [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer() const { return nullptr; }
+    [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer(const env::Env& /*env*/) const { return nullptr; }
     // Restores into a server that runs, named by a URL. Null where there is none.
     [[nodiscard]] virtual std::vector<CommandOption> load_options() const { return {}; }
     [[nodiscard]] virtual std::unique_ptr<Restorer> make_loader(const env::Env& /*env*/) const { return nullptr; }

@@ -99,7 +99,7 @@ class PostgresModule final : public engine::StoreModule {
     std::optional<std::vector<engine::CommandOption>> restore_options() const override {
         return postgres::restore_options();
     }
-    std::unique_ptr<engine::Restorer> make_restorer() const override { return postgres::make_restorer(); }
+    std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) const override { return postgres::make_restorer(env); }
     std::vector<engine::CommandOption> load_options() const override { return postgres::load_options(); }
     std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) const override { return postgres::make_loader(env); }
     std::optional<std::vector<engine::CommandOption>> export_options() const override { return postgres::export_options(); }

@@ -102,6 +102,9 @@ class BackupPostgresTest(unittest.TestCase):
         os.chmod(self.room, 0o755)
         self.stack = self.stack_file([("postgres-1", (self.host, self.primary.port)), ("postgres-2", (self.host, self.replica.port))])
         self.assertEqual(self.cli("repo", "init").code, 0)
+        self.await_replay()
+
+    def await_replay(self):
         wait_until("the replica's replay", lambda: self.replica.psql(
             f"SELECT pg_last_wal_replay_lsn() >= '{self.primary.psql('SELECT pg_current_wal_lsn()')}'") == "t", 60)
 
@@ -209,6 +212,23 @@ class BackupPostgresTest(unittest.TestCase):
         self.assertEqual(self.cli("restore", "postgres", "--into", target, "--tablespace", f"{self.oid}={target}-space").code, 5)
         self.assertEqual(os.listdir(target), ["mine"])
         self.assertFalse(Path(f"{target}-space").exists())
+
+    def test_what_this_machine_lacks_is_said_before_anything_is_written(self):
+        words = ("--json", "restore", "postgres", "--into", self.room / "target", "--tablespace", f"{self.oid}={self.room / 'space'}", "--dry-run")
+        self.back_up()
+        before = self.cli(*words).json()["restore"]["notes"]
+        # As if it came from an older machine with more packages.
+        self.primary.psql("CREATE DATABASE older")
+        self.addCleanup(self.primary.psql, "DROP DATABASE older")
+        self.primary.psql("UPDATE pg_database SET datcollversion = '2.19' WHERE datname = 'older'")
+        self.primary.psql("UPDATE pg_extension SET extname = 'vanished'", database="older")
+        self.await_replay()
+        backup = self.back_up()
+        self.assertIn("vanished", backup["details"]["host"]["extensions"])
+        notes = [note for note in self.cli(*words).json()["restore"]["notes"] if note not in before]
+        self.assertEqual(len(notes), 2, notes)
+        self.assertIn("sorted by glibc 2.19, this machine has ", notes[0])
+        self.assertIn("vanished (1.0)", notes[1])
 
     def through(self, **options):
         proxy = Proxy((self.host, self.primary.port), self.host, **options)

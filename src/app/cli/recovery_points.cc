@@ -37,7 +37,7 @@ Result<int> run_points(Session& session, const std::string& wanted) {
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     Json list = Json::array();
     for (const auto& module : store_modules()) {
-        const auto restorer = module->make_restorer();
+        const auto restorer = module->make_restorer(session.env());
         if (!restorer || (!wanted.empty() && wanted != module->name())) continue;
         const std::string store(module->name());
         AETERNA_ASSIGN(const auto windows, restorer->recovery_windows(*opened, context));

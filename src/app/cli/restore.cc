@@ -81,7 +81,7 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     AETERNA_TRY(check_options(module, options, is_server));
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer();
+    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer(session.env());
     engine::RestoreOrder order;
     order.to = options.to;
     order.timeline = options.timeline;

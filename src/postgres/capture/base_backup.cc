@@ -49,6 +49,7 @@ class BaseBackup final : public TarSink {
         header.name = settings_.scope.empty() ? settings_.stack_name : settings_.scope;
         header.node = node.name;
         AETERNA_TRY(identify(header));
+        details_.host = ask_host_needs(settings_, node, env_, context_);
         AETERNA_TRY(hold_wal());
         stream_ = std::make_unique<repository::StreamBackup>(
             repository_, repository::StreamBackupRequest{header, order_.workers, order_.progress}, context_);

@@ -12,6 +12,7 @@
 #include "engine/capture/backup.h"
 #include "env/replication.h"
 #include "postgres/capture/file_checksum.h"
+#include "postgres/capture/host_needs.h"
 #include "postgres/settings.h"
 
 namespace aeterna::postgres {
@@ -52,6 +53,7 @@ struct BaseBackupDetails {
     bool from_replica = false;
     std::uint64_t damaged_pages = 0;  // that the server found while it read
     std::vector<Tablespace> tablespaces;
+    HostNeeds host;  // empty for a backup of before they were asked for
 };
 [[nodiscard]] Json details_json(const BaseBackupDetails& details);
 // kCorrupt for anything else than what details_json() gives.

@@ -95,7 +95,8 @@ Json details_json(const BaseBackupDetails& details) {
                 {"stop_lsn", format_lsn(details.to)},
                 {"from_replica", details.from_replica},
                 {"damaged_pages", details.damaged_pages},
-                {"tablespaces", tablespaces}};
+                {"tablespaces", tablespaces},
+                {"host", host_needs_json(details.host)}};
 }
 
 Result<BaseBackupDetails> read_details(const Json& json) {
@@ -123,6 +124,7 @@ Result<BaseBackupDetails> read_details(const Json& json) {
         if (!oid || *oid < 1 || *oid > UINT32_MAX || !location) return bad();
         details.tablespaces.push_back({static_cast<std::uint32_t>(*oid), *location});
     }
+    if (const Json* host = find_member(json, "host")) details.host = read_host_needs(*host);
     return details;
 }
 

@@ -8,6 +8,7 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr int kNewestMajor = 30;  // looked for; the folders of versions to come
+constexpr Duration kProgramAnswer = std::chrono::seconds(10);
 constexpr std::size_t kMostLastWords = 600;
 // A dump or a restore in which nothing moves for so long hangs: a lock is waited for no longer than five minutes.
 constexpr Duration kClientSilence = std::chrono::minutes(15);
@@ -50,6 +51,13 @@ std::optional<int> parse_program_major(std::string_view text) {
     constexpr std::string_view kMark = "(PostgreSQL) ";
     const std::size_t at = text.find(kMark);
     return at == std::string_view::npos ? std::nullopt : leading_integer(text.substr(at + kMark.size()));
+}
+
+std::string told_by_program(const std::vector<std::string>& argv, const env::Env& env, const env::Context& context) {
+    env::RunOptions options;
+    options.argv = argv;
+    const auto result = env.processes.run(options, env.clock.within(kProgramAnswer, context));
+    return result && result->exit_status == 0 ? one_line(result->output) : std::string();
 }
 
 std::optional<int> parse_server_major(std::string_view text) { return leading_integer(text); }

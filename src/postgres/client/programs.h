@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "env/processes.h"
+#include "env/env.h"
 #include "env/sql.h"
 
 namespace aeterna::postgres {
@@ -25,6 +25,9 @@ struct ClientProgram {
 // has, when it is no older. kConfiguration: there is none, or it is too old.
 [[nodiscard]] Result<ClientProgram> find_client_program(env::Processes& processes, const std::string& name,
                                                         int least_major, const env::Context& context);
+
+// What a program that only tells something prints, as one line; empty when it does not run, fails, or takes longer than ten seconds.
+[[nodiscard]] std::string told_by_program(const std::vector<std::string>& argv, const env::Env& env, const env::Context& context);
 
 // libpq's connection string, without the password. A peer that is gone is noticed within a minute.
 [[nodiscard]] std::string connection_words(const env::SqlTarget& target);

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "postgres/client/wal.h"
+#include "postgres/restore/host_check.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
@@ -23,6 +24,8 @@ constexpr const char* kStarters[] = {"people", "patroni-bootstrap", "patroni-rep
 
 class PostgresRestorer final : public engine::Restorer {
   public:
+    explicit PostgresRestorer(const env::Env& env) : env_(env) {}
+
     Result<std::vector<engine::RecoveryWindow>> recovery_windows(repository::Repository& repository,
                                                                  const env::Context& context) override {
         return find_recovery_windows(repository, context);
@@ -56,6 +59,9 @@ class PostgresRestorer final : public engine::Restorer {
             return make_error(ErrorCode::kNoSpace,
                               fmt::format("'{}' needs {} bytes and has {}", order.into, plan.backup.bytes, free),
                               "Name a directory on a larger file system.");
+        }
+        for (std::string& line : missing_on_host(details.host, look_at_host(details.host, plan.backup.server_version, env_, context))) {
+            point.notes.push_back(std::move(line));
         }
         describe(plan, point, order, places, free);
         return plan;
@@ -233,11 +239,13 @@ class PostgresRestorer final : public engine::Restorer {
                              {"notes", point.notes},
                              {"damaged_pages", details.damaged_pages}};
     }
+
+    const env::Env& env_;
 };
 
 }  // namespace
 
-std::unique_ptr<engine::Restorer> make_restorer() { return std::make_unique<PostgresRestorer>(); }
+std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) { return std::make_unique<PostgresRestorer>(env); }
 
 std::vector<engine::CommandOption> restore_options() {
     return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true},

@@ -9,7 +9,7 @@
 
 namespace aeterna::postgres {
 
-[[nodiscard]] std::unique_ptr<engine::Restorer> make_restorer();
+[[nodiscard]] std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env);
 [[nodiscard]] std::vector<engine::CommandOption> restore_options();
 
 }  // namespace aeterna::postgres

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "postgres/restore_test/server_programs.h"
+#include "postgres/client/server_programs.h"
 
 namespace aeterna::postgres {
 

@@ -35,7 +35,7 @@ class TestRun {
     TestRun(const env::Env& env, env::FileSystem& files, repository::Repository& repository, const engine::RestoreTestOrder& order,
             const env::Context& context)
         : env_(env), repository_(repository), order_(order), context_(context), place_{order.sandbox},
-          archive_(make_archive(env, files)) {}
+          archive_(make_archive(env, files)), restorer_(make_restorer(env)) {}
 
     Result<engine::RestoreTestResult> go() {
         AETERNA_TRY(check_socket_path(place_));
@@ -154,7 +154,7 @@ class TestRun {
     const env::Context& context_;
     ScratchPlace place_;
     std::unique_ptr<engine::Archive> archive_;
-    std::unique_ptr<engine::Restorer> restorer_ = make_restorer();
+    std::unique_ptr<engine::Restorer> restorer_;
     engine::RestoreOrder restore_;
     engine::RestoreTestResult result_;
     std::optional<ScratchServer> server_;  // last: ends before what it uses

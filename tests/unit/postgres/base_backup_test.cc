@@ -160,7 +160,7 @@ TEST(BaseBackup, IsTakenFromTheReplicaThatIsFurthest) {
 }
 
 TEST(BaseBackup, ItsDetailsComeBack) {
-    BaseBackupDetails details{"7521", 3, 0x2000028, 0x1'02000100, true, 2, {{16384, "/srv/a"}}};
+    BaseBackupDetails details{"7521", 3, 0x2000028, 0x1'02000100, true, 2, {{16384, "/srv/a"}}, {}};
     const auto back = read_details(details_json(details));
     ASSERT_TRUE(back);
     EXPECT_EQ(details_json(*back), details_json(details));

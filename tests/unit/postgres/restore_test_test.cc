@@ -5,7 +5,7 @@
 #include "postgres/restore_test/checks.h"
 #include "postgres/restore_test/drill_rows.h"
 #include "postgres/restore_test/scratch_config.h"
-#include "postgres/restore_test/server_programs.h"
+#include "postgres/client/server_programs.h"
 #include "postgres/restore_test/wal_shelf.h"
 
 namespace aeterna::postgres {

@@ -1,27 +1,19 @@
-#include "postgres/restore_test/server_programs.h"
+#include "postgres/client/server_programs.h"
 
 #include <fmt/format.h>
 
 #include <vector>
 
 #include "base/strings.h"
+#include "postgres/client/programs.h"
 
 namespace aeterna::postgres {
 namespace {
 
-constexpr Duration kAskProgram = std::chrono::seconds(10);
-
-std::string first_line_of(const std::vector<std::string>& argv, const env::Env& env, const env::Context& context) {
-    env::RunOptions options;
-    options.argv = argv;
-    const auto result = env.processes.run(options, env.clock.within(kAskProgram, context));
-    return result && result->exit_status == 0 ? one_line(result->output) : std::string();
-}
-
 std::optional<int> major_in(const std::string& directory, const env::Env& env, const env::Context& context) {
     const std::string program = directory + "/postgres";
     if (!env.files.exists(program)) return std::nullopt;
-    return major_version(first_line_of({program, "-V"}, env, context));
+    return major_version(told_by_program({program, "-V"}, env, context));
 }
 
 }  // namespace
@@ -53,7 +45,7 @@ Result<ServerPrograms> find_server_programs(const std::string& server_version, c
     std::vector<std::string> places{fmt::format("/usr/lib/postgresql/{}/bin", *major),
                                     fmt::format("/usr/pgsql-{}/bin", *major), "/usr/local/pgsql/bin"};
     if (const auto config = env.processes.find_program("pg_config")) {
-        places.push_back(first_line_of({*config, "--bindir"}, env, context));
+        places.push_back(told_by_program({*config, "--bindir"}, env, context));
     }
     for (const std::string& place : places) {
         if (!place.empty() && major_in(place, env, context) == major) return ServerPrograms{place, *major};
