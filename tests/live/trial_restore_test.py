@@ -148,6 +148,11 @@ class RestoreTestTest(unittest.TestCase):
         expected = size * seconds["fetch"] / test["bytes"] + seconds["plan"] + seconds["start"]
         forecast = self.cli("--json", "status").json()["stores"]["postgres"]["rto_forecast_seconds"]
         self.assertAlmostEqual(forecast, expected, delta=expected / 10)
+        space = self.primary.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'elsewhere'")
+        plan = self.cli("--json", "restore", "postgres", "--into", self.room / "target", "--tablespace", f"{space}={self.room / 'space'}",
+                        "--dry-run").json()["restore"]
+        expected = plan["bytes"] * seconds["fetch"] / test["bytes"] + seconds["plan"] + seconds["start"]
+        self.assertAlmostEqual(plan["predicted_seconds"], expected, delta=expected / 100)
 
     def test_latest_goes_on_to_what_is_captured(self):
         """Also where the server's user may read neither repository nor key."""

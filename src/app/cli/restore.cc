@@ -9,6 +9,7 @@
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
+#include "engine/restore_test/history.h"
 #include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
@@ -75,6 +76,21 @@ Status check_options(const engine::StoreModule& module, const StoreRestoreOption
     return {};
 }
 
+// To a server that takes writes, by the last restore test of the store that passed; nothing where none has.
+std::optional<double> predicted_seconds(const Session& session, const std::string& store, std::uint64_t bytes) {
+    const auto directory = state_directory_of(session);
+    const auto tests = directory ? engine::recorded_tests(*directory, session.env()) : Result<std::vector<Json>>(directory.error());
+    const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
+    return basis ? std::optional(engine::forecast_seconds(*basis, bytes)) : std::nullopt;
+}
+
+void add_prediction(const Session& session, const std::string& store, engine::RestorePlan& plan) {
+    const auto seconds = predicted_seconds(session, store, plan.backup.bytes);
+    plan.document["predicted_seconds"] = seconds ? Json(*seconds) : Json(nullptr);
+    plan.lines.push_back(seconds ? fmt::format("about {} until it takes writes, by the last restore test that passed", format_duration(from_seconds(*seconds)))
+                                 : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));
+}
+
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
     const env::Context context = session.context(kRepositoryTimeout);
     const bool is_server = options.into.find("://") != std::string::npos;
@@ -91,7 +107,8 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     order.options = options.values;
     order.workers = worker_count();
     order.progress = progress_lines(session);
-    AETERNA_ASSIGN(const engine::RestorePlan plan, restorer->plan(*opened, order, context));
+    AETERNA_ASSIGN(engine::RestorePlan plan, restorer->plan(*opened, order, context));
+    if (!is_server) add_prediction(session, std::string(module.name()), plan);
     Json document = plan.document;
     document["dry_run"] = options.dry_run;
     const bool asks = !plan.approval.empty() && !options.dry_run;  // and shows the plan with it
