@@ -18,6 +18,9 @@ using Verdict = StopFinder::Verdict;
 // that position is not younger than this much more. Both by the server's clock.
 constexpr Duration kCheckpointSlack = std::chrono::seconds(2);
 
+// Commits that are under way together come in another order than their times, by milliseconds.
+constexpr Duration kNotedStep = std::chrono::seconds(1);
+
 class PointSearch {
   public:
     PointSearch(repository::Repository& repository, const RecoveryOrder& order, const env::Context& context)
@@ -107,6 +110,11 @@ class PointSearch {
             if (!part) return make_error(ErrorCode::kCorrupt, "the record to stop at is on no timeline");
             point.replay = Replay{part->timeline, from, finder.stop()};
             if (target_.kind == Kind::kLatest) AETERNA_TRY(note_hole(seen_to, point.notes));
+            if (target_.kind == Kind::kTime && finder.stop().clock_back > kNotedStep) {
+                point.notes.push_back(fmt::format("the servers' clocks went back by {} among these commits, so some times came twice: it stops "
+                                                  "where '{}' is passed for the first time", format_duration(finder.stop().clock_back),
+                                                  one_line(target_.word)));
+            }
             return std::optional(std::move(point));
         }
         if (verdict == Verdict::kBefore) return std::optional<RecoveryPoint>();

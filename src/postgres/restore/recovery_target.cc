@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/strings.h"
@@ -95,6 +96,8 @@ bool StopFinder::see(const WalRecord& record) {
     if (is_commit) {
         ++passed_.commits;
         passed_.last_commit = record.time;
+        newest_ = std::max(newest_.value_or(record.time), record.time);
+        passed_.clock_back = std::max(passed_.clock_back, std::chrono::duration_cast<Duration>(*newest_ - record.time));
     }
     if (is_target(record)) {
         settle();

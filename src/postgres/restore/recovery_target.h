@@ -37,6 +37,7 @@ struct RecoveryStop {
     std::uint64_t commits = 0;            // replayed, since the scan began
     std::optional<WallTime> last_commit;  // of those
     std::optional<WallTime> next_commit;  // the first one that is not replayed, where it is known
+    Duration clock_back{};  // the largest step back from an earlier commit's time to a later one's, of those replayed
 };
 
 // Sees the records of a backup's WAL and of what came after it, in order.
@@ -74,6 +75,7 @@ class StopFinder {
     Lsn consistent_at_;
     RecoveryStop passed_;
     std::optional<RecoveryStop> stop_;
+    std::optional<WallTime> newest_;  // commit time that was seen
     bool is_over_ = false, is_early_ = false;
 };
 

@@ -103,6 +103,22 @@ TEST_F(RecoveryPointTest, ATimeWithinABackupNeedsTheOneBeforeWhateverOurClockSay
     EXPECT_TRUE(point->notes.empty()) << point->notes.front();
 }
 
+TEST_F(RecoveryPointTest, AClockThatWentBackIsSaid) {
+    const Lsn first = wal_.checkpoint(begun_);
+    (void)back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 60s);
+    wal_.commit(begun_ + 30s);  // another server's clock, or one that was set
+    wal_.commit(begun_ + 31s);
+    wal_.commit(begun_ + 90s);
+    capture();
+    const auto early = choose("2026-03-01T12:00:40Z"), late = choose("2026-03-01T12:01:10Z");
+    ASSERT_TRUE(early && late);
+    EXPECT_EQ(early->replay->stop.next_commit, begun_ + 60s) << "passed for the first time";
+    EXPECT_TRUE(early->notes.empty());
+    ASSERT_EQ(late->notes.size(), 1U);
+    EXPECT_NE(late->notes.front().find("clocks went back by 30"), std::string::npos) << late->notes.front();
+}
+
 TEST_F(RecoveryPointTest, DamagedWalIsNoObstacleBeforeIt) {
     const Lsn first = wal_.checkpoint(begun_);
     (void)back_up(first, wal_.end(), begun_);
