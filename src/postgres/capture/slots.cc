@@ -11,14 +11,16 @@ namespace {
 
 constexpr Duration kNodeTimeout = std::chrono::seconds(2);
 
-// A primary's insert position is behind what any commit has written, flushed by its server or not.
-constexpr const char* kLook = R"(
-SELECT NOT pg_is_in_recovery(),
-       (SELECT system_identifier FROM pg_control_system()),
+constexpr std::string_view kTimeline = R"(
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver LIMIT 1),
                           (SELECT timeline_id FROM pg_control_checkpoint()))
-            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END)";
+
+// A primary's insert position is behind what any commit has written, flushed by its server or not.
+constexpr std::string_view kLook = R"(
+SELECT NOT pg_is_in_recovery(),
+       (SELECT system_identifier FROM pg_control_system()),{},
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
        (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'))";
 
@@ -41,7 +43,7 @@ Result<env::SqlRows> NodeSessions::query(const NodeSettings& node, const std::st
 }
 
 Result<SourceView> NodeSessions::look(const NodeSettings& node, const env::Context& context) {
-    AETERNA_ASSIGN(const env::SqlRows rows, query(node, kLook, {}, context));
+    AETERNA_ASSIGN(const env::SqlRows rows, query(node, fmt::format(kLook, kTimeline), {}, context));
     SourceView view;
     view.node = node.name;
     view.is_primary = rows.first(0) == "t";
@@ -99,12 +101,13 @@ Result<bool> NodeSessions::drop_slot(const NodeSettings& node, const env::Contex
     return !rows.rows.empty();
 }
 
-Status NodeSessions::advance_slot(const NodeSettings& node, Lsn durable, const env::Context& context) {
-    // A position before the slot's is an error of the function, one behind the server's end is cut.
-    const auto moved = query(node,
-                             "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots "
-                             "WHERE slot_name = $1 AND NOT active AND restart_lsn < $2::pg_lsn",
-                             {settings_.slot, format_lsn(durable)}, context);
+Status NodeSessions::advance_slot(const SourceView& seen, Lsn durable, const env::Context& context) {
+    // A position before the slot's is an error of the function, one behind the server's end is cut. The server itself compares the
+    // timeline: we may have stood still since our look, and it been promoted.
+    const std::string statement = fmt::format(
+        "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots "
+        "WHERE slot_name = $1 AND NOT active AND restart_lsn < $2::pg_lsn AND ({}) = $3::int", kTimeline);
+    const auto moved = query(*settings_.find(seen.node), statement, {settings_.slot, format_lsn(durable), std::to_string(seen.timeline)}, context);
     if (!moved) return moved.error();
     return {};
 }

@@ -41,8 +41,8 @@ class NodeSessions {
     [[nodiscard]] Result<std::optional<Lsn>> slot_position(const NodeSettings& node, const env::Context& context);
     // False when it is not there, or somebody streams from it.
     [[nodiscard]] Result<bool> drop_slot(const NodeSettings& node, const env::Context& context);
-    // To `durable`, or as far as the node is; never back.
-    Status advance_slot(const NodeSettings& node, Lsn durable, const env::Context& context);
+    // To `durable`, or as far as the node is; never back. Only while the node is still on the timeline that was seen.
+    Status advance_slot(const SourceView& seen, Lsn durable, const env::Context& context);
 
   private:
     [[nodiscard]] Result<env::SqlRows> query(const NodeSettings& node, const std::string& sql,
