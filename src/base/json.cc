@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -12,6 +13,9 @@ namespace {
 constexpr int kDepthLimit = 64;
 
 bool is_too_deep(std::string_view text) {
+    // Most texts have so few opening brackets that they cannot be.
+    const auto opening = std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{'; });
+    if (opening <= kDepthLimit) return false;
     int depth = 0;
     bool in_string = false;
     bool is_escaped = false;

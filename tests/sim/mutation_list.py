@@ -49,7 +49,7 @@ MUTATIONS = [
     ("refuse.watchdog", LOSS, "if («evidence.watchdog_armed») {", "false", ["watchdog"]),
     # What proves a loss.
     ("prove.other_primary", LOSS, "if («world.primary && *world.primary != old.name») {", "false", []),
-    ("prove.not_leader", LOSS, "dcs && «world.key_holder() != old.name») {\n        return {LossKind", "false", []),
+    ("prove.not_leader", LOSS, "dcs && «world.key_holder != old.name») {\n        return {LossKind", "false", []),
     ("prove.silence", LOSS, "if («evidence.silent_for < kSilenceBeforeFence») {", "false", ["short stall"]),
     ("prove.second_vantage", LOSS,
      "const bool heard_by_none = «listeners.hearing == 0 && listeners.deaf > 0»;", "true", ["unheard"]),
@@ -67,7 +67,7 @@ MUTATIONS = [
     ("detect.silence", "src/postgres/detect/detectors/primary_down.cc",
      "«world.lasted(sql) >= kSilence»;", "true", ["short stall"]),
     ("detect.second_vantage", "src/postgres/detect/detectors/primary_down.cc",
-     "if («!second.doubts») {", "false", ["unheard"]),
+     "if («!second.doubts») return", "false", ["unheard"]),
     ("detect.agent_paused", "src/postgres/detect/detectors/agent_down.cc",
      "if («world.config().paused») return", "false", ["agent lost"]),
     # The fence.

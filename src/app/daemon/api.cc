@@ -24,7 +24,7 @@ env::ServerResponse metrics_response(const ApiInput& input) {
     report::MetricsInput metrics;
     metrics.version = std::string(kVersion);
     metrics.status = input.snapshot->status;
-    metrics.probes = input.snapshot->probes;
+    metrics.probes = input.probes;
     metrics.detectors = input.snapshot->detectors;
     env::ServerResponse response;
     response.content_type = std::string(report::kMetricsContentType);

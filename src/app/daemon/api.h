@@ -15,13 +15,13 @@ namespace aeterna::app {
 // What the judge published last; never changed afterwards.
 struct Snapshot {
     engine::StackStatus status;  // with open incidents
-    std::vector<report::ProbeTiming> probes;
     std::vector<std::pair<std::string, std::string>> detectors;  // (store, detector)
     MonoTime judged_at{};
 };
 
 struct ApiInput {
     std::shared_ptr<const Snapshot> snapshot;           // null before the first judgement
+    std::vector<report::ProbeTiming> probes;            // for /metrics
     // Recent ones, for /incidents; nothing when the journal cannot be read, which is not the same as none.
     std::optional<std::vector<engine::IncidentSummary>> incidents = std::vector<engine::IncidentSummary>{};
     std::string stack;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "base/strings.h"
@@ -83,8 +82,8 @@ Fences read_fences(const config::Stack& stack, engine::Journal& journal, const e
     return fences;
 }
 
-std::vector<engine::Finding> judge_fences(const OpenStack& open, const Fences& fences, WallTime now) {
-    std::map<std::string, std::string> stores;  // by node
+StoreOfNode stores_of_nodes(const OpenStack& open) {
+    StoreOfNode stores;
     for (const config::Host& host : open.stack.hosts) {
         for (const config::HostProcess& process : host.processes) stores[process.node] = "hosts";
     }
@@ -93,7 +92,12 @@ std::vector<engine::Finding> judge_fences(const OpenStack& open, const Fences& f
             for (const std::string& node : group) stores[node] = store->name();
         }
     }
+    return stores;
+}
+
+std::vector<engine::Finding> judge_fences(const StoreOfNode& stores, const Fences& fences, WallTime now) {
     std::vector<engine::Finding> findings;
+    findings.reserve(stores.size());
     for (const auto& [node, store] : stores) {
         engine::Finding finding{"hosts.fence_left", store, node, engine::Severity::kDegraded,
                                 engine::FindingState::kClear, "", {}, now};

@@ -2,6 +2,7 @@
 // whose holder is gone is an incident, hosts.fence_left.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,12 @@ struct Fences {
 // Why nobody is going to lift what `holder` holds; empty while somebody is, or where a person did it on purpose.
 [[nodiscard]] Result<std::string> holder_gone(const std::string& holder, engine::Journal& journal, const env::Env& env);
 
-// One finding per node that the stack file knows. Pure.
-[[nodiscard]] std::vector<engine::Finding> judge_fences(const OpenStack& open, const Fences& fences, WallTime now);
+// Every node that the stack file knows, with its store; "hosts" for a process that belongs to none.
+using StoreOfNode = std::map<std::string, std::string>;
+[[nodiscard]] StoreOfNode stores_of_nodes(const OpenStack& open);
+
+// One finding per node. Pure.
+[[nodiscard]] std::vector<engine::Finding> judge_fences(const StoreOfNode& stores, const Fences& fences, WallTime now);
 
 // Marks the nodes that are held. Pure.
 void annotate(engine::StackStatus& status, const Fences& fences);

@@ -32,7 +32,8 @@ class Judge {
         : open_(open), journal_(journal), env_(env), lock_(engine::make_actor_lock(open.stack, env)),
           watcher_(open, env), queue_(journal, env), orders_(open.stack, journal, env), desk_(journal, env),
           policy_(open, journal, lock_, env),
-          book_(env.random) {
+          book_(env.random),
+          stores_of_nodes_(stores_of_nodes(open)) {
         for (const auto& store : open.stores) {
             if (auto sentry = store->make_sentry()) sentries_.emplace(store->name(), std::move(sentry));
         }
@@ -72,7 +73,7 @@ class Judge {
         // Before everything was looked at once, nothing is over and nothing has begun; /status answers 503.
         if (!watcher_.has_looked_everywhere()) return;
         const auto orders = orders_.latest();
-        for (engine::Finding& finding : judge_fences(open_, orders->fences, round.status.at)) {
+        for (engine::Finding& finding : judge_fences(stores_of_nodes_, orders->fences, round.status.at)) {
             round.findings.push_back(std::move(finding));
         }
         judge_captures(round);
@@ -95,6 +96,7 @@ class Judge {
             const std::lock_guard guard(mutex_);
             input.snapshot = snapshot_;
         }
+        if (request.path == "/metrics") input.probes = watcher_.timings();
         if (request.path == "/incidents") {
             auto incidents = journal_.incidents(WallTime{}, kRecentIncidents);
             if (!incidents) env_.log.error("journal.read_failed", {{"error", incidents.error().to_string()}});
@@ -181,9 +183,9 @@ class Judge {
         status.healthy = is_healthy(status);
         auto snapshot = std::make_shared<Snapshot>();
         snapshot->status = std::move(status);
-        snapshot->probes = watcher_.timings();
-        for (const engine::Finding& finding : round.findings) {
-            snapshot->detectors.emplace_back(finding.store, finding.detector);
+        snapshot->detectors.reserve(round.findings.size());
+        for (engine::Finding& finding : round.findings) {
+            snapshot->detectors.emplace_back(std::move(finding.store), std::move(finding.detector));
         }
         snapshot->judged_at = env_.clock.now();
         const std::lock_guard guard(mutex_);
@@ -201,6 +203,7 @@ class Judge {
     Policy policy_;
     std::map<std::string, std::unique_ptr<engine::Sentry>> sentries_;  // by store
     engine::IncidentBook book_;
+    const StoreOfNode stores_of_nodes_;
     std::map<std::string, std::size_t> noted_;  // incident id → notes in the journal
     std::optional<ForecastWatch> forecasts_;  // nothing without a repository to restore from
     bool was_isolated_ = false;

@@ -37,6 +37,9 @@ std::vector<IncidentChange> IncidentBook::restore(const std::vector<IncidentSumm
 std::vector<IncidentChange> IncidentBook::update(const std::vector<Finding>& findings, WallTime now) {
     std::vector<IncidentChange> changes;
     for (const Finding& finding : findings) {
+        // What most findings are: nothing is wrong, and nothing was.
+        const bool may_close = finding.state == FindingState::kClear && !open_.empty();
+        if (!may_close && finding.state != FindingState::kFiring) continue;
         const auto found = open_.find({finding.detector, finding.subject});
         if (finding.state == FindingState::kClear && found != open_.end()) {
             changes.push_back(closed(std::move(found->second.incident), now));

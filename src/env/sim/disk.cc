@@ -6,7 +6,17 @@
 
 namespace aeterna::sim {
 
+namespace {
+
+bool is_normal(const std::string& path) {
+    return path.starts_with('/') && !path.ends_with('/') && path.find("//") == std::string::npos &&
+           path.find("/.") == std::string::npos;
+}
+
+}  // namespace
+
 std::string Disk::normal(const std::string& path) {
+    if (is_normal(path)) return path;
     std::vector<std::string> parts;
     for (const std::string_view part : split(path, '/')) {
         if (part.empty() || part == ".") continue;

@@ -79,7 +79,7 @@ class SimHttpClient final : public env::HttpClient {
 
     Result<env::HttpResponse> send(const env::HttpRequest& request,
                                    const env::Context& context) override {
-        const std::string what = fmt::format("{} {}", request.method, request.url);
+        const std::string what = request.method + " " + request.url;
         const std::size_t host = request.url.find("://");
         if (host == std::string::npos)
             return make_error(ErrorCode::kUsage, fmt::format("{}: no URL", what));

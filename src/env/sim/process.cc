@@ -130,6 +130,7 @@ env::ProcessInfo ProcessTable::info(const Process& process) {
 
 std::vector<env::ProcessInfo> ProcessTable::list() const {
     std::vector<env::ProcessInfo> table;
+    table.reserve(living_.size());
     for (const auto& [pid, process] : living_) table.push_back(info(*process));
     return table;
 }

@@ -19,11 +19,7 @@ Track::Track(const DetectorSpec& spec, std::string subject)
 
 engine::Finding Track::update(const World& world, Verdict verdict) {
     if (world.stalled) hysteresis_.restart(world.now);
-    if (world.isolated || world.stalled) {
-        verdict =
-            Verdict::unknown({world.isolated ? "no vantage answers: this watcher may be cut off"
-                                             : "this watcher was stopped for a while"});
-    }
+    if (world.isolated || world.stalled) verdict = Verdict::unknown();
     const Duration fire_after = verdict.fire_after.value_or(spec_.fire_after);
     if (fire_after != fire_after_ && hysteresis_.state() != engine::FindingState::kFiring) {
         fire_after_ = fire_after;
@@ -59,6 +55,7 @@ Detectors::Detectors(const Settings& settings) {
 
 std::vector<engine::Finding> Detectors::judge(const World& world) {
     std::vector<engine::Finding> findings;
+    findings.reserve(watched_.size());
     for (Watched& watched : watched_) {
         Verdict verdict = watched.node ? watched.spec->node_verdict(world, *watched.node)
                                        : watched.spec->cluster_verdict(world);

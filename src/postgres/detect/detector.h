@@ -1,6 +1,7 @@
 // Detector: a pure verdict over the World plus hysteresis over time. Each has its own file in
 // detect/detectors/ and one line in detectors.cc. A verdict of "nothing" means that it cannot be
-// judged now.
+// judged now. Only a true condition has words: nobody is told of another one, and there are dozens
+// of them in each round.
 #pragma once
 
 #include <optional>
@@ -17,17 +18,13 @@ namespace aeterna::postgres {
 struct Verdict {
     std::optional<bool> condition;
     bool strong = false;  // proven: fires without waiting
-    std::string summary;  // of a true condition
-    std::vector<std::string> reasons;
+    std::string summary;
+    std::vector<std::string> reasons;  // each names its vantage
     std::optional<Duration>
         fire_after;  // replaces the spec's: it depends on the cluster's settings
 
-    static Verdict clear(std::vector<std::string> reasons = {}) {
-        return Verdict{false, false, "", std::move(reasons), std::nullopt};
-    }
-    static Verdict unknown(std::vector<std::string> reasons) {
-        return Verdict{std::nullopt, false, "", std::move(reasons), std::nullopt};
-    }
+    static Verdict clear() { return Verdict{false, false, "", {}, std::nullopt}; }
+    static Verdict unknown() { return Verdict{}; }
 };
 
 struct DetectorSpec {

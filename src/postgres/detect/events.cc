@@ -37,7 +37,7 @@ void Changes::compare_nodes(const World& world, std::vector<engine::StoreEvent>&
 
 void Changes::compare_leader_key(const World& world, std::vector<engine::StoreEvent>& events) {
     if (!world.dcs()) return;
-    const std::string holder = world.key_holder();
+    const std::string& holder = world.key_holder;
     if (key_known_ && holder != key_holder_) {
         const MonoTime at = world.seen.dcs.at;
         if (holder.empty()) {

@@ -68,7 +68,7 @@ void explain_agents(const World& world, Lines& lines) {
 
 void explain_lease(const World& world, Lines& lines) {
     const DcsView* dcs = world.dcs();
-    const std::string holder = world.key_holder();
+    const std::string& holder = world.key_holder;
     if (!dcs || holder.empty()) return;
     const NodeSettings* node = world.settings->find(holder);
     const auto& rest = world.of(holder).rest;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,7 +47,7 @@ struct Look {
 
 template <class T>
 struct Observation : Look {
-    std::optional<T> value;  // only when answered
+    std::shared_ptr<const T> value;  // only when answered; shared, as the board is copied for each judgement
 };
 
 struct ConnectView {
@@ -122,7 +123,7 @@ void fold(Observation<T>& observation, Result<T> outcome, MonoTime started, Mono
     observation.started = started;
     observation.at = at;
     if (outcome) {
-        observation.value = std::move(*outcome);
+        observation.value = std::make_shared<const T>(std::move(*outcome));
         observation.error.clear();
     } else {
         observation.value.reset();

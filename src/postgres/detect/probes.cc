@@ -168,7 +168,7 @@ ProbeTask connect_probe(Wiring wiring, const NodeSettings& node) {
                     fold(observation, std::move(outcome), started, at);
                     // Kept beside the error: "accepts, but never answers" is what a hung postmaster
                     // looks like.
-                    observation.value = ConnectView{accepted};
+                    observation.value = std::make_shared<const ConnectView>(ConnectView{accepted});
                 });
             }};
 }

@@ -65,7 +65,7 @@ NodeStatus agent_status(const World& world, const NodeSettings& node) {
     status.kind = "patroni";
     status.site = node.site;
     status.role = "member";
-    if (world.key_holder() == node.name) status.role = "leader";
+    if (world.key_holder == node.name) status.role = "leader";
     status.state = rest.value ? "running" : state_of(rest);
     if (!rest.value) {
         status.note = rest.error;
@@ -198,7 +198,7 @@ void add_heartbeat(const World& world, StoreStatus& status, Health& health) {
         return;
     }
     const auto& heartbeat = world.of(*world.primary).heartbeat;
-    status.extra["heartbeat"] = heartbeat.value.value_or(false) ? "writing" : "read-only";
+    status.extra["heartbeat"] = heartbeat.value && *heartbeat.value ? "writing" : "read-only";
     if (heartbeat.answer == Answer::kNever || heartbeat.value) return;
     status.reasons.insert(status.reasons.begin(), describe_look(world, "heartbeat", heartbeat));
     // Two ways in that both refuse a row: writes are down, whatever the server says about itself.
@@ -207,7 +207,7 @@ void add_heartbeat(const World& world, StoreStatus& status, Health& health) {
 
 void add_consistency(const World& world, StoreStatus& status) {
     if (world.writers.size() > 1) status.reasons.push_back("more than one node accepts writes");
-    const std::string holder = world.key_holder();
+    const std::string& holder = world.key_holder;
     if (world.dcs() && holder != world.primary) {
         status.reasons.push_back(holder.empty() ? "nobody holds the leader key"
                                                 : "the leader key is held by '" + holder + "'");
@@ -229,6 +229,8 @@ StoreStatus build_status(const World& world) {
     StoreStatus status;
     status.store = "postgres";
     status.primary = world.primary;
+    const std::size_t members = world.settings->etcd ? world.settings->etcd->endpoints.size() : 0;
+    status.nodes.reserve(2 * world.settings->nodes.size() + members + 1);
     add_servers(world, status);
     add_etcd(world, status);
     add_proxy(world, status);

@@ -38,19 +38,25 @@ std::string claimed_by_rest(const World& world) {
     return "";
 }
 
+std::string find_holder(const World& world) {
+    const DcsView* view = world.dcs();
+    if (!view || !view->leader || view->leader->remaining_seconds.value_or(0) < 0) return "";
+    return world.settings->node_of_member(view->leader->member);
+}
+
 void find_primary(World& world, const std::string& last_primary) {
+    world.key_holder = find_holder(world);
     for (const auto& [name, of] : world.seen.nodes) {
         if (of.sql.value && !of.sql.value->in_recovery) world.writers.push_back(name);
     }
-    const std::string holder = world.key_holder();
     if (world.writers.size() == 1) {
         world.primary = world.writers.front();
-    } else if (std::find(world.writers.begin(), world.writers.end(), holder) !=
+    } else if (std::find(world.writers.begin(), world.writers.end(), world.key_holder) !=
                world.writers.end()) {
-        world.primary = holder;
+        world.primary = world.key_holder;
     }
     world.reference = world.primary.value_or(last_primary);
-    if (world.reference.empty()) world.reference = holder;
+    if (world.reference.empty()) world.reference = world.key_holder;
     if (world.reference.empty()) world.reference = claimed_by_rest(world);
 }
 
@@ -62,15 +68,10 @@ const NodeObservations& World::of(const std::string& node) const {
     return found == seen.nodes.end() ? nothing : found->second;
 }
 
-std::string World::key_holder() const {
+const PatroniConfig& World::config() const {
+    static const PatroniConfig defaults;
     const DcsView* view = dcs();
-    if (!view || !view->leader || view->leader->remaining_seconds.value_or(0) < 0) return "";
-    return settings->node_of_member(view->leader->member);
-}
-
-PatroniConfig World::config() const {
-    const DcsView* view = dcs();
-    return view && view->has_config ? view->config : PatroniConfig();
+    return view && view->has_config ? view->config : defaults;
 }
 
 Duration World::lasted(const Look& look) const {
@@ -118,7 +119,7 @@ std::vector<std::string> World::sync_standbys() const {
 }
 
 bool World::cut_off() const {
-    if (settings->nodes.size() < 2 || key_holder().empty()) return false;
+    if (settings->nodes.size() < 2 || key_holder.empty()) return false;
     return std::all_of(settings->nodes.begin(), settings->nodes.end(), [&](const auto& node) {
         return of(node.name).sql.answer == Answer::kSilent &&
                of(node.name).rest.answer == Answer::kSilent;

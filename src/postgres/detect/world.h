@@ -16,6 +16,9 @@ struct World {
     bool stalled = false;
     Snapshot seen;  // stale looks are kNever
 
+    // The holder of a leader key whose lease has not expired, as a node name; empty: nobody or not
+    // known.
+    std::string key_holder;
     // Nodes whose SQL says now that they are not in recovery.
     std::vector<std::string> writers;
     // The one that takes writes: the only writer, or of several the holder of the leader key.
@@ -25,12 +28,9 @@ struct World {
     std::string reference;
 
     [[nodiscard]] const NodeObservations& of(const std::string& node) const;
-    [[nodiscard]] const DcsView* dcs() const { return seen.dcs.value ? &*seen.dcs.value : nullptr; }
-    // The holder of a leader key whose lease has not expired, as a node name; empty: nobody or not
-    // known.
-    [[nodiscard]] std::string key_holder() const;
+    [[nodiscard]] const DcsView* dcs() const { return seen.dcs.value.get(); }
     // Patroni's dynamic settings; its defaults when etcd is not readable.
-    [[nodiscard]] PatroniConfig config() const;
+    [[nodiscard]] const PatroniConfig& config() const;
     // How long the present row of equal answers has lasted; counted from valid_from at most.
     [[nodiscard]] Duration lasted(const Look& look) const;
     // The replica's distance to the primary's write position; nothing when one of them is not

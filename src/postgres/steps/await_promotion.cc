@@ -56,7 +56,7 @@ class AwaitPromotion final : public engine::Step {
         }
         if (world.cut_off()) {
             return make_error(ErrorCode::kUnavailable,
-                              "no node answers from here, but the lease of '" + world.key_holder() +
+                              "no node answers from here, but the lease of '" + world.key_holder +
                                   "' runs on: whether it is lost cannot be judged",
                               "Look at the way from here to the servers first.");
         }

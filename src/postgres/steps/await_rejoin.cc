@@ -109,7 +109,7 @@ class AwaitRejoin final : public engine::Step {
     Error propose(const World& world, const std::string& old, const std::string& state) const {
         const NodeSettings* node = parts_.settings.find(old);
         const std::string host = node && !node->host.empty() ? node->host : old;
-        const bool agent_lives = world.of(old).rest.value.has_value();
+        const bool agent_lives = world.of(old).rest.value != nullptr;
         const std::string proposal = agent_lives ? "look at Patroni's log on '" + host +
                                                        "' and reinitialise the member if needed"
                                                  : "start Patroni on '" + host + "'";

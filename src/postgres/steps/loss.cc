@@ -229,7 +229,7 @@ LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEv
     if (world.primary && *world.primary != old.name) {
         return {LossKind::kNotNeeded, false, {*world.primary + " SQL: it accepts writes"}};
     }
-    if (const DcsView* dcs = world.dcs(); dcs && world.key_holder() != old.name) {
+    if (const DcsView* dcs = world.dcs(); dcs && world.key_holder != old.name) {
         return {LossKind::kNotNeeded, false, {"etcd: '" + old.name + "' does not hold the leader key any more"}};
     }
     Lines refusals = lasting_refusals(world, old, evidence);

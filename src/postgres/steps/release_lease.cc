@@ -45,7 +45,7 @@ class ReleaseLease final : public engine::Step {
         const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
         if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
         const World world = live_.look(step.context, old->name);
-        if (world.dcs() && world.key_holder() != old->name) {
+        if (world.dcs() && world.key_holder != old->name) {
             settle_assist(step, "not_needed", {"etcd: its leader key was gone before it was released"});
             return {};
         }

@@ -82,7 +82,7 @@ class Switchover final : public engine::Step {
             }
             const bool pending = !world.dcs() || world.dcs()->failover || !world.primary;
             const bool settled =
-                !pending && world.now - begun > 15s && world.key_holder() == *world.primary;
+                !pending && world.now - begun > 15s && world.key_holder == *world.primary;
             if (settled) {
                 return make_error(
                     ErrorCode::kServer,
@@ -96,7 +96,7 @@ class Switchover final : public engine::Step {
   private:
     static bool is_done(const World& world, const std::string& candidate) {
         if (world.primary != candidate) return false;
-        return !world.settings->etcd || world.key_holder() == candidate;
+        return !world.settings->etcd || world.key_holder == candidate;
     }
 
     StepParts parts_;

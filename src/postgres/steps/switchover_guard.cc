@@ -27,7 +27,7 @@ void check_cluster(const World& world, Lines& lines) {
         if (world.settings->etcd) lines.emplace_back("etcd cannot be read");
         return;
     }
-    const std::string holder = world.key_holder();
+    const std::string& holder = world.key_holder;
     if (holder != *world.primary) {
         lines.push_back("the leader key is held by '" + holder + "', but '" + *world.primary +
                         "' accepts writes");

@@ -42,6 +42,15 @@ TEST(Api, StatusRoundTrips) {
     EXPECT_EQ(status->stores.size(), 3U);
 }
 
+TEST(Api, MetricsTellHowLongTheProbesTook) {
+    ApiInput api = input(Duration{});
+    api.probes = {{"redis", "redis-1 RESP", std::chrono::microseconds(1170)}};
+    const auto response = answer(request("/metrics"), api);
+    ASSERT_EQ(response.status, 200);
+    EXPECT_NE(response.body.find(R"(probe_duration_seconds{store="redis",probe="redis-1 RESP"} 0.00117)"), std::string::npos)
+        << response.body;
+}
+
 TEST(Api, AnUnreadableJournalIsNotShownAsNoIncidents) {
     ApiInput blind = input(Duration{});
     EXPECT_EQ(answer(request("/incidents"), blind).status, 200);

@@ -76,7 +76,7 @@ TEST_F(FencesTest, WhatIsLeftBehindIsAnIncidentOfItsStore) {
     const Fences fences = read_fences(open.stack, *temp.journal, fake.env);
     ASSERT_EQ(fences.problem, "");
     ASSERT_EQ(fences.all.size(), 2U);
-    const auto findings = judge_fences(open, fences, kNow);
+    const auto findings = judge_fences(stores_of_nodes(open), fences, kNow);
     ASSERT_EQ(findings.size(), 4U) << "clear ones, too: they close the incident";
     EXPECT_EQ(finding(findings, "agent-1").state, FindingState::kFiring);
     EXPECT_EQ(finding(findings, "agent-1").store, "redis");
@@ -89,7 +89,7 @@ TEST_F(FencesTest, WhatIsLeftBehindIsAnIncidentOfItsStore) {
 TEST_F(FencesTest, WhatCannotBeReadIsUnknown) {
     Fences fences;
     fences.problem = "permission denied";
-    for (const engine::Finding& one : judge_fences(open, fences, kNow)) {
+    for (const engine::Finding& one : judge_fences(stores_of_nodes(open), fences, kNow)) {
         EXPECT_EQ(one.state, FindingState::kUnknown) << one.subject;
     }
 }

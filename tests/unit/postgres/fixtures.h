@@ -159,7 +159,7 @@ class Cluster {
                 NodeObservations& of = seen.nodes[name];
                 fold(of.rest, node.rest, begun(true), now_);
                 fold(of.connect, node.connect, begun(true), now_);
-                of.connect.value = ConnectView{node.accepts};
+                of.connect.value = std::make_shared<const ConnectView>(ConnectView{node.accepts});
                 fold(of.heartbeat, node.heartbeat, begun(true), now_);
                 fold(of.wal, node.wal, begun(true), now_);
             });

@@ -8,19 +8,17 @@
 namespace aeterna::postgres {
 
 Verdict judge_agent(const World& world, const NodeSettings& node) {
-    if (world.primary != node.name) return Verdict::clear({"it is not the primary"});
+    if (world.primary != node.name) return Verdict::clear();
     const auto& rest = world.of(node.name).rest;
-    if (rest.value) return Verdict::clear({node.agent + " REST: it answers"});
-    if (rest.answer == Answer::kNever || !rest.refused_twice()) {
-        return Verdict::unknown({describe_look(world, node.agent + " REST", rest)});
-    }
-    if (world.config().paused) return Verdict::clear({"etcd keys: the cluster is paused"});
+    if (rest.value) return Verdict::clear();
+    if (!rest.refused_twice()) return Verdict::unknown();
+    if (world.config().paused) return Verdict::clear();
     Verdict verdict;
     verdict.condition = true;
     verdict.summary = "the agent of the primary '" + node.name + "' is dead: nobody renews its lease";
     verdict.reasons = {describe_look(world, node.agent + " REST", rest), node.name + " SQL: it accepts writes"};
     const DcsView* dcs = world.dcs();
-    if (dcs && dcs->leader && world.key_holder() == node.name) {
+    if (dcs && dcs->leader && world.key_holder == node.name) {
         verdict.reasons.push_back(fmt::format("etcd: its lease ends in {} s, then another node is promoted beside it",
                                               dcs->leader->remaining_seconds.value_or(0)));
     }

@@ -7,7 +7,7 @@ namespace aeterna::postgres {
 
 Verdict judge_archiver(const World& world, const NodeSettings& node) {
     const auto& look = world.of(node.name).wal;
-    if (!look.value) return Verdict::unknown({describe_look(world, node.name + " WAL", look)});
+    if (!look.value) return Verdict::unknown();
     if (!look.value->archiver_fails) return Verdict::clear();
     Verdict verdict;
     verdict.condition = true;

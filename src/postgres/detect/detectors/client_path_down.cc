@@ -7,13 +7,9 @@ namespace aeterna::postgres {
 Verdict judge_client_path(const World& world) {
     const auto& client = world.seen.client;
     if (client.answer == Answer::kNever || client.failed_once())
-        return Verdict::unknown({describe_look(world, "client path", client)});
-    if (!world.client_path_fails()) {
-        return Verdict::clear({"client path: '" + client.value->answerer + "' answers"});
-    }
-    if (client.answer == Answer::kSilent && world.cut_off()) {
-        return Verdict::unknown({describe_look(world, "client path", client)});
-    }
+        return Verdict::unknown();
+    if (!world.client_path_fails()) return Verdict::clear();
+    if (client.answer == Answer::kSilent && world.cut_off()) return Verdict::unknown();
     Verdict verdict;
     verdict.condition = true;
     verdict.summary =

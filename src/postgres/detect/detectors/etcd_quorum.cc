@@ -15,35 +15,30 @@ constexpr std::int64_t kBeyondLoopSeconds = 5;
 
 // When etcd is all silent from here, it may be our way to it that is cut: an agent that renewed its
 // view of it within its last loop says so.
-std::string witness_of_etcd(const World& world) {
+bool has_etcd_witness(const World& world) {
     const auto& members = *world.seen.etcd_health.value;
     const bool any = std::any_of(members.begin(), members.end(),
                                  [](const auto& member) { return member.answered; });
-    if (any || world.seen.dcs.answer != Answer::kSilent) return "";
+    if (any || world.seen.dcs.answer != Answer::kSilent) return false;
     const std::int64_t now =
         std::chrono::duration_cast<std::chrono::seconds>(world.wall_now.time_since_epoch()).count();
     for (const NodeSettings& node : world.settings->nodes) {
         const auto& rest = world.of(node.name).rest.value;
         if (!rest || rest->cluster_unlocked || !rest->dcs_last_seen) continue;
         if (now - *rest->dcs_last_seen <= world.config().loop_wait + kBeyondLoopSeconds)
-            return node.agent;
+            return true;
     }
-    return "";
+    return false;
 }
 
 }  // namespace
 
 Verdict judge_etcd_quorum(const World& world) {
     // A linearizable read went through: that is the quorum.
-    if (world.dcs()) return Verdict::clear({"etcd: a linearizable read succeeded"});
+    if (world.dcs()) return Verdict::clear();
     const auto& health = world.seen.etcd_health;
-    if (!health.value || health.value->empty()) {
-        return Verdict::unknown({describe_look(world, "etcd members", health)});
-    }
-    if (const std::string agent = witness_of_etcd(world); !agent.empty()) {
-        return Verdict::unknown({describe_look(world, "etcd keys", world.seen.dcs),
-                                 agent + " REST: it reached etcd a moment ago"});
-    }
+    if (!health.value || health.value->empty()) return Verdict::unknown();
+    if (has_etcd_witness(world)) return Verdict::unknown();
     const auto& members = *health.value;
     const auto good = std::count_if(members.begin(), members.end(), [](const auto& member) {
         return member.answered && member.has_leader;

@@ -16,7 +16,7 @@ bool belongs_to(const ExporterSample& sample, const NodeSettings& node) {
 
 Verdict judge_exporter(const World& world, const NodeSettings& node) {
     const auto& exporter = world.seen.exporter;
-    if (!exporter.value) return Verdict::unknown({describe_look(world, "prometheus", exporter)});
+    if (!exporter.value) return Verdict::unknown();
     for (const ExporterSample& sample : exporter.value->samples) {
         if (!belongs_to(sample, node)) continue;
         Verdict verdict;
@@ -28,13 +28,11 @@ Verdict judge_exporter(const World& world, const NodeSettings& node) {
             verdict.reasons = {std::string("prometheus: ") + metric + "{instance=\"" +
                                sample.instance + "\"} is 0"};
         } else if (!sample.up) {
-            return Verdict::unknown(
-                {"prometheus: no sample of 'up' for '" + sample.instance + "'"});
+            return Verdict::unknown();  // no sample is not 0
         }
         return verdict;
     }
-    return Verdict::unknown({"prometheus: no sample for '" + node.name + "' with job '" +
-                             world.settings->exporter_job + "'"});
+    return Verdict::unknown();
 }
 
 }  // namespace aeterna::postgres

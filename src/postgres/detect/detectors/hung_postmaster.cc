@@ -9,21 +9,15 @@ namespace aeterna::postgres {
 Verdict judge_hung_postmaster(const World& world, const NodeSettings& node) {
     const auto& connect = world.of(node.name).connect;
     const auto& rest = world.of(node.name).rest;
-    if (connect.answer == Answer::kNever || connect.failed_once()) {
-        return Verdict::unknown({describe_look(world, node.name + " connect", connect)});
-    }
+    if (connect.answer == Answer::kNever || connect.failed_once()) return Verdict::unknown();
     const bool accepts = connect.value && connect.value->tcp_accepted;
     if (connect.answer != Answer::kSilent) return Verdict::clear();
-    std::vector<std::string> reasons = {
-        describe_look(world, node.name + " connect", connect),
-        rest.value ? node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"
-                   : describe_look(world, node.agent + " REST", rest)};
-    if (!accepts || !rest.value || !rest.value->is_running())
-        return Verdict::unknown(std::move(reasons));
+    if (!accepts || !rest.value || !rest.value->is_running()) return Verdict::unknown();
     Verdict verdict;
     verdict.condition = true;
     verdict.summary = "the postmaster of '" + node.name + "' accepts connections but never answers";
-    verdict.reasons = std::move(reasons);
+    verdict.reasons = {describe_look(world, node.name + " connect", connect),
+                       node.agent + " REST: PostgreSQL is '" + rest.value->state + "'"};
     return verdict;
 }
 

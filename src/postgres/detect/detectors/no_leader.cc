@@ -7,13 +7,11 @@ namespace aeterna::postgres {
 namespace {
 
 Verdict judge_by_agents(const World& world) {
-    Verdict verdict = Verdict::unknown({"etcd: not readable", "REST: no agent answers"});
+    Verdict verdict = Verdict::unknown();
     for (const NodeSettings& node : world.settings->nodes) {
         const auto& rest = world.of(node.name).rest;
         if (!rest.value) continue;
-        if (!rest.value->cluster_unlocked) {
-            return Verdict::clear({node.agent + " REST: the cluster is locked"});
-        }
+        if (!rest.value->cluster_unlocked) return Verdict::clear();
         verdict.condition = true;
         verdict.summary = "nobody holds the leader key of '" + world.settings->scope + "'";
         verdict.reasons = {node.agent + " REST: the cluster is unlocked"};
@@ -26,8 +24,7 @@ Verdict judge_by_agents(const World& world) {
 Verdict judge_leader_key(const World& world) {
     const DcsView* dcs = world.dcs();
     if (!dcs) return judge_by_agents(world);
-    const std::string holder = world.key_holder();
-    if (!holder.empty()) return Verdict::clear({"etcd: '" + holder + "' holds the leader key"});
+    if (!world.key_holder.empty()) return Verdict::clear();
     Verdict verdict;
     verdict.condition = true;
     verdict.summary = "nobody holds the leader key of '" + world.settings->scope + "'";

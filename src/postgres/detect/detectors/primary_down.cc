@@ -27,8 +27,8 @@ SecondVantage ask_others(const World& world, const NodeSettings& node,
         second.doubts = true;
         reasons.push_back(describe_look(world, node.agent + " REST", rest));
     }
-    if (world.dcs() && world.key_holder() != node.name) {
-        const std::string holder = world.key_holder();
+    if (world.dcs() && world.key_holder != node.name) {
+        const std::string& holder = world.key_holder;
         second.proves_death = true;
         reasons.push_back(holder.empty() ? "etcd: the leader key is gone"
                                          : "etcd: the leader key is held by '" + holder + "'");
@@ -49,21 +49,20 @@ bool is_handed_over(const World& world, const NodeSettings& node) {
     const DcsView* dcs = world.dcs();
     if (!dcs) return false;
     if (dcs->failover && dcs->failover->leader == node.member) return true;
-    const std::string holder = world.key_holder();
+    const std::string& holder = world.key_holder;
     return !holder.empty() && holder != node.name && world.of(holder).sql.answered();
 }
 
 }  // namespace
 
 Verdict judge_primary(const World& world, const NodeSettings& node) {
-    if (world.primary) return Verdict::clear({"SQL: '" + *world.primary + "' is not in recovery"});
-    if (world.writers.size() > 1) return Verdict::clear({"more than one node is not in recovery"});
+    if (world.primary) return Verdict::clear();
+    if (world.writers.size() > 1) return Verdict::clear();
     // Nobody is known to have been the primary: that is no news of its health.
-    if (world.reference.empty()) return Verdict::unknown({"no primary has been seen yet"});
+    if (world.reference.empty()) return Verdict::unknown();
     if (world.reference != node.name) return Verdict::clear();
     const auto& sql = world.of(node.name).sql;
-    if (sql.answer == Answer::kNever)
-        return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
+    if (sql.answer == Answer::kNever) return Verdict::unknown();
     Verdict verdict;
     verdict.summary = "primary '" + node.name + "' is down and no other node accepts writes";
     if (sql.value) {
@@ -72,19 +71,11 @@ Verdict judge_primary(const World& world, const NodeSettings& node) {
         verdict.reasons = {node.name + " SQL: it is in recovery"};
         return verdict;
     }
-    if (const std::string writer = world.client_writer(); !writer.empty()) {
-        return Verdict::clear({"client path: '" + writer + "' is not in recovery"});
-    }
+    if (!world.client_writer().empty()) return Verdict::clear();
+    if (world.cut_off()) return Verdict::unknown();
     verdict.reasons.push_back(describe_look(world, node.name + " SQL", sql));
-    if (world.cut_off()) {
-        verdict.reasons.push_back("etcd: '" + world.key_holder() + "' holds the leader key");
-        return Verdict::unknown(std::move(verdict.reasons));
-    }
     const SecondVantage second = ask_others(world, node, verdict.reasons);
-    if (!second.doubts) {
-        verdict.reasons.push_back(node.agent + " REST: no second vantage doubts it");
-        return Verdict::unknown(std::move(verdict.reasons));
-    }
+    if (!second.doubts) return Verdict::unknown();
     verdict.condition = true;
     const bool long_silence = sql.answer != Answer::kRejected && world.lasted(sql) >= kSilence;
     const bool proven = sql.refused_twice() && second.proves_death && !is_handed_over(world, node);

@@ -5,15 +5,13 @@
 namespace aeterna::postgres {
 
 Verdict judge_replica(const World& world, const NodeSettings& node) {
-    if (world.reference.empty()) return Verdict::unknown({"SQL: no primary is known yet"});
-    if (node.name == world.reference) return Verdict::clear({"it is the primary"});
+    if (world.reference.empty()) return Verdict::unknown();
+    if (node.name == world.reference) return Verdict::clear();
     const auto& sql = world.of(node.name).sql;
     const auto& rest = world.of(node.name).rest;
-    if (sql.value) return Verdict::clear({node.name + " SQL: it answers"});
+    if (sql.value) return Verdict::clear();
     const bool is_judged = sql.answer != Answer::kNever && sql.answer != Answer::kRejected;
-    if (!is_judged || world.cut_off()) {
-        return Verdict::unknown({describe_look(world, node.name + " SQL", sql)});
-    }
+    if (!is_judged || world.cut_off()) return Verdict::unknown();
     Verdict verdict;
     verdict.condition = true;
     verdict.summary = "replica '" + node.name + "' does not serve";

@@ -7,18 +7,17 @@
 namespace aeterna::postgres {
 
 Verdict judge_replication_lag(const World& world, const NodeSettings& node) {
-    if (world.primary == node.name) return Verdict::clear({"it is the primary"});
+    if (world.primary == node.name) return Verdict::clear();
     const auto lag = world.lag_bytes(node.name);
-    if (!lag) return Verdict::unknown({node.name + " SQL: no position to compare"});
+    if (!lag) return Verdict::unknown();
     const std::int64_t limit = world.config().maximum_lag_on_failover;
     Verdict verdict;
     verdict.condition = *lag > limit;
+    if (!*verdict.condition) return verdict;
+    verdict.summary =
+        fmt::format("replica '{}' is {} bytes behind: too far to take over", node.name, *lag);
     verdict.reasons = {fmt::format("{} SQL: {} bytes behind '{}' (limit {})", node.name, *lag,
                                    *world.primary, limit)};
-    if (*verdict.condition) {
-        verdict.summary =
-            fmt::format("replica '{}' is {} bytes behind: too far to take over", node.name, *lag);
-    }
     return verdict;
 }
 

@@ -7,7 +7,7 @@ namespace aeterna::postgres {
 
 Verdict judge_slot_lost(const World& world, const NodeSettings& node) {
     const auto& look = world.of(node.name).wal;
-    if (!look.value) return Verdict::unknown({describe_look(world, node.name + " WAL", look)});
+    if (!look.value) return Verdict::unknown();
     if (look.value->lost_slots.empty()) return Verdict::clear();
     Verdict verdict;
     verdict.condition = true;

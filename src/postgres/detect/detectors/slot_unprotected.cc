@@ -6,7 +6,7 @@ namespace aeterna::postgres {
 
 Verdict judge_slot_protection(const World& world) {
     const DcsView* dcs = world.dcs();
-    if (!dcs || !dcs->has_config) return Verdict::unknown({describe_look(world, "etcd keys", world.seen.dcs)});
+    if (!dcs || !dcs->has_config) return Verdict::unknown();
     if (protects_slot(dcs->config.document, world.settings->slot)) return Verdict::clear();
     Verdict verdict;
     verdict.condition = true;

@@ -7,19 +7,18 @@ namespace aeterna::postgres {
 
 Verdict judge_sync_key(const World& world) {
     const DcsView* dcs = world.dcs();
-    if (!dcs) return Verdict::unknown({describe_look(world, "etcd keys", world.seen.dcs)});
-    if (!dcs->config.synchronous_mode) return Verdict::clear({"etcd: synchronous mode is off"});
-    if (!dcs->leader) return Verdict::unknown({"etcd: no leader key to compare with"});
+    if (!dcs) return Verdict::unknown();
+    if (!dcs->config.synchronous_mode) return Verdict::clear();
+    if (!dcs->leader) return Verdict::unknown();
     const std::string owner = dcs->sync ? dcs->sync->leader : "";
     Verdict verdict;
     verdict.condition = owner != dcs->leader->member;
     verdict.fire_after = std::chrono::seconds(2 * dcs->config.loop_wait);
+    if (!*verdict.condition) return verdict;
+    verdict.summary = "the sync key belongs to '" + owner + "', not to the leader '" +
+                      dcs->leader->member + "': no standby is protected";
     verdict.reasons = {"etcd: the sync key names '" + owner + "', the leader key '" +
                        dcs->leader->member + "'"};
-    if (*verdict.condition) {
-        verdict.summary = "the sync key belongs to '" + owner + "', not to the leader '" +
-                          dcs->leader->member + "': no standby is protected";
-    }
     return verdict;
 }
 

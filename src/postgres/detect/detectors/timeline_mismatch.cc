@@ -8,23 +8,19 @@
 namespace aeterna::postgres {
 
 Verdict judge_timeline(const World& world, const NodeSettings& node) {
-    if (!world.primary) return Verdict::unknown({"SQL: no primary to compare with"});
-    if (*world.primary == node.name) return Verdict::clear({"it is the primary"});
-    if (!world.of(node.name).sql.value) {
-        return Verdict::unknown(
-            {describe_look(world, node.name + " SQL", world.of(node.name).sql)});
-    }
+    if (!world.primary) return Verdict::unknown();
+    if (*world.primary == node.name) return Verdict::clear();
+    if (!world.of(node.name).sql.value) return Verdict::unknown();
     const auto own = world.timeline(node.name);
     const auto primary = world.timeline(*world.primary);
-    if (!own || !primary) return Verdict::unknown({node.name + " SQL: timeline not known"});
+    if (!own || !primary) return Verdict::unknown();
     Verdict verdict;
     verdict.condition = *own != *primary;
+    if (!*verdict.condition) return verdict;
+    verdict.summary =
+        fmt::format("replica '{}' follows timeline {} instead of {}", node.name, *own, *primary);
     verdict.reasons = {fmt::format("{} SQL: timeline {}; {} SQL: timeline {}", node.name, *own,
                                    *world.primary, *primary)};
-    if (*verdict.condition) {
-        verdict.summary = fmt::format("replica '{}' follows timeline {} instead of {}", node.name,
-                                      *own, *primary);
-    }
     return verdict;
 }
 

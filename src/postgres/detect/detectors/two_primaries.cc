@@ -17,7 +17,7 @@ Verdict judge_two_primaries(const World& world) {
     bool any_sql = false;
     for (const auto& [name, of] : world.seen.nodes)
         any_sql = any_sql || of.sql.answer != Answer::kNever;
-    if (!any_sql) return Verdict::unknown({"SQL: nothing seen lately"});
+    if (!any_sql) return Verdict::unknown();
     Verdict verdict = Verdict::clear();
     for (const std::string& first : world.writers) {
         for (const std::string& second : world.writers) {
@@ -26,7 +26,7 @@ Verdict judge_two_primaries(const World& world) {
             verdict.strong = true;
             verdict.summary = "'" + first + "' and '" + second + "' both accept writes";
             verdict.reasons = {first + " SQL: not in recovery", second + " SQL: not in recovery"};
-            const std::string holder = world.key_holder();
+            const std::string& holder = world.key_holder;
             verdict.reasons.push_back(holder.empty()
                                           ? "etcd: nobody holds the leader key"
                                           : "etcd: '" + holder + "' holds the leader key");

@@ -11,9 +11,9 @@ Verdict judge_unreachable(const World& world) {
     if (!world.cut_off()) {
         for (const auto& [name, of] : world.seen.nodes) {
             if (of.sql.answer == Answer::kNever || of.sql.answer == Answer::kSilent) continue;
-            return Verdict::clear({describe_look(world, name + " SQL", of.sql)});
+            return Verdict::clear();
         }
-        return Verdict::unknown({"SQL: nobody answers"});
+        return Verdict::unknown();
     }
     Verdict verdict;
     verdict.condition = true;
@@ -23,7 +23,7 @@ Verdict judge_unreachable(const World& world) {
             describe_look(world, node.name + " SQL", world.of(node.name).sql));
     }
     verdict.reasons.push_back(fmt::format("etcd: the lease of '{}' still has {} s",
-                                          world.key_holder(),
+                                          world.key_holder,
                                           world.dcs()->leader->remaining_seconds.value_or(0)));
     return verdict;
 }

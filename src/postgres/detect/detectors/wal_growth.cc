@@ -8,13 +8,13 @@ namespace aeterna::postgres {
 
 Verdict judge_wal_growth(const World& world, const NodeSettings& node) {
     const auto& look = world.of(node.name).wal;
-    if (!look.value) return Verdict::unknown({describe_look(world, node.name + " WAL", look)});
+    if (!look.value) return Verdict::unknown();
     const WalUpkeep& wal = *look.value;
     Verdict verdict;
     verdict.condition = wal.expected_bytes > 0 && wal.wal_bytes > wal.expected_bytes;
+    if (!*verdict.condition) return verdict;
     verdict.reasons = {fmt::format("{} WAL: pg_wal has {} MiB, twice its settings is {} MiB", node.name, wal.wal_bytes >> 20,
                                    wal.expected_bytes >> 20)};
-    if (!*verdict.condition) return verdict;
     verdict.summary = fmt::format("WAL piles up on '{}'", node.name);
     if (!wal.furthest_slot.empty()) {
         verdict.reasons.push_back(fmt::format("slot '{}' holds {} MiB", wal.furthest_slot, wal.held_bytes >> 20));
