@@ -15,7 +15,8 @@ namespace {
 
 // How long the WAL of a backup may take into the archive once the backup has ended: archive_command is another process.
 constexpr Duration kArchivePatience = std::chrono::seconds(60);
-constexpr Duration kTimeForAnswer = std::chrono::seconds(5);  // of the engine; so long before the deadline no new question is asked
+constexpr Duration kTimeForAnswer =
+    std::chrono::seconds(5);  // of the engine; so long before the deadline no new question is asked
 constexpr Duration kArchiveLook = std::chrono::seconds(1);
 constexpr const char* kNativeOptions[] = {"checkpoint", "max-rate", "manifest-checksums", "label"};
 constexpr const char* kBackupType = "type";
