@@ -1,6 +1,7 @@
 // Everything of engine/store.h, put together.
 #include "postgres/module.h"
 
+#include "env/posix/file_tree.h"
 #include "env/posix/replication.h"
 #include "postgres/capture/archive_get.h"
 #include "postgres/capture/base_backup.h"
@@ -9,6 +10,7 @@
 #include "postgres/capture/slot_guard.h"
 #include "postgres/check_config.h"
 #include "postgres/detect/monitor.h"
+#include "postgres/engines/driver.h"
 #include "postgres/client/sql.h"
 #include "postgres/restore/export.h"
 #include "postgres/restore/load.h"
@@ -21,10 +23,10 @@ namespace aeterna::postgres {
 
 namespace {
 
-class PostgresStore final : public engine::Store {
+class PostgresStore final : public engine::Store, public engine::EngineOwner {
   public:
-    PostgresStore(Settings settings, const env::Env& env)
-        : settings_(std::move(settings)), env_(env) {}
+    PostgresStore(Settings settings, EngineSettings engine, const env::Env& env)
+        : settings_(std::move(settings)), engine_(std::move(engine)), env_(env) {}
 
     const std::string& name() const override { return name_; }
     const config::Objectives& objectives() const override { return settings_.objectives; }
@@ -41,7 +43,8 @@ class PostgresStore final : public engine::Store {
         return postgres::make_drill_store(settings_, env_);
     }
     std::unique_ptr<engine::Capture> make_capture(const engine::CaptureResources& resources) override {
-        return make_receiver(settings_, env_, resources);
+        // The engine archives the WAL; what we captured beside it, no backup of ours would need.
+        return engine_.is_native() ? make_receiver(settings_, env_, resources) : nullptr;
     }
     std::unique_ptr<engine::CaptureGuard> make_capture_guard(const engine::CaptureVoice& voice) override {
         return make_slot_guard(settings_, env_, voice);
@@ -53,14 +56,22 @@ class PostgresStore final : public engine::Store {
         return groups;
     }
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
-        return postgres::check_config(settings_, env_, context);
+        auto findings = postgres::check_config(settings_, env_, context);
+        if (const auto driver = make_engine_driver(engine_, env_)) {
+            for (engine::ConfigFinding& finding : driver->check_config(context)) findings.push_back(std::move(finding));
+        }
+        return findings;
     }
     Result<repository::BackupResult> back_up(repository::Repository& repository, const engine::BackupOrder& order,
                                              const env::Context& context) override {
+        AETERNA_TRY(refuse_engine_options(order.options));
         AETERNA_ASSIGN(const auto logical, read_logical_options(order.options));
         if (logical) return take_logical_backup(settings_, env_, repository, order, *logical, context);
         const auto replication = env::make_libpq_replication_connector();
         return take_base_backup(settings_, env_, *replication, repository, order, context);
+    }
+    std::unique_ptr<engine::BackupEngine> make_backup_engine() override {
+        return postgres::make_backup_engine(engine_, env_, env::make_posix_file_tree());
     }
     Result<std::uint64_t> data_bytes(const env::Context& context) override {
         Error last = make_error(ErrorCode::kUnavailable, "no PostgreSQL server is known");
@@ -77,6 +88,7 @@ class PostgresStore final : public engine::Store {
 
   private:
     Settings settings_;
+    EngineSettings engine_;
     const env::Env& env_;
     std::shared_ptr<const Board> watched_;  // of the last monitor made
     std::string name_ = "postgres";
@@ -89,11 +101,12 @@ class PostgresModule final : public engine::StoreModule {
                                                 const config::StoreSection& section,
                                                 const env::Env& env) const override {
         return std::unique_ptr<engine::Store>(
-            std::make_unique<PostgresStore>(read_settings(stack, section, env), env));
+            std::make_unique<PostgresStore>(read_settings(stack, section, env), read_engine_settings(section), env));
     }
     std::optional<std::vector<engine::CommandOption>> backup_options() const override {
         auto options = base_backup_options();
         for (auto& option : logical_backup_options()) options.push_back(std::move(option));
+        for (auto& option : engine_backup_options()) options.push_back(std::move(option));
         return options;
     }
     std::optional<std::vector<engine::CommandOption>> restore_options() const override {

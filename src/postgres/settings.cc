@@ -1,8 +1,11 @@
 // Reading the postgres section: every key of docs/stack-file.md, nothing else.
 #include "postgres/settings.h"
 
+#include <fmt/format.h>
+
 #include "base/strings.h"
 #include "base/url.h"
+#include "postgres/engines/engine_settings.h"
 
 namespace aeterna::postgres {
 
@@ -62,6 +65,17 @@ std::string read_synchronous_name(config::Section& section) {
         section.fail("synchronous_name", "'synchronous_name' is no name for a standby", "Use at most 63 of a-z, 0-9, _ and -.");
     }
     return name;
+}
+
+// What is said of an engine that is not the chosen one would silently mean nothing.
+void refuse_other_engines(config::Section& section, const std::string& engine) {
+    for (const auto& [key, owner] : {std::pair("pgbackrest", "pgbackrest"), std::pair("wal_g", "wal-g")}) {
+        if (!section.has(key) || engine == owner) continue;
+        section.fail(key, fmt::format("'{}' is given, but 'engine' is '{}'", key, engine), "Correct 'engine', or leave the section out.");
+    }
+    if (engine == "native" && section.has("engine_user")) {
+        section.fail("engine_user", "'engine_user' is given, but 'engine' is 'native'", "Correct 'engine', or leave it out.");
+    }
 }
 
 std::string key_prefix(std::string name_space, const std::string& scope) {
@@ -162,6 +176,37 @@ Settings read_settings(const config::Stack& stack, const config::StoreSection& s
     settings.hosts = stack.hosts;
     settings.state_directory = stack.state_directory;
     return settings;
+}
+
+EngineSettings read_engine_settings(const config::StoreSection& store) {
+    config::Section section = store.settings;
+    EngineSettings engine;
+    engine.name = section.word("engine", "native", {"native", "pgbackrest", "wal-g"});
+    engine.user = section.text("engine_user", "");
+    engine.series = section.text("scope", "");
+    config::Section pgbackrest = section.section("pgbackrest"), wal_g = section.section("wal_g");
+    refuse_other_engines(section, engine.name);
+    if (engine.name == "pgbackrest") {
+        engine.kind = EngineSettings::Kind::kPgBackRest;
+        engine.section = "pgbackrest";
+        engine.stanza = engine.series = pgbackrest.required_text("stanza");
+        engine.config_file = pgbackrest.path("config_file", "");
+        engine.program = pgbackrest.text("program", engine.name);
+    } else if (engine.name == "wal-g") {
+        engine.kind = EngineSettings::Kind::kWalG;
+        engine.section = "wal_g";
+        engine.data_directory = wal_g.path("data_directory", "");
+        engine.config_file = wal_g.path("config_file", "");
+        engine.program = wal_g.text("program", engine.name);
+        if (engine.data_directory.empty()) {
+            section.fail("engine", "'engine: wal-g' needs the server's data directory on this host", "Add 'wal_g: {data_directory: DIR}': wal-g reads it.");
+        }
+    }
+    if (engine.name != "native" && section.word("capture", "off", {"on", "off"}) == "on") {
+        section.fail("capture", fmt::format("'capture: on' beside 'engine: {}' would keep WAL that no backup of ours needs", engine.name),
+                     "Leave capture off: the engine archives the WAL.");
+    }
+    return engine;
 }
 
 std::vector<std::string> NodeSettings::fence_group() const {

@@ -210,6 +210,32 @@ class BackupScriptTest(unittest.TestCase):
             os.chmod(path, 0o644)
         return stack
 
+    def test_a_base_backup_is_never_staged(self):
+        """Neither while it runs nor when it is cut off."""
+        self.make_repository()
+        temporary = self.room / "temporary"
+        self.run_as_owner("mkdir", temporary)
+        environment = {**self.environment, "TMPDIR": str(temporary)}
+
+        def start():
+            return subprocess.Popen([*AS_OWNER, str(self.place / SCRIPT.name), "base"], cwd="/", env=environment, stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
+
+        def staged_bytes():
+            return sum(path.stat().st_size for path in temporary.rglob("*") if path.exists())
+
+        script, most = start(), 0
+        while script.poll() is None:
+            most = max(most, staged_bytes())
+        self.assertEqual(script.returncode, 0)
+        self.assertLess(most, 1 << 16)
+        self.assertGreater(self.backups()[0]["bytes"], 1 << 20)
+        script = start()
+        wait_until("its work", lambda: list(temporary.iterdir()), 30)
+        os.killpg(script.pid, signal.SIGTERM)
+        script.wait(timeout=60)
+        wait_until("an empty folder", lambda: not list(temporary.iterdir()), 30)
+
     def test_a_stack_file_goes_first(self):
         self.make_repository()
         stack = self.stack_file()
@@ -256,6 +282,21 @@ class BackupScriptTest(unittest.TestCase):
                 done = self.script("cleanup", RETENTION_DAYS=days or " ")
                 self.assertEqual(done.code, 2, done)
                 self.assertIn("RETENTION_DAYS", done.err)
+
+    def test_cleanup_takes_wal_that_no_backup_needs(self):
+        self.make_repository()
+        before = self.finished_segment()
+        self.assertEqual(self.script("wal", f"pg_wal/{before}", before).code, 0)
+        for _ in range(2):
+            self.finished_segment()
+        self.assertEqual(self.script("base").code, 0)
+        after = self.finished_segment()
+        self.assertEqual(self.script("wal", f"pg_wal/{after}", after).code, 0)
+        self.assertEqual(self.script("cleanup", RETENTION_DAYS="0").code, 0)
+        self.assertNotEqual(self.program("archive-get", before, self.room / "back", cwd=self.server.data).code, 0)
+        self.assertFalse((self.room / "back").exists())
+        done = self.program("archive-get", after, self.room / "back", cwd=self.server.data)
+        self.assertEqual(done.code, 0, done)
 
     def test_verify_reads_what_it_verifies(self):
         self.make_repository()

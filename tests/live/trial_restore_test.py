@@ -479,10 +479,10 @@ class RestoreTestTest(unittest.TestCase):
         test = self.restore_test(stack=stack, code=1)
         self.assertIn("1 acknowledged writes of drill 'd1' are missing before one that is there: 3", test["reason"])
 
-    def script(self, *words, **environment):
-        return subprocess.run([SCRIPT, *words], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL,
-                              env=dict(os.environ, AETERNA_DR=str(PROGRAM), AETERNA_DR_STACK=str(self.stack),
-                                       STATE_DIRECTORY=str(self.room / "state"), RESTORE_DIR=str(self.work), **environment))
+    def script(self, *words, prefix=(), **environment):
+        return subprocess.run([*prefix, SCRIPT, *words], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "AETERNA_DR": str(PROGRAM), "AETERNA_DR_STACK": str(self.stack),
+                                   "STATE_DIRECTORY": str(self.room / "state"), "RESTORE_DIR": str(self.work), **environment})
 
     def test_the_old_script(self):
         self.back_up()
@@ -504,6 +504,52 @@ class RestoreTestTest(unittest.TestCase):
         self.assertEqual(self.script("cleanup").returncode, 0)
         self.assertEqual(self.script().returncode, 2)
         self.assertEqual(self.script("postgres", RTO_LIMIT_SECONDS="5 min").returncode, 2)
+
+    def test_the_old_script_replays_what_came_after_the_backup_and_leaves_the_archive_alone(self):
+        """A script that recovers to consistency alone, or starts the copy with its old settings, fails here."""
+        own = self.copy_of_the_server()
+        archive = self.room / "archive"
+        with open(own.data / "postgresql.conf", "a") as conf:
+            conf.write(f"archive_mode = on\narchive_command = 'pwd >> {archive}'\n")
+        own.stop()
+        own.start()
+        stack = self.stack_file(own, more=["    restore_test:", "      queries:",
+                                           "        - {name: later, database: postgres, sql: 'SELECT count(*) = 1 FROM damaged WHERE n = 8001'}"])
+        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
+        try:
+            # WAL that no restore needs.
+            for _ in range(3):
+                own.psql("INSERT INTO damaged SELECT 9000, 'x' FROM generate_series(1, 100)")
+                own.psql("SELECT pg_switch_wal()")
+            backup = self.back_up(stack=stack)
+            own.psql("INSERT INTO damaged VALUES (8001, 'after the backup')")
+            own.psql("SELECT pg_switch_wal()")
+            own.psql("CHECKPOINT")
+            self.back_up_reaches(stack, own.psql("SELECT pg_current_wal_lsn()"))
+        finally:
+            watch.terminate()
+            watch.wait(60)
+        done = self.script("postgres", AETERNA_DR_STACK=str(stack), prefix=("sh", "-c", 'umask 022; exec "$@"', "sh"))
+        self.assertEqual(done.returncode, 0, done)
+        test = json.loads(done.stdout)["restore_test"]
+        self.assertEqual((test["verdict"], test["replay"]["from"]), ("pass", backup["details"]["start_lsn"]))
+        archivers = set(archive.read_text().splitlines()) if archive.exists() else set()
+        self.assertLessEqual(archivers, {str(own.data)})
+
+    def test_the_old_script_fails_with_a_backup_that_does_not_restore(self):
+        self.back_up()
+        pack = max((self.room / "repo" / "packs").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        os.chmod(pack, 0o600)
+        pack.write_bytes(content)
+        done = self.script("postgres")
+        self.assertEqual(done.returncode, 1, done)
+        report = json.loads((self.work / "restore-test-report.json").read_text())
+        # What the byte belongs to says whether it is found before there is a verdict.
+        self.assertFalse(report["rto_met"], done)
+        self.assertIn(report["components"]["postgresql"]["status"], ("fail", "unknown"), done)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "app/cli/backup_watch.h"
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/store_options.h"
@@ -55,31 +56,41 @@ struct StoreBackupOptions {
     engine::OptionValues values;
 };
 
-Result<int> run_store(Session& session, const std::string& name, const StoreBackupOptions& options) {
-    const env::Context context = session.context(kRepositoryTimeout);
-    AETERNA_ASSIGN(OpenStack * stack, session.open());
-    AETERNA_ASSIGN(engine::Store * store, stack->find(name));
-    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
-    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kWrite, context));
-    engine::BackupOrder order;
-    order.node = options.node;
-    order.options = options.values;
-    order.workers = worker_count();
-    order.progress = progress_lines(session);
-    order.note = [&session](const std::string& line) { session.progress(line); };
-    AETERNA_ASSIGN(const auto result, store->back_up(*opened, order, context));
+Result<int> show_store_backup(const Session& session, const repository::BackupResult& result) {
     for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
     if (session.options.json) {
         Json document = backup_json(result.backup);
         document["problem_lines"] = result.problems;
         session.print_json(Json{{"backup", document}});
     } else {
-        session.print(fmt::format("{}  {} files, {} from '{}', stored {} in {}", result.backup.id, result.backup.files,
-                                  human_bytes(result.backup.bytes), result.backup.node,
-                                  human_bytes(result.backup.stored_bytes),
-                                  format_duration(result.backup.finished_at - result.backup.started_at)));
+        const repository::Backup& backup = result.backup;
+        const std::string from = backup.node.empty() ? fmt::format("{} by {}", human_bytes(backup.bytes), engine_of(backup))
+                                                     : fmt::format("{} files, {} from '{}'", backup.files, human_bytes(backup.bytes), backup.node);
+        session.print(fmt::format("{}  {}, stored {} in {}", backup.id, from, human_bytes(backup.stored_bytes),
+                                  format_duration(backup.finished_at - backup.started_at)));
     }
     return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+}
+
+Result<int> run_store(Session& session, const std::string& name, const StoreBackupOptions& options) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(OpenStack * stack, session.open());
+    AETERNA_ASSIGN(engine::Store * store, stack->find(name));
+    engine::BackupOrder order;
+    order.node = options.node;
+    order.options = options.values;
+    order.workers = worker_count();
+    order.progress = progress_lines(session);
+    order.note = [&session](const std::string& line) { session.progress(line); };
+    AETERNA_ASSIGN(const auto engine, find_engine(session, name));
+    if (engine && engine->takes(order.options)) {
+        AETERNA_ASSIGN(const auto result, engine->back_up(order, context));
+        return show_store_backup(session, result);
+    }
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kWrite, context));
+    AETERNA_ASSIGN(const auto result, store->back_up(*opened, order, context));
+    return show_store_backup(session, result);
 }
 
 void add_store_backups(CLI::App& command, Session& session) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/daemon/captures.h"
 
@@ -61,7 +62,10 @@ Result<int> run_watch(Session& session, const WatchOptions& options) {
     wanted.voice_of = [&](const std::string&) { return voice; };
     Captures captures(stores, *opened, session.env(), std::move(wanted));
     if (captures.is_empty()) {
-        return make_error(ErrorCode::kUsage, fmt::format("no store of the stack '{}' has a log to capture", open->stack.name));
+        std::string hint;
+        AETERNA_ASSIGN(const auto engines, find_engines(session));
+        for (const StoreEngine& one : engines) hint = fmt::format("The log of {} is archived by {}.", one.store, one.engine->name());
+        return make_error(ErrorCode::kUsage, fmt::format("no store of the stack '{}' has a log to capture", open->stack.name), hint);
     }
     {
         const auto guards = start_guards(stores, session.env(), voice);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/repo_prune.h"
@@ -21,9 +22,7 @@ struct BackupsOptions {
 
 Result<int> run_backups_list(Session& session) {
     const env::Context context = session.context();
-    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
-    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
-    AETERNA_ASSIGN(const auto backups, opened->catalog().all(context));
+    AETERNA_ASSIGN(const auto backups, list_backups(session, context));
     AETERNA_ASSIGN(const auto tests, known_tests(session));
     if (session.options.json) {
         Json list = Json::array();
@@ -36,8 +35,10 @@ Result<int> run_backups_list(Session& session) {
     }
     if (backups.empty()) session.progress("no backup");
     for (const auto& backup : backups) {
-        session.print(fmt::format("{}  {:<8}  {:<20}  {:>10}  stored {:>10}{}", backup.id, backup.kind, backup.name,
+        const std::string engine = engine_of(backup);
+        session.print(fmt::format("{}  {:<8}  {:<20}  {:>10}  stored {:>10}{}{}", backup.id, backup.kind, backup.name,
                                   human_bytes(backup.bytes), human_bytes(backup.stored_bytes),
+                                  engine == "native" ? "" : "  by " + engine,
                                   backup.store.empty() ? "" : "  " + last_test_text(tests, backup.id)));
     }
     return 0;
@@ -77,8 +78,27 @@ Status show_files(const Session& session, repository::EntryReader& reader, const
     }
 }
 
+void print_members(const Session& session, const Json& document) {
+    for (const auto& [key, value] : document.items()) {
+        session.print(fmt::format("{:<13} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+}
+
+Result<int> show_engines(const Session& session, const BackupsOptions& options, const repository::Backup& backup) {
+    if (options.files || !options.path.empty()) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is kept by {}, which does not say here what is in it", backup.id, engine_of(backup)),
+                          "Leave --files and --path out.");
+    }
+    const Json document = backup_json(backup);
+    if (session.options.json) session.print_json(Json{{"backup", document}});
+    else print_members(session, document);
+    return 0;
+}
+
 Result<int> run_show(Session& session, const BackupsOptions& options) {
     const env::Context context = session.context();
+    AETERNA_ASSIGN(const auto of_engine, find_engines_backup(session, options.id, context));
+    if (of_engine) return show_engines(session, options, *of_engine);
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     const bool needs_index = options.files || !options.path.empty();
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, needs_index ? std::optional(repository::SessionKind::kRead) : std::nullopt, context));
@@ -94,9 +114,7 @@ Result<int> run_show(Session& session, const BackupsOptions& options) {
     } else if (options.files) {
         AETERNA_TRY(show_files(session, reader, backup, document));
     } else if (!session.options.json) {
-        for (const auto& [key, value] : document.items()) {
-            session.print(fmt::format("{:<13} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
-        }
+        print_members(session, document);
     }
     if (session.options.json) session.print_json(Json{{"backup", document}});
     return 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "app/cli/engines.h"
 #include "app/cli/render_status.h"
 #include "base/strings.h"
 #include "config/stack.h"
@@ -140,6 +141,7 @@ std::function<void(const repository::Progress&)> progress_lines(const Session& s
 
 Json backup_json(const repository::Backup& backup) {
     return Json{{"id", backup.id},
+                {"engine", engine_of(backup)},
                 {"kind", backup.kind},
                 {"store", backup.store.empty() ? Json(nullptr) : Json(backup.store)},
                 {"name", backup.name},

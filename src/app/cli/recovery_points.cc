@@ -4,14 +4,16 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/registry.h"
 
 namespace aeterna::app {
 namespace {
 
-Json window_json(const std::string& store, const engine::RecoveryWindow& window) {
+Json window_json(const std::string& store, const std::string& engine, const engine::RecoveryWindow& window) {
     return Json{{"store", store},
+                {"engine", engine},
                 {"name", window.series},
                 {"backups", window.backups},
                 {"timeline", window.timeline},
@@ -33,17 +35,28 @@ void print_window(const Session& session, const std::string& store, const engine
 
 Result<int> run_points(Session& session, const std::string& wanted) {
     const env::Context context = session.context(kRepositoryTimeout);
-    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
-    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
+    AETERNA_ASSIGN(const auto engines, find_engines(session));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
     Json list = Json::array();
-    for (const auto& module : store_modules()) {
-        const auto restorer = module->make_restorer(session.env());
-        if (!restorer || (!wanted.empty() && wanted != module->name())) continue;
-        const std::string store(module->name());
-        AETERNA_ASSIGN(const auto windows, restorer->recovery_windows(*opened, context));
+    const auto show = [&](const std::string& store, const std::string& engine, const std::vector<engine::RecoveryWindow>& windows) {
         for (const engine::RecoveryWindow& window : windows) {
-            list.push_back(window_json(store, window));
+            list.push_back(window_json(store, engine, window));
             if (!session.options.json) print_window(session, store, window);
+        }
+    };
+    for (const StoreEngine& one : engines) {
+        if (!wanted.empty() && wanted != one.store) continue;
+        AETERNA_ASSIGN(const auto windows, one.engine->recovery_windows(context));
+        show(one.store, one.engine->name(), windows);
+    }
+    if (has_repository) {
+        AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+        AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
+        for (const auto& module : store_modules()) {
+            const auto restorer = module->make_restorer(session.env());
+            if (!restorer || (!wanted.empty() && wanted != module->name())) continue;
+            AETERNA_ASSIGN(const auto windows, restorer->recovery_windows(*opened, context));
+            show(std::string(module->name()), "native", windows);
         }
     }
     if (session.options.json) session.print_json(Json{{"recovery_points", list}});

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/repo_copy.h"
@@ -55,28 +56,25 @@ Result<unsigned> percent_of(const std::string& text) {
                       "Write --read-data for all of them, or --read-data=10%.");
 }
 
-Result<int> run_check(Session& session, const RepoOptions& options) {
-    AETERNA_ASSIGN(const unsigned percent, percent_of(options.read_data));
-    const env::Context context = session.context(kRepositoryTimeout);
+// Of our own repository.
+Result<int> check_own(Session& session, unsigned percent, Json& document, const env::Context& context) {
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     AETERNA_ASSIGN(const auto report, repository::check_repository(*opened, {percent}, context));
-    if (session.options.json) {
-        session.print_json(Json{{"check",
-                                 {{"healthy", report.problem_count == 0},
-                                  {"packs", report.packs},
-                                  {"pack_bytes", report.pack_bytes},
-                                  {"entries", report.entries},
-                                  {"backups", report.backups},
-                                  {"packs_read", report.packs_read},
-                                  {"bytes_read", report.bytes_read},
-                                  {"unused_packs", report.unused_packs},
-                                  {"logs", report.logs},
-                                  {"noted_entries", report.noted_entries},
-                                  {"replaced_entries", report.replaced_entries},
-                                  {"problems", report.problems},
-                                  {"hit_backups", report.hit_backups}}}});
-    } else {
+    document = Json{{"healthy", report.problem_count == 0},
+                    {"packs", report.packs},
+                    {"pack_bytes", report.pack_bytes},
+                    {"entries", report.entries},
+                    {"backups", report.backups},
+                    {"packs_read", report.packs_read},
+                    {"bytes_read", report.bytes_read},
+                    {"unused_packs", report.unused_packs},
+                    {"logs", report.logs},
+                    {"noted_entries", report.noted_entries},
+                    {"replaced_entries", report.replaced_entries},
+                    {"problems", report.problems},
+                    {"hit_backups", report.hit_backups}};
+    if (!session.options.json) {
         for (const std::string& problem : report.problems) session.print(problem);
         session.print(fmt::format("{} packs ({}), {} entries, {} backups; {} packs read: {}", report.packs,
                                   human_bytes(report.pack_bytes), report.entries, report.backups, report.packs_read,
@@ -88,6 +86,21 @@ Result<int> run_check(Session& session, const RepoOptions& options) {
         }
     }
     return report.problem_count == 0 ? 0 : exit_code(ErrorCode::kCorrupt);
+}
+
+Result<int> run_check(Session& session, const RepoOptions& options) {
+    AETERNA_ASSIGN(const unsigned percent, percent_of(options.read_data));
+    const env::Context context = session.context(kRepositoryTimeout);
+    AETERNA_ASSIGN(const auto engines, find_engines(session));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
+    Json own, of_engines;
+    int code = 0;
+    if (has_repository) {
+        AETERNA_ASSIGN(code, check_own(session, percent, own, context));
+    }
+    AETERNA_ASSIGN(const int engines_code, check_engines(session, engines, of_engines, context));
+    if (session.options.json) session.print_json(Json{{"check", own}, {"engines", of_engines}});
+    return code != 0 ? code : engines_code;
 }
 
 Result<int> run_stats(Session& session) {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "repository/pipeline/prune.h"
@@ -93,6 +94,11 @@ Result<int> run_unlock(Session& session) {
 
 Result<int> run_forget(Session& session, const std::string& id) {
     const env::Context context = session.context();
+    AETERNA_ASSIGN(const auto of_engine, find_engines_backup(session, id, context));
+    if (of_engine) {
+        return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is kept by {}, whose own rules say what it forgets", of_engine->id, engine_of(*of_engine)),
+                          "Let it expire there.");
+    }
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
     AETERNA_ASSIGN(const auto backup, opened->catalog().find(id, context));

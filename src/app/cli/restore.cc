@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/store_options.h"
@@ -91,24 +92,14 @@ void add_prediction(const Session& session, const std::string& store, engine::Re
                                  : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));
 }
 
-Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
-    const env::Context context = session.context(kRepositoryTimeout);
-    const bool is_server = options.into.find("://") != std::string::npos;
-    AETERNA_TRY(check_options(module, options, is_server));
-    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
-    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer(session.env());
-    engine::RestoreOrder order;
-    order.to = options.to;
-    order.timeline = options.timeline;
-    order.series = options.series;
-    order.archive_command = archive_command(session, *place);
-    order.into = is_server ? options.into : session.env().files.canonical(options.into);
-    order.options = options.values;
-    order.workers = worker_count();
-    order.progress = progress_lines(session);
-    AETERNA_ASSIGN(engine::RestorePlan plan, restorer->plan(*opened, order, context));
-    if (!is_server) add_prediction(session, std::string(module.name()), plan);
+// Who does it: our own restorer, or the stack's engine.
+struct Hands {
+    std::function<Result<engine::RestorePlan>()> plan;
+    std::function<Result<repository::RestoreResult>(const engine::RestorePlan&)> restore;
+};
+
+Result<int> carry_out(Session& session, const StoreRestoreOptions& options, const engine::RestoreOrder& order, const Hands& hands) {
+    AETERNA_ASSIGN(const engine::RestorePlan plan, hands.plan());
     Json document = plan.document;
     document["dry_run"] = options.dry_run;
     const bool asks = !plan.approval.empty() && !options.dry_run;  // and shows the plan with it
@@ -120,20 +111,53 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     }
     if (!options.dry_run) {
         const MonoTime begun = session.env().clock.now();
-        AETERNA_ASSIGN(const auto result, restorer->restore(*opened, order, plan, context));
+        AETERNA_ASSIGN(const auto result, hands.restore(plan));
         const Duration took = session.env().clock.now() - begun;
         document["restored_files"] = result.files;
         document["restored_bytes"] = result.bytes;
         document["kept_bytes"] = result.kept_bytes;
         document["seconds"] = to_seconds(took);
         if (!session.options.json) {
-            const std::string files = is_server ? "" : fmt::format("{} files, ", result.files);
+            // An engine does not count them, and a database has none.
+            const bool has_files = result.files > 0 && order.into.find("://") == std::string::npos;
+            const std::string files = !has_files ? "" : fmt::format("{} files, ", result.files);
             session.print(fmt::format("{}{} restored into '{}' in {}", files, human_bytes(result.bytes), order.into,
                                       format_duration(took)));
         }
     }
     if (session.options.json) session.print_json(Json{{"restore", document}});
     return 0;
+}
+
+Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
+    const env::Context context = session.context(kRepositoryTimeout);
+    const bool is_server = options.into.find("://") != std::string::npos;
+    AETERNA_TRY(check_options(module, options, is_server));
+    engine::RestoreOrder order;
+    order.to = options.to;
+    order.timeline = options.timeline;
+    order.series = options.series;
+    order.into = is_server ? options.into : session.env().files.canonical(options.into);
+    order.options = options.values;
+    order.workers = worker_count();
+    order.progress = progress_lines(session);
+    // What is loaded into a server is a logical backup, and those are ours.
+    AETERNA_ASSIGN(const auto engine, is_server ? Result<std::unique_ptr<engine::BackupEngine>>(nullptr) : find_engine(session, std::string(module.name())));
+    if (engine) {
+        return carry_out(session, options, order, {[&] { return engine->plan(order, context); },
+                                                   [&](const engine::RestorePlan& plan) { return engine->restore(order, plan, context); }});
+    }
+    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
+    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
+    order.archive_command = archive_command(session, *place);
+    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer(session.env());
+    const auto plan = [&]() -> Result<engine::RestorePlan> {
+        AETERNA_ASSIGN(engine::RestorePlan made, restorer->plan(*opened, order, context));
+        if (!is_server) add_prediction(session, std::string(module.name()), made);
+        return made;
+    };
+    return carry_out(session, options, order, {plan,
+                                               [&](const engine::RestorePlan& plan) { return restorer->restore(*opened, order, plan, context); }});
 }
 
 void add_store_restores(CLI::App& command, Session& session) {

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
+#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/restore_test_report.h"
 #include "app/cli/store_options.h"
@@ -125,6 +126,11 @@ Result<int> finish(Session& session, const StackPart& part, const TestReport& re
 }
 
 Result<int> run_test(Session& session, const engine::StoreModule& module, const RestoreTestOptions& options) {
+    AETERNA_ASSIGN(const auto own_engine, find_engine(session, std::string(module.name())));
+    if (own_engine) {
+        return make_error(ErrorCode::kUsage, fmt::format("the backups of {} are kept by {}: a restore test takes those of our repository", module.name(), own_engine->name()),
+                          "Restore one with 'aeterna-dr restore' and start it, or name our repository (--repo).");
+    }
     const env::Context context = session.context(kRepositoryTimeout);
     const env::Env& env = session.env();
     const auto files = env::make_posix_file_system();

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "postgres/restore/recovery_conf.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -29,12 +30,6 @@ bool names(std::string_view conf, std::string_view setting) {
     return std::any_of(lines.begin(), lines.end(), [&](std::string_view line) { return name_in(line) == setting; });
 }
 
-std::string conf_string(const std::string& text) {
-    std::string result = "'";
-    for (const char c : text) result.append(c == '\'' || c == '\\' ? 2 : 1, c);  // both are doubled: guc-file.l
-    return result + "'";
-}
-
 // %f and %p are replaced in it, %% is a percent sign.
 std::string without_placeholders(std::string_view command) {
     std::string text;
@@ -45,22 +40,10 @@ std::string without_placeholders(std::string_view command) {
 std::string recovery_settings(const Recovery& recovery) {
     const std::string command = fmt::format("{} --from {} --until {} %f %p", without_placeholders(recovery.archive_command),
                                             format_lsn(recovery.from), format_lsn(recovery.to));
-    // What postgresql.conf may still have of a server that was itself restored, or delayed: a second target ends the start, a delay
-    // holds each commit back, and the commands are about other directories.
-    return fmt::format(
-        "recovery_target = ''\n"
-        "recovery_target_name = ''\n"
-        "recovery_target_time = ''\n"
-        "recovery_target_xid = ''\n"
-        "recovery_min_apply_delay = 0\n"
-        "archive_cleanup_command = ''\n"
-        "recovery_end_command = ''\n"
-        "restore_command = {}\n"
-        "recovery_target_timeline = '{}'\n"
-        "recovery_target_lsn = '{}'\n"
-        "recovery_target_inclusive = 'on'\n"
-        "recovery_target_action = 'promote'\n",
-        conf_string(command), recovery.timeline, format_lsn(recovery.last));
+    return recovery_conf(command, {{"recovery_target_timeline", std::to_string(recovery.timeline)},
+                                   {"recovery_target_lsn", format_lsn(recovery.last)},
+                                   {"recovery_target_inclusive", "on"},
+                                   {"recovery_target_action", "promote"}});
 }
 
 bool lies_in(const std::string& path, const std::string& directory) {

@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "base/strings.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/host_check.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
+#include "postgres/restore/timeline_word.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -145,12 +144,6 @@ class PostgresRestorer final : public engine::Restorer {
     // What an interrupted restore says of itself: one to another point begins anew.
     static std::string purpose(const engine::RestorePlan& plan) {
         return plan.replay ? fmt::format("{} to {}", plan.backup.id, format_lsn(plan.replay->to)) : plan.backup.id;
-    }
-
-    static Result<Timeline> parse_timeline(const std::string& word) {
-        const auto number = to_integer(word);
-        if (number && *number > 0 && *number <= std::numeric_limits<Timeline>::max()) return static_cast<Timeline>(*number);
-        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no timeline", one_line(word)), "Write its number, such as --timeline 2.");
     }
 
     // One that an interrupted restore to the same point left may be gone on with.

@@ -243,7 +243,7 @@ TEST(Restore, TheServerReplaysUpToARecord) {
                                                 Recovery{R"(x --repo '/50% it'\''s' get)", 3, 0x3000000, 0x30001A0, 0x3000148});
     const char* command = R"(restore_command = 'x --repo ''/50%% it''\\''''s'' get --from 0/3000000 --until 0/30001A0 %f %p')";
     EXPECT_NE(text.find(command), std::string::npos) << text;
-    EXPECT_NE(text.find("recovery_target_lsn = '0/3000148'\nrecovery_target_inclusive = 'on'\n"), std::string::npos);
+    EXPECT_NE(text.find("recovery_target_inclusive = 'on'\nrecovery_target_lsn = '0/3000148'\n"), std::string::npos);
     EXPECT_NE(text.find("recovery_target_timeline = '3'\n"), std::string::npos);
     // postgresql.conf may have a target of its own, and two end the start.
     for (const char* other : {"recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_end_command",

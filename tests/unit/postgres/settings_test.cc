@@ -5,13 +5,15 @@
 #include <gtest/gtest.h>
 
 #include "../support/fake_env.h"
+#include "postgres/engines/engine_settings.h"
 
 namespace aeterna::postgres::testing {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kFirst = "  - {name: one, agent: a1, address: '10.0.0.1:5432', patroni: 'http://10.0.0.1:8008/'}\n";
+constexpr const char* kFirst =
+    "  - {name: one, agent: a1, address: '10.0.0.1:5432', patroni: 'http://10.0.0.1:8008/'}\n";
 
 struct Read {
     Settings settings;
@@ -31,8 +33,9 @@ Read read(const std::string& nodes, const std::string& more = "scope: main\n") {
 }
 
 TEST(Settings, ReadsANode) {
-    const Read good = read(std::string(kFirst) + "  - {name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}\n",
-                           "scope: main\nssl_root_certificate: ca.pem\n");
+    const Read good =
+        read(std::string(kFirst) + "  - {name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}\n",
+             "scope: main\nssl_root_certificate: ca.pem\n");
     ASSERT_TRUE(good.finished) << good.finished.error().to_string();
     EXPECT_EQ(good.settings.nodes[0].patroni_url, "http://10.0.0.1:8008");
     EXPECT_EQ(good.settings.nodes[1].agent, "patroni@two");
@@ -45,7 +48,8 @@ TEST(Settings, NoTwoNodesShareWhatIsOneServers) {
         {"{name: one, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'one' is used twice"},
         {"{name: two, agent: a1, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'a1'"},
         {"{name: a1, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the node name 'a1'"},
-        {"{name: two, member: one, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "the member name 'one'"},
+        {"{name: two, member: one, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}",
+         "the member name 'one'"},
         {"{name: two, address: '10.0.0.1:5432', patroni: 'http://10.0.0.2:8008'}", "the address '10.0.0.1:5432'"},
         {"{name: two, address: '10.0.0.2:5432', patroni: 'http://10.0.0.1:8008'}", "the URL 'http://10.0.0.1:8008'"},
         {"{name: a/b, address: '10.0.0.2:5432', patroni: 'http://10.0.0.2:8008'}", "'a/b' is no node name"},
@@ -99,6 +103,52 @@ TEST(Settings, CaptureNeedsARepositoryAndALimitThatHoldsASegment) {
     const Read small = read(kFirst, "scope: main\nslot_limit: 15MiB\n");
     ASSERT_FALSE(small.finished);
     EXPECT_THAT(small.finished.error().message, HasSubstr("at least 16MiB"));
+}
+
+struct ReadEngine {
+    EngineSettings engine;
+    Status finished;
+};
+
+ReadEngine read_engine(const std::string& more) {
+    auto root = config::Section::parse("scope: main\n" + more, "/etc/s/stack.yaml");
+    EXPECT_TRUE(root);
+    const EngineSettings engine = read_engine_settings({"postgres", {}, {}, *root});
+    return {engine, root->finish()};
+}
+
+TEST(Settings, AnEngineIsDescribedByItsOwnSection) {
+    EXPECT_TRUE(read_engine("").engine.is_native());
+    const ReadEngine pgbackrest =
+        read_engine("engine: pgbackrest\npgbackrest: {stanza: cold, config_file: pgbackrest.conf}\n");
+    ASSERT_TRUE(pgbackrest.finished) << pgbackrest.finished.error().to_string();
+    EXPECT_EQ(pgbackrest.engine.series, "cold");
+    EXPECT_EQ(pgbackrest.engine.program, "pgbackrest");
+    EXPECT_EQ(pgbackrest.engine.config_file, "/etc/s/pgbackrest.conf");
+    const ReadEngine wal_g =
+        read_engine("engine: wal-g\nengine_user: pg\nwal_g: {data_directory: /data, program: /opt/wal-g}\n");
+    ASSERT_TRUE(wal_g.finished) << wal_g.finished.error().to_string();
+    EXPECT_EQ(wal_g.engine.kind, EngineSettings::Kind::kWalG);
+    EXPECT_EQ(std::tie(wal_g.engine.series, wal_g.engine.user, wal_g.engine.program),
+              std::make_tuple(std::string("main"), std::string("pg"), std::string("/opt/wal-g")));
+}
+
+TEST(Settings, WhatAnEngineDoesNotUnderstandIsRefused) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"engine: barman\n", "'engine'"},
+        {"engine: pgbackrest\n", "stanza"},
+        {"engine: wal-g\n", "data directory"},
+        {"pgbackrest: {stanza: main}\n", "'engine' is 'native'"},
+        {"engine_user: postgres\n", "'engine' is 'native'"},
+        {"engine: wal-g\nwal_g: {data_directory: /data}\npgbackrest: {stanza: main}\n", "'engine' is 'wal-g'"},
+        {"engine: pgbackrest\npgbackrest: {stanza: main, data_directory: /data}\n", "data_directory"},
+        {"capture: on\nengine: pgbackrest\npgbackrest: {stanza: main}\n", "'capture: on' beside"},
+    };
+    for (const auto& [text, expected] : cases) {
+        const ReadEngine bad = read_engine(text);
+        ASSERT_FALSE(bad.finished) << text;
+        EXPECT_THAT(bad.finished.error().message, HasSubstr(expected)) << text;
+    }
 }
 
 }  // namespace

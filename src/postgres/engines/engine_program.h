@@ -1,0 +1,39 @@
+// Runs an engine's program as the user to whom its repository belongs: root's files in it would stop the server's
+// archiving.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "env/env.h"
+#include "postgres/engines/engine_settings.h"
+
+namespace aeterna::postgres {
+
+class EngineProgram {
+  public:
+    EngineProgram(const EngineSettings& settings, const env::Env& env) : settings_(settings), env_(env) {}
+
+    // The account that it runs as; nothing: ours. kConfiguration.
+    [[nodiscard]] Result<std::optional<env::User>> user() const;
+    // Its end, whatever the exit code. `on_line` gets stdout line by line instead of RunResult::output. kConfiguration
+    // where the program is not there.
+    [[nodiscard]] Result<env::RunResult> run(std::vector<std::string> arguments, const env::Context& context,
+                                             const std::function<void(std::string_view)>& on_line = nullptr) const;
+
+    // The program's absolute path, or its name where it is not there.
+    [[nodiscard]] std::string path() const;
+
+  private:
+    [[nodiscard]] std::optional<std::string> find() const;
+
+    const EngineSettings& settings_;
+    const env::Env& env_;
+};
+
+// restore_command out of the program's words: "%f" and "%p" are added, and of its exit codes only `absent` becomes 1,
+// every other failure 255.
+[[nodiscard]] std::string checked_restore_command(const std::vector<std::string>& words, int absent);
+
+}  // namespace aeterna::postgres

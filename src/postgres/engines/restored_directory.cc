@@ -1,0 +1,76 @@
+#include "postgres/engines/restored_directory.h"
+
+#include <fmt/format.h>
+
+#include "postgres/client/wal.h"
+#include "postgres/restore/plan.h"
+#include "postgres/restore/recovery_conf.h"
+
+namespace aeterna::postgres {
+namespace {
+
+constexpr std::size_t kMostRestoredConfBytes = 1 << 20;
+
+// Files of a directory that belongs to somebody.
+class OwnedFiles {
+  public:
+    OwnedFiles(env::Files& files, const std::string& path, const std::optional<env::User>& user)
+        : files_(files), path_(path), user_(user) {}
+
+    [[nodiscard]] bool has(const std::string& name) const { return files_.exists(path_ + "/" + name); }
+    [[nodiscard]] Result<std::string> read_if_any(const std::string& name) const {
+        if (!has(name)) return std::string();
+        return files_.read(path_ + "/" + name, kMostRestoredConfBytes);
+    }
+    Status write(const std::string& name, const std::string& text) const {
+        AETERNA_TRY(files_.write_durable(path_ + "/" + name, text, 0600));
+        return user_ ? files_.change_owner(path_ + "/" + name, user_->owner) : Status();
+    }
+    Status add(const std::string& name, const std::string& text) const {
+        return has(name) ? Status() : write(name, text);
+    }
+    Status remove(const std::string& name) const { return files_.remove(path_ + "/" + name); }
+
+  private:
+    env::Files& files_;
+    const std::string& path_;
+    const std::optional<env::User>& user_;
+};
+
+}  // namespace
+
+Status check_empty_target(env::FileTree& tree, const std::string& path) {
+    const auto entries = tree.entries(path);
+    if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
+    if (entries->empty()) return {};
+    return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", path),
+                      "Name a new or empty directory (--into).");
+}
+
+Status make_target(env::FileTree& tree, env::Files& files, const std::string& path,
+                   const std::optional<env::User>& user) {
+    AETERNA_TRY(check_empty_target(tree, path));
+    Status made = tree.make_directory(path);
+    if (!made) return made.error().code == ErrorCode::kAlreadyExists ? Status() : made;
+    return user ? files.change_owner(path, user->owner) : Status();
+}
+
+Status let_stand_alone(env::Files& files, const std::string& path, const std::optional<env::User>& user,
+                       const EngineRecovery& recovery) {
+    const OwnedFiles directory(files, path, user);
+    AETERNA_ASSIGN(const std::string control, files.read(path + "/" + kControlPath, kMostControlBytes));
+    AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
+    AETERNA_TRY(directory.add("postgresql.conf", minimal_conf()));
+    AETERNA_TRY(directory.add("pg_hba.conf", minimal_hba()));
+    AETERNA_TRY(directory.add("pg_ident.conf", "# Written by aeterna-dr's restore.\n"));
+    AETERNA_ASSIGN(const std::string conf, directory.read_if_any("postgresql.conf"));
+    AETERNA_ASSIGN(const std::string old, directory.read_if_any("postgresql.auto.conf"));
+    // A server that finds no recovery.signal would promote at once, one with standby.signal never.
+    AETERNA_TRY(directory.add("recovery.signal", ""));
+    AETERNA_TRY(directory.remove("standby.signal"));
+    return directory.write("postgresql.auto.conf",
+                           restored_auto_conf(old, conf, path, parsed, Starter::kPeople, std::nullopt) +
+                               recovery_conf(recovery.restore_command, recovery.target));
+}
+
+}  // namespace aeterna::postgres

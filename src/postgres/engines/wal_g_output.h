@@ -1,0 +1,21 @@
+// What WAL-G writes, read strictly: `backup-list --detail --json` and `wal-show --detailed-json`. Pure. Forms: WAL-G's
+// manual (docs/PostgreSQL.md of its version 3.0.9) and its answers; what is not of these forms is kProtocol.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "env/processes.h"
+#include "postgres/engines/engine_backup.h"
+
+namespace aeterna::postgres {
+
+// Oldest first. Without any backup 3.0.9 prints an empty list, older ones nothing, and say so on stderr.
+[[nodiscard]] Result<std::vector<EngineBackup>> parse_wal_g_backups(std::string_view output, std::string_view errors);
+// Ranges of segments and what is missing of them, and where timelines begin.
+[[nodiscard]] Status read_wal_g_archive(std::string_view output, ArchivedWal& wal);
+
+// The success of a run, or its last "ERROR: …" line.
+Status judge_wal_g(const env::RunResult& result);
+
+}  // namespace aeterna::postgres
