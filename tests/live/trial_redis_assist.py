@@ -263,36 +263,6 @@ class FencedTest(AssistCase):
                                      (30000, 2, 180000), name)
                 self.settle()
 
-    def test_a_master_that_restarts_empty_is_caught_before_its_replicas_follow(self):
-        client = self.stack.client(self.master)
-        client.config_set("appendonly", "no")
-        client.config_set("save", "")
-        client.config_rewrite()
-        # Whoever has copied a master in full has kept the copy, and would load it.
-        copy = client.config_get("dbfilename")["dbfilename"]
-        data = [os.path.join(client.config_get("dir")["dir"], name) for name in ("appendonlydir", copy)]
-        client.set("precious", "1")
-        wait_until("the replicas to have it", lambda: all(self.stack.client(name).get("precious")
-                                                          for name in self.stack.nodes), 10)
-        with Writers(self.stack) as writers:
-            self.stack.signal(self.master, signal.SIGKILL)
-            subprocess.run(["rm", "-rf", *data], check=True)
-            self.stack.start(self.master)
-            execution = await_execution(self.lab, self.before)
-        facts = execution["facts"]
-        # Either it was caught empty, or its death was proven first; both must keep the data.
-        print(f"     form of the proof: {facts.get('redis.death')}, outage {writers.outage():.2f} s, "
-              f"lost {len(writers.lost(facts['redis.new_master']))}", flush=True)
-        self.assertEqual(execution["state"], "succeeded", execution["summary"])
-        self.assertEqual(facts["assist"], "acted", facts)
-        new = self.stack.client(facts["redis.new_master"])
-        self.assertEqual(new.get("precious"), "1")
-        wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
-        client = self.stack.client(self.master)
-        client.config_set("appendonly", "yes")
-        client.config_rewrite()
-        self.settle()
-
 
 class RestartedTest(AssistCase):
     """The master is back inside down-after, before anybody has called it dead: serve stands still meanwhile."""
@@ -309,12 +279,14 @@ class RestartedTest(AssistCase):
         client.config_rewrite()
         self.settle()
 
-    def restart(self, end):
+    def restart(self, end, without=()):
         pid = self.lab.node(self.master)["pid"]
         self.stack.signal("serve", signal.SIGSTOP)
         self.addCleanup(self.stack.signal, "serve", signal.SIGCONT)
         end()
         wait_until("the end of the master", lambda: not os.path.exists(f"/proc/{pid}"), 10)
+        if without:
+            subprocess.run(["rm", "-rf", *without], check=True)
         self.stack.start(self.master)
         wait_until("the master", lambda: self.stack.role(self.master) == "master", 10)
         self.stack.signal("serve", signal.SIGCONT)
@@ -338,6 +310,29 @@ class RestartedTest(AssistCase):
             kept = file.read()
         self.assertEqual([record for record in lost if record not in kept], [])
         self.assertGreaterEqual(facts["salvaged"]["lost_writes"], len(lost))
+        wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
+
+    def test_one_that_is_empty_is_caught_before_its_replicas_follow(self):
+        self.without_aof()
+        self.addCleanup(self.with_aof)
+        client = self.stack.client(self.master)
+        # Whoever has copied a master in full has kept the copy, and would load it.
+        copy = client.config_get("dbfilename")["dbfilename"]
+        data = [os.path.join(client.config_get("dir")["dir"], name) for name in ("appendonlydir", copy)]
+        with Writers(self.stack) as writers:
+            # Less than the replicas have is what it takes until it is met.
+            client.set("precious", "1")
+            client.mset({f"precious-{number}": "1" for number in range(1000)})
+            wait_until("the replicas to have it", lambda: all(self.stack.client(name).exists("precious-999")
+                                                              for name in self.stack.nodes), 10)
+            self.restart(lambda: self.stack.signal(self.master, signal.SIGKILL), data)
+            execution = await_execution(self.lab, self.before)
+        facts = execution["facts"]
+        self.assertEqual(execution["state"], "succeeded", execution["summary"])
+        self.assertEqual((facts["assist"], facts["redis.death"]), ("acted", "empty"), facts)
+        self.assertEqual(self.stack.client(facts["redis.new_master"]).get("precious"), "1")
+        print(f"     outage {writers.outage():.2f} s, lost {len(writers.lost(facts['redis.new_master']))} of "
+              f"{len(writers.acknowledged)}, salvaged {facts.get('salvaged')}", flush=True)
         wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
 
     def test_one_that_lost_nothing_stays_the_master(self):
