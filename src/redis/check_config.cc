@@ -22,6 +22,18 @@ void add_rights(Cluster& cluster, const RedisNode& server, const env::Context& c
     for (ConfigFinding& finding : check_rights(cluster, server, context)) findings.push_back(std::move(finding));
 }
 
+// A master without AOF may restart with less than its replicas have; they copy that after so long.
+void check_sync_delay(Cluster& cluster, const RedisNode& node, const env::Context& context, Findings& findings) {
+    constexpr std::int64_t kEnoughSeconds = 5;  // the default
+    const std::string diskless = config_value(cluster, node, "repl-diskless-sync", context);
+    const std::string delay = config_value(cluster, node, "repl-diskless-sync-delay", context);
+    if (diskless.empty() || (diskless == "yes" && to_integer(delay).value_or(kEnoughSeconds) >= kEnoughSeconds)) return;
+    const std::string what = diskless == "no" ? "repl-diskless-sync is no" : "repl-diskless-sync-delay is " + delay + " s";
+    findings.push_back({Level::kWarning, node.name + " full copies",
+                        what + ": when it restarts with an older copy, its replicas take that before anybody can stop it",
+                        "Use repl-diskless-sync yes with the default delay of 5 s, or AOF."});
+}
+
 void check_guards(Cluster& cluster, const RedisNode& node, const env::Context& context, Findings& findings) {
     const std::string guard = config_value(cluster, node, "min-replicas-to-write", context);
     if (guard == "0")
@@ -44,6 +56,7 @@ void check_guards(Cluster& cluster, const RedisNode& node, const env::Context& c
     else if (aof == "no")
         findings.push_back({Level::kWarning, node.name + " persistence", "AOF is off: a restart loses up to the last RDB",
                             "Switch it on with CONFIG SET appendonly yes on the live server, never by editing the file."});
+    if (aof == "no") check_sync_delay(cluster, node, context, findings);
     const std::string backlog = config_value(cluster, node, "repl-backlog-size", context);
     if (to_integer(backlog).value_or(1 << 30) < (16 << 20))
         findings.push_back({Level::kWarning, node.name + " repl-backlog-size", "is " + backlog + " bytes",

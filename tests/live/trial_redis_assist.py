@@ -218,6 +218,22 @@ class FencedTest(AssistCase):
         self.assertTrue(os.path.isdir(facts["salvaged"]["directory"]))
         self.settle()
 
+    def test_a_serve_that_died_acting_goes_on_at_once_when_it_is_back(self):
+        log = os.path.join(self.lab.directory, "log", "serve.log")
+        size = os.path.getsize(log)
+        with Writers(self.stack) as writers:
+            self.stack.signal(self.master, signal.SIGKILL)
+            wait_until("a new master", lambda: self.stack.other_master(self.master), ASSISTED_SECONDS)
+            self.stack.signal("serve", signal.SIGKILL)
+            self.assertNotEqual(executions(self.lab)[0]["state"], "succeeded", "it died too late")
+            self.stack.start("serve")
+            execution = await_execution(self.lab, self.before)
+        self.check(execution, writers, 10)
+        with open(log, errors="replace") as file:
+            file.seek(size)
+            self.assertIn("actor_lock.taken_from_the_dead", file.read())
+        self.settle()
+
     def test_a_paused_master_is_killed_by_the_fence(self):
         with Writers(self.stack) as writers:
             self.stack.signal(self.master, signal.SIGSTOP)
@@ -247,35 +263,98 @@ class FencedTest(AssistCase):
                                      (30000, 2, 180000), name)
                 self.settle()
 
-    def test_a_master_that_restarts_empty_is_caught_before_its_replicas_follow(self):
+
+class RestartedTest(AssistCase):
+    """The master is back inside down-after, before anybody has called it dead: serve stands still meanwhile."""
+
+    def without_aof(self):
         client = self.stack.client(self.master)
         client.config_set("appendonly", "no")
         client.config_set("save", "")
         client.config_rewrite()
-        # Whoever has copied a master in full has kept the copy, and would load it.
-        copy = client.config_get("dbfilename")["dbfilename"]
-        data = [os.path.join(client.config_get("dir")["dir"], name) for name in ("appendonlydir", copy)]
-        client.set("precious", "1")
-        wait_until("the replicas to have it", lambda: all(self.stack.client(name).get("precious")
-                                                          for name in self.stack.nodes), 10)
-        with Writers(self.stack) as writers:
-            self.stack.signal(self.master, signal.SIGKILL)
-            subprocess.run(["rm", "-rf", *data], check=True)
-            self.stack.start(self.master)
-            execution = await_execution(self.lab, self.before)
-        facts = execution["facts"]
-        # Either it was caught empty, or its death was proven first; both must keep the data.
-        print(f"     form of the proof: {facts.get('redis.death')}, outage {writers.outage():.2f} s, "
-              f"lost {len(writers.lost(facts['redis.new_master']))}", flush=True)
-        self.assertEqual(execution["state"], "succeeded", execution["summary"])
-        self.assertEqual(facts["assist"], "acted", facts)
-        new = self.stack.client(facts["redis.new_master"])
-        self.assertEqual(new.get("precious"), "1")
-        wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
+
+    def with_aof(self):
         client = self.stack.client(self.master)
         client.config_set("appendonly", "yes")
         client.config_rewrite()
         self.settle()
+
+    def restart(self, end, without=()):
+        pid = self.lab.node(self.master)["pid"]
+        self.stack.signal("serve", signal.SIGSTOP)
+        self.addCleanup(self.stack.signal, "serve", signal.SIGCONT)
+        end()
+        wait_until("the end of the master", lambda: not os.path.exists(f"/proc/{pid}"), 10)
+        if without:
+            subprocess.run(["rm", "-rf", *without], check=True)
+        self.stack.start(self.master)
+        wait_until("the master", lambda: self.stack.role(self.master) == "master", 10)
+        self.stack.signal("serve", signal.SIGCONT)
+
+    def test_one_with_an_older_copy_is_caught_before_its_replicas_follow(self):
+        self.without_aof()
+        self.addCleanup(self.with_aof)
+        self.stack.client(self.master).save()
+        with Writers(self.stack) as writers:
+            self.restart(lambda: self.stack.signal(self.master, signal.SIGKILL))
+            execution = await_execution(self.lab, self.before)
+        facts = execution["facts"]
+        self.assertEqual(execution["state"], "succeeded", execution["summary"])
+        self.assertEqual((facts["assist"], facts["redis.death"]), ("acted", "empty"), facts)
+        lost = writers.lost(facts["redis.new_master"])
+        print(f"     outage {writers.outage():.2f} s, lost {len(lost)} of {len(writers.acknowledged)}, "
+              f"salvaged {facts.get('salvaged')}", flush=True)
+        # What it took between its restart and the fence is all that is lost, and none of it is gone.
+        tail = os.path.join(facts["salvaged"]["directory"], "since-its-start", f"{self.master}-tail.aof")
+        with open(tail) as file:
+            kept = file.read()
+        self.assertEqual([record for record in lost if record not in kept], [])
+        self.assertGreaterEqual(facts["salvaged"]["lost_writes"], len(lost))
+        wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
+
+    def test_one_that_is_empty_is_caught_before_its_replicas_follow(self):
+        self.without_aof()
+        self.addCleanup(self.with_aof)
+        client = self.stack.client(self.master)
+        # Whoever has copied a master in full has kept the copy, and would load it.
+        copy = client.config_get("dbfilename")["dbfilename"]
+        data = [os.path.join(client.config_get("dir")["dir"], name) for name in ("appendonlydir", copy)]
+        with Writers(self.stack) as writers:
+            # Less than the replicas have is what it takes until it is met.
+            client.set("precious", "1")
+            client.mset({f"precious-{number}": "1" for number in range(1000)})
+            wait_until("the replicas to have it", lambda: all(self.stack.client(name).exists("precious-999")
+                                                              for name in self.stack.nodes), 10)
+            self.restart(lambda: self.stack.signal(self.master, signal.SIGKILL), data)
+            execution = await_execution(self.lab, self.before)
+        facts = execution["facts"]
+        self.assertEqual(execution["state"], "succeeded", execution["summary"])
+        self.assertEqual((facts["assist"], facts["redis.death"]), ("acted", "empty"), facts)
+        self.assertEqual(self.stack.client(facts["redis.new_master"]).get("precious"), "1")
+        print(f"     outage {writers.outage():.2f} s, lost {len(writers.lost(facts['redis.new_master']))} of "
+              f"{len(writers.acknowledged)}, salvaged {facts.get('salvaged')}", flush=True)
+        wait_until("the old master as a replica", lambda: self.stack.is_replica_with_link(self.master), 60)
+
+    def test_one_that_lost_nothing_stays_the_master(self):
+        def shut_down():
+            try:
+                self.stack.client(self.master).shutdown(save=True)
+            except redis.exceptions.ConnectionError:
+                pass
+        for what, end in (("with its AOF", lambda: self.stack.signal(self.master, signal.SIGKILL)),
+                          ("without, shut down in order", shut_down)):
+            with self.subTest(what):
+                if end is shut_down:
+                    self.without_aof()
+                    self.addCleanup(self.with_aof)
+                with Writers(self.stack) as writers:
+                    self.restart(end)
+                    wait_until("the replicas", lambda: all(self.stack.is_replica_with_link(name)
+                                                           for name in self.stack.nodes if name != self.master), 60)
+                    time.sleep(3)
+                self.assertEqual(self.stack.named_master(), self.master)
+                self.assertEqual({execution["id"] for execution in executions(self.lab)}, self.before)
+                self.assertLess(len(writers.lost(self.master)), 10)
 
 
 class UnfencedTest(AssistCase):

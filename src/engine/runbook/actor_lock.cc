@@ -1,7 +1,9 @@
 // The actor lock over etcd: the key /aeterna-dr/<stack>/actor under a lease of 15 s that a thread renews every 5 s. A
 // holder counts itself out 3 s before the lease can have ended, measured from before the last good renewal was sent:
-// it stops acting before another one can start. Without etcd: flock on a file, which ends with the process; who holds
-// it and why stands in actor.json beside it.
+// it stops acting before another one can start. Who comes after a process that died on this machine need not wait for
+// its lease: it held a flock as well, which ended with it, and its lease stands beside that. Only that very lease is
+// given up then; whatever the flock says, nobody acts without the key. Without etcd: the flock alone; who holds it and why
+// stands in actor.json beside it.
 #include "engine/runbook/actor_lock.h"
 
 #include <fmt/format.h>
@@ -51,6 +53,36 @@ Error locked(const std::string& stack, const std::string& value, const std::stri
                       fmt::format("another aeterna-dr acts on stack '{}': {}", stack, describe_holder(value)), hint);
 }
 
+// This machine's part of a lock in etcd: which lease the process had that acted last from this state directory, and, once
+// the flock is ours, that it is gone.
+class LocalMark {
+  public:
+    LocalMark(const std::string& directory, const env::Env& env) : file_(directory + "/actor.lease"), files_(env.files) {
+        if (!files_.make_directories(directory)) return;
+        Result<std::unique_ptr<env::FileLock>> lock = files_.lock(directory + "/actor.lock");
+        if (lock) lock_ = std::move(*lock);
+        const Result<std::string> text = lock_ ? files_.read(file_, 64) : Result<std::string>(std::string());
+        if (text) left_ = to_integer(trim(*text));
+    }
+    // Of a process that is dead and did not release it.
+    [[nodiscard]] std::optional<std::int64_t> left_lease() const { return left_; }
+    // Not synced: it is to outlive a process, not the machine. Without it the lease is waited for, as before.
+    void note(std::int64_t lease) {
+        if (!lock_) return;
+        static_cast<void>(files_.remove(file_));
+        if (auto file = files_.open_append(file_)) static_cast<void>((*file)->append(fmt::format("{}\n", lease)));
+    }
+    void clear() {
+        if (lock_) static_cast<void>(files_.remove(file_));
+    }
+
+  private:
+    std::string file_;
+    env::Files& files_;
+    std::unique_ptr<env::FileLock> lock_;
+    std::optional<std::int64_t> left_;
+};
+
 // A lease that is renewed until it is destroyed or lost.
 class EtcdHold final : public ActorLockHold {
   public:
@@ -61,8 +93,8 @@ class EtcdHold final : public ActorLockHold {
         MonoTime at;
         WallTime wall;
     };
-    EtcdHold(services::Etcd etcd, Grant grant, const env::Env& env)
-        : etcd_(std::move(etcd)), key_(std::move(grant.key)), lease_(grant.lease), env_(env),
+    EtcdHold(services::Etcd etcd, Grant grant, LocalMark mark, const env::Env& env)
+        : etcd_(std::move(etcd)), mark_(std::move(mark)), key_(std::move(grant.key)), lease_(grant.lease), env_(env),
           signal_(env.threads.make_signal()), actor_(grant.actor), told_(std::move(grant.actor)),
           renewed_at_(grant.at), renewed_wall_(grant.wall) {
         thread_ = env_.threads.start("actor-lock", [this](const std::stop_token& stop) { renew(stop); });
@@ -76,6 +108,8 @@ class EtcdHold final : public ActorLockHold {
         const Status revoked = etcd_.revoke_lease(lease_, context);
         if (!removed && !revoked) {
             env_.log.warning("actor_lock.release_failed", {{"error", revoked.error().to_string()}});
+        } else {
+            mark_.clear();
         }
     }
 
@@ -139,6 +173,7 @@ class EtcdHold final : public ActorLockHold {
     }
 
     services::Etcd etcd_;
+    LocalMark mark_;
     std::string key_;
     std::int64_t lease_;
     const env::Env& env_;
@@ -153,8 +188,8 @@ class EtcdHold final : public ActorLockHold {
 
 class EtcdActorLock final : public ActorLock {
   public:
-    EtcdActorLock(config::EtcdSettings settings, std::string stack, const env::Env& env)
-        : settings_(std::move(settings)), stack_(std::move(stack)), env_(env) {}
+    EtcdActorLock(config::EtcdSettings settings, std::string directory, std::string stack, const env::Env& env)
+        : settings_(std::move(settings)), directory_(std::move(directory)), stack_(std::move(stack)), env_(env) {}
 
     Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& intent, const env::Context& context) override {
         services::Etcd etcd(settings_, env_);
@@ -166,11 +201,15 @@ class EtcdActorLock final : public ActorLock {
         if (!lease) return unavailable(lease.error());
         const std::string key = actor_key(stack_);
         Json actor = describe_actor(intent, fmt::format("{:x}", *lease), env_);
+        LocalMark mark(directory_, env_);
         Result<services::Etcd::CreateResult> made = etcd.create(key, dump_json(actor), *lease, call);
+        if (made && !made->created && take_from_the_dead(etcd, mark, call))
+            made = etcd.create(key, dump_json(actor), *lease, call);
         if (made && made->created) {
+            mark.note(*lease);
             EtcdHold::Grant grant{key, *lease, std::move(actor), granted_at, granted_wall};
             return std::unique_ptr<ActorLockHold>(
-                std::make_unique<EtcdHold>(std::move(etcd), std::move(grant), env_));
+                std::make_unique<EtcdHold>(std::move(etcd), std::move(grant), std::move(mark), env_));
         }
         // Also after an unclear answer: the lease takes the key along, if it was made.
         static_cast<void>(etcd.revoke_lease(*lease, {env_.clock.now() + kCallTimeout, {}, context.run_id}));
@@ -180,6 +219,15 @@ class EtcdActorLock final : public ActorLock {
     }
 
   private:
+    // True when the key was that one's, and is gone.
+    bool take_from_the_dead(services::Etcd& etcd, const LocalMark& mark, const env::Context& context) {
+        if (!mark.left_lease()) return false;
+        const Result<bool> removed = etcd.remove_if_lease(actor_key(stack_), *mark.left_lease(), context);
+        if (!removed || !*removed) return false;
+        env_.log.warning("actor_lock.taken_from_the_dead", {{"stack", stack_}});
+        return true;
+    }
+
     static Error unavailable(const Error& cause) {
         if (cause.code == ErrorCode::kCancelled || cause.code == ErrorCode::kAuthentication) return cause;
         Error error = wrap_error(cause, "etcd does not grant the actor lock");
@@ -192,6 +240,7 @@ class EtcdActorLock final : public ActorLock {
     }
 
     config::EtcdSettings settings_;
+    std::string directory_;
     std::string stack_;
     const env::Env& env_;
 };
@@ -250,7 +299,7 @@ class FileActorLock final : public ActorLock {
 std::string actor_key(const std::string& stack_name) { return fmt::format("/aeterna-dr/{}/actor", stack_name); }
 
 std::unique_ptr<ActorLock> make_actor_lock(const config::Stack& stack, const env::Env& env) {
-    if (stack.etcd) return std::make_unique<EtcdActorLock>(*stack.etcd, stack.name, env);
+    if (stack.etcd) return std::make_unique<EtcdActorLock>(*stack.etcd, stack.state_directory, stack.name, env);
     return std::make_unique<FileActorLock>(stack.state_directory, stack.name, env);
 }
 

@@ -1,6 +1,8 @@
 // Parsing INFO and ROLE. Missing fields keep their defaults: older and newer servers differ in them.
 #include "redis/client/info.h"
 
+#include <fmt/core.h>
+
 #include "base/strings.h"
 
 namespace aeterna::redis {
@@ -49,8 +51,8 @@ void read_replication(const InfoFields& fields, NodeInfo& info) {
         info.replicas.push_back(parse_replica_line(found->second));
     }
     if (info.is_master) return;
-    info.follows = env::Endpoint{std::string(field(fields, "master_host")),
-                                 to_port(to_integer(field(fields, "master_port")))};
+    info.follows =
+        env::Endpoint{std::string(field(fields, "master_host")), to_port(to_integer(field(fields, "master_port")))};
     info.is_link_up = field(fields, "master_link_status") == "up";
     info.is_syncing = number(fields, "master_sync_in_progress") != 0;
     info.last_io_seconds = number(fields, "master_last_io_seconds_ago", -1);
@@ -68,6 +70,13 @@ std::int64_t count_keys(const InfoFields& fields) {
         if (first.rfind("keys=", 0) == 0) keys += to_integer(first.substr(5)).value_or(0);
     }
     return keys;
+}
+
+// The history of the replica is the one that the file is a state of, or its continuation by the process before this
+// one, which the replica has followed: else the second one is that of a promotion of its own.
+bool is_history_of_the_file(const NodeInfo& master, const NodeInfo& replica) {
+    if (replica.replid == master.replid2) return true;
+    return replica.replid2 == master.replid2 && replica.link_down_seconds >= 0;
 }
 
 Error not_a_role() { return make_error(ErrorCode::kProtocol, "the reply to ROLE has an unknown form"); }
@@ -110,20 +119,31 @@ Result<NodeInfo> parse_node_info(std::string_view text) {
     return info;
 }
 
-bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica) {
+bool has_begun_with_a_file(const NodeInfo& master) {
+    return master.second_offset >= 0 && master.backlog_first == master.second_offset;
+}
+
+std::string lost_data(const NodeInfo& master, const NodeInfo& replica) {
     constexpr std::int64_t kYoungSeconds = 120;
     constexpr std::int64_t kNextToNothing = 10;
-    if (!master.is_master || master.is_loading || master.uptime_seconds > kYoungSeconds) return false;
+    if (!master.is_master || master.is_loading || master.uptime_seconds > kYoungSeconds) return "";
+    const bool has_file = has_begun_with_a_file(master);
     // Promoted in this life: its data came by replication. Who then follows it with keys of another history is the
     // former master, before its full copy.
-    if (master.second_offset >= 0) return false;
-    if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return false;
+    if (master.second_offset >= 0 && !has_file) return "";
+    if (replica.is_master || replica.keys == 0 || replica.replid == master.replid) return "";
     // It was promoted for a while, and has parted from the very history that the master still writes.
-    if (replica.replid2 == master.replid) return false;
+    if (replica.replid2 == master.replid) return "";
+    if (has_file && is_history_of_the_file(master, replica)) {
+        if (replica.replica_offset <= master.master_offset) return "";
+        return fmt::format("{} bytes more of the same history, of which the master began at {}",
+                           replica.replica_offset - master.second_offset + 1, master.second_offset);
+    }
     const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
     // What it has taken since is worth more than what a replica that was away still has.
     const bool has_less = master.keys < replica.keys;
-    return (has_loaded_nothing && has_less) || master.keys * kNextToNothing < replica.keys;
+    const bool is_lost = (has_loaded_nothing && has_less) || master.keys * kNextToNothing < replica.keys;
+    return is_lost ? fmt::format("{} keys of another history", replica.keys) : "";
 }
 
 Result<Role> parse_role(const Reply& reply) {

@@ -59,12 +59,21 @@ struct NodeInfo {
 // kProtocol when the text has no role: then it is not INFO of a data node.
 [[nodiscard]] Result<NodeInfo> parse_node_info(std::string_view text);
 
-// That a master came back without the data that its replica still has, and will empty it: it is young, writes a history
-// that the replica does not share, and has loaded nothing (writes that it has taken since do not hide that, as long as
-// they are fewer than the replica's keys) or next to nothing. A flushed master is none of this: its replicas share its
-// history, or began their own from it. Nor is a young one that was promoted: it had its data from its master, loaded nothing, and the former
-// master, until its full copy, has keys of another history.
-[[nodiscard]] bool has_lost_its_data(const NodeInfo& master, const NodeInfo& replica);
+// That a master has begun this life with an RDB file: it keeps the history and the end of that as its second ones, and its
+// backlog begins there. A promoted replica has read something of its master's stream before (src/server.c
+// loadDataFromDisk; tried on 7.0.15).
+[[nodiscard]] bool has_begun_with_a_file(const NodeInfo& master);
+
+// What the replica still has of that which its master came back without, in words; empty when nothing is lost. The replica
+// is about to give it up: it can only copy the master in full.
+//
+// Either the master began this life with an older RDB file: that names the history and the offset of its state, which tells
+// what the replica has more of it. More than the master has taken since, or nothing is lost. Or it is young, writes a history that the
+// replica does not share, and has loaded nothing (writes that it has taken since do not hide that, as long as they are
+// fewer than the replica's keys) or next to nothing. A flushed master is none of this: its replicas share its history, or
+// began their own from it. Nor is a young one that was promoted: it had its data from its master, loaded nothing, and the former
+// master, until its full copy, has keys of another history. Nor is one that restarted with its AOF, which names no history.
+[[nodiscard]] std::string lost_data(const NodeInfo& master, const NodeInfo& replica);
 
 struct Role {
     enum class Kind { kMaster, kReplica, kSentinel };

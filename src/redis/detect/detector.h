@@ -54,7 +54,8 @@ class Detector {
 // redis.master_down: the supposed master is gone. Fires at once on a refused connection, after 5 s of silence; both
 // only with a second vantage (a Sentinel's ping or flag, a replica's link).
 [[nodiscard]] std::unique_ptr<Detector> make_master_down();
-// redis.master_empty: the master came back without its data, and its replicas, which still have it, are about to copy that.
+// redis.master_empty: the master came back without its data or with an older state of it, and its replicas, which still have
+// it, are about to copy that.
 [[nodiscard]] std::unique_ptr<Detector> make_master_empty();
 // redis.odown: a Sentinel reports ODOWN (the seed's signal).
 [[nodiscard]] std::unique_ptr<Detector> make_odown();

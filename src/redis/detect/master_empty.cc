@@ -1,9 +1,8 @@
-// redis.master_empty: a master without persistence that restarts within down-after keeps its role,
-// and its replicas copy its emptiness (5 s later with the default repl-diskless-sync-delay of Redis
-// 7, at once with older ones).
+// redis.master_empty: a master that restarts within down-after keeps its role. One that came back empty, or with an
+// older RDB file, gives its replicas that instead of what they have (5 s later with the default
+// repl-diskless-sync-delay of Redis 7, at once with older ones).
 //
-// Two nodes prove it (has_lost_its_data): the master says that it is young, has loaded nothing and
-// writes a history of its own; a replica says that it still has keys of another one.
+// Two nodes prove it (lost_data): the master says what it began with, and a replica what it has more.
 #include <fmt/core.h>
 
 #include "redis/detect/detector.h"
@@ -25,7 +24,7 @@ class MasterEmpty final : public Detector {
                 opinion.condition = !opinion.reasons.empty();
                 opinion.is_strong = *opinion.condition;
                 opinion.summary =
-                    node.name + (*opinion.condition ? " is master and came back without its data"
+                    node.name + (*opinion.condition ? " is master and came back with less than its replicas have"
                                                     : " has not lost its data");
             }
             findings.push_back(settle(node.name, std::move(opinion), snapshot));
@@ -40,16 +39,13 @@ class MasterEmpty final : public Detector {
         if (!seen.role.is_master()) return reasons;
         for (const auto& entry : snapshot.nodes) {
             const NodeObservation* replica = fresh_node(snapshot, entry.first);
-            if (!replica || replica->role.is_master() || replica->role.follows != node.address)
-                continue;
-            if (has_lost_its_data(seen.info, replica->info))
-                reasons.push_back(fmt::format("{} INFO: {} keys of another history", entry.first,
-                                              replica->info.keys));
+            if (!replica || replica->role.is_master() || replica->role.follows != node.address) continue;
+            if (const std::string lost = lost_data(seen.info, replica->info); !lost.empty())
+                reasons.push_back(fmt::format("{} INFO: {}", entry.first, lost));
         }
         if (!reasons.empty())
-            reasons.insert(reasons.begin(),
-                           fmt::format("{} INFO: master, {} keys, up for {} s", node.name,
-                                       seen.info.keys, seen.info.uptime_seconds));
+            reasons.insert(reasons.begin(), fmt::format("{} INFO: master, {} keys, up for {} s", node.name,
+                                                        seen.info.keys, seen.info.uptime_seconds));
         return reasons;
     }
 };

@@ -32,9 +32,11 @@ inline constexpr const char* kFenced = "fenced";  // names of nodes that this ex
 inline constexpr const char* kSalvaged = "salvaged";
 // Facts of the steps alone.
 inline constexpr const char* kDecision = "redis.assist_decision";  // go | stay
-inline constexpr const char* kDeathForm = "redis.death";           // refused | silent | empty
+inline constexpr const char* kDeathForm = "redis.death";           // refused | silent | empty (it is back with less than its replicas)
 inline constexpr const char* kProvenAt = "redis.proven_at";        // RFC 3339
 inline constexpr const char* kByHand = "redis.by_hand";  // true: no Sentinel can promote, we do
+// What a master that was back with less took until it was killed, as kSalvaged.
+inline constexpr const char* kTakenSince = "redis.taken_since_start";
 inline constexpr const char* kKilled =
     "redis.killed";  // true: our fence killed it, so we start it again
 // true: promoted by our order while the old master is fenced and too few Sentinels are left to agree.

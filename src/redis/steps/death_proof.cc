@@ -192,15 +192,15 @@ std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
     if (!input.master_info) return {};
     std::vector<std::string> reasons;
     for (const ReplicaAnswer& replica : input.replicas) {
-        if (!replica.info || !has_lost_its_data(*input.master_info, *replica.info)) continue;
+        const std::string lost = replica.info ? lost_data(*input.master_info, *replica.info) : "";
+        if (lost.empty()) continue;
         const std::int64_t lost_for = replica.info->is_link_up ? -1 : replica.info->link_down_seconds;
-        reasons.push_back(fmt::format("{}: still has {} keys of another history{}", replica.node->name,
-                                      replica.info->keys,
+        reasons.push_back(fmt::format("{}: still has {}{}", replica.node->name, lost,
                                       lost_for < 0 ? "" : fmt::format(", as it was {} s ago", lost_for)));
     }
     if (!reasons.empty())
         reasons.insert(reasons.begin(),
-                       fmt::format("the master restarted {} s ago without its data: {} keys",
+                       fmt::format("the master restarted {} s ago with less than they have: {} keys",
                                    input.master_info->uptime_seconds, input.master_info->keys));
     return reasons;
 }

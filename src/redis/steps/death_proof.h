@@ -2,9 +2,8 @@
 // was seen comes in.
 //
 // Two vantages prove a death: our own connection (refused at once, silent only after 5 s), and a
-// Sentinel's or a replica's. A master that came back empty is proven by what it and its replicas
-// say of themselves: no keys, a history that no replica shares, and replicas that still have data;
-// it would empty them.
+// Sentinel's or a replica's. A master that came back empty, or with an older state of its data, is proven by what it and
+// its replicas say of themselves (client/info.h lost_data): it would empty them, or take what they have more.
 #pragma once
 
 #include <optional>
@@ -38,7 +37,7 @@ struct DeathInput {
 struct DeathVerdict {
     enum class Kind { kProven, kNotYet, kRefused };
     Kind kind = Kind::kNotYet;
-    std::string form;                   // refused | silent | empty
+    std::string form;                   // refused | silent | empty (it came back with less than its replicas)
     std::vector<std::string> evidence;  // what proves it, or what is missing
     std::vector<const RedisNode*> fit;  // replicas that may be promoted, the fullest first
 };
@@ -52,7 +51,7 @@ struct DeathVerdict {
 [[nodiscard]] std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input);
 // Promotable replicas, the fullest first.
 [[nodiscard]] std::vector<const RedisNode*> fit_replicas(const DeathInput& input);
-// That the master restarted without its data and the replicas have not followed it yet. Empty when
+// That the master restarted without its data or with an older state of it, and the replicas have not followed it yet. Empty when
 // it is not so.
 [[nodiscard]] std::vector<std::string> proof_of_emptiness(const DeathInput& input);
 

@@ -1,15 +1,20 @@
 // redis.fence_master: makes sure that the dead master cannot come back as a master: its process is
 // killed and its restart inhibited, through the executor of its host.
 //
+// One that came back with less than its replicas takes writes until it is killed: they are paused before, and those that
+// it has taken since its start are kept.
+//
 // Needs: an executor that can act there; without one the return is guarded instead
 // (return_guard.h), which is said. Changes: markers of this execution, processes. Undo: the markers
 // are removed and the server is started again, as a replica where a new master is known. A fence
 // that cannot be confirmed is no fence: the markers are taken back and the assist is refused. An
 // unknown outcome is settled by the markers and by a refused connection.
+#include "base/strings.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/look_at_death.h"
 #include "redis/steps/rejoin.h"
 #include "redis/steps/support.h"
+#include "redis/steps/tail.h"
 
 namespace aeterna::redis {
 namespace {
@@ -18,6 +23,7 @@ using engine::CheckOutcome;
 
 constexpr Duration kConfirmed = 3s;
 constexpr Duration kKernelTime = 12s;
+constexpr Duration kKeeping = 1s;
 constexpr Duration kFenceMasterInterval = 10ms;
 constexpr engine::StepSpec kFenceMasterSpec{"redis.fence_master",
                                  "make sure that the dead master cannot come back as a master",
@@ -63,6 +69,7 @@ class FenceMaster final : public RedisStep {
             return executor->unfence({old->name}, step.context.run_id, step.context);
         }
         order.begin_before = *leave;
+        keep_what_it_took(*old, step);
         const Status fenced = fence(order, *executor, step);
         if (!fenced) return give_up(fenced.error(), *old, *executor, step);
         // The second vantage: nobody may answer at its address any more.
@@ -92,6 +99,21 @@ class FenceMaster final : public RedisStep {
     }
 
   private:
+    // Best effort: no file has them, and its replicas are waiting for their copy of it.
+    void keep_what_it_took(const RedisNode& old, engine::StepContext& step) {
+        if (find_string(step.facts, kDeathForm) != "empty" || find_member(step.facts, kTakenSince)) return;
+        const env::Context brief = clock().within(kKeeping, step.context);
+        if (!pause_writes(*cluster_, old, brief)) return;
+        const auto info = cluster_->info(old, brief);
+        const auto range = info ? taken_since_start(*info) : std::nullopt;
+        if (!range) return;
+        const auto kept = salvage_stream(node_target(settings(), old), *range,
+                                         acting_->salvage_directory(step.context.run_id) + "/since-its-start",
+                                         cluster_->env(), brief);
+        if (kept) step.facts[kTakenSince] = to_json(*kept);
+        else step.progress("what it took since its start could not be kept: " + one_line(kept.error().to_string()));
+    }
+
     // A killed process leaves only when the kernel has written what it waits for; a loaded disk
     // makes that seconds. The order may be repeated: what is gone by then is confirmed at once.
     Status fence(hosts::FenceOrder order, hosts::Executor& executor,
@@ -129,6 +151,8 @@ class FenceMaster final : public RedisStep {
             return {};
         }
         refuse_assist(step, {"'" + old.name + "' could not be fenced: " + error.to_string()});
+        if (find_string(step.facts, kDeathForm) == "empty")
+            static_cast<void>(cluster_->order(old, {"CLIENT", "UNPAUSE"}, step.context));
         return executor.unfence({old.name}, step.context.run_id, step.context);
     }
 

@@ -8,12 +8,14 @@
 // memory. No undo: the way back is a switchover. check() recognises a replica that is promoted, and
 // remembers the Sentinels' settings, durable before they are removed. Sentinels that do not answer
 // are told later (redis.teach_sentinels).
+#include "base/strings.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/candidates.h"
 #include "redis/steps/look_at_death.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/sentinel_teaching.h"
 #include "redis/steps/support.h"
+#include "redis/steps/tail.h"
 
 namespace aeterna::redis {
 namespace {
@@ -24,6 +26,7 @@ using engine::CheckOutcome;
 constexpr Duration kTold = 6s;
 constexpr Duration kToldInterval = 200ms;
 constexpr Duration kGone = 1s;
+constexpr Duration kGivingWay = 5s;
 constexpr engine::StepSpec kPromoteByHandSpec{"redis.promote_by_hand",
                                  "promote the fullest replica where no Sentinel can",
                                  engine::Risk::kDisruptive, 45s, false};
@@ -52,6 +55,7 @@ class PromoteByHand final : public RedisStep {
         if (!is_by_hand(step.facts)) return CheckOutcome::kNotDue;
         if (is_taken_back(step)) {
             refuse_assist(step, {"the old master is back, and a majority of the Sentinels names it"});
+            give_way(step);
             for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
             return CheckOutcome::kNotDue;
         }
@@ -132,6 +136,29 @@ class PromoteByHand final : public RedisStep {
         if (!role || !role->is_master()) return false;
         const auto named = cluster_->majority_master(step.context);
         return named && *named == old->address;
+    }
+
+    // Whom the Sentinels do not name is resynced by them within seconds, whatever it has taken: what that is, is kept first
+    // (docs/decisions/018). A promoted replica counts it from its promotion on. What cannot be kept is left to them.
+    void give_way(engine::StepContext& step) {
+        const RedisNode* old = node_of(step.facts, kOldMaster);
+        const env::Context brief = clock().within(kGivingWay, step.context);
+        const RedisNode* promoted = find_promoted(*cluster_, step.facts, brief);
+        if (!promoted || !pause_writes(*cluster_, *promoted, brief)) return;
+        const auto info = cluster_->info(*promoted, brief);
+        if (!info || !info->is_master || info->second_offset < 0) return;
+        const auto kept = salvage_stream(node_target(settings(), *promoted),
+                                         {info->replid, info->second_offset, info->master_offset},
+                                         acting_->salvage_directory(step.context.run_id), cluster_->env(), brief);
+        if (!kept) {
+            step.progress("what '" + promoted->name + "' took could not be kept: " + one_line(kept.error().to_string()));
+            return;
+        }
+        step.facts[kSalvaged] = to_json(*kept);
+        step.progress("salvaged: " + kept->summary);
+        const auto turned = cluster_->order(
+            *promoted, {"REPLICAOF", old->address.host, std::to_string(old->address.port)}, brief);
+        if (turned) static_cast<void>(cluster_->order(*promoted, {"CONFIG", "REWRITE"}, brief));
     }
 
     // Done by a process that has died since, and not to be seen now: no reason to promote another one, nor to let the

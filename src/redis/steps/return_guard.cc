@@ -232,25 +232,26 @@ ReturnGuard::Next ReturnGuard::settle(Connection& connection, const NodeInfo& ol
     return Next::kDone;
 }
 
-// A restarted process writes another history: then its tail cannot be asked for.
+// A restarted process writes another history: then only what it has taken since can be asked for.
 void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
                             const env::Context& context) {
     if (is_tail_kept_) return;
     const auto info = cluster_.info(new_master, context);
     if (!info) return;
     is_tail_kept_ = true;
-    if (info->replid2 != old.replid || info->second_offset < 0) {
-        note("what it wrote alone before its restart can only be read from its files");
-        return;
-    }
+    std::optional<StreamRange> range;
+    if (info->replid2 == old.replid && info->second_offset >= 0)
+        range = StreamRange{old.replid, info->second_offset, old.master_offset};
+    else
+        range = taken_since_start(old);
+    if (info->replid2 != old.replid) note("what it wrote alone before its restart can only be read from its files");
+    if (!range) return;
     std::string directory;
     {
         const std::lock_guard lock(mutex_);
         directory = directory_;
     }
-    auto salvaged = salvage_stream(node_target(*settings_, old_master_),
-                                   {old.replid, info->second_offset, old.master_offset}, directory,
-                                   env_, context);
+    auto salvaged = salvage_stream(node_target(*settings_, old_master_), *range, directory, env_, context);
     const std::lock_guard lock(mutex_);
     if (salvaged) report_.salvaged = std::move(*salvaged);
     else report_.note = "its tail could not be kept: " + one_line(salvaged.error().to_string());

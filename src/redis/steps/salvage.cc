@@ -58,14 +58,26 @@ class Salvage final : public RedisStep {
                                   "' has could not be kept: " + salvaged.error().to_string(),
                               "Make room or repair the path, then resume this execution; the fence "
                               "stays until then.");
-        step.facts[kSalvaged] = to_json(*salvaged);
-        step.progress("salvaged: " + salvaged->summary);
+        step.facts[kSalvaged] = with_what_it_took(to_json(*salvaged), step.facts);
+        step.progress("salvaged: " + *find_string(step.facts[kSalvaged], "summary"));
         return {};
     }
 
     Status verify(engine::StepContext&) override { return {}; }
 
   private:
+    static Json with_what_it_took(Json salvaged, const Json& facts) {
+        const Json* taken = find_member(facts, kTakenSince);
+        if (!taken) return salvaged;
+        salvaged["summary"] = find_string(salvaged, "summary").value_or("") + "; since its start: " +
+                              find_string(*taken, "summary").value_or("");
+        for (const char* count : {"files", "bytes", "lost_writes"}) {
+            const std::int64_t more = find_integer(*taken, count).value_or(0);
+            if (more > 0) salvaged[count] = find_integer(salvaged, count).value_or(0) + more;
+        }
+        return salvaged;
+    }
+
     Result<Salvaged> salvage(const RedisNode& old, engine::StepContext& step) {
         env::Files& files = cluster_->env().files;
         AETERNA_ASSIGN(const std::string config, files.read(old.config_file));

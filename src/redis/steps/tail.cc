@@ -148,6 +148,14 @@ std::optional<std::vector<Command>> find_tail(const std::vector<Command>& own,
     return std::nullopt;
 }
 
+std::optional<StreamRange> taken_since_start(const NodeInfo& master) {
+    constexpr std::int64_t kLatelySeconds = 600;
+    if (!master.is_master || master.is_loading || master.uptime_seconds > kLatelySeconds) return std::nullopt;
+    const bool has_begun_without = master.second_offset < 0 && master.backlog_first == 1;
+    if (!has_begun_with_a_file(master) && !has_begun_without) return std::nullopt;
+    return StreamRange{master.replid, master.backlog_first, master.master_offset};
+}
+
 Result<std::string> read_stream(const Target& target, const StreamRange& range, const env::Env& env,
                                 const env::Context& context) {
     const std::int64_t count = range.last - range.first + 1;

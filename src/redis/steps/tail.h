@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "redis/client/connection.h"
+#include "redis/client/info.h"
 
 namespace aeterna::redis {
 
@@ -41,6 +42,9 @@ struct StreamRange {
     std::int64_t first = 0;
     std::int64_t last = 0;
 };
+// What a master that was started lately has taken since; nothing when it does not say. A history of its own that has no
+// file before it counts from 1, and only from its first replica on.
+[[nodiscard]] std::optional<StreamRange> taken_since_start(const NodeInfo& master);
 // Its bytes: asks for them as a replica would (PSYNC), once, and leaves. kUnavailable when the
 // server would send a full copy instead. Not from a master that Sentinel watches: it would take us
 // for a replica.

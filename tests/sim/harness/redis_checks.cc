@@ -10,7 +10,8 @@ namespace aeterna::sim {
 namespace {
 
 constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
-// A question takes two ways there, the connection's and its own, and a second at most: beyond this it may go unanswered.
+// A question takes two ways there, the connection's and its own, and a second at most: beyond this it may go
+// unanswered.
 constexpr Duration kTooSlow = std::chrono::milliseconds(400);
 constexpr int kGuarded = 10;
 // Twice the suspicion of a guard that sees nobody else, or a pause to its end when the guard dies.
@@ -18,6 +19,8 @@ constexpr Duration kHeldInVain = std::chrono::seconds(20);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
 constexpr std::size_t kNextToNothing = 10;
+// More than passes between the look that gives leave and the act, where nothing is disturbed.
+constexpr Duration kHeardAtAll = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -139,6 +142,11 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
         why.emplace_back("it heard it");
     else if (heard_[index][static_cast<std::size_t>(controller)].touches(from, now - kLookAtRedis, kOneQuestion))
         why.emplace_back("it had answered within 5 s");
+    const bool is_whole =
+        now - server.started_at() < kSilenceBeforeAct && server.loaded_rows() > 0 && server.rows_lost_at_start() == 0;
+    if (is_whole && schedule_.is_crew_calm() &&
+        heard_[index][static_cast<std::size_t>(controller)].touches(server.started_at(), now, kHeardAtAll))
+        why.emplace_back("it had just come back with all that it had");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");
     return why;
@@ -174,9 +182,11 @@ void RedisChecks::ordered(const Process& client, const std::string& what, int pr
     ++promotions_;
     acted_at_ = world_.now();
     replaced_[static_cast<std::size_t>(last_master_)] = {true, is_fenced, 0};
+    if (on_promotion_ordered) on_promotion_ordered(controller);
 }
 
-// Started lately without any data, and another one still has it, `least` rows or more; or with next to none of it.
+// Started lately without any data or with an older state of it, and another one still has it, `least` rows or more; or
+// with next to none of it.
 bool RedisChecks::has_lost_rows(const models::Redis& server, std::size_t least) const {
     if (world_.now() - server.started_at() > kYoung) return false;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
@@ -184,6 +194,9 @@ bool RedisChecks::has_lost_rows(const models::Redis& server, std::size_t least) 
         const auto& rows = other.rows();
         const bool has_older = !rows.empty() && (server.rows().empty() || rows.front() < server.rows().front());
         if (server.has_begun_empty() && has_older && rows.size() >= least) return true;
+        const bool has_more = server.rows_lost_at_start() > 0 && rows.size() > server.loaded_rows() &&
+                              other.replid() != server.replid() && !other.is_master();
+        if (has_more && rows.size() >= least) return true;
         const bool is_its_own = other.is_master() || other.replid() == server.replid() || !server.replid2().empty();
         if (!is_its_own && server.rows().size() * kNextToNothing < rows.size()) return true;
     }
@@ -233,12 +246,13 @@ void RedisChecks::lifted_by_hand() {
 }
 
 void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std::size_t had) {
-    const bool is_empty = is_emptied(from) && from.rows().size() * 10 < had;
+    const bool was_older = schedule_.plot == "older copy";
+    const bool is_emptier = is_emptied(from) && from.rows().size() * (was_older ? 1 : 10) < had;
     const bool was_ours =
-        schedule_.crew.assist == "act" && schedule_.plot == "empty master" && schedule_.is_undisturbed();
-    if (is_empty && was_ours)
-        violated(fmt::format("{} gave {} rows away for the {} of an emptied {}", to.name(), had, from.rows().size(),
-                             from.name()));
+        schedule_.crew.assist == "act" && (was_older || schedule_.plot == "empty master") && schedule_.is_undisturbed();
+    if (is_emptier && was_ours)
+        violated(fmt::format("{} gave {} rows away for the {} of {}, which came back with less", to.name(), had,
+                             from.rows().size(), from.name()));
 }
 
 void RedisChecks::finish(Outcome& outcome) {

@@ -9,7 +9,7 @@
 //     changes anything without leave
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted, and while one is at work that could hold them
-//   - replicas do not copy the emptiness of a master that came back without its data while nothing hinders us
+//   - replicas do not copy the emptiness, or the older state, of a master that came back with it while nothing hinders us
 //   - every fence is lifted at the end or told of, every execution ends or asks
 #pragma once
 
@@ -37,6 +37,8 @@ class RedisChecks {
     RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const RedisSchedule& schedule);
     // Told when a Sentinel promotes by a controller's order.
     std::function<void(const models::Sentinel&)> on_forced_promotion;
+    // Told when a controller has sent an order to promote.
+    std::function<void(int controller)> on_promotion_ordered;
     // Told when a controller is about to order something.
     std::function<void(int controller)> on_order_begun;
     // An application was told that its write is done.

@@ -12,7 +12,10 @@ constexpr int kFirstMaster = 0;
 class RedisPlot {
   public:
     RedisPlot(Rng& stream, RedisSchedule& drawn)
-        : rng(stream), schedule(drawn), loss(rng.between(9s, 13s)), replica(1 + static_cast<int>(rng.below(2))),
+        : rng(stream),
+          schedule(drawn),
+          loss(rng.between(9s, 13s)),
+          replica(1 + static_cast<int>(rng.below(2))),
           other(3 - replica) {}
 
     void add(RedisFaultKind kind, Duration at, Duration lasts, int target = kMaster) {
@@ -42,6 +45,19 @@ class RedisPlot {
 void empty_master(RedisPlot& plot) {
     plot.schedule.is_persistent = false;
     plot.schedule.supervisor_delay = plot.rng.between(200ms, 3s);
+    plot.add(RedisFaultKind::kKill, plot.loss, 1s);
+}
+
+// One without AOF comes back with what it saved last, some seconds of rows less than its replicas have; or, shut down
+// in order, with all.
+void older_copy(RedisPlot& plot) {
+    plot.calm_crew();
+    if (plot.rng.chance(0.2)) plot.schedule.unfenceable = kFirstMaster;
+    plot.schedule.is_persistent = false;
+    plot.loss += 12s;
+    plot.schedule.save_period = plot.rng.between(7s, 20s);
+    plot.schedule.is_saved_at_kill = plot.rng.chance(0.25);
+    plot.schedule.supervisor_delay = plot.rng.between(20ms, plot.rng.chance(0.7) ? 300ms : 1500ms);
     plot.add(RedisFaultKind::kKill, plot.loss, 1s);
 }
 
@@ -232,6 +248,19 @@ void turned_back(RedisPlot& plot) {
     plot.add(RedisFaultKind::kKill, plot.loss, away + plot.rng.between(0ms, 1500ms));
 }
 
+// The controller dies when it has promoted by hand, and the old master is back before it is.
+void dies_promoting(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.supervisor_delay = {};
+    plot.schedule.unfenceable = kFirstMaster;
+    plot.schedule.has_stubborn_client = true;
+    plot.schedule.crew.restart_after = plot.rng.between(500ms, 3s);
+    plot.add(RedisFaultKind::kKillSentinels, plot.loss - 3s, 60s, plot.replica);
+    plot.add(RedisFaultKind::kKillSentinel, plot.loss - 3s, 60s, plot.replica);
+    plot.add(RedisFaultKind::kKillPromoting, plot.loss - 1s, 5s);
+    plot.add(RedisFaultKind::kKill, plot.loss, plot.rng.between(1500ms, 4s));
+}
+
 // It is the controller that hears nobody.
 void cut_off(RedisPlot& plot) {
     plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(10s, 40s));
@@ -249,6 +278,7 @@ struct RedisChoice {
     void (*draw)(RedisPlot& plot);
 };
 constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
+                                      RedisChoice{"older copy", older_copy},
                                       RedisChoice{"empty later", empty_later},
                                       RedisChoice{"unfenceable", unfenceable},
                                       RedisChoice{"sentinels lost", sentinels_lost},
@@ -271,6 +301,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"lost by us again", lost_by_us},
                                       RedisChoice{"untold", untold},
                                       RedisChoice{"turned back", turned_back},
+                                      RedisChoice{"dies promoting", dies_promoting},
                                       RedisChoice{"cut off", cut_off},
                                       RedisChoice{"no leave", no_leave}};
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kLongestRedisRun = std::chrono::minutes(16);
 constexpr Duration kRowTimeout = std::chrono::seconds(1);
+constexpr Duration kStubbornPeriod = std::chrono::milliseconds(50);
 
 // Writes a row at a time to whichever node takes it; what was acknowledged is remembered.
 class RedisWorkload {
@@ -64,6 +65,39 @@ class RedisWorkload {
     Duration last_{}, longest_outage_{};
 };
 
+// Writes to one node for ever, as an application would that knows its address only.
+class StubbornClient {
+  public:
+    std::function<void(int node)> on_acknowledged;
+
+    explicit StubbornClient(RedisCluster& cluster) : cluster_(cluster) {
+        ProcessOptions options;
+        options.command = "stubborn application";
+        options.host = &cluster_.application_host();
+        process_ = &cluster_.world().processes.start(std::move(options));
+        cluster_.world().scheduler.spawn(process_, "stubborn writer", [this] { run(); });
+    }
+
+  private:
+    void run() {
+        World& world = cluster_.world();
+        models::Redis& server = cluster_.redis(0);
+        while (process_->is_alive()) {
+            static_cast<void>(world.scheduler.park(world.now() + kStubbornPeriod, {}, "its next write"));
+            if (!process_->is_alive()) return;
+            const auto answer = world.network.call<Status>(
+                *process_, server.endpoint(), {world.now() + kRowTimeout, {}, ""}, {true, "write", "its write"},
+                [&server](Network::Listener&, const Promise<Status>& promise) {
+                    server.write(0, [promise](Status done) { promise.send(std::move(done)); });
+                });
+            if (answer && *answer && on_acknowledged) on_acknowledged(0);
+        }
+    }
+
+    RedisCluster& cluster_;
+    Process* process_ = nullptr;
+};
+
 class RedisRun {
   public:
     RedisRun(const RedisSchedule& schedule, const std::function<void(const std::string&)>& on_trace)
@@ -76,11 +110,17 @@ class RedisRun {
         checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
         checks_->on_forced_promotion = [this](const models::Sentinel& by) { doom(by); };
         checks_->on_order_begun = [this](int controller) { stop_ordering(controller); };
+        checks_->on_promotion_ordered = [this](int controller) { kill_promoting(controller); };
         workload_->on_acknowledged = [this](int node) { checks_->acknowledged(node); };
+        if (schedule_.has_stubborn_client) {
+            stubborn_client_ = std::make_unique<StubbornClient>(*cluster_);
+            stubborn_client_->on_acknowledged = [this](int node) { checks_->acknowledged(node); };
+        }
     }
 
     Outcome go() {
         crew_->start();
+        if (schedule_.save_period > Duration()) save_all();
         for (const RedisFault& fault : schedule_.faults) {
             ++open_;
             world_.scheduler.after(fault.at, [this, fault] { inject(fault); });
@@ -136,9 +176,7 @@ class RedisRun {
             case RedisFaultKind::kCut: cluster_->cut(host, true, true, begins); return;
             case RedisFaultKind::kCutOut: cluster_->cut(host, true, false, begins); return;
             case RedisFaultKind::kCutIn: cluster_->cut(host, false, true, begins); return;
-            case RedisFaultKind::kCutPath:
-                cluster_->cut_from_controllers(host, begins);
-                return;
+            case RedisFaultKind::kCutPath: cluster_->cut_from_controllers(host, begins); return;
             case RedisFaultKind::kCutFromServers: cluster_->cut_from_servers(host, begins); return;
             case RedisFaultKind::kPromoteByHand:
                 if (begins && server.is_responsive()) server.follow(std::nullopt);
@@ -155,6 +193,7 @@ class RedisRun {
                 is_order_stopped_ = begins;
                 if (!begins) pause(crew_->controllers().front()->process(), false);
                 return;
+            case RedisFaultKind::kKillPromoting: is_promoter_doomed_ = begins; return;
             case RedisFaultKind::kSlow: host.slow = begins ? world_.rng().between(50ms, 900ms) : Duration(); return;
             case RedisFaultKind::kKillSentinel: begins ? kill(sentinel.process()) : start(sentinel.name()); return;
             case RedisFaultKind::kPauseSentinel: pause(sentinel.process(), begins); return;
@@ -210,8 +249,23 @@ class RedisRun {
         world_.scheduler.after(0ms, [this, process] { pause(process, true); });
     }
 
+    // Once, before it can write down what came of it.
+    void kill_promoting(int controller) {
+        if (controller != 0 || !std::exchange(is_promoter_doomed_, false)) return;
+        Process* process = crew_->controllers().front()->process();
+        world_.scheduler.after(world_.rng().between(5ms, 200ms), [this, process] { kill(process); });
+    }
+
+    void save_all() {
+        for (int i = 0; i < RedisCluster::kNodes; ++i) {
+            if (cluster_->redis(i).is_responsive()) cluster_->redis(i).save();
+        }
+        world_.scheduler.after(schedule_.save_period, [this] { save_all(); });
+    }
+
     void kill_server(int node) {
         models::Redis& server = cluster_->redis(node);
+        if (schedule_.is_saved_at_kill) server.save();
         kill(server.process());
         if (schedule_.supervisor_delay == Duration()) return;
         world_.scheduler.after(schedule_.supervisor_delay, [this, &server] { start(server.name()); });
@@ -228,10 +282,11 @@ class RedisRun {
     World world_;
     std::unique_ptr<RedisCluster> cluster_;
     std::unique_ptr<RedisWorkload> workload_;
+    std::unique_ptr<StubbornClient> stubborn_client_;
     std::unique_ptr<Crew> crew_;
     std::unique_ptr<RedisChecks> checks_;
     int open_ = 0, last_master_ = 0;
-    bool is_acting_doomed_ = false, is_order_stopped_ = false;
+    bool is_acting_doomed_ = false, is_order_stopped_ = false, is_promoter_doomed_ = false;
     std::string killed_;  // by a fault that did not know its target
 };
 

@@ -63,6 +63,7 @@ std::string_view fault_name(RedisFaultKind kind) {
         case RedisFaultKind::kCutController: return "cut controller off";
         case RedisFaultKind::kPauseController: return "pause controller";
         case RedisFaultKind::kPauseOrdering: return "pause controller before an order";
+        case RedisFaultKind::kKillPromoting: return "kill controller after its order to promote";
         case RedisFaultKind::kKillController: return "kill controller";
     }
     return "?";
@@ -114,6 +115,9 @@ std::string RedisSchedule::describe() const {
                                    is_persistent ? "with AOF" : "without persistence", crew.controllers,
                                    crew.controllers > 1 ? "s" : "", crew.assist, plot.empty() ? "" : ", plot: " + plot,
                                    supervisor_delay > Duration() ? ", supervised" : "");
+    if (save_period > Duration()) text += ", saved each " + format_duration(save_period);
+    if (has_stubborn_client) text += ", with a client that knows only redis-1";
+    if (is_saved_at_kill) text += ", saved when it is killed";
     if (unfenceable >= 0) text += fmt::format(", redis-{} cannot be fenced", unfenceable + 1);
     if (crew.crash.stall_at_write > 0)
         text += fmt::format(", stopped for {} after journal write {}", format_duration(crew.crash.stall_for),

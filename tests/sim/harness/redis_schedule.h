@@ -36,6 +36,7 @@ enum class RedisFaultKind {
     kCutController,
     kPauseController,
     kPauseOrdering,  // when it begins its next order
+    kKillPromoting,  // right after its next order to promote
     kKillController,
 };
 [[nodiscard]] std::string_view fault_name(RedisFaultKind kind);
@@ -54,7 +55,10 @@ struct RedisSchedule {
     bool is_persistent = true;
     int unfenceable = -1;
     CrewPlan crew;
+    Duration save_period{};       // each server saves an RDB file so often; 0: never
+    bool is_saved_at_kill = false;
     Duration supervisor_delay{};  // of a supervisor that starts killed servers; 0: none does
+    bool has_stubborn_client = false;  // one that writes to the first master only, whoever is it
     Duration row_period = std::chrono::milliseconds(50);
     std::vector<RedisFault> faults;  // by time
     [[nodiscard]] std::string describe() const;

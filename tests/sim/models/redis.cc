@@ -61,11 +61,8 @@ void Redis::start() {
     was_linked_ = false;
     paused_until_ = {};
     run_id_ = fmt::format("{}-run-{}", name_, run_);
-    if (!is_persistent) rows_.clear();
-    has_begun_empty_ = rows_.empty();
-    loaded_ = static_cast<std::int64_t>(rows_.size());
-    begin_history();
     read_config();
+    load();
     world_.network.listen(endpoint_, *process_, make_resp_service(*this), &StreamService::kProtocol);
     if (follows_) connect();
     tick(run_);
@@ -78,6 +75,21 @@ void Redis::begin_history() {
     offset_ = 0;
     first_offset_ = 1;
     backlog_.clear();
+}
+
+// loadDataFromDisk(): the AOF names no history; an RDB file names that of its data, and where that ends.
+void Redis::load() {
+    const std::size_t had = rows_.size();
+    begin_history();
+    if (!is_persistent) rows_ = saved_ ? saved_->rows : std::vector<std::uint64_t>();
+    if (!is_persistent && saved_) {
+        (follows_ ? replid_ : replid2_) = saved_->replid;
+        if (!follows_) second_offset_ = saved_->offset + 1;
+        offset_ = saved_->offset;
+        first_offset_ = offset_ + 1;
+    }
+    loaded_ = static_cast<std::int64_t>(rows_.size());
+    lost_at_start_ = had > rows_.size() ? had - rows_.size() : 0;
 }
 
 void Redis::died() {
@@ -240,6 +252,7 @@ void Redis::copy_all(const LinkPointer& link) {
     replica.offset_ = offset_;
     replica.first_offset_ = offset_ + 1;
     replica.backlog_.clear();
+    replica.save();
     replica.heard_at_ = world_.now();
     link->is_synced = link->replica->was_linked_ = true;
 }

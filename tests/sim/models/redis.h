@@ -1,10 +1,11 @@
 // Redis: one Redis 7.0 server with its replication, as src/replication.c has it: a history is named by its replid and
 // counted in bytes; a promoted replica begins a new one and remembers the old one up to the fork (replid2); a replica
 // goes on where it was while its history is a beginning of its master's, else it throws its data away and copies all,
-// after repl-diskless-sync-delay (5 s). A server that starts again has its data when it is persistent, and a history of
-// its own. A replica without its master's link serves nobody (NOMASTERLINK).
+// after repl-diskless-sync-delay (5 s), and keeps the file. A server that starts again has its data when it is persistent,
+// else what it saved or copied last, and a history of its own that remembers the file's; a replica goes on with the
+// file's. A replica without its master's link serves nobody (NOMASTERLINK).
 //
-// Left out: databases, expiry, memory, RDB saves; PSYNC of a client that is no replica (a tail cannot be salvaged).
+// Left out: databases, expiry, memory, the time that a save takes, AOF files.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,8 @@ class Redis final : public RespServer {
 
     // As its configuration file says; nothing when it runs.
     void start();
+    // BGSAVE: what a server without AOF begins with when it starts again.
+    void save() { saved_ = Saved{rows_, replid_, offset_}; }
     // It has followed that one for long: their histories are the same.
     void begin_with(const Redis& master) { replid_ = master.replid_; }
     // An application's SET of that row. Never answered when the server dies first.
@@ -75,13 +78,21 @@ class Redis final : public RespServer {
     [[nodiscard]] const std::vector<std::uint64_t>& rows() const { return rows_; }
     [[nodiscard]] MonoTime started_at() const { return started_at_; }
     // Its present life began without any data.
-    [[nodiscard]] bool has_begun_empty() const { return has_begun_empty_; }
+    [[nodiscard]] bool has_begun_empty() const { return loaded_ == 0; }
+    // And with so many rows, so many less than the life before ended with.
+    [[nodiscard]] std::size_t loaded_rows() const { return static_cast<std::size_t>(loaded_); }
+    [[nodiscard]] std::size_t rows_lost_at_start() const { return lost_at_start_; }
     static int unknown_commands;
 
   private:
     struct Entry {
         std::int64_t end = 0;
         std::uint64_t row = 0;  // 0: a PING or a Sentinel's hello
+    };
+    struct Saved {
+        std::vector<std::uint64_t> rows;
+        std::string replid;
+        std::int64_t offset = 0;
     };
     // One replica's connection to one server.
     struct Link {
@@ -101,6 +112,7 @@ class Redis final : public RespServer {
     void tick(std::uint64_t run);
     void read_config();
     void begin_history();
+    void load();
     void append(Entry entry);
     void send(const LinkPointer& link, const Entry& entry);
     void receive(const LinkPointer& link);
@@ -118,6 +130,7 @@ class Redis final : public RespServer {
     [[nodiscard]] std::string set(const std::shared_ptr<RespSession>& session);
     [[nodiscard]] std::string client(const redis::Command& command, const Process& by);
     [[nodiscard]] std::string config(const redis::Command& command);
+    [[nodiscard]] std::string psync(const redis::Command& command);
     [[nodiscard]] std::string replicaof(const redis::Command& command, const Process& by);
 
     World& world_;
@@ -136,8 +149,9 @@ class Redis final : public RespServer {
     LinkPointer upstream_;
     std::vector<LinkPointer> replicas_;
     std::vector<Waiting> waiting_;
+    std::optional<Saved> saved_;
+    std::size_t lost_at_start_ = 0;
     int made_ids_ = 0;
-    bool has_begun_empty_ = false;
 };
 
 }  // namespace aeterna::sim::models

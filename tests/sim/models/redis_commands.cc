@@ -9,6 +9,12 @@ namespace {
 
 std::int64_t seconds(Duration duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); }
 
+// As many bytes as the offsets count.
+std::string in_stream(std::uint64_t row) {
+    if (row == 0) return fmt::format("*2\r\n$7\r\nPUBLISH\r\n$105\r\n{:0>105}\r\n", 0);
+    return fmt::format("*2\r\n$3\r\nSET\r\n$40\r\n{:0>40}\r\n", row);
+}
+
 }  // namespace
 
 int Redis::unknown_commands = 0;
@@ -23,9 +29,22 @@ std::string Redis::answer(const redis::Command& command, const std::shared_ptr<R
     if (word == "client") return client(command, session->client());
     if (word == "config") return config(command);
     if (word == "replicaof") return replicaof(command, session->client());
-    if (word == "psync") return resp_error("ERR unknown to the model: PSYNC");
+    if (word == "psync") return psync(command);
     ++unknown_commands;
     return resp_error("ERR unknown command '" + command.front() + "'");
+}
+
+// A part of the stream, for somebody who reads it and leaves.
+std::string Redis::psync(const redis::Command& command) {
+    const std::int64_t first = command.size() == 3 ? to_integer(command[2]).value_or(0) : 0;
+    const bool is_known =
+        command.size() == 3 && (command[1] == replid_ || (command[1] == replid2_ && first <= second_offset_));
+    if (!is_known || first < first_offset_ || first > offset_ + 1) return resp_error("ERR a full copy is not modelled");
+    std::string text = resp_status("CONTINUE");
+    for (const Entry& entry : backlog_) {
+        if (entry.end >= first) text += in_stream(entry.row);
+    }
+    return text;
 }
 
 std::string Redis::set(const std::shared_ptr<RespSession>& session) {

@@ -116,5 +116,56 @@ TEST(EtcdActorLock, WritesANewIntentUnderItsOwnLease) {
                 HasSubstr(R"("intent":"failover postgres; failover redis")"));
 }
 
+// etcd that holds the key under a lease until a transaction that compares that lease removes it.
+struct OneKey {
+    std::string lease = "41";  // empty: nobody holds it
+    int removals = 0;
+
+    Result<env::HttpResponse> answer(const env::HttpRequest& request) {
+        env::HttpResponse response;
+        response.status = 200;
+        response.body = R"({"succeeded": true})";
+        if (request.url.ends_with("/lease/grant")) response.body = R"({"ID": "77", "TTL": "15"})";
+        if (!request.url.ends_with("/kv/txn")) return response;
+        const Json wanted = parse_json(request.body, "a transaction").value();
+        const Json& compare = wanted["compare"][0];
+        const bool is_removal = wanted["success"][0].contains("request_delete_range");
+        const bool succeeds = is_removal ? compare["lease"] == lease : lease.empty();
+        if (succeeds) lease = is_removal ? "" : "77";
+        removals += is_removal ? 1 : 0;
+        Json pairs = Json::array();
+        if (!lease.empty())
+            pairs.push_back({{"key", base64_encode("/aeterna-dr/toy/actor")}, {"value", base64_encode("{}")}, {"lease", lease}});
+        const Json range{{"response_range", {{"kvs", pairs}}}};
+        response.body = Json{{"succeeded", succeeds}, {"responses", Json::array({range})}}.dump();
+        return response;
+    }
+};
+
+TEST(EtcdActorLock, OfAProcessThatDiedHereIsTakenAtOnce) {
+    const std::tuple<const char*, std::string, bool, bool> table[] = {
+        {"it died", "41\n", false, true},
+        {"it lives", "41\n", true, false},
+        {"another one holds it since", "40\n", false, false},
+        {"it acted elsewhere", "", false, false},
+        {"nonsense", "4x", false, false},
+    };
+    for (const auto& [what, left, lives, is_taken] : table) {
+        ::aeterna::testing::FakeEnv fake;
+        OneKey etcd;
+        fake.http.handler = [&](const env::HttpRequest& request) { return etcd.answer(request); };
+        config::Stack stack = stack_without_etcd();
+        stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+        if (!left.empty()) fake.files.content["/state/actor.lease"] = left;
+        const auto former = lives ? fake.files.lock("/state/actor.lock").value() : nullptr;
+        const auto hold = make_actor_lock(stack, fake.env)->acquire("failover redis", fake.clock.context());
+        EXPECT_EQ(hold.has_value(), is_taken) << what;
+        if (!hold) EXPECT_EQ(hold.error().code, ErrorCode::kLocked) << what;
+        EXPECT_EQ(etcd.lease, is_taken ? "77" : "41") << what;
+        if (is_taken) EXPECT_EQ(fake.files.content["/state/actor.lease"], "77\n") << what;
+        else EXPECT_EQ(fake.files.content["/state/actor.lease"], left) << what << ": the next try needs it";
+    }
+}
+
 }  // namespace
 }  // namespace aeterna::engine

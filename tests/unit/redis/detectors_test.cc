@@ -84,6 +84,15 @@ TEST(Detectors, AHealthyWorldIsClear) {
     }
 }
 
+// Its RDB file ends at 1000 of the history that the replica has up to 1100; it has taken 20 bytes since.
+void load_older(NodeInfo& master, NodeInfo& replica) {
+    master.keys = master.loaded_keys = 5;
+    master.replid2 = "old";
+    master.second_offset = master.backlog_first = 1001;
+    master.master_offset = 1020;
+    replica.replica_offset = 1100;
+}
+
 TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
     const std::tuple<const char*, FindingState, std::function<void(NodeInfo&, NodeInfo&)>> table[] = {
         {"back empty", FindingState::kFiring, [](NodeInfo&, NodeInfo&) {}},
@@ -100,6 +109,34 @@ TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
         {"it took more since than a replica that was away has", FindingState::kClear,
          [](NodeInfo& master, NodeInfo&) { master.keys = 900, master.loaded_keys = 0; }},
         {"too late", FindingState::kClear, [](NodeInfo&, NodeInfo& replica) { replica.keys = 0; }},
+        {"back with an older file", FindingState::kFiring, load_older},
+        {"that file, and as many keys", FindingState::kFiring,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.keys = 7; }},
+        {"the file has all that the replica has", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), replica.replica_offset = 1000; }},
+        {"all of it, and most keys have expired", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) {
+             load_older(master, replica), replica.replica_offset = 1000, replica.keys = 1000;
+         }},
+        {"it took more since than it lacks", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.master_offset = 1200; }},
+        {"promoted, and another replica had more", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.backlog_first = 1; }},
+        {"a file of the history before a promotion", FindingState::kFiring,
+         [](NodeInfo& master, NodeInfo& replica) {
+             load_older(master, replica), replica.replid = "newer", replica.replid2 = "old";
+         }},
+        {"the replica began a history of its own", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) {
+             load_older(master, replica), replica.replid = "own", replica.replid2 = "old",
+                                          replica.link_down_seconds = -1;
+         }},
+        {"a file of a history that nobody knows", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.replid2 = "foreign"; }},
+        {"a file of such a one with next to nothing", FindingState::kFiring,
+         [](NodeInfo& master, NodeInfo& replica) {
+             load_older(master, replica), master.replid2 = "foreign", replica.keys = 91;
+         }},
     };
     for (const auto& [what, state, change] : table) {
         World world;
@@ -390,7 +427,8 @@ TEST(Status, CarriesTheMissRatioOfTheWindow) {
     World world;
     Snapshot& snapshot = world.tick(500ms);
     EXPECT_EQ(make_status(snapshot).extra.at("cache_miss_ratio"), nullptr) << "no look-ups are no rate";
-    snapshot.nodes["redis-1"].lookups = {{snapshot.now - 40s, "r", 0, 0}, {snapshot.now - 20s, "r", 5, 5}, {snapshot.now, "r", 8, 6}};
+    snapshot.nodes["redis-1"].lookups = {
+        {snapshot.now - 40s, "r", 0, 0}, {snapshot.now - 20s, "r", 5, 5}, {snapshot.now, "r", 8, 6}};
     snapshot.nodes["redis-2"].lookups = {{snapshot.now - 20s, "q", 0, 90}, {snapshot.now, "r", 0, 0}};
     EXPECT_EQ(make_status(snapshot).extra.at("cache_miss_ratio"), 0.25);
     world.silence_node(1);

@@ -21,6 +21,7 @@ struct FakeNode {
     bool is_silent = false;
     std::int64_t keys = 7;
     std::int64_t uptime = 5000;
+    std::string tail{};  // its stream from its promotion on
 };
 
 struct FakeSentinel {
@@ -96,6 +97,7 @@ class FakeServers final : public env::Dialer {
         if (command[0] == "PING") return "+PONG\r\n";
         if (command[0] == "INFO") return bulk(is_sentinel ? "sentinel_tilt:0\r\n" : info(nodes[n]));
         if (command[0] == "ROLE") return role(nodes[n]);
+        if (command[0] == "PSYNC") return nodes[n].tail.empty() ? "-ERR full copy\r\n" : "+CONTINUE\r\n" + nodes[n].tail;
         if (command[0] == "SCAN") return "*2\r\n" + bulk("0") + list({});
         static const std::set<std::string> kOrders{"FAILOVER", "REMOVE", "MONITOR", "SET"};
         if (is_sentinel && kOrders.count(command[1]) == 0) return opinion(sentinels[n], command[1]);
@@ -116,6 +118,9 @@ class FakeServers final : public env::Dialer {
                                                    node_address(node.follows).host + "\r\n";
         text += "slave_priority:" + std::to_string(node.priority) + "\r\nmaster_replid:" + node.replid +
                 "\r\nmaster_replid2:" + node.replid2 + "\r\n";
+        if (!node.tail.empty())
+            text += "second_repl_offset:" + std::to_string(node.offset + 1) + "\r\nmaster_repl_offset:" +
+                    std::to_string(node.offset + static_cast<std::int64_t>(node.tail.size())) + "\r\n";
         if (node.keys > 0) text += "db0:keys=" + std::to_string(node.keys) + ",expires=0,avg_ttl=0\r\n";
         return text + "master_link_status:" + (node.link == "connected" ? "up" : "down") + "\r\nslave_repl_offset:" +
                std::to_string(node.offset) + "\r\nuptime_in_seconds:" + std::to_string(node.uptime) + "\r\n";
