@@ -49,6 +49,7 @@ class ScratchServer {
     Status write_configuration() const;
     Status await_writes(const env::Context& context) const;
     [[nodiscard]] Error ended() const;
+    [[nodiscard]] bool was_killed() const;
 
     ScratchOrder order_;
     const env::Env& env_;
