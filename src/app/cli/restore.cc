@@ -9,6 +9,7 @@
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
+#include "env/posix/file_system.h"
 #include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
@@ -48,7 +49,7 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 }
 
 struct StoreRestoreOptions {
-    std::string to = "latest", timeline, series, into;
+    std::string to = "latest", timeline, series, cluster, into;
     bool dry_run = false, yes = false;
     engine::OptionValues values;
 };
@@ -81,11 +82,13 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     AETERNA_TRY(check_options(module, options, is_server));
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer();
+    const auto files = env::make_posix_file_system();
+    const auto restorer = is_server ? module.make_loader(session.env(), *files) : module.make_restorer();
     engine::RestoreOrder order;
     order.to = options.to;
     order.timeline = options.timeline;
     order.series = options.series;
+    order.cluster = options.cluster;
     order.archive_command = archive_command(session, *place);
     order.into = is_server ? options.into : session.env().files.canonical(options.into);
     order.options = options.values;
@@ -128,6 +131,8 @@ void add_store_restores(CLI::App& command, Session& session) {
         store->add_option("--to", options->to, "latest, a time with its offset, lsn:X, name:POINT, xid:N, or a backup's id or its unique beginning")->type_name("WHEN");
         store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
         store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
+        store->add_option("--cluster", options->cluster, "Of which cluster, where the series has had several (recovery-points); else the newest, or that of the time")
+            ->type_name("ID");
         const auto of_servers = module->load_options();
         store->add_option("--into", options->into,
                           of_servers.empty() ? "A new or empty directory"

@@ -9,7 +9,9 @@
 #include "app/cli/restore_test_report.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
+#include "base/strings.h"
 #include "engine/restore_test/history.h"
+#include "engine/restore_test/random_point.h"
 #include "engine/restore_test/sandbox.h"
 #include "env/posix/file_system.h"
 
@@ -17,7 +19,7 @@ namespace aeterna::app {
 namespace {
 
 struct RestoreTestOptions {
-    std::string to = "latest", timeline, series, work, server_bin, run_as, rto, database;
+    std::string to = "latest", timeline, series, cluster, seed, work, server_bin, run_as, rto, database;
     bool random = false;
     std::vector<std::string> queries;
     engine::OptionValues values;
@@ -79,18 +81,27 @@ std::string find_work(const Session& session, const std::string& given, const st
     return fmt::format("/var/tmp/aeterna-dr-{}", env.processes.effective_uid());
 }
 
-Result<std::string> random_backup(const Session& session, repository::Repository& repository,
-                                  const engine::RestoreTester& tester, const std::string& store, const std::string& series,
-                                  const env::Context& context) {
-    AETERNA_ASSIGN(auto backups, repository.catalog().all(context));
-    std::erase_if(backups, [&](const repository::Backup& backup) {
-        return !tester.takes(backup) || (!series.empty() && backup.name != series);
+Result<std::uint64_t> seed_of(const Session& session, const RestoreTestOptions& options) {
+    if (options.seed.empty()) return session.env().random.next() % 1'000'000;
+    const auto given = to_integer(options.seed);
+    if (given && *given >= 0) return static_cast<std::uint64_t>(*given);
+    return make_error(ErrorCode::kUsage, fmt::format("'{}' is no seed", one_line(options.seed)), "Give a whole number, 0 or more (--seed).");
+}
+
+Status draw(Session& session, repository::Repository& repository, engine::Restorer& restorer, std::uint64_t seed,
+            engine::RestoreOrder& order, const env::Context& context) {
+    AETERNA_ASSIGN(auto windows, restorer.recovery_windows(repository, context));
+    std::erase_if(windows, [&](const engine::RecoveryWindow& window) {
+        return (!order.series.empty() && window.series != order.series) || (!order.cluster.empty() && window.cluster != order.cluster);
     });
-    if (backups.empty()) {
-        return make_error(ErrorCode::kNotFound, fmt::format("there is no backup of {}", store),
-                          "'aeterna-dr backups list' shows what there is.");
-    }
-    return backups[session.env().random.next() % backups.size()].id;
+    AETERNA_ASSIGN(const engine::RandomPoint point, engine::draw_point(windows, seed));
+    order.to = point.to;
+    order.timeline = point.timeline;
+    order.series = point.series;
+    order.cluster = point.cluster;
+    session.progress(fmt::format("drawn with seed {}: --to {} --name {} --cluster {}{}", seed, point.to, point.series, point.cluster,
+                                 point.timeline.empty() ? "" : " --timeline " + point.timeline));
+    return {};
 }
 
 std::vector<engine::TestQuery> all_queries(const StackPart& part, const RestoreTestOptions& options) {
@@ -131,7 +142,7 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     const auto tester = module.make_restore_tester(env, *files);
     TestReport report;
     report.store = module.name();
-    report.to = options.random ? "random" : options.to;
+    report.to = options.to;
     report.at = env.clock.wall_now();
     report.id = engine::make_record_id("restore-test", report.at, env.random.next());
     AETERNA_ASSIGN(const StackPart part, read_stack_part(session, report.store));
@@ -145,11 +156,14 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.restore.to = options.to;
-    if (options.random) {
-        AETERNA_ASSIGN(order.restore.to, random_backup(session, *opened, *tester, report.store, options.series, context));
-    }
     order.restore.timeline = options.timeline;
     order.restore.series = options.series;
+    order.restore.cluster = options.cluster;
+    if (options.random) {
+        AETERNA_ASSIGN(report.seed, seed_of(session, options));
+        AETERNA_TRY(draw(session, *opened, *module.make_restorer(), *report.seed, order.restore, context));
+        report.to = order.restore.to;
+    }
     order.restore.workers = worker_count();
     order.restore.progress = progress_lines(session);
     order.server_bin = options.server_bin.empty() ? "" : env.files.canonical(options.server_bin);
@@ -189,8 +203,10 @@ Result<int> run_cleanup(Session& session, const std::string& given) {
 void add_options(CLI::App& store, RestoreTestOptions& options) {
     CLI::Option* to = store.add_option("--to", options.to, "What to restore, as 'restore' has it")->type_name("WHEN");
     store.add_option("--timeline", options.timeline, "Of which history, as 'restore' has it")->type_name("N");
-    store.add_flag("--random", options.random, "A random one of the backups that there are")->excludes(to);
+    CLI::Option* random = store.add_flag("--random", options.random, "A random point of the time that can be restored")->excludes(to);
+    store.add_option("--seed", options.seed, "Of --random: draws the same point of the same recovery points again")->type_name("N")->needs(random);
     store.add_option("--name", options.series, "Which series of backups, where there are several")->type_name("NAME");
+    store.add_option("--cluster", options.cluster, "Of which cluster, as 'restore' has it")->type_name("ID");
     store
         .add_option("--work", options.work,
                     "Where the sandbox is made; else the state directory, as root /var/tmp/aeterna-dr-0")

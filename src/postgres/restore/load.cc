@@ -181,7 +181,7 @@ class Loader final : public engine::Restorer {
 
 }  // namespace
 
-std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) { return std::make_unique<Loader>(env); }
+std::unique_ptr<engine::Restorer> make_loader(const env::Env& env, env::FileSystem& /*files*/) { return std::make_unique<Loader>(env); }
 
 std::vector<engine::CommandOption> load_options() {
     return {{"database", "NAME", "Of a logical backup: this one; else the one that is named as the target", {}},
