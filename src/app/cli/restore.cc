@@ -6,6 +6,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
@@ -51,6 +52,7 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 struct StoreRestoreOptions {
     std::string to = "latest", timeline, series, cluster, into;
     bool dry_run = false, yes = false;
+    SandboxOptions sandbox;
     engine::OptionValues values;
 };
 
@@ -63,8 +65,8 @@ std::string archive_command(const Session& session, const RepositoryPlace& place
 
 // What is said of one kind of target does not silently mean nothing for the other.
 Status check_options(const engine::StoreModule& module, const StoreRestoreOptions& options, bool is_server) {
-    if (is_server && !options.timeline.empty()) {
-        return make_error(ErrorCode::kUsage, "--timeline is of a restore into a directory", "Leave it out.");
+    if (!is_server && options.sandbox.is_given()) {
+        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out.");
     }
     const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
     for (const engine::CommandOption& other : others) {
@@ -74,6 +76,29 @@ Status check_options(const engine::StoreModule& module, const StoreRestoreOption
                           is_server ? "Leave it out." : "Name the server with --into URL, or leave it out.");
     }
     return {};
+}
+
+// What a dump has no use for.
+Status check_dump_options(const StoreRestoreOptions& options) {
+    const bool is_given = !options.timeline.empty() || !options.cluster.empty() || options.sandbox.is_given();
+    if (!is_given) return {};
+    return make_error(ErrorCode::kUsage, "--timeline, --cluster, --work, --server-bin and --run-as are of base backups",
+                      "Leave them out, or restore out of a base backup (--kind base, or a point in time).");
+}
+
+// Into a running server out of a base backup: by a server of its own meanwhile.
+Result<std::unique_ptr<engine::Sandbox>> make_sandbox(Session& session, const engine::StoreModule& module, env::FileSystem& files,
+                                                      const SandboxOptions& options, engine::RestoreOrder& order, const env::Context& context) {
+    const auto tester = module.make_restore_tester(session.env(), files);
+    engine::ScratchRoom room;
+    AETERNA_ASSIGN(room.user, find_run_as(session, options.run_as, tester->server_user()));
+    const std::string state = config::default_state_directory(session.env().files);
+    const std::string work = find_work(session, options.work, state, room.user.has_value());
+    AETERNA_ASSIGN(auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, room.user), session.env(), context));
+    room.sandbox = sandbox->path();
+    room.server_bin = server_bin_of(session, options);
+    order.scratch = std::move(room);
+    return sandbox;
 }
 
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
@@ -94,6 +119,15 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     order.options = options.values;
     order.workers = worker_count();
     order.progress = progress_lines(session);
+    order.note = [&session](const std::string& line) { session.progress(line); };
+    std::unique_ptr<engine::Sandbox> sandbox;  // gone when we return
+    if (is_server) {
+        AETERNA_ASSIGN(const bool needs_scratch, restorer->needs_scratch(*opened, order, context));
+        if (!needs_scratch) AETERNA_TRY(check_dump_options(options));
+        if (needs_scratch) {
+            AETERNA_ASSIGN(sandbox, make_sandbox(session, module, *files, options.sandbox, order, context));
+        }
+    }
     AETERNA_ASSIGN(const engine::RestorePlan plan, restorer->plan(*opened, order, context));
     Json document = plan.document;
     document["dry_run"] = options.dry_run;
@@ -113,8 +147,8 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
         document["kept_bytes"] = result.kept_bytes;
         document["seconds"] = to_seconds(took);
         if (!session.options.json) {
-            const std::string files = is_server ? "" : fmt::format("{} files, ", result.files);
-            session.print(fmt::format("{}{} restored into '{}' in {}", files, human_bytes(result.bytes), order.into,
+            const std::string count = is_server ? "" : fmt::format("{} files, ", result.files);
+            session.print(fmt::format("{}{} restored into '{}' in {}", count, human_bytes(result.bytes), order.into,
                                       format_duration(took)));
         }
     }
@@ -140,7 +174,10 @@ void add_store_restores(CLI::App& command, Session& session) {
             ->required()
             ->type_name(of_servers.empty() ? "DIR" : "DIR|URL");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
-        if (!of_servers.empty()) store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
+        if (!of_servers.empty()) {
+            store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
+            add_sandbox_options(*store, options->sandbox);
+        }
         add_store_options(*store, *specific, options->values);
         add_store_options(*store, of_servers, options->values);
         store->callback([&session, options, &one = *module] {

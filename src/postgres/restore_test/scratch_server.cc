@@ -141,15 +141,19 @@ std::string ScratchServer::last_words() const {
     return last.empty() ? "without a word" : last;
 }
 
-Result<std::unique_ptr<env::SqlConnection>> ScratchServer::connect(const std::string& database,
-                                                                   const env::Context& context) const {
+env::SqlTarget ScratchServer::target(const std::string& database) const {
     env::SqlTarget target;
     target.endpoint = {order_.place.sockets(), kScratchPort};
     target.user = order_.superuser;
     target.database = database;
     target.ssl_mode = "disable";
     target.application_name = "aeterna-dr restore-test";
-    AETERNA_ASSIGN(auto session, env_.sql.connect(target, env_.clock.within(kConnect, context)));
+    return target;
+}
+
+Result<std::unique_ptr<env::SqlConnection>> ScratchServer::connect(const std::string& database,
+                                                                   const env::Context& context) const {
+    AETERNA_ASSIGN(auto session, env_.sql.connect(target(database), env_.clock.within(kConnect, context)));
     for (const char* setting : {"SET statement_timeout = 0", kHideNothing}) {
         AETERNA_TRY(session->query(setting, {}, env_.clock.within(kConnect, context)));
     }
