@@ -87,7 +87,7 @@ class StoreModule {
     [[nodiscard]] virtual std::unique_ptr<Restorer> make_restorer(const env::Env& /*env*/) const { return nullptr; }
     // Restores into a server that runs, named by a URL. Null where there is none.
     [[nodiscard]] virtual std::vector<CommandOption> load_options() const { return {}; }
-    [[nodiscard]] virtual std::unique_ptr<Restorer> make_loader(const env::Env& /*env*/) const { return nullptr; }
+    [[nodiscard]] virtual std::unique_ptr<Restorer> make_loader(const env::Env& /*env*/, env::FileSystem& /*files*/) const { return nullptr; }
     // Nothing where it has no such command.
     [[nodiscard]] virtual std::optional<std::vector<CommandOption>> export_options() const { return std::nullopt; }
     [[nodiscard]] virtual std::unique_ptr<Exporter> make_exporter(env::FileSystem& /*files*/) const { return nullptr; }

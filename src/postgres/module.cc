@@ -114,7 +114,9 @@ class PostgresModule final : public engine::StoreModule {
     }
     std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) const override { return postgres::make_restorer(env); }
     std::vector<engine::CommandOption> load_options() const override { return postgres::load_options(); }
-    std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) const override { return postgres::make_loader(env); }
+    std::unique_ptr<engine::Restorer> make_loader(const env::Env& env, env::FileSystem& files) const override {
+        return postgres::make_loader(env, files);
+    }
     std::optional<std::vector<engine::CommandOption>> export_options() const override { return postgres::export_options(); }
     std::unique_ptr<engine::Exporter> make_exporter(env::FileSystem& files) const override {
         return postgres::make_exporter(files);

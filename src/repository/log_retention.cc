@@ -20,6 +20,7 @@ class LogJudge {
             const auto [place, is_new] = firsts_.try_emplace(backup.log->name, backup.log->from);
             if (!is_new) place->second = std::min(place->second, backup.log->from);
         }
+        for (const LogState& log : logs) extend_to_parents(log, logs);
         for (const auto& [log, from] : firsts_) {
             for (const std::string& ancestor : ancestors_of(log)) has_descendant_.insert(ancestor);
         }
@@ -42,6 +43,21 @@ class LogJudge {
     }
 
   private:
+    // A backup may begin before the byte at which its log does: what is between is its parent's.
+    void extend_to_parents(const LogState& log, const std::vector<LogState>& logs) {
+        const LogState* child = &log;
+        for (std::size_t steps = 0; steps < logs.size(); ++steps) {
+            const auto first = firsts_.find(child->name);
+            if (first == firsts_.end() || !child->origin || first->second >= child->origin->at) return;
+            const std::uint64_t from = first->second;
+            const auto [place, is_new] = firsts_.try_emplace(child->origin->log, from);
+            if (!is_new) place->second = std::min(place->second, from);
+            const auto parent = std::find_if(logs.begin(), logs.end(), [&](const LogState& one) { return one.name == child->origin->log; });
+            if (parent == logs.end()) return;
+            child = &*parent;
+        }
+    }
+
     // Nearest first; what goes round in a circle ends.
     [[nodiscard]] std::vector<std::string> ancestors_of(const std::string& log) const {
         std::vector<std::string> found;

@@ -1,5 +1,5 @@
-// Which parts of the logs the kept backups need. Pure. A backup needs its log from its own start on, and every log that
-// goes on from that one (its descendants) from the beginning.
+// Which parts of the logs the kept backups need. Pure. A backup needs its log from its own start on (that of the
+// log's parent too where it starts before the log does), and every log that goes on from that one (its descendants) from the beginning.
 #pragma once
 
 #include <optional>

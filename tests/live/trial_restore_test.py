@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -180,6 +181,40 @@ class RestoreTestTest(unittest.TestCase):
         test = self.restore_test("--to", test["backup"], "--query", "SELECT count(*) = 0 FROM damaged WHERE n > 8000", stack=stack)
         self.assertEqual((test["verdict"], test["replay"]), ("pass", None))
 
+    def test_a_random_point_between_two_backups(self):
+        """Each draw is a state that was: as many rows as had been committed by then."""
+        own = self.copy_of_the_server()
+        own.psql("CREATE TABLE steps (n serial, at timestamptz NOT NULL DEFAULT clock_timestamp())")
+        stack = self.stack_file(own)
+        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
+        try:
+            self.back_up(stack=stack)
+            for number in range(40):
+                own.psql("INSERT INTO steps DEFAULT VALUES")
+                time.sleep(0.1)
+                if number == 20:
+                    self.back_up(stack=stack)
+            self.back_up_reaches(stack, own.psql("SELECT pg_current_wal_lsn()"))
+        finally:
+            watch.terminate()
+            watch.wait(60)
+        window, = self.cli("--json", "recovery-points", stack=stack).json()["recovery_points"]
+        self.assertEqual(len(window["backups"]), 2)
+        drawn = {}
+        for seed in ("1", "2", "3", "1"):
+            test = self.restore_test("--random", "--seed", seed, "--query", "SELECT count(*) > 0 FROM steps", stack=stack)
+            self.assertEqual((test["verdict"], test["seed"]), ("pass", int(seed)))
+            self.assertTrue(window["earliest"] <= test["to"] < window["until"], test["to"])
+            self.assertEqual(drawn.setdefault(seed, test["to"]), test["to"])
+            expected = own.psql(f"SELECT count(*) FROM steps WHERE at <= '{test['to']}'")
+            # The commit comes a moment after the row's own time.
+            again = self.restore_test("--to", test["to"], "--query", f"SELECT {expected} - count(*) IN (0, 1) FROM steps", stack=stack)
+            self.assertEqual(again["verdict"], "pass", again["reason"])
+        self.assertEqual(len(set(drawn.values())), 3)
+        done = self.cli("restore-test", "postgres", "--random", "--seed", "x", stack=stack)
+        self.assertEqual((done.code, "'x'" in done.err), (2, True), done)
+
     def back_up_reaches(self, stack, lsn):
         def number(text):
             high, low = text.split("/")
@@ -204,7 +239,9 @@ class RestoreTestTest(unittest.TestCase):
         self.assertIn("PASS: takes writes after", done.out)
         self.assertIn("not checked  drill rows: no drill was writing", done.out)
         tests = (self.room / "other-state/restore-tests.jsonl").read_text().splitlines()
-        self.assertEqual([json.loads(test)["to"] for test in tests], ["random"])
+        backup = next(one["id"] for one in self.cli("--json", "backups", "list").json()["backups"] if one["kind"] == "base")
+        # Without any captured WAL there is no time to draw from.
+        self.assertEqual([(json.loads(test)["to"], json.loads(test)["seed"] is None) for test in tests], [(backup, False)])
 
     def test_an_objective_that_is_missed(self):
         self.back_up()
@@ -315,6 +352,24 @@ class RestoreTestTest(unittest.TestCase):
         test = self.restore_test(code=4, stack=self.copy_that_crashes(9))
         self.assertEqual(test["verdict"], "unknown")
         self.assertIn("signal 9", test["reason"])
+
+    def test_a_killed_postmaster_says_nothing_of_the_backup(self):
+        """As a machine does it that is short of memory; its children then complain in the log."""
+        self.back_up()
+        test = subprocess.Popen([PROGRAM, "--stack", self.stack, "--json", "restore-test", "postgres", "--work", self.work, "--query",
+                                 "SELECT pg_sleep(60)"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
+        for said in test.stderr:
+            if "questioning" in said:
+                break
+        sandbox, = [name for name in os.listdir(self.work) if name.startswith("restore-test-")]
+        os.kill(int((self.work / sandbox / "data/postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        out, _ = test.communicate(timeout=60)
+        self.assertEqual(test.returncode, 4, out)
+        result = json.loads(out)["restore_test"]
+        self.assertEqual(result["verdict"], "unknown")
+        self.assertIn("killed", result["reason"])
+        self.assert_nothing_left(self.work)
 
     def test_a_database_that_is_half_dropped_is_left_out(self):
         own = self.copy_of_the_server()

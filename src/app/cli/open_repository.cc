@@ -99,7 +99,13 @@ Result<repository::Credential> read_credential(const Session& session, const std
     if (path.empty()) return make_error(ErrorCode::kUsage, "no key is named",
                                         "Add --key-file FILE, or name it in the stack file (repository.key_file).");
     auto text = session.env().files.read(path, 1 << 16);
-    if (!text) return wrap_error(text.error(), "the key cannot be read");
+    if (!text) {
+        Error error = wrap_error(text.error(), "the key cannot be read");
+        if (error.code != ErrorCode::kNotFound) return error;
+        error.code = ErrorCode::kConfiguration;
+        error.hint = "Name the key file, or an escrow of the repository (--key-file): without one of them nothing in it can be read.";
+        return error;
+    }
     return repository::parse_credential(*text);
 }
 

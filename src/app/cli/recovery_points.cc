@@ -15,11 +15,13 @@ Json window_json(const std::string& store, const std::string& engine, const engi
     return Json{{"store", store},
                 {"engine", engine},
                 {"name", window.series},
+                {"cluster", window.cluster},
                 {"backups", window.backups},
                 {"timeline", window.timeline},
                 {"from", window.from},
                 {"to", window.to},
                 {"since", format_time(window.since)},
+                {"earliest", window.earliest ? Json(format_time(*window.earliest)) : Json(nullptr)},
                 {"until", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
                 {"gap", window.ends_because.empty() ? Json(nullptr) : Json(window.ends_because)}};
 }

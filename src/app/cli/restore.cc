@@ -7,10 +7,12 @@
 #include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
 #include "engine/restore_test/history.h"
+#include "env/posix/file_system.h"
 #include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
@@ -50,8 +52,9 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 }
 
 struct StoreRestoreOptions {
-    std::string to = "latest", timeline, series, into;
+    std::string to = "latest", timeline, series, cluster, into;
     bool dry_run = false, yes = false;
+    SandboxOptions sandbox;
     engine::OptionValues values;
 };
 
@@ -64,8 +67,8 @@ std::string archive_command(const Session& session, const RepositoryPlace& place
 
 // What is said of one kind of target does not silently mean nothing for the other.
 Status check_options(const engine::StoreModule& module, const StoreRestoreOptions& options, bool is_server) {
-    if (is_server && !options.timeline.empty()) {
-        return make_error(ErrorCode::kUsage, "--timeline is of a restore into a directory", "Leave it out.");
+    if (!is_server && options.sandbox.is_given()) {
+        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out.");
     }
     const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
     for (const engine::CommandOption& other : others) {
@@ -90,6 +93,29 @@ void add_prediction(const Session& session, const std::string& store, engine::Re
     plan.document["predicted_seconds"] = seconds ? Json(*seconds) : Json(nullptr);
     plan.lines.push_back(seconds ? fmt::format("about {} until it takes writes, by the last restore test that passed", format_duration(from_seconds(*seconds)))
                                  : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));
+}
+
+// What a dump has no use for.
+Status check_dump_options(const StoreRestoreOptions& options) {
+    const bool is_given = !options.timeline.empty() || !options.cluster.empty() || options.sandbox.is_given();
+    if (!is_given) return {};
+    return make_error(ErrorCode::kUsage, "--timeline, --cluster, --work, --server-bin and --run-as are of base backups",
+                      "Leave them out, or restore out of a base backup (--kind base, or a point in time).");
+}
+
+// Into a running server out of a base backup: by a server of its own meanwhile.
+Result<std::unique_ptr<engine::Sandbox>> make_sandbox(Session& session, const engine::StoreModule& module, env::FileSystem& files,
+                                                      const SandboxOptions& options, engine::RestoreOrder& order, const env::Context& context) {
+    const auto tester = module.make_restore_tester(session.env(), files);
+    engine::ScratchRoom room;
+    AETERNA_ASSIGN(room.user, find_run_as(session, options.run_as, tester->server_user()));
+    const std::string state = config::default_state_directory(session.env().files);
+    const std::string work = find_work(session, options.work, state, room.user.has_value());
+    AETERNA_ASSIGN(auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, room.user), session.env(), context));
+    room.sandbox = sandbox->path();
+    room.server_bin = server_bin_of(session, options);
+    order.scratch = std::move(room);
+    return sandbox;
 }
 
 // Who does it: our own restorer, or the stack's engine.
@@ -137,12 +163,17 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     order.to = options.to;
     order.timeline = options.timeline;
     order.series = options.series;
+    order.cluster = options.cluster;
     order.into = is_server ? options.into : session.env().files.canonical(options.into);
     order.options = options.values;
     order.workers = worker_count();
     order.progress = progress_lines(session);
+    order.note = [&session](const std::string& line) { session.progress(line); };
     // What is loaded into a server is a logical backup, and those are ours.
     AETERNA_ASSIGN(const auto engine, is_server ? Result<std::unique_ptr<engine::BackupEngine>>(nullptr) : find_engine(session, std::string(module.name())));
+    if (engine && !options.cluster.empty()) {
+        return make_error(ErrorCode::kUsage, fmt::format("--cluster is of our own backups, and '{}' has the stack's", engine->name()), "Leave it out.");
+    }
     if (engine) {
         return carry_out(session, options, order, {[&] { return engine->plan(order, context); },
                                                    [&](const engine::RestorePlan& plan) { return engine->restore(order, plan, context); }});
@@ -150,14 +181,23 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.archive_command = archive_command(session, *place);
-    const auto restorer = is_server ? module.make_loader(session.env()) : module.make_restorer(session.env());
+    const auto files = env::make_posix_file_system();
+    const auto restorer = is_server ? module.make_loader(session.env(), *files) : module.make_restorer(session.env());
+    std::unique_ptr<engine::Sandbox> sandbox;  // gone when we return
+    if (is_server) {
+        AETERNA_ASSIGN(const bool needs_scratch, restorer->needs_scratch(*opened, order, context));
+        if (!needs_scratch) AETERNA_TRY(check_dump_options(options));
+        if (needs_scratch) {
+            AETERNA_ASSIGN(sandbox, make_sandbox(session, module, *files, options.sandbox, order, context));
+        }
+    }
     const auto plan = [&]() -> Result<engine::RestorePlan> {
         AETERNA_ASSIGN(engine::RestorePlan made, restorer->plan(*opened, order, context));
         if (!is_server) add_prediction(session, std::string(module.name()), made);
         return made;
     };
     return carry_out(session, options, order, {plan,
-                                               [&](const engine::RestorePlan& plan) { return restorer->restore(*opened, order, plan, context); }});
+                                               [&](const engine::RestorePlan& made) { return restorer->restore(*opened, order, made, context); }});
 }
 
 void add_store_restores(CLI::App& command, Session& session) {
@@ -169,6 +209,8 @@ void add_store_restores(CLI::App& command, Session& session) {
         store->add_option("--to", options->to, "latest, a time with its offset, lsn:X, name:POINT, xid:N, or a backup's id or its unique beginning")->type_name("WHEN");
         store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
         store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
+        store->add_option("--cluster", options->cluster, "Of which cluster, where the series has had several (recovery-points); else the newest, or that of the time")
+            ->type_name("ID");
         const auto of_servers = module->load_options();
         store->add_option("--into", options->into,
                           of_servers.empty() ? "A new or empty directory"
@@ -176,7 +218,10 @@ void add_store_restores(CLI::App& command, Session& session) {
             ->required()
             ->type_name(of_servers.empty() ? "DIR" : "DIR|URL");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
-        if (!of_servers.empty()) store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
+        if (!of_servers.empty()) {
+            store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
+            add_sandbox_options(*store, options->sandbox);
+        }
         add_store_options(*store, *specific, options->values);
         add_store_options(*store, of_servers, options->values);
         store->callback([&session, options, &one = *module] {

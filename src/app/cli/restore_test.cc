@@ -8,17 +8,20 @@
 #include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/restore_test_report.h"
+#include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
+#include "base/strings.h"
 #include "engine/restore_test/history.h"
-#include "engine/restore_test/sandbox.h"
+#include "engine/restore_test/random_point.h"
 #include "env/posix/file_system.h"
 
 namespace aeterna::app {
 namespace {
 
 struct RestoreTestOptions {
-    std::string to = "latest", timeline, series, work, server_bin, run_as, rto, database;
+    std::string to = "latest", timeline, series, cluster, seed, rto, database;
+    SandboxOptions sandbox;
     bool random = false;
     std::vector<std::string> queries;
     engine::OptionValues values;
@@ -49,49 +52,27 @@ Result<StackPart> read_stack_part(Session& session, const std::string& store) {
     return part;
 }
 
-// Nothing: ourselves. Servers refuse root.
-Result<std::optional<env::User>> find_run_as(const Session& session, const std::string& wanted,
-                                             const std::string& usual) {
-    env::Processes& processes = session.env().processes;
-    if (processes.effective_uid() != 0) {
-        if (wanted.empty()) return std::optional<env::User>();
-        AETERNA_ASSIGN(const env::User user, processes.find_user(wanted));
-        if (user.owner.uid == processes.effective_uid()) return std::optional<env::User>();
-        return make_error(ErrorCode::kUsage, fmt::format("only root can run the server as '{}'", wanted),
-                          "Leave --run-as out, or run this as that user.");
-    }
-    auto user = processes.find_user(wanted.empty() ? usual : wanted);
-    if (!user || user->owner.uid == 0) {
-        return make_error(
-            ErrorCode::kUsage,
-            user ? std::string("the server refuses to run as root")
-                 : fmt::format("there is no user '{}' to run the server as", wanted.empty() ? usual : wanted),
-            "Name an ordinary account: --run-as USER.");
-    }
-    return std::optional(std::move(*user));
+Result<std::uint64_t> seed_of(const Session& session, const RestoreTestOptions& options) {
+    if (options.seed.empty()) return session.env().random.next() % 1'000'000;
+    const auto given = to_integer(options.seed);
+    if (given && *given >= 0) return static_cast<std::uint64_t>(*given);
+    return make_error(ErrorCode::kUsage, fmt::format("'{}' is no seed", one_line(options.seed)), "Give a whole number, 0 or more (--seed).");
 }
 
-// Another user's server has to reach it, which the state directory does not let it.
-std::string find_work(const Session& session, const std::string& given, const std::string& state_directory,
-                      bool is_for_other) {
-    const env::Env& env = session.env();
-    if (!given.empty()) return env.files.canonical(given);
-    if (!is_for_other) return env.files.canonical(state_directory);
-    return fmt::format("/var/tmp/aeterna-dr-{}", env.processes.effective_uid());
-}
-
-Result<std::string> random_backup(const Session& session, repository::Repository& repository,
-                                  const engine::RestoreTester& tester, const std::string& store, const std::string& series,
-                                  const env::Context& context) {
-    AETERNA_ASSIGN(auto backups, repository.catalog().all(context));
-    std::erase_if(backups, [&](const repository::Backup& backup) {
-        return !tester.takes(backup) || (!series.empty() && backup.name != series);
+Status draw(Session& session, repository::Repository& repository, engine::Restorer& restorer, std::uint64_t seed,
+            engine::RestoreOrder& order, const env::Context& context) {
+    AETERNA_ASSIGN(auto windows, restorer.recovery_windows(repository, context));
+    std::erase_if(windows, [&](const engine::RecoveryWindow& window) {
+        return (!order.series.empty() && window.series != order.series) || (!order.cluster.empty() && window.cluster != order.cluster);
     });
-    if (backups.empty()) {
-        return make_error(ErrorCode::kNotFound, fmt::format("there is no backup of {}", store),
-                          "'aeterna-dr backups list' shows what there is.");
-    }
-    return backups[session.env().random.next() % backups.size()].id;
+    AETERNA_ASSIGN(const engine::RandomPoint point, engine::draw_point(windows, seed));
+    order.to = point.to;
+    order.timeline = point.timeline;
+    order.series = point.series;
+    order.cluster = point.cluster;
+    session.progress(fmt::format("drawn with seed {}: --to {} --name {} --cluster {}{}", seed, point.to, point.series, point.cluster,
+                                 point.timeline.empty() ? "" : " --timeline " + point.timeline));
+    return {};
 }
 
 std::vector<engine::TestQuery> all_queries(const StackPart& part, const RestoreTestOptions& options) {
@@ -100,11 +81,6 @@ std::vector<engine::TestQuery> all_queries(const StackPart& part, const RestoreT
         queries.push_back({std::to_string(i + 1), options.database, options.queries[i]});
     }
     return queries;
-}
-
-engine::SandboxOrder sandbox_order(const engine::RestoreTester& tester, const std::string& work,
-                                   const std::optional<env::User>& user) {
-    return {work, user, tester.programs()};
 }
 
 Result<int> finish(Session& session, const StackPart& part, const TestReport& report, Status removed,
@@ -137,7 +113,7 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     const auto tester = module.make_restore_tester(env, *files);
     TestReport report;
     report.store = module.name();
-    report.to = options.random ? "random" : options.to;
+    report.to = options.to;
     report.at = env.clock.wall_now();
     report.id = engine::make_record_id("restore-test", report.at, env.random.next());
     AETERNA_ASSIGN(const StackPart part, read_stack_part(session, report.store));
@@ -146,19 +122,22 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
         AETERNA_ASSIGN(report.objective, parse_duration(options.rto));
     }
     engine::RestoreTestOrder order;
-    AETERNA_ASSIGN(order.user, find_run_as(session, options.run_as, tester->server_user()));
-    const std::string work = find_work(session, options.work, part.state_directory, order.user.has_value());
+    AETERNA_ASSIGN(order.user, find_run_as(session, options.sandbox.run_as, tester->server_user()));
+    const std::string work = find_work(session, options.sandbox.work, part.state_directory, order.user.has_value());
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.restore.to = options.to;
-    if (options.random) {
-        AETERNA_ASSIGN(order.restore.to, random_backup(session, *opened, *tester, report.store, options.series, context));
-    }
     order.restore.timeline = options.timeline;
     order.restore.series = options.series;
+    order.restore.cluster = options.cluster;
+    if (options.random) {
+        AETERNA_ASSIGN(report.seed, seed_of(session, options));
+        AETERNA_TRY(draw(session, *opened, *module.make_restorer(session.env()), *report.seed, order.restore, context));
+        report.to = order.restore.to;
+    }
     order.restore.workers = worker_count();
     order.restore.progress = progress_lines(session);
-    order.server_bin = options.server_bin.empty() ? "" : env.files.canonical(options.server_bin);
+    order.server_bin = server_bin_of(session, options.sandbox);
     order.options = options.values;
     order.queries = all_queries(part, options);
     order.ledgers = part.ledgers;
@@ -195,15 +174,11 @@ Result<int> run_cleanup(Session& session, const std::string& given) {
 void add_options(CLI::App& store, RestoreTestOptions& options) {
     CLI::Option* to = store.add_option("--to", options.to, "What to restore, as 'restore' has it")->type_name("WHEN");
     store.add_option("--timeline", options.timeline, "Of which history, as 'restore' has it")->type_name("N");
-    store.add_flag("--random", options.random, "A random one of the backups that there are")->excludes(to);
+    CLI::Option* random = store.add_flag("--random", options.random, "A random point of the time that can be restored")->excludes(to);
+    store.add_option("--seed", options.seed, "Of --random: draws the same point of the same recovery points again")->type_name("N")->needs(random);
     store.add_option("--name", options.series, "Which series of backups, where there are several")->type_name("NAME");
-    store
-        .add_option("--work", options.work,
-                    "Where the sandbox is made; else the state directory, as root /var/tmp/aeterna-dr-0")
-        ->type_name("DIR");
-    store.add_option("--server-bin", options.server_bin, "Where the server's programs are; else looked for")
-        ->type_name("DIR");
-    store.add_option("--run-as", options.run_as, "As root: whom the server runs as")->type_name("USER");
+    store.add_option("--cluster", options.cluster, "Of which cluster, as 'restore' has it")->type_name("ID");
+    add_sandbox_options(store, options.sandbox);
     store.add_option("--rto", options.rto, "Objective; else the stack file's (5m)")->type_name("DURATION");
     store.add_option("--query", options.queries, "SQL whose first value has to be true; beside the stack file's")
         ->type_name("SQL")

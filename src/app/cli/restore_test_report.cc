@@ -55,6 +55,7 @@ Json to_json(const TestReport& report) {
                 {"store", report.store},
                 {"at", format_time(report.at)},
                 {"to", report.to},
+                {"seed", report.seed ? Json(*report.seed) : Json(nullptr)},
                 {"backup", backup.id},
                 {"name", backup.name},
                 {"server_version", backup.server_version},

@@ -12,7 +12,8 @@ namespace aeterna::app {
 struct TestReport {
     std::string id;
     std::string store;
-    std::string to;  // as asked for: latest, random …
+    std::string to;  // as asked for, or drawn
+    std::optional<std::uint64_t> seed;  // it was drawn with
     WallTime at{};
     std::optional<Duration> objective;  // RTO
     engine::RestoreTestResult result;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "env/processes.h"
 #include "repository/pipeline/backup.h"
 #include "repository/pipeline/restore.h"
 
@@ -42,17 +43,28 @@ struct BackupOrder {
     std::function<void(const std::string&)> note;  // what people should know while it runs
 };
 
+// Where a restore may run a server of its own meanwhile.
+struct ScratchRoom {
+    std::string sandbox;            // a directory of its own (engine/restore_test/sandbox.h)
+    std::optional<env::User> user;  // whom the server runs as; nothing: ourselves
+    std::string server_bin;         // where the server's programs are; empty: looked for
+};
+
 struct RestoreOrder {
     std::string to = "latest";  // or a recovery point as the store writes them, or a backup's id or its unique beginning
     std::string timeline;       // of the log, where it has several; empty: the newest
     // What the restored server runs to get the files of the log (engine::Archive); the store adds the words. Shell-quoted.
     std::string archive_command;
     std::string series;         // of which name; empty: the only one there is
+    // Of whose history, where a series has had several clusters; empty: the newest one's, or that of the time.
+    std::string cluster;
     std::string into;           // absolute
     std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
     OptionValues options;
     unsigned workers = 2;
     repository::ProgressCallback progress;
+    std::optional<ScratchRoom> scratch;  // where needs_scratch() said so
+    std::function<void(const std::string&)> note;  // what people should know while it runs
 };
 
 struct RestorePlan {
@@ -71,11 +83,13 @@ struct RestorePlan {
 // A stretch of a store's history of which every point can be restored.
 struct RecoveryWindow {
     std::string series;
+    std::string cluster;               // whose history it is, where one series has had several; as the store names them
     std::vector<std::string> backups;  // that it can begin with, oldest first
     std::uint32_t timeline = 0;        // at its end
     std::string from, to;              // positions as the store writes them
     WallTime since{};                  // the first backup's end, by our clock
-    std::optional<WallTime> until;     // the last thing in it that has a time, by the server's clock; nothing: none has
+    // Every time from the one to the other can be asked for, by the server's clock; nothing: none can.
+    std::optional<WallTime> earliest, until;
     std::string ends_because;          // empty: the capture has come so far
 };
 
@@ -85,6 +99,10 @@ class Restorer {
     // In the order of series, cluster and position.
     [[nodiscard]] virtual Result<std::vector<RecoveryWindow>> recovery_windows(repository::Repository&, const env::Context&) {
         return std::vector<RecoveryWindow>();
+    }
+    // Whether plan() and restore() want a scratch room for this order.
+    [[nodiscard]] virtual Result<bool> needs_scratch(repository::Repository&, const RestoreOrder&, const env::Context&) {
+        return false;
     }
     // Says what would be done, and whether it can be: nothing is touched. kUsage, kNotFound, kGuardRefused, kCorrupt,
     // kNoSpace.

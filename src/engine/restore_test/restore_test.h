@@ -75,8 +75,6 @@ class RestoreTester {
     virtual ~RestoreTester() = default;
     // The account that servers of this store have where we are root ("postgres").
     [[nodiscard]] virtual std::string server_user() const = 0;
-    // Whether it is a backup of which a server can be made.
-    [[nodiscard]] virtual bool takes(const repository::Backup& backup) const = 0;
     // Names (/proc/PID/comm) of what may run in a sandbox of it, and is ended with it.
     [[nodiscard]] virtual std::vector<std::string> programs() const = 0;
     // An error when the test could not begin: kUsage, kConfiguration, kNotFound, kGuardRefused. Everything later is in

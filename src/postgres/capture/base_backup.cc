@@ -24,6 +24,8 @@ constexpr Duration kSilence = std::chrono::minutes(5), kCheckpoint = std::chrono
 constexpr std::size_t kMostManifestBytes = 512 << 20;
 constexpr std::size_t kMostProblems = 100;
 constexpr std::int64_t kOldestVersion = 150000;
+// Of "the standby was promoted during online backup" (PostgreSQL 15, basebackup.c, xlog.c).
+constexpr std::string_view kPromoted = "55000";
 
 class BaseBackup final : public TarSink {
   public:
@@ -123,7 +125,6 @@ class BaseBackup final : public TarSink {
     Status receive() {
         AETERNA_ASSIGN(const env::SqlRows begin, next_rows(kCheckpoint));
         AETERNA_ASSIGN(details_.from, position(begin));
-        details_.timeline = static_cast<std::uint32_t>(to_integer(begin.first(1).value_or("")).value_or(0));
         AETERNA_ASSIGN(const env::SqlRows spaces, next_rows(kSilence));
         AETERNA_TRY(read_tablespaces(spaces));
         while (true) {
@@ -133,9 +134,12 @@ class BaseBackup final : public TarSink {
             else if (part.kind != Kind::kCopyBegin)
                 return make_error(ErrorCode::kProtocol, "the server ended the copy too early");
         }
-        AETERNA_TRY(end_archive());
+        // An error of the server says why an archive is cut.
         AETERNA_ASSIGN(const env::SqlRows end, next_rows(kSilence));
+        AETERNA_TRY(end_archive());
         AETERNA_ASSIGN(details_.to, position(end));
+        // Not the one that it began on: a replica may have followed a promotion meanwhile.
+        details_.timeline = static_cast<std::uint32_t>(to_integer(end.first(1).value_or("")).value_or(0));
         const auto last = next(kSilence);
         if (last && last->kind == Kind::kEnd) return {};
         if (last) return make_error(ErrorCode::kProtocol, "the server did not end its answer");
@@ -336,6 +340,8 @@ Result<repository::BackupResult> take_base_backup(const Settings& settings, cons
     auto taken = backup.run(replication);
     if (!taken && taken.error().code == ErrorCode::kPermission) {
         taken.error().hint = "Give the role REPLICATION and the rights that `config check` prints.";
+    } else if (!taken && sqlstate_of(taken.error()) == kPromoted) {
+        taken.error().hint = "Run it again: a copy begun on a replica cannot end on a primary.";
     }
     return taken;
 }

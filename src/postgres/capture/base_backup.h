@@ -48,7 +48,7 @@ struct Tablespace {
 };
 struct BaseBackupDetails {
     std::string system_identifier;
-    std::uint32_t timeline = 0;
+    std::uint32_t timeline = 0;      // that `to` is on; `from` may be on one of its ancestors
     std::uint64_t from = 0, to = 0;  // LSNs: WAL that has to be replayed before the copy is consistent
     bool from_replica = false;
     std::uint64_t damaged_pages = 0;  // that the server found while it read

@@ -15,10 +15,6 @@ enum class ChecksumKind { kNone, kCrc32c, kSha256 };
 [[nodiscard]] std::string_view checksum_name(ChecksumKind kind);
 [[nodiscard]] std::optional<ChecksumKind> checksum_from_name(std::string_view name);
 
-// Continues with `crc`, the value of what came before; 0 at the front.
-[[nodiscard]] std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes);
-[[nodiscard]] std::uint32_t crc32c_plainly(std::uint32_t crc, std::string_view bytes);  // without the CPU's instruction
-
 class FileChecksum {
   public:
     explicit FileChecksum(ChecksumKind kind);

@@ -15,18 +15,9 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr Duration kQuestion = std::chrono::seconds(15);
-constexpr int kOldestMajor = 13, kProviderSince = 15, kOneLocaleSince = 17;
+constexpr int kOldestMajor = 13;
 // Whoever holds a table exclusively for so long (milliseconds) stops the dump instead of being waited for.
 constexpr const char* kLockWait = "--lock-wait-timeout=300000";
-
-// The columns of DumpedDatabase, of the databases that take connections.
-std::string databases_query(int major) {
-    std::string locale = "'c', ''";
-    if (major >= kProviderSince) locale = "datlocprovider, coalesce(daticulocale, '')";
-    if (major >= kOneLocaleSince) locale = "datlocprovider, coalesce(datlocale, '')";
-    return "SELECT datname, pg_encoding_to_char(encoding), datcollate, datctype, " + locale +
-           " FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname";
-}
 
 class LogicalBackup {
   public:
@@ -74,10 +65,7 @@ class LogicalBackup {
                               fmt::format("logical backups are taken from PostgreSQL {} or later", kOldestMajor));
         }
         AETERNA_ASSIGN(const env::SqlRows rows, ask(databases_query(major)));
-        for (const auto& row : rows.rows) {
-            const auto text = [&](std::size_t column) { return row.size() > column ? row[column].value_or("") : ""; };
-            details_.databases.push_back({text(0), url_encode(text(0)) + ".dump", text(1), text(2), text(3), text(4), text(5)});
-        }
+        details_.databases = read_databases(rows);
         return choose_databases();
     }
 

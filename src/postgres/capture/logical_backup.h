@@ -31,6 +31,9 @@ struct DumpedDatabase {
     std::string locale;    // of ICU or builtin
     friend bool operator==(const DumpedDatabase&, const DumpedDatabase&) = default;
 };
+// Of a server of this major version, the databases that take connections; and its answer.
+[[nodiscard]] std::string databases_query(int major);
+[[nodiscard]] std::vector<DumpedDatabase> read_databases(const env::SqlRows& rows);
 // What the catalog entry's `details` say.
 struct LogicalDetails {
     std::string system_identifier;

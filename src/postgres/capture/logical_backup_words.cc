@@ -1,9 +1,32 @@
 // The pure half of logical_backup.h: options and details.
 #include <fmt/format.h>
 
+#include "base/url.h"
 #include "postgres/capture/logical_backup.h"
 
 namespace aeterna::postgres {
+namespace {
+
+constexpr int kProviderSince = 15, kOneLocaleSince = 17;
+
+}  // namespace
+
+std::string databases_query(int major) {
+    std::string locale = "'c', ''";
+    if (major >= kProviderSince) locale = "datlocprovider, coalesce(daticulocale, '')";
+    if (major >= kOneLocaleSince) locale = "datlocprovider, coalesce(datlocale, '')";
+    return "SELECT datname, pg_encoding_to_char(encoding), datcollate, datctype, " + locale +
+           " FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname";
+}
+
+std::vector<DumpedDatabase> read_databases(const env::SqlRows& rows) {
+    std::vector<DumpedDatabase> databases;
+    for (const auto& row : rows.rows) {
+        const auto text = [&](std::size_t column) { return row.size() > column ? row[column].value_or("") : ""; };
+        databases.push_back({text(0), url_encode(text(0)) + ".dump", text(1), text(2), text(3), text(4), text(5)});
+    }
+    return databases;
+}
 
 std::vector<engine::CommandOption> logical_backup_options() {
     return {{"logical", "", "A dump of every database and of the roles, in place of the server's files", {}, false, true},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "postgres/client/crc32c.h"
 #include "postgres/client/little_endian.h"
 #include "postgres/client/wal.h"
 
@@ -11,6 +12,7 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr std::size_t kShortHeaderBytes = 24, kLongHeaderBytes = 40, kRecordHeader = 24;
+constexpr std::size_t kCrcAt = 20;  // xl_crc: of what is behind the header, then of the header before it
 // xlp_info
 constexpr std::uint16_t kFirstIsContinued = 0x0001, kIsLong = 0x0002, kFirstIsOverwrite = 0x0008;
 // xl_rmid, and the upper half of xl_info
@@ -104,6 +106,7 @@ Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bo
         }
         if (taken_ == 0) begin_ = position_;
         const std::uint64_t wanted = (length_ == 0 ? sizeof(std::uint32_t) : length_) - taken_;
+        take_sum(bytes.substr(0, std::min(wanted, room)));
         taken_ += pass(std::min(wanted, room), &record_, kKept);
         if (length_ == 0 && taken_ == sizeof(std::uint32_t)) {
             length_ = little_endian<std::uint32_t>(record_, 0);
@@ -135,6 +138,7 @@ Status WalRecordReader::begin_page() {
         // The server died in the middle of it, and wrote over what was missing when it was up again.
         record_.clear();
         length_ = taken_ = skip_ = 0;
+        crc_ = 0;
         return {};
     }
     const std::uint64_t expected = taken_ > 0 ? length_ - taken_ : skip_;
@@ -142,11 +146,20 @@ Status WalRecordReader::begin_page() {
     return {};
 }
 
+// `bytes` come next in the record.
+void WalRecordReader::take_sum(std::string_view bytes) {
+    const std::uint64_t header_left = kRecordHeader - std::min<std::uint64_t>(taken_, kRecordHeader);
+    if (bytes.size() > header_left) crc_ = crc32c(crc_, bytes.substr(header_left));
+}
+
 Result<WalRecord> WalRecordReader::finish_record() {
     const auto xid = little_endian<std::uint32_t>(record_, 4);
     const auto before = little_endian<std::uint64_t>(record_, 8);
     const unsigned info = static_cast<unsigned char>(record_[16]), manager = static_cast<unsigned char>(record_[17]);
     if (previous_ && before != *previous_) return misfit("its records do not follow each other");
+    if (crc32c(std::exchange(crc_, 0), std::string_view(record_).substr(0, kCrcAt)) != little_endian<std::uint32_t>(record_, kCrcAt)) {
+        return misfit(fmt::format("the record that begins at {} has not its checksum", format_lsn(begin_)));
+    }
     WalRecord record;
     record.begin = begin_;
     record.end = aligned(position_);

@@ -31,7 +31,8 @@ class WalRecordReader {
         : segment_bytes_(segment_bytes), position_(position), is_synchronised_(position % kPageBytes != 0) {}
 
     // The stream's next bytes. `each` gets every record whose last byte is among them, until it returns false; then, and
-    // behind the last record of all, this gives false. kCorrupt where the bytes are no WAL that goes on from what was before.
+    // behind the last record of all, this gives false. kCorrupt where the bytes are no WAL that goes on from what was before, or
+    // a record is not what its checksum says.
     [[nodiscard]] Result<bool> add(std::string_view bytes, const std::function<bool(const WalRecord&)>& each);
     // The byte that comes next.
     [[nodiscard]] std::uint64_t position() const { return position_; }
@@ -41,6 +42,7 @@ class WalRecordReader {
 
     [[nodiscard]] std::size_t header_bytes() const;
     Status begin_page();
+    void take_sum(std::string_view bytes);
     [[nodiscard]] Result<WalRecord> finish_record();
     [[nodiscard]] Error misfit(std::string_view why) const;
 
@@ -53,6 +55,7 @@ class WalRecordReader {
     std::uint64_t begin_ = 0;       // of the record that is read
     std::uint64_t length_ = 0;      // of it; 0 until its first four bytes are there
     std::uint64_t taken_ = 0;       // bytes of it so far
+    std::uint32_t crc_ = 0;         // of them, without the header
     std::string record_;            // its first bytes
     std::optional<std::uint64_t> previous_;  // where the record before it begins
 };

@@ -8,6 +8,7 @@
 #include "postgres/client/server_url.h"
 #include "postgres/restore/load_plan.h"
 #include "postgres/restore/plan.h"
+#include "postgres/restore/scratch_dump.h"
 #include "repository/pipeline/live_set.h"
 #include "repository/pipeline/read_file.h"
 
@@ -20,13 +21,19 @@ constexpr std::size_t kFeedBytes = 1 << 20;
 
 class Loader final : public engine::Restorer {
   public:
-    explicit Loader(const env::Env& env) : env_(env) {}
+    Loader(const env::Env& env, env::FileSystem& files) : env_(env), files_(files) {}
+
+    Result<bool> needs_scratch(repository::Repository& repository, const engine::RestoreOrder& order, const env::Context& context) override {
+        AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
+        return means_base_backup(backups, read_load_wish(order.options), order.to, order.series);
+    }
 
     Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
                                      const env::Context& context) override {
         wish_ = read_load_wish(order.options);
         AETERNA_ASSIGN(target_, parse_server_url(order.into));
         AETERNA_TRY(read_password());
+        if (order.scratch) return plan_scratch(repository, order, context);
         AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
         AETERNA_ASSIGN(backup_, choose_backup(backups, order.to, order.series, kLogicalKind));
         AETERNA_ASSIGN(const LogicalDetails details, read_logical_details(backup_.details));
@@ -43,6 +50,11 @@ class Loader final : public engine::Restorer {
 
     Result<repository::RestoreResult> restore(repository::Repository& repository, const engine::RestoreOrder& order,
                                               const engine::RestorePlan& /*plan*/, const env::Context& context) override {
+        if (dump_) {
+            AETERNA_ASSIGN(database_, dump_->make(repository, wish_, target_.database, context));
+            if (!wish_.is_whole()) AETERNA_TRY(choose_parts(repository, context));
+            for (const std::string& one : choice_.left_out) order.note(left_out_line(one));
+        }
         if (!found_.exists) {
             AETERNA_TRY(administer(create_database(database_, target_.database, found_.major), context));
         }
@@ -58,6 +70,17 @@ class Loader final : public engine::Restorer {
     }
 
   private:
+    Result<engine::RestorePlan> plan_scratch(repository::Repository& repository, const engine::RestoreOrder& order, const env::Context& context) {
+        AETERNA_TRY(look_at_target(context));
+        dump_ = std::make_unique<ScratchDump>(env_, files_, order);
+        AETERNA_ASSIGN(engine::RestorePlan restore, dump_->plan(repository, context));
+        AETERNA_ASSIGN(program_, find_client_program(env_.processes, "pg_restore", dump_->major(), context));
+        LogicalDetails details;
+        details.dump_major = dump_->major();
+        AETERNA_TRY(check_load(details, wish_, found_));
+        return describe_scratch_load(std::move(restore), wish_, found_);
+    }
+
     Status read_password() {
         if (wish_.password_file.empty()) return {};
         auto text = env_.files.read(wish_.password_file, 1 << 16);
@@ -115,13 +138,23 @@ class Loader final : public engine::Restorer {
         };
     }
 
+    // The dump as what `run` reads: a file of the sandbox, else a stream out of the repository, which has to stay.
+    Result<std::unique_ptr<repository::FileStream>> give_dump(repository::Repository& repository, env::RunOptions& run, const env::Context& context) {
+        if (dump_) {
+            run.argv.push_back(dump_->file());
+            return std::unique_ptr<repository::FileStream>();
+        }
+        AETERNA_ASSIGN(auto stream, repository::FileStream::open(repository, backup_, database_.file, context));
+        run.next_input = feed(*stream);
+        return stream;
+    }
+
     Status choose_parts(repository::Repository& repository, const env::Context& context) {
-        AETERNA_ASSIGN(const auto stream, repository::FileStream::open(repository, backup_, database_.file, context));
         env::RunOptions run;
         run.argv = {program_.path, "--list", "--verbose", "--format=custom"};
         run.environment["LC_ALL"] = "C";
         run.output_limit_bytes = 256 << 20;
-        run.next_input = feed(*stream);  // it leaves when it has read the table of contents
+        AETERNA_ASSIGN(const auto stream, give_dump(repository, run, context));  // it leaves when it has read the table of contents
         AETERNA_ASSIGN(const env::RunResult result, env_.processes.run(run, context));
         AETERNA_TRY(judge_run("pg_restore", result));
         AETERNA_ASSIGN(const auto entries, parse_archive_list(result.output));
@@ -131,7 +164,6 @@ class Loader final : public engine::Restorer {
 
     Result<repository::RestoreResult> load(repository::Repository& repository, const engine::RestoreOrder& order,
                                            const env::Context& context) {
-        AETERNA_ASSIGN(const auto stream, repository::FileStream::open(repository, backup_, database_.file, context));
         std::string list;
         if (!wish_.is_whole()) {
             const std::string folder = env_.files.environment_variable("TMPDIR").value_or("/tmp");
@@ -141,12 +173,18 @@ class Loader final : public engine::Restorer {
         repository::ProgressPace pace(order.progress, env_.clock);
         std::uint64_t passed = 0;
         env::RunOptions run = client_run(load_command(program_.path, wish_, !found_.exists, list), target_);
-        run.next_input = [&, next = feed(*stream)]() -> Result<std::string> {
-            AETERNA_ASSIGN(std::string bytes, next());
-            passed += bytes.size();
-            pace.tell({0, passed, stream->bytes()});
-            return bytes;
-        };
+        AETERNA_ASSIGN(const auto stream, give_dump(repository, run, context));
+        if (stream) {
+            run.next_input = [&, next = std::move(run.next_input)]() -> Result<std::string> {
+                AETERNA_ASSIGN(std::string bytes, next());
+                passed += bytes.size();
+                pace.tell({0, passed, stream->bytes()});
+                return bytes;
+            };
+        } else {
+            AETERNA_ASSIGN(const env::NodeInfo dump, repository.ports().tree.look(dump_->file()));
+            passed = dump.size;
+        }
         const auto result = env_.processes.run(run, context);
         if (!list.empty()) (void)env_.files.remove(list);
         if (!result) return result.error();
@@ -170,6 +208,8 @@ class Loader final : public engine::Restorer {
     }
 
     const env::Env& env_;
+    env::FileSystem& files_;
+    std::unique_ptr<ScratchDump> dump_;  // out of a base backup
     LoadWish wish_;
     env::SqlTarget target_;
     repository::Backup backup_;
@@ -181,15 +221,19 @@ class Loader final : public engine::Restorer {
 
 }  // namespace
 
-std::unique_ptr<engine::Restorer> make_loader(const env::Env& env) { return std::make_unique<Loader>(env); }
+std::unique_ptr<engine::Restorer> make_loader(const env::Env& env, env::FileSystem& files) { return std::make_unique<Loader>(env, files); }
 
 std::vector<engine::CommandOption> load_options() {
-    return {{"database", "NAME", "Of a logical backup: this one; else the one that is named as the target", {}},
+    return {{"kind", "base|logical", "Out of which backups; else what --to means: a point in time is of base backups, 'latest' a dump where there is one",
+             {"base", "logical"}},
+            {"database", "NAME", "Of the backup: this one; else the one that is named as the target", {}},
             {"schema", "S", "Only this schema", {}, true},
             {"table", "S.T", "Only this table, with its keys, indexes, sequences, triggers and rights", {}, true},
             {"clean", "", "Drop first what has the same names", {}, false, true},
             {"no-owner", "", "Everything belongs to the role that restores, and no rights are granted", {}, false, true},
-            {"password-file", "FILE", "The password of the role in the URL", {}}};
+            {"password-file", "FILE", "The password of the role in the URL", {}},
+            {"superuser", "NAME", "Out of a base backup: whom to log in as in the sandbox; else 'postgres'", {}},
+            {"preload", "LIBRARY", "Out of a base backup: load this one at the start of its server; else none", {}, true}};
 }
 
 }  // namespace aeterna::postgres

@@ -8,10 +8,11 @@
 
 #include "engine/capture/backup.h"
 #include "env/env.h"
+#include "env/file_system.h"
 
 namespace aeterna::postgres {
 
-[[nodiscard]] std::unique_ptr<engine::Restorer> make_loader(const env::Env& env);
+[[nodiscard]] std::unique_ptr<engine::Restorer> make_loader(const env::Env& env, env::FileSystem& files);
 [[nodiscard]] std::vector<engine::CommandOption> load_options();
 
 }  // namespace aeterna::postgres

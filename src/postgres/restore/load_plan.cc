@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "postgres/capture/base_backup.h"
+#include "postgres/restore/recovery_target.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -31,7 +33,25 @@ LoadWish read_load_wish(const engine::OptionValues& values) {
     wish.clean = !engine::option_words(values, "clean").empty();
     wish.no_owner = !engine::option_words(values, "no-owner").empty();
     wish.password_file = engine::option_word(values, "password-file");
+    wish.kind = engine::option_word(values, "kind");
     return wish;
+}
+
+bool means_base_backup(const std::vector<repository::Backup>& backups, const LoadWish& wish, const std::string& to,
+                       const std::string& series) {
+    if (!wish.kind.empty()) return wish.kind == kBaseKind;
+    const auto target = parse_recovery_target(to);
+    if (!target) return false;
+    const auto has = [&](std::string_view kind, const std::string& id) {
+        return std::any_of(backups.begin(), backups.end(), [&](const repository::Backup& one) {
+            return one.store == "postgres" && one.kind == kind && (series.empty() || one.name == series) && one.id.starts_with(id);
+        });
+    };
+    switch (target->kind) {
+        case RecoveryTarget::Kind::kLatest: return has(kBaseKind, "") && !has(kLogicalKind, "");
+        case RecoveryTarget::Kind::kBackup: return has(kBaseKind, target->word) && !has(kLogicalKind, target->word);
+        default: return true;
+    }
 }
 
 Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
@@ -95,38 +115,75 @@ std::vector<std::string> load_command(const std::string& program, const LoadWish
     return argv;
 }
 
+namespace {
+
+struct Destination {
+    std::string what, where;
+};
+
+Destination destination(const LoadWish& wish, const std::string& database, const LoadTarget& target) {
+    const std::string of = fmt::format("the database '{}'", one_line(database));
+    return {wish.is_whole() ? of : fmt::format("{} of {}", one_line(join(wish.tables, ", ") + join(wish.schemas, ", ")), of),
+            fmt::format("the {}database '{}' at {}", target.exists ? "" : "new ", one_line(target.database), target.address)};
+}
+
+bool is_live(const LoadTarget& target, const std::string& system_identifier) {
+    return target.exists && target.system_identifier == system_identifier;
+}
+
+Json target_json(const LoadTarget& target, const std::string& system_identifier) {
+    return Json{{"address", target.address}, {"database", target.database}, {"exists", target.exists},
+                {"relations", target.relations}, {"is_live", is_live(target, system_identifier)}};
+}
+
+// What a person agrees to where there is a database.
+void add_caution(engine::RestorePlan& plan, const LoadWish& wish, const LoadTarget& target, const Destination& to,
+                 const std::string& system_identifier) {
+    if (!target.exists) return;
+    plan.lines.push_back(fmt::format("the database is there and has {} tables, views and sequences{}; all of it goes in "
+                                     "by one transaction, or nothing",
+                                     target.relations, is_live(target, system_identifier) ? "; its cluster is the one that the backup is of" : ""));
+    plan.lines.emplace_back(wish.clean ? "what has the same names is dropped first"
+                                       : "what is there is left alone: one equal name ends it");
+    plan.approval = fmt::format("restore {} into {}", to.what, to.where);
+}
+
+}  // namespace
+
+std::string left_out_line(const std::string& entry) {
+    return "left out, because it needs more than this: " + one_line(entry);
+}
+
+engine::RestorePlan describe_scratch_load(engine::RestorePlan restore, const LoadWish& wish, const LoadTarget& target) {
+    const std::string system = find_string(restore.document, "system_identifier").value_or("");
+    const Destination to = destination(wish, wish.database.empty() ? target.database : wish.database, target);
+    restore.lines.push_back(fmt::format("then {}, dumped from that server, into {}", to.what, to.where));
+    add_caution(restore, wish, target, to, system);
+    restore.document["target"] = target_json(target, system);
+    restore.document["schemas"] = wish.schemas;
+    restore.document["tables"] = wish.tables;
+    restore.document["clean"] = wish.clean;
+    return restore;
+}
+
 engine::RestorePlan describe_load(const repository::Backup& backup, const LogicalDetails& details,
                                   const DumpedDatabase& database, const LoadWish& wish, const LoadTarget& target,
                                   const ArchiveChoice& choice) {
-    const bool is_live = target.exists && target.system_identifier == details.system_identifier;
     engine::RestorePlan plan;
     plan.backup = backup;
     plan.lines = {fmt::format("backup {} of '{}', dumped from '{}' (PostgreSQL {}), begun {}", backup.id, backup.name,
                               backup.node, backup.server_version, format_time(backup.started_at))};
-    const std::string what = wish.is_whole() ? fmt::format("the database '{}'", one_line(database.name))
-                                             : fmt::format("{} of the database '{}'",
-                                                           one_line(join(wish.tables, ", ") + join(wish.schemas, ", ")),
-                                                           one_line(database.name));
-    const std::string where = fmt::format("the {}database '{}' at {}", target.exists ? "" : "new ",
-                                          one_line(target.database), target.address);
-    plan.lines.push_back(fmt::format("{} into {}", what, where));
+    const Destination to = destination(wish, database.name, target);
+    plan.lines.push_back(fmt::format("{} into {}", to.what, to.where));
     if (!wish.is_whole()) plan.lines.push_back(fmt::format("{} entries of the dump", choice.ids.size()));
     for (const std::string& one : choice.left_out) {
-        plan.lines.push_back(fmt::format("left out, because it needs more than this: {}", one_line(one)));
+        plan.lines.push_back(left_out_line(one));
     }
-    if (target.exists) {
-        plan.lines.push_back(fmt::format("the database is there and has {} tables, views and sequences{}; all of it goes in "
-                                         "by one transaction, or nothing",
-                                         target.relations, is_live ? "; its cluster is the one that the backup is of" : ""));
-        plan.lines.emplace_back(wish.clean ? "what has the same names is dropped first"
-                                           : "what is there is left alone: one equal name ends it");
-        plan.approval = fmt::format("restore {} into {}", what, where);
-    }
+    add_caution(plan, wish, target, to, details.system_identifier);
     plan.document = Json{{"backup", backup.id},
                          {"name", backup.name},
                          {"database", database.name},
-                         {"target", {{"address", target.address}, {"database", target.database}, {"exists", target.exists},
-                                     {"relations", target.relations}, {"is_live", is_live}}},
+                         {"target", target_json(target, details.system_identifier)},
                          {"schemas", wish.schemas},
                          {"tables", wish.tables},
                          {"clean", wish.clean},

@@ -16,10 +16,15 @@ struct LoadWish {
     bool clean = false;     // drop first what has the same names
     bool no_owner = false;  // everything belongs to who restores; no rights are granted
     std::string password_file;
+    std::string kind;  // of the backup, "base" or "logical"; empty: what --to means
 
     [[nodiscard]] bool is_whole() const { return schemas.empty() && tables.empty(); }
 };
 [[nodiscard]] LoadWish read_load_wish(const engine::OptionValues& values);
+
+// Whether a base backup is meant, and not a dump: a point in time is, and what only base backups have.
+[[nodiscard]] bool means_base_backup(const std::vector<repository::Backup>& backups, const LoadWish& wish, const std::string& to,
+                                     const std::string& series);
 
 // kUsage with the names that there are, kNotFound for another name.
 [[nodiscard]] Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
@@ -49,5 +54,8 @@ Status check_load(const LogicalDetails& details, const LoadWish& wish, const Loa
 [[nodiscard]] engine::RestorePlan describe_load(const repository::Backup& backup, const LogicalDetails& details,
                                                 const DumpedDatabase& database, const LoadWish& wish,
                                                 const LoadTarget& target, const ArchiveChoice& choice);
+[[nodiscard]] std::string left_out_line(const std::string& entry);
+// Out of a base backup, whose own plan is `restore`; what is in it is not known before its server is up.
+[[nodiscard]] engine::RestorePlan describe_scratch_load(engine::RestorePlan restore, const LoadWish& wish, const LoadTarget& target);
 
 }  // namespace aeterna::postgres

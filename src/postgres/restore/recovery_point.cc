@@ -14,10 +14,6 @@ namespace {
 using Kind = RecoveryTarget::Kind;
 using Verdict = StopFinder::Verdict;
 
-// A checkpoint's time is taken, in whole seconds, a little before the position where replay begins: what was committed before
-// that position is not younger than this much more. Both by the server's clock.
-constexpr Duration kCheckpointSlack = std::chrono::seconds(2);
-
 // Commits that are under way together come in another order than their times, by milliseconds.
 constexpr Duration kNotedStep = std::chrono::seconds(1);
 
@@ -33,25 +29,84 @@ class PointSearch {
             AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
             return is_whole ? as_it_is(backup) : Result<RecoveryPoint>(lost_a_part(backup));
         }
-        AETERNA_ASSIGN(const auto backups, backups_of(all, order_.series));
-        AETERNA_ASSIGN(const bool has_wal, find_path(backups.front()));
-        for (const repository::Backup& backup : backups) {
-            AETERNA_ASSIGN(const bool may_do, may_begin_with(backup, has_wal));
-            if (!may_do) continue;
-            // One small file first: all that a backup refers to takes long to look up, and most may be too young.
-            const auto start = read_starting_point(repository_, backup, context_);
-            if (start && is_too_young(*start)) continue;
-            AETERNA_ASSIGN(const bool is_whole, is_there(backup));
-            if (!is_whole) continue;
-            if (!has_wal) return as_it_is(backup, "the repository has no WAL of this cluster");
-            if (!start) return start.error();
-            AETERNA_ASSIGN(const auto point, go_on_from(backup, *start));
-            if (point) return *point;
+        AETERNA_ASSIGN(const auto clusters, by_cluster(all));
+        has_several_ = clusters.size() > 1;
+        for (const Cluster& cluster : clusters) {
+            AETERNA_ASSIGN(const auto point, search(cluster));
+            if (point) return noting(cluster, clusters.front(), *point);
+            // A time before it began may be of the one before it; one behind what is captured of it never is.
+            if (target_.kind != Kind::kTime) break;
         }
         return not_found();
     }
 
   private:
+    // Of one system identifier, newest first.
+    struct Cluster {
+        std::string system_identifier;
+        std::vector<repository::Backup> backups;
+    };
+
+    // The one of the newest backup first.
+    Result<std::vector<Cluster>> by_cluster(const std::vector<repository::Backup>& all) const {
+        AETERNA_ASSIGN(const auto backups, backups_of(all, order_.series));
+        std::vector<Cluster> clusters;
+        for (const repository::Backup& backup : backups) {
+            AETERNA_ASSIGN(const BaseBackupDetails details, read_details(backup.details));
+            const std::string& system = details.system_identifier;
+            if (!order_.system_identifier.empty() && order_.system_identifier != system) continue;
+            const auto known = std::find_if(clusters.begin(), clusters.end(), [&](const Cluster& one) { return one.system_identifier == system; });
+            (known == clusters.end() ? clusters.emplace_back(Cluster{system, {}}) : *known).backups.push_back(backup);
+        }
+        if (!clusters.empty()) return clusters;
+        return make_error(ErrorCode::kNotFound, fmt::format("there is no base backup of the cluster '{}'", one_line(order_.system_identifier)),
+                          "'aeterna-dr recovery-points' shows which clusters there are.");
+    }
+
+    static RecoveryPoint noting(const Cluster& cluster, const Cluster& newest, RecoveryPoint point) {
+        if (&cluster == &newest) return point;
+        point.notes.push_back(fmt::format("it is of the cluster {} (PostgreSQL {}); newer backups are of another one, {} (PostgreSQL {})",
+                                          cluster.system_identifier, point.backup.server_version, newest.system_identifier,
+                                          newest.backups.front().server_version));
+        return point;
+    }
+
+    // Nothing: no backup of this cluster leads to the target.
+    Result<std::optional<RecoveryPoint>> search(const Cluster& cluster) {
+        limit_ = 0;
+        const auto has_wal = find_path(cluster.system_identifier);
+        if (!has_wal && has_several_ && begins_later(cluster)) return std::optional<RecoveryPoint>();
+        if (!has_wal) return has_wal.error();
+        for (const repository::Backup& backup : cluster.backups) {
+            AETERNA_ASSIGN(const auto point, try_backup(backup, *has_wal));
+            if (point) return point;
+        }
+        return std::optional<RecoveryPoint>();
+    }
+
+    [[nodiscard]] bool begins_later(const Cluster& cluster) const {
+        return std::all_of(cluster.backups.begin(), cluster.backups.end(), [&](const repository::Backup& backup) {
+            const auto start = read_starting_point(repository_, backup, context_);
+            return start && is_too_young(*start);
+        });
+    }
+
+    Result<std::optional<RecoveryPoint>> try_backup(const repository::Backup& backup, bool has_wal) {
+        AETERNA_ASSIGN(const bool may_do, may_begin_with(backup, has_wal));
+        if (!may_do) return std::optional<RecoveryPoint>();
+        // One small file first: all that a backup refers to takes long to look up, and most may be too young.
+        const auto start = read_starting_point(repository_, backup, context_);
+        if (start && is_too_young(*start)) return std::optional<RecoveryPoint>();
+        AETERNA_ASSIGN(const bool is_whole, is_there(backup));
+        if (!is_whole) return std::optional<RecoveryPoint>();
+        if (!has_wal) {
+            AETERNA_ASSIGN(RecoveryPoint point, as_it_is(backup, "the repository has no WAL of this cluster"));
+            return std::optional(std::move(point));
+        }
+        if (!start) return start.error();
+        return go_on_from(backup, *start);
+    }
+
     Result<RecoveryPoint> as_it_is(const repository::Backup& backup, const std::string& why = "") {
         RecoveryPoint point{backup, {}, std::nullopt, notes_};
         AETERNA_ASSIGN(point.details, read_details(backup.details));
@@ -60,9 +115,8 @@ class PointSearch {
     }
 
     // Without any WAL of the cluster only the newest backup can be had.
-    Result<bool> find_path(const repository::Backup& newest) {
-        AETERNA_ASSIGN(const BaseBackupDetails details, read_details(newest.details));
-        auto path = find_wal_path(repository_, details.system_identifier, order_.timeline, context_);
+    Result<bool> find_path(const std::string& system_identifier) {
+        auto path = find_wal_path(repository_, system_identifier, order_.timeline, context_);
         const bool is_needed = target_.kind != Kind::kLatest || order_.timeline;
         if (!path && (is_needed || path.error().code != ErrorCode::kNotFound)) return path.error();
         if (!path) return false;
@@ -78,7 +132,6 @@ class PointSearch {
     // By the catalog alone.
     Result<bool> may_begin_with(const repository::Backup& backup, bool has_wal) {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(backup.details));
-        if (has_wal && details.system_identifier != path_.system_identifier) return false;
         if (has_wal && !path_.has(details.timeline, details.to)) {
             notes_.push_back(fmt::format("backup {} is left out: timeline {} at {} is not on the way to timeline {}", backup.id,
                                          details.timeline, format_lsn(details.to), path_.parts.back().timeline));
@@ -141,10 +194,13 @@ class PointSearch {
         if (!seen_to && seen_to.error().code != ErrorCode::kCorrupt) return seen_to.error();
         if (seen_to && (*seen_to >= details.to || finder.has_enough())) return *seen_to;
         if (!seen_to && finder.passed().end >= details.to) return seen_to.error();
-        // Its capture began while the backup was taken; who committed before that is not known.
-        if (target_.kind == Kind::kTime && target_.time < point.backup.finished_at) return from;
+        // Its capture began while the backup was taken; who committed before that is not known. One who did behind it and
+        // before the target shows that the target is later than all of them.
         finder = StopFinder(target_, details.to);
-        return feed(from, details.to, segment_bytes, finder);
+        AETERNA_ASSIGN(const Lsn end, feed(from, details.to, segment_bytes, finder));
+        if (target_.kind != Kind::kTime || finder.passed().last_commit) return end;
+        finder = StopFinder(target_, details.to);
+        return from;
     }
 
     Result<Lsn> feed(Lsn from, Lsn consistent_at, std::uint64_t segment_bytes, StopFinder& finder) {
@@ -176,7 +232,8 @@ class PointSearch {
         return make_error(ErrorCode::kNotFound,
                           fmt::format("the WAL in the repository {} at {}{}: '{}' lies behind it", limit == 0 ? "ends" : "has a hole",
                                       format_lsn(seen_to), last, one_line(target_.word)),
-                          fmt::format("Restore what there is: --to {}.", limit == 0 ? "latest" : "lsn:" + format_lsn(passed.end)));
+                          fmt::format("Restore what there is: --to {}{}.", limit == 0 ? "latest" : "lsn:" + format_lsn(passed.end),
+                                      has_several_ ? " --cluster " + path_.system_identifier : ""));
     }
 
     [[nodiscard]] Error not_found() const {
@@ -193,6 +250,7 @@ class PointSearch {
     repository::EntryReader reader_;
     WalPath path_;
     std::vector<std::string> notes_;
+    bool has_several_ = false;
     Lsn limit_ = 0;  // where the next newer backup ends, from which everything was searched; 0 before the first
 };
 

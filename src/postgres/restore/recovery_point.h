@@ -28,6 +28,9 @@ struct RecoveryOrder {
     RecoveryTarget target;
     std::string series;                // of which name; empty: the only one there is
     std::optional<Timeline> timeline;  // nothing: the newest one
+    // Of which cluster, where the series has several (one that was made anew, or upgraded to another major version). Empty: the newest
+    // backup's; for a time the newest one that has it.
+    std::string system_identifier;
 };
 
 // kNotFound for a target before the first backup, behind the last WAL, or that is not there; kUsage where the choice is not

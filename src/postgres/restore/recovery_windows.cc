@@ -84,7 +84,7 @@ class WindowSearch {
             Lsn last = next->start.details.to;
             const auto see = [&](const WalRecord& record) {
                 last = std::max(last, record.end);
-                if (record.kind != WalRecord::Kind::kOther) window.until = record.time;
+                note_time(window, record, *next);
                 return true;
             };
             const auto read = read_wal(repository_, path, next->start.wal_from,
@@ -110,6 +110,15 @@ class WindowSearch {
         return {};
     }
 
+    // As StopFinder goes by times: restore points prove nothing, a checkpoint tells when it began.
+    static void note_time(engine::RecoveryWindow& window, const WalRecord& record, const Candidate& first) {
+        const bool is_end = record.kind == WalRecord::Kind::kCommit || record.kind == WalRecord::Kind::kAbort;
+        if (!is_end && record.kind != WalRecord::Kind::kCheckpoint) return;
+        window.until = window.until ? std::max(*window.until, record.time) : record.time;
+        if (window.earliest || !is_end || record.end <= first.start.details.to) return;
+        window.earliest = std::max(*window.until, first.start.control.checkpoint_at + kCheckpointSlack);
+    }
+
     Result<std::string> why_it_ends(const WalPath& path, Lsn end) {
         AETERNA_ASSIGN(const auto later, later_wal(repository_, path, end, context_));
         if (!later) return std::string();
@@ -119,6 +128,7 @@ class WindowSearch {
     static engine::RecoveryWindow begin_window(const Candidate& one) {
         engine::RecoveryWindow window;
         window.series = one.backup.name;
+        window.cluster = one.start.details.system_identifier;
         window.backups = {one.backup.id};
         window.from = window.to = format_lsn(one.start.details.to);
         window.since = one.backup.finished_at;

@@ -33,7 +33,7 @@ class PostgresRestorer final : public engine::Restorer {
     Result<engine::RestorePlan> plan(repository::Repository& repository, const engine::RestoreOrder& order,
                                      const env::Context& context) override {
         engine::RestorePlan plan;
-        RecoveryOrder wanted{{}, order.series, {}};
+        RecoveryOrder wanted{{}, order.series, {}, order.cluster};
         AETERNA_ASSIGN(wanted.target, parse_recovery_target(order.to));
         if (!order.timeline.empty()) {
             AETERNA_ASSIGN(wanted.timeline, parse_timeline(order.timeline));

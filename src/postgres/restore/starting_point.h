@@ -7,6 +7,10 @@
 
 namespace aeterna::postgres {
 
+// A checkpoint's time is taken, in whole seconds, a little before the position where replay begins: what was committed before
+// that position is not younger than this much more. Both by the server's clock.
+inline constexpr Duration kCheckpointSlack = std::chrono::seconds(2);
+
 struct StartingPoint {
     BaseBackupDetails details;
     ControlFile control;

@@ -78,7 +78,10 @@ Result<std::optional<Lsn>> later_wal(repository::Repository& repository, const W
     const std::string log = wal_log_name({path.system_identifier, path.parts.back().timeline});
     AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository, log, context));
     const auto end = writer->end();
-    return end && *end > behind ? end : std::nullopt;
+    if (!end || *end <= behind) return std::optional<Lsn>();
+    // What has been captured since somebody looked is no hole.
+    AETERNA_ASSIGN(const Lsn goes_on, read_wal(repository, path, behind, [](std::string_view) { return false; }, context));
+    return goes_on > behind ? std::nullopt : end;
 }
 
 }  // namespace aeterna::postgres

@@ -14,7 +14,7 @@ constexpr Duration kConnect = std::chrono::seconds(30);
 constexpr Duration kSmallProgram = std::chrono::seconds(30);
 constexpr Duration kEndAtOnce = std::chrono::seconds(10);
 constexpr std::size_t kLogTail = 64 << 10;
-constexpr std::size_t kOutputLimit = 64 << 20;
+constexpr std::size_t kKeptOutput = 1 << 20, kErrorLimit = 64 << 20;
 
 // The role's and database's own settings must not cut our questions short, nor hide damage.
 constexpr const char* kSessionOptions =
@@ -107,9 +107,17 @@ Error ScratchServer::ended() const {
     if (words.find("No space left on device") != std::string::npos) {
         return make_error(ErrorCode::kNoSpace, "the server ended: " + words, "Name a larger file system (--work).");
     }
-    // Only somebody else sends that one: a person, or a machine that is short of memory.
-    const bool was_killed = words.find("was terminated by signal 9") != std::string::npos;
-    return make_error(was_killed ? ErrorCode::kUnavailable : ErrorCode::kServer, "the server ended: " + words);
+    // Only somebody else sends signal 9: a person, or a machine that is short of memory.
+    if (words.find("was terminated by signal 9") != std::string::npos) return make_error(ErrorCode::kUnavailable, "the server ended: " + words);
+    if (was_killed()) return make_error(ErrorCode::kUnavailable, "somebody killed the server (signal 9)", "The kernel's log says whether memory ran out.");
+    return make_error(ErrorCode::kServer, "the server ended: " + words);
+}
+
+// A postmaster that ends by itself removes its pid file, or panics. What the log has else is of its children and clients.
+bool ScratchServer::was_killed() const {
+    if (is_running() || !env_.files.exists(order_.place.data() + "/postmaster.pid")) return false;
+    const auto log = env_.files.read_tail(order_.place.log(), kLogTail);
+    return log && log->find("PANIC:  ") == std::string::npos;
 }
 
 std::string ScratchServer::last_words() const {
@@ -133,15 +141,19 @@ std::string ScratchServer::last_words() const {
     return last.empty() ? "without a word" : last;
 }
 
-Result<std::unique_ptr<env::SqlConnection>> ScratchServer::connect(const std::string& database,
-                                                                   const env::Context& context) const {
+env::SqlTarget ScratchServer::target(const std::string& database) const {
     env::SqlTarget target;
     target.endpoint = {order_.place.sockets(), kScratchPort};
     target.user = order_.superuser;
     target.database = database;
     target.ssl_mode = "disable";
     target.application_name = "aeterna-dr restore-test";
-    AETERNA_ASSIGN(auto session, env_.sql.connect(target, env_.clock.within(kConnect, context)));
+    return target;
+}
+
+Result<std::unique_ptr<env::SqlConnection>> ScratchServer::connect(const std::string& database,
+                                                                   const env::Context& context) const {
+    AETERNA_ASSIGN(auto session, env_.sql.connect(target(database), env_.clock.within(kConnect, context)));
     for (const char* setting : {"SET statement_timeout = 0", kHideNothing}) {
         AETERNA_TRY(session->query(setting, {}, env_.clock.within(kConnect, context)));
     }
@@ -161,8 +173,16 @@ Result<env::RunResult> ScratchServer::run(const std::string& program, const std:
     options.inherit_environment = false;
     options.working_directory = order_.place.data();
     options.user = order_.user;
-    options.output_limit_bytes = kOutputLimit;
-    return env_.processes.run(options, context);
+    options.output_limit_bytes = kErrorLimit;
+    // Of a cluster that is damaged all over pg_amcheck tells more than anybody reads.
+    std::string output;
+    options.on_output = [&output](std::string_view piece) -> Status {
+        output.append(piece.substr(0, kKeptOutput - std::min(kKeptOutput, output.size())));
+        return {};
+    };
+    AETERNA_ASSIGN(env::RunResult result, env_.processes.run(options, context));
+    result.output = std::move(output);
+    return result;
 }
 
 Status ScratchServer::stop(const env::Context& context) {

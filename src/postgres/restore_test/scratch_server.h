@@ -33,6 +33,7 @@ class ScratchServer {
     Status start(const env::Context& context);
     [[nodiscard]] bool is_running() const { return id_ && env_.processes.is_alive(*id_); }
     [[nodiscard]] const ControlData& control() const { return control_; }
+    [[nodiscard]] env::SqlTarget target(const std::string& database) const;
     [[nodiscard]] Result<std::unique_ptr<env::SqlConnection>> connect(const std::string& database,
                                                                       const env::Context& context) const;
     // One of PostgreSQL's programs, as the server's user, by the way to this server.
@@ -49,6 +50,7 @@ class ScratchServer {
     Status write_configuration() const;
     Status await_writes(const env::Context& context) const;
     [[nodiscard]] Error ended() const;
+    [[nodiscard]] bool was_killed() const;
 
     ScratchOrder order_;
     const env::Env& env_;

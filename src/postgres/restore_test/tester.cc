@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "postgres/capture/archive_get.h"
 #include "postgres/capture/base_backup.h"
-#include "postgres/restore/restore.h"
 #include "postgres/restore_test/checks.h"
 #include "postgres/restore_test/drill_rows.h"
-#include "postgres/restore_test/wal_shelf.h"
+#include "postgres/restore_test/scratch_restore.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -18,27 +16,20 @@ using engine::TestOutcome;
 
 constexpr Duration kCleanEnd = std::chrono::minutes(10);
 
-// Everything below becomes the server user's; no link is followed.
-Status give_tree(const std::string& path, env::Owner owner, env::FileTree& tree, env::Files& files) {
-    AETERNA_TRY(files.change_owner(path, owner));
-    AETERNA_ASSIGN(const auto entries, tree.entries(path));
-    for (const env::NodeEntry& entry : entries) {
-        const std::string child = path + "/" + entry.name;
-        if (entry.info.type == env::NodeType::kDirectory) AETERNA_TRY(give_tree(child, owner, tree, files));
-        else AETERNA_TRY(files.change_owner(child, owner));
-    }
-    return {};
+ScratchWish test_wish(const engine::RestoreTestOrder& order) {
+    return {order.restore,
+            {order.sandbox, order.user, order.server_bin},
+            engine::option_word(order.options, "superuser"),
+            engine::option_words(order.options, "preload")};
 }
 
 class TestRun {
   public:
     TestRun(const env::Env& env, env::FileSystem& files, repository::Repository& repository, const engine::RestoreTestOrder& order,
             const env::Context& context)
-        : env_(env), repository_(repository), order_(order), context_(context), place_{order.sandbox},
-          archive_(make_archive(env, files)), restorer_(make_restorer(env)) {}
+        : env_(env), repository_(repository), order_(order), context_(context), scratch_(env, files, test_wish(order)) {}
 
     Result<engine::RestoreTestResult> go() {
-        AETERNA_TRY(check_socket_path(place_));
         AETERNA_TRY(in_phase("plan", [&] { return plan(); }));
         if (const Status done = test(); !done) result_.error = done.error();
         return std::move(result_);
@@ -67,17 +58,7 @@ class TestRun {
     }
 
     Status plan() {
-        restore_ = order_.restore;
-        restore_.into = place_.data();
-        restore_.tablespaces_under = place_.tablespaces();
-        restore_.archive_command = shelf_command(place_);
-        AETERNA_ASSIGN(result_.plan, restorer_->plan(repository_, restore_, context_));
-        AETERNA_ASSIGN(const ServerPrograms programs,
-                       find_server_programs(result_.plan.backup.server_version, order_.server_bin, env_, context_));
-        const std::string superuser = engine::option_word(order_.options, "superuser");
-        server_.emplace(ScratchOrder{place_, programs, order_.user, superuser.empty() ? "postgres" : superuser,
-                                     engine::option_words(order_.options, "preload")},
-                        env_);
+        AETERNA_ASSIGN(result_.plan, scratch_.plan(repository_, context_));
         return {};
     }
 
@@ -86,7 +67,7 @@ class TestRun {
         AETERNA_TRY(in_phase("fetch", [&] { return fetch(); }));
         note("starting a server on it");
         AETERNA_TRY(in_phase("start", [&] { return start(); }));
-        if (!server_->is_running()) return {};  // the check "start" says why
+        if (!scratch_.server().is_running()) return {};  // the check "start" says why
         note("questioning the server");
         AETERNA_TRY(in_phase("check", [&] { return ask(); }));
         note("stopping the server, reading its pages");
@@ -94,28 +75,14 @@ class TestRun {
     }
 
     Status fetch() {
-        for (const std::string& directory : {place_.tablespaces(), place_.wal()}) {
-            AETERNA_TRY(env_.files.make_directories(directory, 0700));
-        }
-        AETERNA_ASSIGN(const repository::RestoreResult restored,
-                       restorer_->restore(repository_, restore_, result_.plan, context_));
-        result_.bytes = restored.bytes;
-        if (result_.plan.replay) {
-            AETERNA_ASSIGN(const std::uint64_t wal,
-                           fill_shelf(*archive_, repository_, result_.plan, place_, context_));
-            result_.bytes += wal;
-        }
-        if (!order_.user) return {};
-        for (const std::string& directory : {place_.data(), place_.tablespaces(), place_.wal()}) {
-            AETERNA_TRY(give_tree(directory, order_.user->owner, repository_.ports().tree, env_.files));
-        }
+        AETERNA_ASSIGN(result_.bytes, scratch_.fetch(repository_, context_));
         return {};
     }
 
     Status start() {
         return in_check([&]() -> Result<TestCheck> {
             TestCheck check{"start", CheckKind::kEssential};
-            const Status started = server_->start(context_);
+            const Status started = scratch_.server().start(context_);
             if (!started && started.error().code != ErrorCode::kServer) return started.error();
             check.outcome = started ? TestOutcome::kPassed : TestOutcome::kFailed;
             check.detail = started ? "recovered and takes writes" : started.error().to_string();
@@ -125,17 +92,17 @@ class TestRun {
 
     Status ask() {
         std::vector<std::string> databases;
-        AETERNA_TRY(in_check([&] { return check_databases(*server_, databases, context_); }));
-        AETERNA_TRY(in_check([&] { return check_structure(*server_, order_.restore.workers, context_); }));
-        AETERNA_TRY(in_check([&] { return check_drill_rows(*server_, databases, order_.ledgers, env_, context_); }));
+        AETERNA_TRY(in_check([&] { return check_databases(scratch_.server(), databases, context_); }));
+        AETERNA_TRY(in_check([&] { return check_structure(scratch_.server(), order_.restore.workers, context_); }));
+        AETERNA_TRY(in_check([&] { return check_drill_rows(scratch_.server(), databases, order_.ledgers, env_, context_); }));
         for (const engine::TestQuery& query : order_.queries) {
-            AETERNA_TRY(in_check([&] { return check_query(*server_, query, context_); }));
+            AETERNA_TRY(in_check([&] { return check_query(scratch_.server(), query, context_); }));
         }
         return {};
     }
 
     Status stop() {
-        const Status stopped = server_->stop(env_.clock.within(kCleanEnd, context_));
+        const Status stopped = scratch_.server().stop(env_.clock.within(kCleanEnd, context_));
         if (!stopped && stopped.error().code == ErrorCode::kServer) {
             result_.checks.push_back({"stop",
                                       CheckKind::kEssential,
@@ -145,19 +112,15 @@ class TestRun {
             return {};
         }
         AETERNA_TRY(stopped);
-        return in_check([&] { return check_pages(*server_, context_); });
+        return in_check([&] { return check_pages(scratch_.server(), context_); });
     }
 
     const env::Env& env_;
     repository::Repository& repository_;
     const engine::RestoreTestOrder& order_;
     const env::Context& context_;
-    ScratchPlace place_;
-    std::unique_ptr<engine::Archive> archive_;
-    std::unique_ptr<engine::Restorer> restorer_;
-    engine::RestoreOrder restore_;
     engine::RestoreTestResult result_;
-    std::optional<ScratchServer> server_;  // last: ends before what it uses
+    ScratchRestore scratch_;
 };
 
 class PostgresRestoreTester final : public engine::RestoreTester {
@@ -165,9 +128,8 @@ class PostgresRestoreTester final : public engine::RestoreTester {
     PostgresRestoreTester(const env::Env& env, env::FileSystem& files) : env_(env), files_(files) {}
 
     std::string server_user() const override { return "postgres"; }
-    bool takes(const repository::Backup& backup) const override { return is_base_backup(backup); }
     std::vector<std::string> programs() const override {
-        return {"postgres", "pg_amcheck", "pg_checksums", "pg_controldata", "aeterna-dr"};
+        return {"postgres", "pg_amcheck", "pg_checksums", "pg_controldata", "pg_dump", "aeterna-dr"};
     }
     Result<engine::RestoreTestResult> run(repository::Repository& repository, const engine::RestoreTestOrder& order,
                                           const env::Context& context) override {

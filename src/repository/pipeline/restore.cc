@@ -6,6 +6,7 @@
 #include <atomic>
 #include <list>
 
+#include "base/strings.h"
 #include "repository/pipeline/bounded_queue.h"
 #include "repository/pipeline/job.h"
 #include "repository/pipeline/restore_segment.h"
@@ -150,8 +151,15 @@ class TreeRestore {
         if (request_.omitted.count(record.path) != 0 || is_last_file(record.path)) return {};
         ++result_.files;
         result_.bytes += record.info.size;
-        return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty ? write_small(path, record)
-                                                                                        : push_large(path, record);
+        return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty
+                   ? naming(record, write_small(path, record))
+                   : push_large(path, record);
+    }
+
+    // Damage is of a pack, and many files have a part in one.
+    static Status naming(const FileRecord& record, Status done) {
+        if (done || done.error().code != ErrorCode::kCorrupt) return done;
+        return wrap_error(std::move(done).error(), fmt::format("'{}' cannot be restored", one_line(record.path)));
     }
 
     Status link_elsewhere(const FileRecord& record, const std::string& place) {
@@ -235,7 +243,7 @@ class TreeRestore {
         EntryReader reader(repository_, job_.context());
         SegmentWriter writer(reader);
         while (auto task = tasks_.pop(job_.context())) {
-            if (!job_.check(write_segment(writer, *task))) return;
+            if (!job_.check(naming(task->target->record, write_segment(writer, *task)))) return;
         }
     }
 

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "postgres/capture/backup_manifest.h"
 #include "postgres/capture/source.h"
+#include "postgres/client/crc32c.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
 

@@ -285,6 +285,30 @@ TEST(Load, ADatabaseIsNamedOrObvious) {
     EXPECT_EQ(choose_database(details, "", "other")->name, "a");
 }
 
+TEST(Load, APointInTimeIsOfBaseBackups) {
+    repository::Backup base, dump;
+    base.store = dump.store = "postgres";
+    base.kind = "base";
+    base.name = dump.name = "main";
+    base.id = "20260301T100000000Z-aaaaaaaa";
+    dump.kind = "logical";
+    dump.id = "20260302T100000000Z-bbbbbbbb";
+    const auto means = [&](const std::string& to, const std::string& kind = "", bool has_dump = true) {
+        LoadWish wish;
+        wish.kind = kind;
+        return means_base_backup(has_dump ? std::vector{base, dump} : std::vector{base}, wish, to, "");
+    };
+    EXPECT_TRUE(means("2026-03-01T12:00:00Z"));
+    EXPECT_TRUE(means("lsn:0/3000148"));
+    EXPECT_TRUE(means("20260301"));
+    EXPECT_FALSE(means("20260302"));
+    EXPECT_FALSE(means("latest")) << "the dump is there";
+    EXPECT_TRUE(means("latest", "", false));
+    EXPECT_TRUE(means("latest", "base"));
+    EXPECT_FALSE(means("latest", "logical", false));
+    EXPECT_FALSE(means("yesterday"));
+}
+
 TEST(Load, ReplicasAndOlderServersAreRefused) {
     const LogicalDetails details = two_databases();
     LoadTarget target{"1.2.3.4:5432", "a", 15, false, "8", false, 0};

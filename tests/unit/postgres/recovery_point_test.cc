@@ -6,6 +6,7 @@
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_windows.h"
+#include "postgres/restore/wal_path.h"
 #include "repository/log_segments.h"
 #include "repository/pipeline/stream_backup.h"
 #include "rig.h"
@@ -69,7 +70,7 @@ class RecoveryPointTest : public ::testing::Test {
         }
     }
     Result<RecoveryPoint> choose(const std::string& word) {
-        return choose_recovery_point(*repository_, {*parse_recovery_target(word), "", {}}, rig::forever());
+        return choose_recovery_point(*repository_, {*parse_recovery_target(word), "", {}, ""}, rig::forever());
     }
 
     void append(Timeline timeline, Lsn from, Lsn to) {
@@ -117,6 +118,53 @@ TEST_F(RecoveryPointTest, AClockThatWentBackIsSaid) {
     EXPECT_TRUE(early->notes.empty());
     ASSERT_EQ(late->notes.size(), 1U);
     EXPECT_NE(late->notes.front().find("clocks went back by 30"), std::string::npos) << late->notes.front();
+}
+
+TEST_F(RecoveryPointTest, WhereALogBeginsInsideABackupTheServersClockCounts) {
+    rig_.clock.shift = begun_ + 10h - rig_.clock.wall_now();  // far ahead of the server's
+    const Lsn first = wal_.checkpoint(begun_);
+    for (int i = 0; i < 30; ++i) wal_.other(50'000);
+    const Lsn committed = wal_.commit(begun_ + 20s), end = wal_.end();
+    const std::string backup = back_up(first, end, begun_);
+    wal_.commit(begun_ + 40s);
+    append(1, committed / WalStream::kSegment * WalStream::kSegment, wal_.end());
+    const auto point = choose("2026-03-01T12:00:30Z");
+    ASSERT_TRUE(point) << point.error().to_string();
+    EXPECT_EQ(point->backup.id, backup);
+    // Whether all that was committed before the log began was committed by then is not known.
+    const auto refused = choose("2026-03-01T12:00:10Z");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("does not have the WAL"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(RecoveryPointTest, WhatIsCapturedMeanwhileIsNoHole) {
+    wal_.checkpoint(begun_);
+    for (int i = 0; i < 20; ++i) wal_.other(5'000);
+    const Lsn middle = wal_.end();
+    for (int i = 0; i < 20; ++i) wal_.other(5'000);
+    capture();
+    const auto path = find_wal_path(*repository_, std::to_string(kSystem), {}, rig::forever()).value();
+    EXPECT_EQ(later_wal(*repository_, path, middle, rig::forever()).value(), std::nullopt);
+    EXPECT_EQ(later_wal(*repository_, path, kLogBegin - WalStream::kSegment, rig::forever()).value(), wal_.end());
+}
+
+TEST_F(RecoveryPointTest, EveryTimeOfAWindowCanBeHad) {
+    const Lsn first = wal_.checkpoint(begun_);
+    wal_.commit(begun_ + 1s);
+    (void)back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 1500ms);
+    wal_.commit(begun_ + 5s);
+    wal_.restore_point(begun_ + 9s, "later");
+    capture();
+    const auto windows = find_recovery_windows(*repository_, rig::forever());
+    ASSERT_TRUE(windows) << windows.error().to_string();
+    ASSERT_EQ(windows->size(), 1U);
+    EXPECT_EQ(windows->front().earliest, begun_ + 2s) << "the checkpoint tells whole seconds";
+    EXPECT_EQ(windows->front().until, begun_ + 5s) << "a restore point proves nothing";
+    EXPECT_TRUE(choose("2026-03-01T12:00:02Z"));
+    EXPECT_TRUE(choose("2026-03-01T12:00:04.999Z"));
+    EXPECT_FALSE(choose("2026-03-01T12:00:01.999Z"));
+    EXPECT_FALSE(choose("2026-03-01T12:00:05Z"));
 }
 
 TEST_F(RecoveryPointTest, DamagedWalIsNoObstacleBeforeIt) {

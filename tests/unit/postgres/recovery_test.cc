@@ -126,6 +126,8 @@ TEST(WalRecords, WhatDoesNotGoOnIsSaid) {
     EXPECT_EQ(broken(8192 + 2, 0), ErrorCode::kCorrupt) << "a page that does not go on with the record";
     EXPECT_EQ(broken(8192 + 16, 0), ErrorCode::kCorrupt) << "another rest";
     EXPECT_EQ(broken(40 + 3030 / 8 * 8 + 8, 'x'), ErrorCode::kCorrupt) << "another record before it";
+    EXPECT_EQ(broken(40 + 1000, 'y'), ErrorCode::kCorrupt) << "another content";
+    EXPECT_EQ(broken(40 + 4, 'y'), ErrorCode::kCorrupt) << "another transaction";
 }
 
 TEST(RecoveryTargetWord, IsRead) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/time.h"
+#include "postgres/client/crc32c.h"
 
 namespace aeterna::postgres::testing {
 
@@ -38,6 +39,7 @@ class WalStream {
         put(record, 8, previous_);
         record[16] = static_cast<char>(info);
         record[17] = static_cast<char>(manager);
+        put(record, 20, crc32c(crc32c(0, body), record.substr(0, 20)));
         record += body;
         if (end() % kPage == 0) page(0, 0);
         previous_ = end();

@@ -40,6 +40,8 @@ TEST(LogRetention, ALogLivesAsLongAsABackupNeedsIt) {
     EXPECT_EQ(told(chain, {needing("t2", 150), needing("t3", 250)}),
               "t1 remove t2 trim 150 t3 keep dead keep other keep ");
     EXPECT_EQ(told(chain, {needing("t3", 250)}), "t1 remove t2 remove t3 trim 250 dead keep other keep ");
+    EXPECT_EQ(told(chain, {needing("t2", 90)}), "t1 trim 90 t2 keep t3 keep dead keep other keep ") << "it begins before its log";
+    EXPECT_EQ(told(chain, {needing("t3", 90)}), "t1 trim 90 t2 keep t3 keep dead keep other keep ");
     const std::vector<LogState> circle = {{"a", LogOrigin{"b", 1, ""}}, {"b", LogOrigin{"a", 1, ""}}};
     EXPECT_EQ(told(circle, {needing("a", 5)}), "a trim 5 b keep ");
 }

@@ -1,0 +1,302 @@
+"""What happens to a base backup or a restore when something breaks in the middle of it, each on real servers: a promotion, a
+death, a full disk, a lost key, damage. Afterwards nothing half passes for a backup or a data directory, and the next try works."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+from datetime import timedelta
+
+import psycopg2
+
+from capturing import AS_SERVER, BINARIES, Server, as_server, iso, position
+from restoring import RestoringTest
+from support import wait_until
+
+SLOW = ("--max-rate", "4096")
+
+
+class BackupFaultsTest(RestoringTest):
+    def begin_backup(self, server):
+        process = self.begin("backup", "postgres", "--node", server.name, *SLOW)
+        wait_until("the copy", lambda: server.sql("SELECT 1 FROM pg_stat_progress_basebackup WHERE backup_streamed > 4000000"), 60)
+        return process
+
+    def assert_failed(self, process, text):
+        out, err = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 1, err)
+        said = [line for line in err.splitlines() if line.startswith("aeterna-dr:")]
+        self.assertEqual(len(said), 1, err)
+        self.assertIn(text, said[0])
+
+    def assert_no_backup(self):
+        self.assertEqual(self.cli("--json", "backups", "list").json()["backups"], [])
+        checked = self.cli("repo", "check", "--read-data")
+        self.assertEqual(checked.code, 0, checked)
+
+    def replay_all(self, standby, end):
+        wait_until("its replay", lambda: position(standby.one("SELECT pg_last_wal_replay_lsn()::text")) >= end, 60)
+
+    # ------------------------------------------------------------------------------------------ promotions
+
+    def test_a_replica_that_follows_a_promotion_while_it_is_copied(self):
+        """The backup begins on one timeline and ends on the next one."""
+        middle = self.standby_of(self.primary, "middle")
+        last = self.standby_of(middle, "last")
+        self.write_stack(self.primary, middle, last)
+        self.watch()
+        self.insert(1)
+        self.replay_all(last, self.primary.end_of_wal())
+        backup = self.begin_backup(last)
+        middle.cut_off()
+        self.primary.stop()
+        middle.promote()
+        self.insert(2, middle)
+        # Only a restart point takes the end that the backup is given beyond the fork.
+        middle.sql("CHECKPOINT")
+        self.replay_all(last, middle.end_of_wal())
+        last.sql("CHECKPOINT")
+        out, err = backup.communicate(timeout=120)
+        self.assertEqual(backup.returncode, 0, err)
+        details = self.cli("--json", "backups", "list").json()["backups"]
+        self.assertEqual(len(details), 1)
+        self.insert(3, middle)
+        self.await_durable(middle)
+        self.assertEqual(self.rows_at("latest"), {1, 2, 3})
+        backup_id = details[0]["id"]
+        self.assertEqual(self.rows_at(backup_id), {1, 2})
+        window, = self.recovery_points()
+        self.assertEqual((window["timeline"], window["gap"]), (2, None))
+        done = self.cli("repo", "prune", "--keep-last", "1")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.rows_at("latest"), {1, 2, 3})
+        middle.stop()
+
+    def test_a_replica_that_is_promoted_while_it_is_copied(self):
+        standby = self.standby_of(self.primary, "standby")
+        self.write_stack(self.primary, standby)
+        backup = self.begin_backup(standby)
+        self.primary.stop()
+        standby.promote()
+        self.insert(1, standby)
+        self.assert_failed(backup, "the standby was promoted during online backup")
+        self.assert_no_backup()
+        self.back_up("--node", "standby")
+        self.assertEqual(self.rows_at("latest"), {1})
+
+    # ------------------------------------------------------------------------------------------ deaths
+
+    def test_a_primary_that_is_killed_while_it_is_copied(self):
+        self.insert(1)
+        backup = self.begin_backup(self.primary)
+        os.kill(int((self.primary.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        self.assert_failed(backup, "connection")
+        self.assert_no_backup()
+        wait_until("the end of its processes", lambda: self.try_to_start(self.primary), 60)
+        self.back_up()
+        self.assertEqual(self.rows_at("latest"), {1})
+
+    def try_to_start(self, server):
+        try:
+            self.start(server)
+        except AssertionError:
+            return False
+        return True
+
+    def test_killed_at_any_moment_a_backup_is_whole_or_none(self):
+        self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 20000) n")
+        chance = random.Random(6)
+        for _ in range(5):
+            process = self.begin("backup", "postgres", "--max-rate", "32768")
+            try:
+                process.wait(chance.uniform(0.05, 1.2))
+            except subprocess.TimeoutExpired:
+                pass
+            process.kill()
+            process.communicate()
+        done = self.cli("repo", "check", "--read-data")
+        self.assertEqual(done.code, 0, done)
+        wait_until("the end of its slots", lambda: not self.primary.sql("SELECT 1 FROM pg_replication_slots"), 30)
+        for backup in self.cli("--json", "backups", "list").json()["backups"]:
+            self.assertEqual(len(self.rows_at(backup["id"])), 20000)
+        self.back_up()
+        self.assertEqual(len(self.rows_at("latest")), 20000)
+
+    # ------------------------------------------------------------------------------------------ full disks
+
+    def small_disk(self, name, options):
+        small = self.place / name
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", small], check=True)
+        shutil.chown(small, "postgres", "postgres")
+        return small
+
+    @unittest.skipUnless(AS_SERVER, "root alone can mount")
+    def test_a_full_disk_of_the_repository(self):
+        self.primary.sql("INSERT INTO ledger SELECT n, (SELECT string_agg(md5(random()::text || n || i), '') FROM generate_series(1, 20) i) "
+                         "FROM generate_series(1, 40000) n")
+        small = self.small_disk("small", "size=8m,mode=0755")
+        self.repo, self.key = small / "repo", self.place / "second key"
+        self.assertEqual(self.cli("repo", "init").code, 0)
+        done = self.cli("backup", "postgres")
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("no space", done.err.lower())
+        self.assert_no_backup()
+        subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
+        self.back_up()
+        self.assertEqual(len(self.rows_at("latest")), 40000)
+
+    @unittest.skipUnless(AS_SERVER, "root alone can mount")
+    def test_a_full_disk_of_the_target(self):
+        self.insert(1)
+        self.watch()
+        self.back_up()
+        small = self.small_disk("small", "size=8m,mode=0755")
+        words = ("restore", "postgres", "--into", small / "data")
+        done = self.cli(*words)
+        self.assertEqual((done.code, os.listdir(small)), (1, []), done)
+        self.assertIn("bytes and has", done.err)
+        # Now it runs out in the middle, of inodes: that many nobody counts before.
+        subprocess.run(["mount", "-o", "remount,size=200m,nr_inodes=300", small], check=True)
+        done = self.cli(*words)
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("no space", done.err.lower())
+        self.assertFalse((small / "data/global/pg_control").exists())
+        refused = as_server(BINARIES / "pg_ctl", "-D", small / "data", "-w", "start")
+        self.assertNotEqual(refused.code, 0)
+        subprocess.run(["mount", "-o", "remount,nr_inodes=100000", small], check=True)
+        done = self.cli(*words)
+        self.assertEqual(done.code, 0, done)
+        server = Server(small, "data")
+        self.addCleanup(server.stop)
+        self.start(server)
+        self.assertEqual(server.rows(), {1})
+        server.stop()
+
+    @unittest.skipUnless(AS_SERVER, "root alone can mount")
+    def test_a_full_disk_of_the_source(self):
+        """A server whose WAL has no room panics, and takes the backup along."""
+        small = self.small_disk("small", "size=150m,mode=0755")
+        source = Server(small, "data")
+        self.addCleanup(source.stop)
+        source.initialise()
+        self.start(source)
+        source.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.write_stack(source)
+        backup = self.begin_backup(source)
+        (small / "ballast").write_bytes(b"")
+        with self.assertRaises(psycopg2.Error):
+            with open(small / "ballast", "wb") as ballast, source.connect() as connection, connection.cursor() as cursor:
+                for number in range(10000):
+                    try:
+                        ballast.write(bytes(1 << 20))
+                        ballast.flush()
+                    except OSError:
+                        pass
+                    cursor.execute("INSERT INTO ledger SELECT n, repeat(md5(n::text), 60) FROM generate_series(%s, %s) n",
+                                   (number * 100, number * 100 + 99))
+        out, err = backup.communicate(timeout=120)
+        os.unlink(small / "ballast")
+        # PostgreSQL may also have refused the rows alone, where the table and not the WAL came first.
+        if backup.returncode == 0:
+            self.assertEqual(len(self.cli("--json", "backups", "list").json()["backups"]), 1)
+        else:
+            self.assertEqual(backup.returncode, 1, err)
+            self.assert_no_backup()
+        if not source.stop("fast"):
+            wait_until("its start", lambda: self.try_to_start(source), 60)
+        self.back_up()
+        self.assertEqual(self.rows_at("latest"), source.rows())
+
+    # ------------------------------------------------------------------------------------------ keys and damage
+
+    def test_a_missing_and_a_wrong_key(self):
+        self.insert(1)
+        self.watch()
+        self.back_up()
+        self.await_durable(self.primary)
+        right, self.key = self.key, self.place / "another key"
+        self.assert_refused(2, "another key", "latest")
+        self.assertFalse(self.key.exists())
+        as_server("dd", "if=/dev/urandom", f"of={self.key}", "bs=32", "count=1")
+        self.assert_refused(12, "key", "latest")
+        self.key = right
+        server, _ = self.restore("latest")
+        server.stop()
+        # A key that goes after the restore: the server asks for WAL, and ends instead of promoting too early.
+        into = self.make_server("without key")
+        self.assertEqual(self.cli("restore", "postgres", "--to", "latest", "--into", into.data).code, 0)
+        right.rename(self.place / "hidden")
+        with self.assertRaises(AssertionError):
+            self.start(into)
+        self.assertTrue((into.data / "recovery.signal").exists())
+        (self.place / "hidden").rename(right)
+        self.start(into)
+        self.assertEqual(into.rows(), {1})
+
+    def test_damage_is_met_in_the_middle_of_a_restore(self):
+        self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 20000) n")
+        backup = self.back_up()
+        packs = [path for path in (self.repo / "packs").rglob("*") if path.is_file()]
+        pack = max(packs, key=lambda path: path.stat().st_size)
+        with open(pack, "r+b") as file:
+            file.seek(pack.stat().st_size // 2)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 1]))
+        into = self.make_server("damaged")
+        done = self.cli("restore", "postgres", "--into", into.data)
+        self.assertEqual(done.code, 1, done)
+        said, hint = [line for line in done.err.splitlines() if line.startswith(("aeterna-dr:", "  "))][-2:]
+        self.assertIn("base/", said)
+        self.assertIn(pack.name, said)
+        self.assertIn("repo check", hint)
+        self.assertFalse((into.data / "global/pg_control").exists())
+        refused = as_server(BINARIES / "pg_ctl", "-D", into.data, "-w", "start")
+        self.assertNotEqual(refused.code, 0)
+        self.assertIn(backup["id"], self.cli("backups", "list").out)
+        # What is damaged is stored anew as soon as it is known.
+        self.assertEqual(self.cli("repo", "check", "--read-data").code, 1)
+        self.back_up()
+        self.assertEqual(len(self.rows_at("latest")), 20000)
+
+    # ------------------------------------------------------------------------------------------ another cluster
+
+    def test_a_cluster_that_was_made_anew_under_the_same_name(self):
+        """The repository has WAL and backups of both, and mixes nothing."""
+        self.watch()
+        self.back_up()
+        self.pass_checkpoint_time()
+        one = self.insert(1)
+        time.sleep(0.05)
+        self.insert(2)
+        self.await_durable(self.primary)
+        self.end_watch()
+        self.primary.stop("fast")
+        old = self.primary
+        self.primary = self.make_server("anew")
+        self.primary.initialise()
+        self.primary.options = old.options
+        self.start(self.primary)
+        self.primary.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
+        self.write_stack(self.primary)
+        refused = self.begin("backup", "watch")
+        _, err = refused.communicate(timeout=60)
+        self.assertEqual(refused.returncode, 5, err)
+        self.watch("--new-cluster")
+        self.back_up()
+        self.pass_checkpoint_time()
+        three = self.insert(1003)
+        time.sleep(0.05)
+        self.insert(1004)
+        self.await_durable(self.primary)
+        self.assertEqual(self.rows_at("latest"), {1003, 1004})
+        self.assertEqual(self.rows_at(iso(three + timedelta(milliseconds=10))), {1003})
+        self.assertEqual(self.rows_at(iso(one + timedelta(milliseconds=10))), {1})
+
+
+if __name__ == "__main__":
+    unittest.main()
