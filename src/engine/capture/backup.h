@@ -47,8 +47,8 @@ struct RestoreOrder {
     std::string timeline;       // of the log, where it has several; empty: the newest
     // What the restored server runs to get the files of the log (engine::Archive); the store adds the words. Shell-quoted.
     std::string archive_command;
-    std::string series;         // of which name; empty: the only one there is
-    std::string into;           // absolute
+    std::string series;  // of which name; empty: the only one there is
+    std::string into;    // absolute; empty: only the source is planned, the target is somebody else's to look at
     std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
     OptionValues options;
     unsigned workers = 2;
