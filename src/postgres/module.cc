@@ -9,7 +9,6 @@
 #include "postgres/capture/slot_guard.h"
 #include "postgres/check_config.h"
 #include "postgres/detect/monitor.h"
-#include "postgres/client/sql.h"
 #include "postgres/restore/export.h"
 #include "postgres/restore/load.h"
 #include "postgres/restore/restore.h"
@@ -35,7 +34,7 @@ class PostgresStore final : public engine::Store {
     }
     std::vector<engine::RunbookInfo> runbooks() const override { return runbook_infos(); }
     Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters) override {
-        return postgres::make_runbook(name, parameters, settings_, env_, watched_);
+        return postgres::make_runbook(name, parameters, settings_, env_, watched_, lent());
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return postgres::make_drill_store(settings_, env_);

@@ -1,4 +1,6 @@
 // restore files, restore STORE: one backup into a new directory. Interrupted and begun again, it goes on.
+#include "repository/pipeline/restore.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,16 +8,17 @@
 #include "app/cli/commands.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
+#include "app/cli/restore_in_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
-#include "repository/pipeline/restore.h"
 
 namespace aeterna::app {
 namespace {
 
 struct RestoreOptions {
-    std::string backup, into;
+    std::string backup, into, delta_from;
+    bool delta = false, yes = false;
 };
 
 Result<int> run_files(Session& session, const RestoreOptions& options) {
@@ -27,6 +30,12 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
     request.into = session.env().files.canonical(options.into);
     request.workers = worker_count();
     request.progress = progress_lines(session);
+    request.replaces = options.delta;
+    if (!options.delta_from.empty()) request.delta_from = session.env().files.canonical(options.delta_from);
+    if (options.delta && !session.env().files.list(request.into).value_or(std::vector<std::string>()).empty()) {
+        AETERNA_TRY(session.approve(fmt::format("overwrite the directory '{}'", request.into),
+                                    {"what the backup has not is removed"}, false, options.yes));
+    }
     const MonoTime begun = session.env().clock.now();
     AETERNA_ASSIGN(const auto result, repository::restore_tree(*opened, request, context));
     const Duration took = session.env().clock.now() - begun;
@@ -50,6 +59,7 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
 struct StoreRestoreOptions {
     std::string to = "latest", timeline, series, into;
     bool dry_run = false, yes = false;
+    InPlaceOptions in_place;
     engine::OptionValues values;
 };
 
@@ -75,7 +85,39 @@ Status check_options(const engine::StoreModule& module, const StoreRestoreOption
     return {};
 }
 
+// What only one of the two ways has.
+Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptions& options) {
+    const InPlaceOptions& place = options.in_place;
+    if (place.wanted == !options.into.empty()) {
+        return make_error(ErrorCode::kUsage,
+                          place.wanted ? "--in-place and --into are two targets" : "no target is named",
+                          "Name a directory (--into DIR), or put the stack's own cluster back (--in-place).");
+    }
+    if (!place.wanted) {
+        const bool is_free = place.node.empty() && place.superuser.empty() && !place.during_maintenance;
+        return is_free ? Status()
+                       : Status(make_error(ErrorCode::kUsage,
+                                           "--node, --superuser and --during-maintenance are of --in-place",
+                                           "Leave them out."));
+    }
+    const auto specific = module.restore_options().value_or(std::vector<engine::CommandOption>());
+    for (const engine::CommandOption& other : specific) {
+        if (engine::option_words(options.values, other.name).empty()) continue;
+        return make_error(ErrorCode::kUsage, fmt::format("--{} is of a restore into a directory", other.name),
+                          "Leave it out with --in-place.");
+    }
+    return {};
+}
+
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
+    AETERNA_TRY(check_in_place(module, options));
+    if (options.in_place.wanted) {
+        engine::RestoreOrder order;
+        order.to = options.to;
+        order.timeline = options.timeline;
+        order.series = options.series;
+        return restore_in_place(session, module, order, options.in_place, options.dry_run, options.yes);
+    }
     const env::Context context = session.context(kRepositoryTimeout);
     const bool is_server = options.into.find("://") != std::string::npos;
     AETERNA_TRY(check_options(module, options, is_server));
@@ -129,13 +171,24 @@ void add_store_restores(CLI::App& command, Session& session) {
         store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
         store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
         const auto of_servers = module->load_options();
-        store->add_option("--into", options->into,
-                          of_servers.empty() ? "A new or empty directory"
-                                             : "A new or empty directory; or a running server, postgresql://USER@HOST:PORT/DATABASE")
-            ->required()
+        store
+            ->add_option("--into", options->into,
+                         of_servers.empty()
+                             ? "A new or empty directory"
+                             : "A new or empty directory; or a running server, postgresql://USER@HOST:PORT/DATABASE")
             ->type_name(of_servers.empty() ? "DIR" : "DIR|URL");
+        store->add_flag("--in-place", options->in_place.wanted,
+                        "The stack's own cluster, where it lives: its old data is kept aside");
+        store
+            ->add_option("--node", options->in_place.node,
+                         "In place: the member that is restored, where none takes writes")
+            ->type_name("NODE");
+        store->add_option("--superuser", options->in_place.superuser, "In place: of the cluster; else 'postgres'")
+            ->type_name("NAME");
+        store->add_flag("--during-maintenance", options->in_place.during_maintenance,
+                        "In place: although a maintenance window holds");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
-        if (!of_servers.empty()) store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
+        store->add_flag("--yes", options->yes, "Overwrite what is there without a question");
         add_store_options(*store, *specific, options->values);
         add_store_options(*store, of_servers, options->values);
         store->callback([&session, options, &one = *module] {
@@ -153,6 +206,16 @@ void add_restore_command(CLI::App& app, Session& session) {
     CLI::App* files = command->add_subcommand("files", "A backup of files into a directory");
     files->add_option("BACKUP", options->backup, "Its id, the unique beginning of one, or 'latest'")->required();
     files->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
+    CLI::Option* delta =
+        files->add_flag("--delta", options->delta,
+                        "The target may hold another state: it is overwritten, and only what differs is fetched");
+    files
+        ->add_option("--delta-from", options->delta_from,
+                     "A directory with another state: what it has is copied from there")
+        ->type_name("DIR")
+        ->check(CLI::ExistingDirectory)
+        ->excludes(delta);
+    files->add_flag("--yes", options->yes, "Overwrite what is there without a question");
     files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
     add_store_restores(*command, session);
 }
