@@ -6,7 +6,7 @@
 DIR is a data directory of PostgreSQL 15 with the table `memories` (bench/sample_data.py makes one: DATA/postgres); it is copied, and the
 copy's server runs for all rounds. In each round every tool begins a repository of its own: a first backup; one row in a hundred,
 spread evenly by key, is updated, then a checkpoint; a second backup; a restore of it, durable (`sync` belongs to the time of who does not
-sync). pg_basebackup writes a tar compressed by zstd:1 at the client and encrypts nothing; pgBackRest compresses with zst, two processes,
+sync); a restore of the same over what was just restored (--delta). pg_basebackup writes a tar compressed by zstd:1 at the client and encrypts nothing; pgBackRest compresses with zst, two processes,
 encrypted, and takes its second backup as an incremental one. A second, empty cluster (about 39 MB) is backed up as well. Checkpoints
 are fast everywhere. Needs the packages of the group `bench`. As root, servers and tools run as the user postgres.
 """
@@ -93,6 +93,9 @@ class Aeterna(Tool):
     def restore(self, into):
         return self.call("restore", "postgres", "--quiet", "--into", into, timed=True)
 
+    def delta(self, into):
+        return self.call("restore", "postgres", "--quiet", "--into", into, "--delta", "--yes", timed=True)
+
 
 class PgBaseBackup(Tool):
     name, restores = "pg_basebackup", False
@@ -139,6 +142,9 @@ class PgBackRest(Tool):
     def restore(self, into):
         return self.call("restore", f"--pg1-path={into}", timed=True)
 
+    def delta(self, into):
+        return self.call("restore", "--delta", f"--pg1-path={into}", timed=True)
+
 
 TOOLS = [Aeterna, PgBaseBackup, PgBackRest]
 
@@ -172,6 +178,7 @@ def one_round(number, place, server, small):
         into = folder(place / f"{tool.name}-restored")
         into.chmod(0o700)
         rows[tool.name]["restore"], rows[tool.name]["restore_mib"] = tool.restore(into)
+        rows[tool.name]["delta"], rows[tool.name]["delta_mib"] = tool.delta(into)
         shutil.rmtree(into)
     for tool in in_turn(number, tools):
         shutil.rmtree(tool.place)
@@ -185,7 +192,7 @@ def one_round(number, place, server, small):
 
 def show(rounds):
     print(f"{len(rounds)} rounds, median (max); in brackets behind it: ours divided by it")
-    for key in ("first", "first_stored", "first_mib", "second", "second_stored", "restore", "restore_mib", "small"):
+    for key in ("first", "first_stored", "first_mib", "second", "second_stored", "restore", "restore_mib", "delta", "delta_mib", "small"):
         cells = []
         ours = statistics.median(row["aeterna-dr"][key] for row in rounds)
         for tool in TOOLS:

@@ -1,6 +1,7 @@
 // Store: everything the engines, the commands and the drills want of one store. app/registry.cc lists the modules.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +33,22 @@ struct ConfigFinding {
     std::string hint;
 };
 
+// What runbooks that restore work with.
+struct LentRepository {
+    // Opens the stack's repository with its index; what was opened before is closed.
+    std::function<Result<repository::Repository*>(repository::SessionKind, const env::Context&)> open;
+    env::FileSystem& files;
+    env::FileTree& tree;
+};
+// The runbook that puts a store's data back to an earlier point where it lives. Until it has ended, nothing else acts
+// on the store.
+inline constexpr std::string_view kRestoreRunbook = "restore";
+
 class Store {
   public:
     virtual ~Store() = default;
+    // Must outlive the runbooks that are made from then on; without it there is none that restores.
+    void lend(std::shared_ptr<const LentRepository> repository) { lent_ = std::move(repository); }
     [[nodiscard]] virtual const std::string& name() const = 0;
     [[nodiscard]] virtual const config::Objectives& objectives() const = 0;
     [[nodiscard]] virtual std::unique_ptr<Monitor> make_monitor() = 0;
@@ -69,6 +83,12 @@ class Store {
     [[nodiscard]] virtual std::vector<TestQuery> test_queries() const { return {}; }
     // SQL, ACL lines and the like that create the roles with just the rights that we need, as text for people.
     [[nodiscard]] virtual std::string least_privilege() const = 0;
+
+  protected:
+    [[nodiscard]] const std::shared_ptr<const LentRepository>& lent() const { return lent_; }
+
+  private:
+    std::shared_ptr<const LentRepository> lent_;
 };
 
 class StoreModule {

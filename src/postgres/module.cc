@@ -37,7 +37,7 @@ class PostgresStore final : public engine::Store, public engine::EngineOwner {
     }
     std::vector<engine::RunbookInfo> runbooks() const override { return runbook_infos(); }
     Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters) override {
-        return postgres::make_runbook(name, parameters, settings_, env_, watched_);
+        return postgres::make_runbook(name, parameters, settings_, env_, watched_, lent());
     }
     std::unique_ptr<engine::DrillStore> make_drill_store() override {
         return postgres::make_drill_store(settings_, env_);

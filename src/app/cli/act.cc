@@ -5,14 +5,13 @@
 #include <set>
 #include <utility>
 
+#include "app/cli/open_repository.h"
 #include "app/daemon/orders.h"
 #include "engine/runbook/execution_run.h"
 #include "stack/fencing.h"
 
 namespace aeterna::app {
 namespace {
-
-constexpr Duration kBudget = std::chrono::minutes(15);
 
 Json step_to_json(const engine::StepRecord& record) {
     return Json{{"index", record.index},     {"step", record.step},
@@ -32,10 +31,10 @@ Result<int> report(Session& session, engine::Journal& journal, const engine::Exe
     return engine::exit_code_of(execution);
 }
 
-engine::RunRequest run_request(const Session& session, const Json& parameters) {
+engine::RunRequest run_request(const Session& session, const Json& parameters, Duration budget) {
     engine::RunRequest request;
     request.parameters = parameters;
-    request.budget = session.timeout(kBudget);
+    request.budget = session.timeout(budget);
     request.on_record = [&session](const engine::StepRecord& record) { session.progress(step_line(record)); };
     return request;
 }
@@ -57,12 +56,13 @@ Status ask(const Session& session, const OpenStack& open, const engine::Runbook&
 }
 
 // The store's runbook; a store without such a runbook is a wrong command line.
-Result<engine::Runbook> build(const OpenStack& open, const std::string& store_name, const std::string& name,
-                              const Json& parameters, const env::Env& env) {
+Result<engine::Runbook> build(Session& session, const OpenStack& open, const std::string& store_name,
+                              const std::string& name, const Json& parameters) {
     if (name == "fence" || name == "unfence") {
-        return stack::make_fencing_runbook(name, store_name, parameters, open.stack, env);
+        return stack::make_fencing_runbook(name, store_name, parameters, open.stack, session.env());
     }
     AETERNA_ASSIGN(engine::Store * store, open.find(store_name));
+    if (name == engine::kRestoreRunbook) store->lend(lend_repository(session));
     auto runbook = store->make_runbook(name, parameters);
     if (runbook || runbook.error().code != ErrorCode::kNotFound) return runbook;
     return make_error(ErrorCode::kUsage, fmt::format("store '{}' has no runbook '{}'", store_name, name),
@@ -100,8 +100,8 @@ std::vector<std::string> abort_plan(const engine::Runbook* runbook, const std::v
 
 }  // namespace
 
-env::Context run_context(const Session& session, Duration planned) {
-    env::Context context = session.context(kBudget + std::chrono::minutes(1));
+env::Context run_context(const Session& session, Duration planned, Duration budget) {
+    env::Context context = session.context(budget + std::chrono::minutes(1));
     if (!session.options.timeout.empty()) context.deadline -= planned;
     return context;
 }
@@ -161,8 +161,7 @@ Status check_maintenance(const Session& session, engine::Journal& journal, const
 
 Result<int> act(Session& session, const ActRequest& request) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
-    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, request.store, request.runbook, request.parameters,
-                                                 session.env()));
+    AETERNA_ASSIGN(engine::Runbook runbook, build(session, *open, request.store, request.runbook, request.parameters));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
@@ -171,17 +170,22 @@ Result<int> act(Session& session, const ActRequest& request) {
     const Duration planned = session.env().clock.now() - begun;
     if (request.dry_run) {
         if (session.options.json) {
-            session.print_json(Json{{"runbook", runbook.name}, {"store", runbook.store}, {"plan", plan}});
+            Json document{{"runbook", runbook.name}, {"store", runbook.store}, {"plan", plan}};
+            if (!request.source.is_null()) document["restore"] = request.source;
+            session.print_json(document);
         } else {
             session.print(fmt::format("{} {} on stack '{}' would:", runbook.name, runbook.store, open->stack.name));
+            for (const std::string& line : request.notes) session.print("  " + line);
             for (const std::string& line : plan) session.print("  " + line);
         }
         return 0;
     }
     AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
-    AETERNA_TRY(ask(session, *open, runbook, request.parameters, plan, request.yes));
-    AETERNA_ASSIGN(const auto execution, runner.run(runbook, run_request(session, request.parameters),
-                                                    run_context(session, planned)));
+    std::vector<std::string> shown = request.notes;
+    shown.insert(shown.end(), plan.begin(), plan.end());
+    AETERNA_TRY(ask(session, *open, runbook, request.parameters, shown, request.yes));
+    AETERNA_ASSIGN(const auto execution, runner.run(runbook, run_request(session, request.parameters, runbook.budget),
+                                                    run_context(session, planned, runbook.budget)));
     return report(session, *journal, execution);
 }
 
@@ -189,7 +193,7 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes, 
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
-    AETERNA_ASSIGN(engine::Runbook runbook, build(*open, found.store, found.runbook, found.parameters, session.env()));
+    AETERNA_ASSIGN(engine::Runbook runbook, build(session, *open, found.store, found.runbook, found.parameters));
     std::vector<std::string> plan;
     for (std::size_t i = found.next_step; i < runbook.steps.size(); ++i) {
         const engine::Step& step = *runbook.steps[i];
@@ -199,10 +203,10 @@ Result<int> resume_execution(Session& session, const std::string& id, bool yes, 
     AETERNA_TRY(ask(session, *open, runbook, found.parameters, plan, yes));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
-    engine::RunRequest request = run_request(session, found.parameters);
+    engine::RunRequest request = run_request(session, found.parameters, runbook.budget);
     request.trigger = found.trigger;
-    AETERNA_ASSIGN(const auto execution, runner.resume(found, runbook, request,
-                                                       run_context(session, {})));
+    AETERNA_ASSIGN(const auto execution,
+                   runner.resume(found, runbook, request, run_context(session, {}, runbook.budget)));
     return report(session, *journal, execution);
 }
 
@@ -225,14 +229,14 @@ Result<int> abort_execution(Session& session, const std::string& id, bool yes) {
     AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
     AETERNA_ASSIGN(const auto history, journal->steps(id));
     // Its store may have left the stack file, its runbook this version: then only the record can be closed.
-    auto runbook = build(*open, found.store, found.runbook, found.parameters, session.env());
+    auto runbook = build(session, *open, found.store, found.runbook, found.parameters);
     AETERNA_TRY(session.approve(fmt::format("abort the {} of {}", found.runbook, found.store),
                                 abort_plan(runbook ? &*runbook : nullptr, history), /*standing=*/false, yes));
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     AETERNA_ASSIGN(const auto execution, runner.abort(found, runbook ? &*runbook : nullptr,
-                                                      run_request(session, found.parameters),
-                                                      run_context(session, {})));
+                                                      run_request(session, found.parameters, engine::Runbook().budget),
+                                                      run_context(session, {}, engine::Runbook().budget)));
     AETERNA_ASSIGN(const int code, report(session, *journal, execution));
     const bool is_done = execution.state == engine::ExecutionState::kAborted && !execution.error;
     return is_done ? 0 : code;

@@ -17,6 +17,8 @@ struct ActRequest {
     bool dry_run = false;
     bool yes = false;
     bool during_maintenance = false;
+    std::vector<std::string> notes;  // shown before the plan
+    Json source;                     // of a restore, for --json with --dry-run; null: none
 };
 
 // kGuardRefused while a maintenance window holds for the store, unless `despite`: then it is said and gone on.
@@ -38,7 +40,7 @@ Status check_maintenance(const Session& session, engine::Journal& journal, const
 
 // For a run after a plan that took `planned`: what --timeout gives is for both together. A person's thinking is not
 // counted, and without --timeout the run has its own budget.
-[[nodiscard]] env::Context run_context(const Session& session, Duration planned);
+[[nodiscard]] env::Context run_context(const Session& session, Duration planned, Duration budget);
 
 [[nodiscard]] Json execution_to_json(const engine::ExecutionRecord& execution,
                                      const std::vector<engine::StepRecord>& steps);

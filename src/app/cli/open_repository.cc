@@ -127,6 +127,24 @@ Result<repository::Repository*> RepositoryPlace::open(const Session& session,
     return repository_.get();
 }
 
+std::shared_ptr<const engine::LentRepository> lend_repository(const Session& session) {
+    struct Lent {
+        std::unique_ptr<env::FileSystem> files = env::make_posix_file_system();
+        std::unique_ptr<env::FileTree> tree = env::make_posix_file_tree();
+        std::unique_ptr<RepositoryPlace> place;
+        engine::LentRepository face{{}, *files, *tree};
+    };
+    const auto lent = std::make_shared<Lent>();
+    lent->face.open = [&session, one = lent.get()](repository::SessionKind kind,
+                                                   const env::Context& context) -> Result<repository::Repository*> {
+        if (!one->place) {
+            AETERNA_ASSIGN(one->place, RepositoryPlace::find(session));
+        }
+        return one->place->open(session, kind, context);
+    };
+    return {lent, &lent->face};
+}
+
 std::function<void(const repository::Progress&)> progress_lines(const Session& session) {
     const MonoTime begun = session.env().clock.now();
     return [&session, begun, next = begun + kLineEvery](const repository::Progress& progress) mutable {

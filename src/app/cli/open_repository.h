@@ -52,6 +52,9 @@ class RepositoryPlace {
     std::unique_ptr<repository::Repository> repository_;
 };
 
+// For runbooks that restore: the place that find() gives, found at its first use. `session` must outlive it.
+[[nodiscard]] std::shared_ptr<const engine::LentRepository> lend_repository(const Session& session);
+
 // The stack file where there is one; a stack that is named has to be readable.
 [[nodiscard]] Result<std::optional<config::Stack>> stack_if_any(const Session& session);
 // Where results of work with the repository are kept: the stack's, else the user's.

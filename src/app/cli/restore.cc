@@ -1,25 +1,21 @@
-// restore files, restore STORE: one backup into a new directory. Interrupted and begun again, it goes on.
+// restore files: one backup into a directory. Interrupted and begun again, it goes on.
+#include "repository/pipeline/restore.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
 #include "app/cli/commands.h"
-#include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
-#include "app/cli/sandbox_place.h"
-#include "app/cli/store_options.h"
-#include "app/registry.h"
-#include "base/strings.h"
-#include "engine/restore_test/history.h"
-#include "env/posix/file_system.h"
-#include "repository/pipeline/restore.h"
+#include "app/cli/restore_store.h"
 
 namespace aeterna::app {
 namespace {
 
 struct RestoreOptions {
-    std::string backup, into;
+    std::string backup, into, delta_from;
+    bool delta = false, yes = false;
 };
 
 Result<int> run_files(Session& session, const RestoreOptions& options) {
@@ -31,6 +27,12 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
     request.into = session.env().files.canonical(options.into);
     request.workers = worker_count();
     request.progress = progress_lines(session);
+    request.replaces = options.delta;
+    if (!options.delta_from.empty()) request.delta_from = session.env().files.canonical(options.delta_from);
+    if (options.delta && !session.env().files.list(request.into).value_or(std::vector<std::string>()).empty()) {
+        AETERNA_TRY(session.approve(fmt::format("overwrite the directory '{}'", request.into),
+                                    {"what the backup has not is removed"}, false, options.yes));
+    }
     const MonoTime begun = session.env().clock.now();
     AETERNA_ASSIGN(const auto result, repository::restore_tree(*opened, request, context));
     const Duration took = session.env().clock.now() - begun;
@@ -51,185 +53,6 @@ Result<int> run_files(Session& session, const RestoreOptions& options) {
     return 0;
 }
 
-struct StoreRestoreOptions {
-    std::string to = "latest", timeline, series, cluster, into;
-    bool dry_run = false, yes = false;
-    SandboxOptions sandbox;
-    engine::OptionValues values;
-};
-
-// For a server that may run anywhere on this machine, as another user: by absolute paths.
-std::string archive_command(const Session& session, const RepositoryPlace& place) {
-    const std::string& key = place.key_file();
-    return fmt::format("{} --repo {} --key-file {} archive-get", shell_word(session.env().processes.own_executable()),
-                       shell_word(place.name()), shell_word(key.empty() ? key : session.env().files.canonical(key)));
-}
-
-// What is said of one kind of target does not silently mean nothing for the other.
-Status check_options(const engine::StoreModule& module, const StoreRestoreOptions& options, bool is_server) {
-    if (!is_server && options.sandbox.is_given()) {
-        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out.");
-    }
-    const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
-    for (const engine::CommandOption& other : others) {
-        if (engine::option_words(options.values, other.name).empty()) continue;
-        return make_error(ErrorCode::kUsage,
-                          fmt::format("--{} is of a restore into {}", other.name, is_server ? "a directory" : "a running server"),
-                          is_server ? "Leave it out." : "Name the server with --into URL, or leave it out.");
-    }
-    return {};
-}
-
-// To a server that takes writes, by the last restore test of the store that passed; nothing where none has.
-std::optional<double> predicted_seconds(const Session& session, const std::string& store, std::uint64_t bytes) {
-    const auto directory = state_directory_of(session);
-    const auto tests = directory ? engine::recorded_tests(*directory, session.env()) : Result<std::vector<Json>>(directory.error());
-    const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
-    return basis ? std::optional(engine::forecast_seconds(*basis, bytes)) : std::nullopt;
-}
-
-void add_prediction(const Session& session, const std::string& store, engine::RestorePlan& plan) {
-    const auto seconds = predicted_seconds(session, store, plan.backup.bytes);
-    plan.document["predicted_seconds"] = seconds ? Json(*seconds) : Json(nullptr);
-    plan.lines.push_back(seconds ? fmt::format("about {} until it takes writes, by the last restore test that passed", format_duration(from_seconds(*seconds)))
-                                 : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));
-}
-
-// What a dump has no use for.
-Status check_dump_options(const StoreRestoreOptions& options) {
-    const bool is_given = !options.timeline.empty() || !options.cluster.empty() || options.sandbox.is_given();
-    if (!is_given) return {};
-    return make_error(ErrorCode::kUsage, "--timeline, --cluster, --work, --server-bin and --run-as are of base backups",
-                      "Leave them out, or restore out of a base backup (--kind base, or a point in time).");
-}
-
-// Into a running server out of a base backup: by a server of its own meanwhile.
-Result<std::unique_ptr<engine::Sandbox>> make_sandbox(Session& session, const engine::StoreModule& module, env::FileSystem& files,
-                                                      const SandboxOptions& options, engine::RestoreOrder& order, const env::Context& context) {
-    const auto tester = module.make_restore_tester(session.env(), files);
-    engine::ScratchRoom room;
-    AETERNA_ASSIGN(room.user, find_run_as(session, options.run_as, tester->server_user()));
-    const std::string state = config::default_state_directory(session.env().files);
-    const std::string work = find_work(session, options.work, state, room.user.has_value());
-    AETERNA_ASSIGN(auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, room.user), session.env(), context));
-    room.sandbox = sandbox->path();
-    room.server_bin = server_bin_of(session, options);
-    order.scratch = std::move(room);
-    return sandbox;
-}
-
-// Who does it: our own restorer, or the stack's engine.
-struct Hands {
-    std::function<Result<engine::RestorePlan>()> plan;
-    std::function<Result<repository::RestoreResult>(const engine::RestorePlan&)> restore;
-};
-
-Result<int> carry_out(Session& session, const StoreRestoreOptions& options, const engine::RestoreOrder& order, const Hands& hands) {
-    AETERNA_ASSIGN(const engine::RestorePlan plan, hands.plan());
-    Json document = plan.document;
-    document["dry_run"] = options.dry_run;
-    const bool asks = !plan.approval.empty() && !options.dry_run;  // and shows the plan with it
-    if (asks) AETERNA_TRY(session.approve(plan.approval, plan.lines, false, options.yes));
-    for (const std::string& line : plan.lines) {
-        if (asks) break;
-        if (options.dry_run && !session.options.json) session.print(line);
-        else session.progress(line);
-    }
-    if (!options.dry_run) {
-        const MonoTime begun = session.env().clock.now();
-        AETERNA_ASSIGN(const auto result, hands.restore(plan));
-        const Duration took = session.env().clock.now() - begun;
-        document["restored_files"] = result.files;
-        document["restored_bytes"] = result.bytes;
-        document["kept_bytes"] = result.kept_bytes;
-        document["seconds"] = to_seconds(took);
-        if (!session.options.json) {
-            // An engine does not count them, and a database has none.
-            const bool has_files = result.files > 0 && order.into.find("://") == std::string::npos;
-            const std::string files = !has_files ? "" : fmt::format("{} files, ", result.files);
-            session.print(fmt::format("{}{} restored into '{}' in {}", files, human_bytes(result.bytes), order.into,
-                                      format_duration(took)));
-        }
-    }
-    if (session.options.json) session.print_json(Json{{"restore", document}});
-    return 0;
-}
-
-Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
-    const env::Context context = session.context(kRepositoryTimeout);
-    const bool is_server = options.into.find("://") != std::string::npos;
-    AETERNA_TRY(check_options(module, options, is_server));
-    engine::RestoreOrder order;
-    order.to = options.to;
-    order.timeline = options.timeline;
-    order.series = options.series;
-    order.cluster = options.cluster;
-    order.into = is_server ? options.into : session.env().files.canonical(options.into);
-    order.options = options.values;
-    order.workers = worker_count();
-    order.progress = progress_lines(session);
-    order.note = [&session](const std::string& line) { session.progress(line); };
-    // What is loaded into a server is a logical backup, and those are ours.
-    AETERNA_ASSIGN(const auto engine, is_server ? Result<std::unique_ptr<engine::BackupEngine>>(nullptr) : find_engine(session, std::string(module.name())));
-    if (engine && !options.cluster.empty()) {
-        return make_error(ErrorCode::kUsage, fmt::format("--cluster is of our own backups, and '{}' has the stack's", engine->name()), "Leave it out.");
-    }
-    if (engine) {
-        return carry_out(session, options, order, {[&] { return engine->plan(order, context); },
-                                                   [&](const engine::RestorePlan& plan) { return engine->restore(order, plan, context); }});
-    }
-    AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
-    AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-    order.archive_command = archive_command(session, *place);
-    const auto files = env::make_posix_file_system();
-    const auto restorer = is_server ? module.make_loader(session.env(), *files) : module.make_restorer(session.env());
-    std::unique_ptr<engine::Sandbox> sandbox;  // gone when we return
-    if (is_server) {
-        AETERNA_ASSIGN(const bool needs_scratch, restorer->needs_scratch(*opened, order, context));
-        if (!needs_scratch) AETERNA_TRY(check_dump_options(options));
-        if (needs_scratch) {
-            AETERNA_ASSIGN(sandbox, make_sandbox(session, module, *files, options.sandbox, order, context));
-        }
-    }
-    const auto plan = [&]() -> Result<engine::RestorePlan> {
-        AETERNA_ASSIGN(engine::RestorePlan made, restorer->plan(*opened, order, context));
-        if (!is_server) add_prediction(session, std::string(module.name()), made);
-        return made;
-    };
-    return carry_out(session, options, order, {plan,
-                                               [&](const engine::RestorePlan& made) { return restorer->restore(*opened, order, made, context); }});
-}
-
-void add_store_restores(CLI::App& command, Session& session) {
-    for (const auto& module : store_modules()) {
-        const auto specific = module->restore_options();
-        if (!specific) continue;
-        auto options = std::make_shared<StoreRestoreOptions>();
-        CLI::App* store = command.add_subcommand(std::string(module->name()), "A server of its own out of a backup, or databases into a running one");
-        store->add_option("--to", options->to, "latest, a time with its offset, lsn:X, name:POINT, xid:N, or a backup's id or its unique beginning")->type_name("WHEN");
-        store->add_option("--timeline", options->timeline, "Of which history, where there are several; the newest otherwise")->type_name("N");
-        store->add_option("--name", options->series, "Which series of backups, where there are several")->type_name("NAME");
-        store->add_option("--cluster", options->cluster, "Of which cluster, where the series has had several (recovery-points); else the newest, or that of the time")
-            ->type_name("ID");
-        const auto of_servers = module->load_options();
-        store->add_option("--into", options->into,
-                          of_servers.empty() ? "A new or empty directory"
-                                             : "A new or empty directory; or a running server, postgresql://USER@HOST:PORT/DATABASE")
-            ->required()
-            ->type_name(of_servers.empty() ? "DIR" : "DIR|URL");
-        store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");
-        if (!of_servers.empty()) {
-            store->add_flag("--yes", options->yes, "Into a database that is there, without a question");
-            add_sandbox_options(*store, options->sandbox);
-        }
-        add_store_options(*store, *specific, options->values);
-        add_store_options(*store, of_servers, options->values);
-        store->callback([&session, options, &one = *module] {
-            session.run([&session, options, &one] { return run_store(session, one, *options); });
-        });
-    }
-}
-
 }  // namespace
 
 void add_restore_command(CLI::App& app, Session& session) {
@@ -239,6 +62,16 @@ void add_restore_command(CLI::App& app, Session& session) {
     CLI::App* files = command->add_subcommand("files", "A backup of files into a directory");
     files->add_option("BACKUP", options->backup, "Its id, the unique beginning of one, or 'latest'")->required();
     files->add_option("--into", options->into, "A new or empty directory")->required()->type_name("DIR");
+    CLI::Option* delta =
+        files->add_flag("--delta", options->delta,
+                        "The target may hold another state: it is overwritten, and only what differs is fetched");
+    files
+        ->add_option("--delta-from", options->delta_from,
+                     "A directory with another state: what it has is copied from there")
+        ->type_name("DIR")
+        ->check(CLI::ExistingDirectory)
+        ->excludes(delta);
+    files->add_flag("--yes", options->yes, "Overwrite what is there without a question");
     files->callback([&session, options] { session.run([&session, options] { return run_files(session, *options); }); });
     add_store_restores(*command, session);
 }

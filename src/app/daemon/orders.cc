@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/runbook/execution_run.h"
+#include "engine/store.h"
 #include "stack/healing.h"
 
 namespace aeterna::app {
 namespace {
 
 constexpr Duration kOrdersLookEvery = std::chrono::milliseconds(250);
-constexpr std::size_t kDrillLookBack = 5;  // drills run one after the other
+constexpr std::size_t kDrillLookBack = 5;       // drills run one after the other
+constexpr std::size_t kExecutionLookBack = 20;  // a restore holds the actor lock: little begins beside it
 
 }  // namespace
 
@@ -40,6 +43,11 @@ Result<Orders> read_orders(engine::Journal& journal, const env::Env& env) {
             orders.drill = drill;
             break;
         }
+    }
+    AETERNA_ASSIGN(const auto executions, journal.executions(kExecutionLookBack));
+    for (const engine::ExecutionRecord& execution : executions) {
+        if (execution.runbook == engine::kRestoreRunbook && engine::is_resumable(execution))
+            orders.restores.try_emplace(execution.store, execution.id);
     }
     return orders;
 }

@@ -2,6 +2,7 @@
 // assist, and what is held fenced. They are in the journal and on the hosts, so that every process sees the same.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,8 @@ struct Orders {
     std::vector<engine::MaintenanceRecord> windows;  // that held when they were read
     std::optional<engine::DrillRecord> drill;        // the one that runs
     Fences fences;                                   // as OrdersWatch sees them
+    std::map<std::string, std::string>
+        restores;  // by store: the execution that puts it back in place, and has not ended
 
     // The one that lasts longest of those that hold for the store now; nullptr when there is none.
     [[nodiscard]] const engine::MaintenanceRecord* window_for(const std::string& store, WallTime now) const;

@@ -101,6 +101,11 @@ Policy::Leave Policy::leave_for(const Wanted& wanted, const Orders& orders) cons
         leave.refusal = describe(*window);
         return leave;
     }
+    // Its members are down because it holds them down, or have just been changed under everybody's feet.
+    if (const auto restore = orders.restores.find(section.name); restore != orders.restores.end()) {
+        leave.refusal = fmt::format("the restore in place {} has not ended", restore->second);
+        return leave;
+    }
     AssistQuestion question;
     question.store = section.name;
     question.detector = wanted.incident.detector;

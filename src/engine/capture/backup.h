@@ -58,7 +58,7 @@ struct RestoreOrder {
     std::string series;         // of which name; empty: the only one there is
     // Of whose history, where a series has had several clusters; empty: the newest one's, or that of the time.
     std::string cluster;
-    std::string into;           // absolute
+    std::string into;  // absolute; empty: only the source is planned, the target is somebody else's to look at
     std::string tablespaces_under;  // absolute; empty: those that no option places go where they were
     OptionValues options;
     unsigned workers = 2;

@@ -35,29 +35,6 @@ std::vector<env::ProcessInfo> inhabitants(const std::string& path, const std::ve
 // A stopped test has to clean up all the same: neither its deadline nor its stop token holds here.
 env::Context time_for(Duration duration, const env::Env& env) { return {env.clock.now() + duration, {}, "sandbox"}; }
 
-Status end_inhabitants(const std::string& path, const std::vector<std::string>& programs, const env::Env& env) {
-    const auto first = inhabitants(path, programs, env);
-    const auto is_child = [&](const env::ProcessInfo& process) {
-        return std::any_of(first.begin(), first.end(),
-                           [&](const env::ProcessInfo& other) { return other.id.pid == process.parent_pid; });
-    };
-    // Only those that nobody else in there ends: a server ends its own children, and takes its shared memory with it.
-    for (const env::ProcessInfo& process : first) {
-        if (!is_child(process)) (void)env.processes.signal(process.id, SIGQUIT);
-    }
-    const env::Context gentle = time_for(kGentle, env);
-    for (const env::ProcessInfo& process : first) (void)env.processes.wait_gone(process.id, gentle);
-    const auto left = inhabitants(path, programs, env);
-    for (const env::ProcessInfo& process : left) (void)env.processes.signal(process.id, SIGKILL);
-    const env::Context killed = time_for(kKilled, env);
-    for (const env::ProcessInfo& process : left) {
-        if (env.processes.wait_gone(process.id, killed)) continue;
-        return make_error(ErrorCode::kIo, fmt::format("process {} in '{}' does not end", process.id.pid, path),
-                          "End it and run 'aeterna-dr restore-test cleanup'.");
-    }
-    return {};
-}
-
 Status end_and_remove(const std::string& path, const std::vector<std::string>& programs, const env::Env& env) {
     AETERNA_TRY(end_inhabitants(path, programs, env));
     return env.files.remove_tree(path);
@@ -140,6 +117,29 @@ Status furnish(const std::string& path, bool is_for_other, const env::Env& env) 
 }
 
 }  // namespace
+
+Status end_inhabitants(const std::string& path, const std::vector<std::string>& programs, const env::Env& env) {
+    const auto first = inhabitants(path, programs, env);
+    const auto is_child = [&](const env::ProcessInfo& process) {
+        return std::any_of(first.begin(), first.end(),
+                           [&](const env::ProcessInfo& other) { return other.id.pid == process.parent_pid; });
+    };
+    // Only those that nobody else in there ends: a server ends its own children, and takes its shared memory with it.
+    for (const env::ProcessInfo& process : first) {
+        if (!is_child(process)) (void)env.processes.signal(process.id, SIGQUIT);
+    }
+    const env::Context gentle = time_for(kGentle, env);
+    for (const env::ProcessInfo& process : first) (void)env.processes.wait_gone(process.id, gentle);
+    const auto left = inhabitants(path, programs, env);
+    for (const env::ProcessInfo& process : left) (void)env.processes.signal(process.id, SIGKILL);
+    const env::Context killed = time_for(kKilled, env);
+    for (const env::ProcessInfo& process : left) {
+        if (env.processes.wait_gone(process.id, killed)) continue;
+        return make_error(ErrorCode::kIo, fmt::format("process {} in '{}' does not end", process.id.pid, path),
+                          "End it and try again.");
+    }
+    return {};
+}
 
 bool is_sandbox_name(const std::string& name) {
     return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kDigits &&

@@ -48,6 +48,9 @@ class Sandbox {
     bool is_removed_ = false;
 };
 
+// Ends the processes of these names that work in `path` or below it: SIGQUIT, then SIGKILL. kIo when one does not end.
+Status end_inhabitants(const std::string& path, const std::vector<std::string>& programs, const env::Env& env);
+
 // The number of dead sandboxes that were there; all are gone then. No `work`: none.
 [[nodiscard]] Result<std::size_t> remove_dead_sandboxes(const SandboxOrder& order, const env::Env& env,
                                                         const env::Context& context);

@@ -230,7 +230,7 @@ ExecutionRecord ExecutionRun::conclude(Stop stop) {
     if (stop.kind == Stop::Kind::kAwaitingApproval) {
         return end(ExecutionState::kAwaitingApproval, stop.error.to_string(), stop.error);
     }
-    if (stop.kind == Stop::Kind::kUnknown) {
+    if (stop.kind == Stop::Kind::kUnknown || has_passed_no_return()) {
         stop.error.hint += (stop.error.hint.empty() ? "" : " ") + resume_hint;
         return end(ExecutionState::kUnknown, stop.error.to_string(), stop.error);
     }
@@ -247,10 +247,16 @@ ExecutionRecord ExecutionRun::conclude(Stop stop) {
     return unwind();
 }
 
+bool ExecutionRun::has_passed_no_return() const {
+    return std::any_of(applied_.begin(), applied_.end(),
+                       [this](std::size_t index) { return step(index).spec().is_point_of_no_return; });
+}
+
 std::vector<std::size_t> ExecutionRun::steps_to_undo() const {
     std::vector<std::size_t> indices;
     for (auto index = applied_.rbegin(); index != applied_.rend(); ++index) {
         if (step(*index).spec().has_undo) indices.push_back(*index);
+        if (step(*index).spec().is_point_of_no_return) break;
     }
     return indices;
 }

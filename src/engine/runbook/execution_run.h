@@ -66,6 +66,7 @@ class ExecutionRun {
     [[nodiscard]] Status undo_step(std::size_t index);
     [[nodiscard]] ExecutionRecord end(ExecutionState state, std::string summary, std::optional<Error> error);
     [[nodiscard]] std::vector<std::size_t> steps_to_undo() const;
+    [[nodiscard]] bool has_passed_no_return() const;
 
     Status note(std::size_t index, const char* phase, const char* outcome, const std::string& detail,
                 Effect effect = Effect::kNone);

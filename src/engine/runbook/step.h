@@ -28,6 +28,8 @@ struct StepSpec {
     Risk risk = Risk::kReadOnly;
     Duration timeout{};     // for check, apply and verify together
     bool has_undo = false;
+    // Once it has begun, nothing before it is taken back, and a failure leaves the execution to be resumed.
+    bool is_point_of_no_return = false;
 };
 
 // What a step works with. `facts` is the execution's memory: journaled after each phase, shared by its steps,
@@ -75,6 +77,7 @@ struct Runbook {
     // The word that a standing approval must carry for the disruptive part; empty when nothing is changed.
     std::string approval;
     std::vector<std::unique_ptr<Step>> steps;
+    Duration budget = std::chrono::minutes(15);  // of all steps together, where nobody says otherwise
 };
 
 }  // namespace aeterna::engine

@@ -92,6 +92,10 @@ Result<ActionReply> Patroni::switchover(const NodeSettings& at, const std::strin
     return act(at, "/switchover", Json{{"leader", leader}, {"candidate", candidate}}, context);
 }
 
+Result<ActionReply> Patroni::reinitialize(const NodeSettings& at, const env::Context& context) const {
+    return act(at, "/reinitialize", Json{{"force", true}}, context);
+}
+
 Result<ActionReply> Patroni::failover(const NodeSettings& at, const std::string& candidate,
                                       const env::Context& context) const {
     return act(at, "/failover", Json{{"candidate", candidate}}, context);

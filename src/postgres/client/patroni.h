@@ -52,6 +52,9 @@ class Patroni {
     [[nodiscard]] Result<ActionReply> failover(const NodeSettings& at, const std::string& candidate,
                                                const env::Context& context) const;
 
+    // Removes the member's data and makes it anew from the leader; returns when that has begun. Not on the leader.
+    [[nodiscard]] Result<ActionReply> reinitialize(const NodeSettings& at, const env::Context& context) const;
+
     static constexpr Duration kActionTimeout = std::chrono::seconds(35);
 
   private:

@@ -162,7 +162,9 @@ class DrivenEngine final : public engine::BackupEngine {
     }
 
     Status check_restore_options(const engine::RestoreOrder& order) const {
-        if (!engine::option_words(order.options, "for").empty()) AETERNA_TRY(refuse_option(settings_.name, "for"));
+        for (const char* option : {"for", "delta", "delta-from"}) {
+            if (!engine::option_words(order.options, option).empty()) AETERNA_TRY(refuse_option(settings_.name, option));
+        }
         if (!order.series.empty() && order.series != series_) {
             return make_error(ErrorCode::kNotFound,
                               fmt::format("{} has no backups of '{}' here", settings_.name, one_line(order.series)),

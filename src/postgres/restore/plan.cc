@@ -164,6 +164,15 @@ std::string restored_auto_conf(std::string_view old, std::string_view conf, cons
     return text;
 }
 
+std::vector<std::string> recovery_setting_names() {
+    std::vector<std::string> names;
+    const std::string settings = recovery_settings({});
+    for (const std::string_view line : split(settings, '\n')) {
+        if (!line.empty()) names.push_back(name_in(line));
+    }
+    return names;
+}
+
 std::string minimal_conf() {
     return "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
            "listen_addresses = ''\n";

@@ -57,6 +57,9 @@ enum class Starter {
                                              const ControlFile& control, Starter starter,
                                              const std::optional<Recovery>& recovery);
 
+// What of that belongs to the recovery alone, and stays until somebody resets it (ALTER SYSTEM RESET).
+[[nodiscard]] std::vector<std::string> recovery_setting_names();
+
 // For a data directory whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to start it.
 [[nodiscard]] std::string minimal_conf();
 [[nodiscard]] std::string minimal_hba();

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/host_check.h"
+#include "postgres/restore/old_state.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
@@ -52,17 +53,29 @@ class PostgresRestorer final : public engine::Restorer {
         const BaseBackupDetails& details = point.details;
         AETERNA_ASSIGN(const auto places,
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
-        AETERNA_TRY(check_targets(repository, plan, order.into, places));
+        if (order.into.empty()) {
+            describe(plan, point, order, {}, 0);
+            return plan;
+        }
+        AETERNA_ASSIGN(const OldState old, look_at_old_state(repository, order, details.system_identifier));
+        AETERNA_TRY(check_targets(repository, plan, order.into, old, places));
         const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
-        if (free > 0 && free < plan.backup.bytes && places.empty() && !has_marker(repository, order.into)) {
+        const std::uint64_t needed = plan.backup.bytes - std::min(plan.backup.bytes, old.bytes);
+        if (free > 0 && free < needed && places.empty() && !has_marker(repository, order.into)) {
             return make_error(ErrorCode::kNoSpace,
-                              fmt::format("'{}' needs {} bytes and has {}", order.into, plan.backup.bytes, free),
+                              fmt::format("'{}' needs {} bytes and has {}", order.into, needed, free),
                               "Name a directory on a larger file system.");
         }
         for (std::string& line : missing_on_host(details.host, look_at_host(details.host, plan.backup.server_version, env_, context))) {
             point.notes.push_back(std::move(line));
         }
         describe(plan, point, order, places, free);
+        if (old.is_overwritten) {
+            plan.approval = fmt::format("overwrite the data directory '{}'", order.into);
+            plan.lines.push_back(
+                fmt::format("what '{}' holds now is overwritten: {} bytes, of which only what differs is fetched",
+                            order.into, old.bytes));
+        }
         return plan;
     }
 
@@ -75,10 +88,12 @@ class PostgresRestorer final : public engine::Restorer {
         request.into = order.into;
         request.workers = order.workers;
         request.progress = order.progress;
+        request.replaces = is_delta(order.options);
+        request.delta_from = delta_from(order.options, repository.ports().files);
         AETERNA_ASSIGN(request.elsewhere,
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         // A backup of a standby says that it is one.
-        request.omitted = {"standby.signal", kRecoverySignal, "postmaster.pid", "postmaster.opts"};
+        request.omitted = {"standby.signal", kRecoverySignal, kServerPidFile, "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
             return repository::read_small_file(repository, plan.backup, path, limit, context);
         };
@@ -148,7 +163,8 @@ class PostgresRestorer final : public engine::Restorer {
 
     // One that an interrupted restore to the same point left may be gone on with.
     static Status check_targets(repository::Repository& repository, const engine::RestorePlan& plan,
-                                const std::string& into, const std::map<std::string, std::string>& places) {
+                                const std::string& into, const OldState& old,
+                                const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
         if (marker && *marker == purpose(plan)) return {};
         // The newest state may be another one by now.
@@ -157,7 +173,7 @@ class PostgresRestorer final : public engine::Restorer {
             hint = fmt::format("It holds an interrupted restore of {}: go on with it by that position (--to lsn:) or backup, or name another "
                                "directory (--into).", one_line(*marker));
         }
-        AETERNA_TRY(check_empty(repository, into, hint));
+        if (!old.is_overwritten) AETERNA_TRY(check_empty(repository, into, hint));
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
             AETERNA_TRY(check_empty(repository, place,
@@ -185,10 +201,11 @@ class PostgresRestorer final : public engine::Restorer {
                          const std::map<std::string, std::string>& places, std::uint64_t free) {
         const repository::Backup& backup = plan.backup;
         const BaseBackupDetails& details = point.details;
-        plan.lines = {
-            fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id, backup.name,
-                        backup.node, backup.server_version, format_time(backup.finished_at)),
-            fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files, backup.bytes, order.into, free)};
+        plan.lines = {fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id,
+                                  backup.name, backup.node, backup.server_version, format_time(backup.finished_at)),
+                      order.into.empty() ? fmt::format("{} files, {} bytes", backup.files, backup.bytes)
+                                         : fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files,
+                                                       backup.bytes, order.into, free)};
         if (starter_of(order) == Starter::kPatroniReplica) {
             plan.lines.push_back(fmt::format("Patroni's replica follows from {} on: the primary, or its restore_command, must have the "
                                              "WAL from there", format_lsn(details.to)));
@@ -241,9 +258,25 @@ class PostgresRestorer final : public engine::Restorer {
 std::unique_ptr<engine::Restorer> make_restorer(const env::Env& env) { return std::make_unique<PostgresRestorer>(env); }
 
 std::vector<engine::CommandOption> restore_options() {
-    return {{"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true},
-            {kStarter, "WHO", "Who starts it: people (the default), patroni-bootstrap (bootstrap.method) or patroni-replica "
-                              "(create_replica_methods)", {std::begin(kStarters), std::end(kStarters)}, false}};
+    return {
+        {"tablespace", "OID=DIR", "Put a tablespace there instead of where it was", {}, true},
+        {kDeltaOption,
+         "",
+         "The target may be an old data directory of the cluster: it is overwritten, and only what differs is fetched",
+         {},
+         false,
+         true},
+        {kDeltaFromOption,
+         "DIR",
+         "An old data directory of the cluster: what it has is copied from there, and only the rest is fetched",
+         {},
+         false},
+        {kStarter,
+         "WHO",
+         "Who starts it: people (the default), patroni-bootstrap (bootstrap.method) or patroni-replica "
+         "(create_replica_methods)",
+         {std::begin(kStarters), std::end(kStarters)},
+         false}};
 }
 
 }  // namespace aeterna::postgres

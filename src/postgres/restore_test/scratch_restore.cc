@@ -2,24 +2,10 @@
 
 #include "postgres/capture/archive_get.h"
 #include "postgres/restore/restore.h"
+#include "postgres/restore_test/give_tree.h"
 #include "postgres/restore_test/wal_shelf.h"
 
 namespace aeterna::postgres {
-namespace {
-
-// Everything below becomes the server user's; no link is followed.
-Status give_tree(const std::string& path, env::Owner owner, env::FileTree& tree, env::Files& files) {
-    AETERNA_TRY(files.change_owner(path, owner));
-    AETERNA_ASSIGN(const auto entries, tree.entries(path));
-    for (const env::NodeEntry& entry : entries) {
-        const std::string child = path + "/" + entry.name;
-        if (entry.info.type == env::NodeType::kDirectory) AETERNA_TRY(give_tree(child, owner, tree, files));
-        else AETERNA_TRY(files.change_owner(child, owner));
-    }
-    return {};
-}
-
-}  // namespace
 
 ScratchRestore::ScratchRestore(const env::Env& env, env::FileSystem& files, ScratchWish wish)
     : env_(env),

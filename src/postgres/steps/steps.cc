@@ -5,14 +5,17 @@
 #include <array>
 #include <initializer_list>
 
+#include "postgres/steps/in_place.h"
+
 namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 12> kStepSpecs{
-    &kAwaitPromotionSpec, &kAwaitRejoinSpec,  &kCheckSwitchoverSpec, &kConfirmOneWriterSpec,
-    &kEndOrphansSpec,     &kFenceSpec,        &kProveLossSpec,       &kReleaseLeaseSpec,
-    &kRestartAgentSpec,   &kSalvageSpec,      &kSwitchoverSpec,      &kUnfenceSpec};
+constexpr std::array<const engine::StepSpec*, 20> kStepSpecs{
+    &kAwaitPromotionSpec,   &kAwaitRejoinSpec,   &kBackUpSpec,       &kCheckRestoreSpec,  &kCheckSwitchoverSpec,
+    &kConfirmOneWriterSpec, &kEndOrphansSpec,    &kFenceSpec,        &kFetchRestoreSpec,  &kHandOverSpec,
+    &kProveLossSpec,        &kRejoinMembersSpec, &kReleaseLeaseSpec, &kReplayRestoreSpec, &kRestartAgentSpec,
+    &kSalvageSpec,          &kStopClusterSpec,   &kSwapDataSpec,     &kSwitchoverSpec,    &kUnfenceSpec};
 
 // Accepts a node's or a member's name; kUsage when neither knows it.
 Result<std::string> node_parameter(const Json& parameters, const std::string& key,
@@ -74,20 +77,42 @@ engine::Runbook switchover(const StepParts& parts) {
     return runbook;
 }
 
+engine::Runbook restore(const StepParts& parts) {
+    engine::Runbook runbook{std::string(engine::kRestoreRunbook),
+                            "postgres",
+                            "put the cluster back to an earlier point, where it lives",
+                            "restore",
+                            {}};
+    runbook.steps.push_back(make_check_restore(parts));
+    runbook.steps.push_back(make_fetch_restore(parts));
+    runbook.steps.push_back(make_replay_restore(parts));
+    runbook.steps.push_back(make_stop_cluster(parts));
+    runbook.steps.push_back(make_swap_data(parts));
+    runbook.steps.push_back(make_hand_over(parts));
+    runbook.steps.push_back(make_confirm_one_writer(parts));
+    runbook.steps.push_back(make_rejoin_members(parts));
+    runbook.steps.push_back(make_back_up(parts));
+    runbook.budget = std::chrono::hours(24 * 7);
+    return runbook;
+}
+
 }  // namespace
 
 std::span<const engine::StepSpec* const> step_specs() { return kStepSpecs; }
 
 std::vector<engine::RunbookInfo> runbook_infos() {
-    return {{"failover",
-             "get a primary back: by assist where it may act, else by waiting for Patroni; explain "
-             "what hinders it, confirm one writer, watch the rejoin"},
-            {"switchover", "move the primary to a chosen replica through Patroni, losing nothing"}};
+    return {
+        {"failover",
+         "get a primary back: by assist where it may act, else by waiting for Patroni; explain "
+         "what hinders it, confirm one writer, watch the rejoin"},
+        {"restore",
+         "put the cluster back to an earlier point, where it lives; begun by 'aeterna-dr restore postgres --in-place'"},
+        {"switchover", "move the primary to a chosen replica through Patroni, losing nothing"}};
 }
 
-Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters,
-                                     const Settings& settings, const env::Env& env,
-                                     std::shared_ptr<const Board> watched) {
+Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters, const Settings& settings,
+                                     const env::Env& env, std::shared_ptr<const Board> watched,
+                                     std::shared_ptr<const engine::LentRepository> lent) {
     StepParts parts{settings, env, "", "", "off", std::move(watched)};
     if (name == "failover") {
         AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
@@ -100,8 +125,15 @@ Result<engine::Runbook> make_runbook(const std::string& name, const Json& parame
         AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "candidate", settings));
         return switchover(parts);
     }
+    if (name == engine::kRestoreRunbook) {
+        AETERNA_TRY(check_keys(parameters, {"node", "backup", "to", "replay", "superuser"}));
+        AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "node", settings));
+        AETERNA_ASSIGN(parts.restore, read_restore_wish(parameters));
+        parts.lent = std::move(lent);
+        return restore(parts);
+    }
     return make_error(ErrorCode::kNotFound, "postgres has no runbook '" + name + "'",
-                      "It has failover and switchover.");
+                      "It has failover, restore and switchover.");
 }
 
 }  // namespace aeterna::postgres

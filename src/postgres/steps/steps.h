@@ -2,8 +2,11 @@
 // and plans list.
 //
 // failover:   restart_agent → prove_loss → fence → release_lease → await_promotion → confirm_one_writer →
-//             end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act", where they
-//             are refused or where Patroni was faster
+//             end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act",
+//             where they are refused or where Patroni was faster
+// restore:    check_restore → fetch_restore → replay_restore → stop_cluster → swap_data → hand_over →
+// confirm_one_writer →
+//             rejoin_members → back_up; docs/decisions/014 says why in this order
 // switchover: check_switchover → switchover → confirm_one_writer → await_rejoin
 //
 // Facts that the steps share: "old_primary" (node name), "new_primary" (node name), "candidate"
@@ -13,6 +16,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,26 +27,43 @@
 
 namespace aeterna::postgres {
 
+// To which point a restore in place goes: a plan of `restore postgres`, as an execution remembers it.
+struct RestoreWish {
+    std::string backup;
+    engine::RestorePlan::Replay replay;
+    std::string superuser;  // of the cluster, whom we log in as by a socket of our own
+};
+
 // What a step is built from: the stack's settings and the runbook's parameters, no memory.
 struct StepParts {
     const Settings& settings;
     const env::Env& env;
-    std::string candidate;    // node name; empty: choose
-    std::string old_primary;  // node name; empty: ask the cluster
-    std::string assist = "off";                  // off | propose | act
-    std::shared_ptr<const Board> watched = {};   // what serve has been seeing; nothing on the command line
+    std::string candidate;                      // node name; empty: choose
+    std::string old_primary;                    // node name; empty: ask the cluster
+    std::string assist = "off";                 // off | propose | act
+    std::shared_ptr<const Board> watched = {};  // what serve has been seeing; nothing on the command line
+    std::optional<RestoreWish> restore = {};    // of the runbook restore, which brings `candidate` back
+    std::shared_ptr<const engine::LentRepository> lent = {};
 };
 
 [[nodiscard]] std::unique_ptr<engine::Step> make_await_promotion(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_await_rejoin(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_back_up(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_check_restore(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_check_switchover(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_confirm_one_writer(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_end_orphans(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_fence(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_fetch_restore(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_hand_over(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_prove_loss(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_rejoin_members(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_release_lease(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_replay_restore(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_restart_agent(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_salvage(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_stop_cluster(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_swap_data(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_switchover(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_unfence(StepParts parts);
 
@@ -53,19 +74,28 @@ struct StepParts {
 // kNotFound: no such runbook. kUsage: unknown or wrong parameters, an unknown node.
 [[nodiscard]] Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters,
                                                    const Settings& settings, const env::Env& env,
-                                                   std::shared_ptr<const Board> watched = {});
+                                                   std::shared_ptr<const Board> watched = {},
+                                                   std::shared_ptr<const engine::LentRepository> lent = {});
 
 // The specs, each defined in its step's file.
 extern const engine::StepSpec kAwaitPromotionSpec;
 extern const engine::StepSpec kAwaitRejoinSpec;
+extern const engine::StepSpec kBackUpSpec;
+extern const engine::StepSpec kCheckRestoreSpec;
 extern const engine::StepSpec kCheckSwitchoverSpec;
 extern const engine::StepSpec kConfirmOneWriterSpec;
 extern const engine::StepSpec kEndOrphansSpec;
 extern const engine::StepSpec kFenceSpec;
+extern const engine::StepSpec kFetchRestoreSpec;
+extern const engine::StepSpec kHandOverSpec;
 extern const engine::StepSpec kProveLossSpec;
+extern const engine::StepSpec kRejoinMembersSpec;
 extern const engine::StepSpec kReleaseLeaseSpec;
+extern const engine::StepSpec kReplayRestoreSpec;
 extern const engine::StepSpec kRestartAgentSpec;
 extern const engine::StepSpec kSalvageSpec;
+extern const engine::StepSpec kStopClusterSpec;
+extern const engine::StepSpec kSwapDataSpec;
 extern const engine::StepSpec kSwitchoverSpec;
 extern const engine::StepSpec kUnfenceSpec;
 

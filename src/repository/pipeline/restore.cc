@@ -10,6 +10,7 @@
 #include "repository/pipeline/bounded_queue.h"
 #include "repository/pipeline/job.h"
 #include "repository/pipeline/restore_segment.h"
+#include "repository/pipeline/tree_walk.h"
 
 namespace aeterna::repository {
 namespace {
@@ -21,6 +22,7 @@ constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path o
 struct OpenTarget {
     FileRecord record;
     std::unique_ptr<env::TargetFile> file;
+    std::unique_ptr<env::SourceFile> old;  // that may hold some of it
     bool is_new = true;
     std::atomic<std::size_t> open{0};
 };
@@ -87,15 +89,51 @@ class TreeRestore {
         AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
         if (!entries.empty()) {
             const auto text = repository_.ports().files.read(marker());
-            if (!text || *text != purpose()) {
+            if (!request_.replaces && (!text || *text != purpose())) {
                 return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", request_.into),
                                   "Name a new or empty directory (--into).");
             }
             is_resumed_ = true;
         }
         AETERNA_TRY(repository_.ports().files.write_durable(marker(), purpose()));
+        if (request_.replaces && is_resumed_) AETERNA_TRY(clear_for_replacement());
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(prepare_elsewhere(place));
         return {};
+    }
+
+    // First what makes the old state usable, durably: half of one and half of the other is neither.
+    Status clear_for_replacement() {
+        for (const RestoreRequest::LastFile& file : request_.last)
+            AETERNA_TRY(repository_.ports().files.remove(absolute(file.path)));
+        AETERNA_TRY(tree_.sync_file_system(request_.into));
+        AETERNA_ASSIGN(const std::vector<std::string> strangers, find_strangers());
+        for (const std::string& path : strangers) AETERNA_TRY(repository_.ports().files.remove_tree(path));
+        return {};
+    }
+
+    // What the backup has not, or as another type. Both sides come in path order.
+    Result<std::vector<std::string>> find_strangers() {
+        std::vector<std::string> strangers;
+        std::string below;  // a directory that goes with all that is in it
+        ManifestCursor records(reader_);
+        AETERNA_TRY(records.open(request_.backup));
+        AETERNA_ASSIGN(const FileRecord* record, records.next());
+        TreeWalk walk(tree_, request_.into);
+        VisitedNode node;
+        while (true) {
+            AETERNA_ASSIGN(const bool has_more, walk.next(node));
+            if (!has_more) return strangers;
+            AETERNA_TRY(job_.status());
+            if (node.path.empty() || node.path == kRestoreMarker || (!below.empty() && node.path.starts_with(below)))
+                continue;
+            while (record != nullptr && compare_paths(record->path, node.path) < 0) {
+                AETERNA_ASSIGN(record, records.next());
+            }
+            const bool is_known = record != nullptr && record->path == node.path && record->info.type == node.info.type;
+            if (is_known && !request_.omitted.contains(node.path)) continue;
+            strangers.push_back(absolute(node.path));
+            below = node.path + "/";
+        }
     }
 
     Status prepare_elsewhere(const std::string& place) {
@@ -229,6 +267,8 @@ class TreeRestore {
         }
         if (!opened) return opened.error();
         target->file = std::move(*opened);
+        if (!request_.delta_from.empty())
+            target->old = tree_.open(request_.delta_from + "/" + record.path).value_or(nullptr);
         AETERNA_TRY(target->file->resize(record.info.size));
         target->open = record.segments.size();
         for (std::size_t i = 0; i < record.segments.size(); ++i) {
@@ -251,11 +291,11 @@ class TreeRestore {
         OpenTarget& target = *task.target;
         const std::uint64_t offset = task.segment * kSegmentBytes;
         const std::uint64_t bytes = std::min(kSegmentBytes, target.record.info.size - offset);
-        AETERNA_ASSIGN(const bool was_there,
+        AETERNA_ASSIGN(const std::uint64_t kept,
                        writer.write(target.record.segments[task.segment],
-                                    {target.file.get(), target.record.kind, offset, target.is_new}));
+                                    {target.file.get(), target.record.kind, offset, target.is_new, target.old.get()}));
         bytes_done_ += bytes;
-        if (was_there) kept_bytes_ += bytes;
+        kept_bytes_ += kept;
         if (target.open.fetch_sub(1) > 1) return {};
         return target.file->set_attributes(target.record.info);
     }

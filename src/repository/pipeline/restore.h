@@ -1,6 +1,7 @@
 // Restore a backup into a directory. Large files are written by segments on all workers, each fetching its chunks in
 // the order in which they lie in their packs; small ones by the calling thread in path order. Runs of zeros become
-// holes. Everything is durable when it returns. Interrupted and begun again, it keeps every segment that is there.
+// holes. Everything is durable when it returns. What another state of the tree holds already, an interrupted restore's
+// or an old one's, is recognised by content, page by page and chunk by chunk, and only the rest is fetched.
 #pragma once
 
 #include <map>
@@ -15,10 +16,14 @@ namespace aeterna::repository {
 
 struct RestoreRequest {
     Backup backup;
-    std::string into;     // missing, empty, or left by an interrupted restore of the same purpose
+    std::string into;     // missing, empty, or left by an interrupted restore of the same purpose; else see `replaces`
     std::string purpose;  // what it is for, in one line; empty: the backup's id
     unsigned workers = 2;
     ProgressCallback progress;
+    // `into` may hold another state of the tree, which is turned into the backup's: what the backup has not goes, and
+    // so do `last` files at once. Whatever happens then, it is no longer what it was.
+    bool replaces = false;
+    std::string delta_from;  // a directory with another state of the tree, which is only read; empty: none
     // Directories of the backup that are made at another, absolute place, missing or empty: a link stands for them.
     std::map<std::string, std::string> elsewhere;
     std::set<std::string> omitted;  // files that are not written
@@ -33,7 +38,7 @@ struct RestoreRequest {
 
 struct RestoreResult {
     std::uint64_t files = 0, directories = 0, links = 0, bytes = 0;
-    std::uint64_t kept_bytes = 0;  // were there already, verified
+    std::uint64_t kept_bytes = 0;  // were there already, or in `delta_from`, verified
 };
 
 // The index is open. kGuardRefused when `into` holds anything else. After an error the directory is partial and says

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "repository/chunk/gear.h"
+
 namespace aeterna::repository {
 namespace {
 
@@ -27,55 +29,132 @@ Status write_with_holes(Bytes bytes, const std::function<Status(std::size_t, Byt
     return flush(bytes.size());
 }
 
-Result<bool> SegmentWriter::write(const SegmentRef& segment, const SegmentTarget& target) {
+Result<std::uint64_t> SegmentWriter::write(const SegmentRef& segment, const SegmentTarget& target) {
     AETERNA_ASSIGN(const LoadedMap loaded, reader_.load_map(segment));
+    lay_out(loaded.map, target.is_new);
+    std::uint64_t found = 0;
     if (!target.is_new) {
-        AETERNA_ASSIGN(const bool is_done, is_there(loaded.map, target));
-        if (is_done) return true;
+        const auto read = [&](std::uint64_t offset, std::span<char> into) {
+            return target.file->read_at(offset, into);
+        };
+        AETERNA_ASSIGN(found, find_parts(loaded.map, target, read, false));
     }
-    std::uint64_t place = target.offset;
-    for (const Extent& extent : loaded.map.extents) {
-        if (extent.chunk == kZeros) AETERNA_TRY(write_zeros(target, place, extent.bytes));
+    if (target.old != nullptr) {
+        const auto read = [&](std::uint64_t offset, std::span<char> into) { return target.old->read_at(offset, into); };
+        AETERNA_ASSIGN(const std::uint64_t copied, find_parts(loaded.map, target, read, true));
+        found += copied;
+    }
+    if (!target.is_new) AETERNA_TRY(write_missing_zeros(loaded.map, target));
+    AETERNA_TRY(write_chunks(loaded.map, target));
+    return found;
+}
+
+void SegmentWriter::lay_out(const FileMap& map, bool is_new) {
+    parts_.clear();
+    const auto add = [&](std::uint64_t offset, std::uint64_t bytes, std::size_t number, bool is_missing) {
+        parts_.push_back({offset, static_cast<std::uint32_t>(bytes), static_cast<std::uint32_t>(number), is_missing});
+    };
+    const std::uint64_t end = map.bytes();
+    for (std::size_t page = 0; page < map.pages.size() && page * kPageBytes < end; ++page) {
+        add(page * kPageBytes, std::min<std::uint64_t>(kPageBytes, end - page * kPageBytes), page, true);
+    }
+    if (!map.pages.empty()) return;
+    std::uint64_t place = 0;
+    for (std::size_t number = 0; number < map.extents.size(); ++number) {
+        const Extent& extent = map.extents[number];
+        const bool is_missing = extent.chunk != kZeros || !is_new;  // a new file has its zeros
+        for (std::uint64_t done = 0; done < extent.bytes; done += kMaxChunk) {
+            add(place + done, std::min<std::uint64_t>(kMaxChunk, extent.bytes - done), number, is_missing);
+        }
         place += extent.bytes;
     }
-    AETERNA_TRY(write_chunks(loaded.map, target));
-    return false;
+}
+
+Result<std::uint64_t> SegmentWriter::find_parts(const FileMap& map, const SegmentTarget& target, const ReadAt& read,
+                                                bool copies) {
+    std::uint64_t found = 0;
+    for (std::size_t first = 0, last = 0; first < parts_.size(); first = last) {
+        last = first + 1;
+        if (!parts_[first].is_missing) continue;
+        const std::uint64_t begin = parts_[first].offset;
+        const auto end_of = [](const Part& part) { return part.offset + part.bytes; };
+        while (last < parts_.size() && parts_[last].is_missing && end_of(parts_[last]) - begin <= kGroupBytes) ++last;
+        there_.resize(end_of(parts_[last - 1]) - begin);
+        AETERNA_ASSIGN(const std::size_t got, read(target.offset + begin, there_));
+        const std::span<Part> parts = std::span(parts_).subspan(first, last - first);
+        const std::vector<bool> matches = match(map, parts, bytes_of(there_).first(got));
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            if (!matches[i]) continue;
+            const std::uint64_t from = parts[i].offset;
+            for (; i < parts.size() && matches[i]; ++i) parts[i].is_missing = false;
+            const std::uint64_t bytes = end_of(parts[i - 1]) - from;
+            found += bytes;
+            if (copies)
+                AETERNA_TRY(write_bytes(target, target.offset + from, bytes_of(there_).subspan(from - begin, bytes)));
+        }
+        if (copies) target.file->start_writeback(target.offset + begin, there_.size());
+    }
+    return found;
 }
 
 // By the hashes of the map: nothing is fetched. A stream's extents are whole chunks with their own names.
-Result<bool> SegmentWriter::is_there(const FileMap& map, const SegmentTarget& target) {
+std::vector<bool> SegmentWriter::match(const FileMap& map, std::span<const Part> parts, Bytes bytes) const {
     const RepositoryKeys& keys = reader_.repository().keys();
-    std::uint64_t place = target.offset;
+    const std::uint64_t begin = parts.front().offset;
+    const auto is_read = [&](const Part& part) { return part.offset + part.bytes - begin <= bytes.size(); };
+    std::vector<bool> matches(parts.size(), false);
     if (!map.pages.empty()) {
-        std::size_t page = 0;
-        while (page < map.pages.size()) {
-            there_.resize(std::min<std::uint64_t>(kGroupBytes, map.bytes() - page * kPageBytes));
-            AETERNA_ASSIGN(const std::size_t got, target.file->read_at(place, there_));
-            if (got != there_.size()) return false;
-            std::vector<PageHash> hashes;
-            append_page_hashes(keys.page, bytes_of(there_), hashes);
-            if (!std::equal(hashes.begin(), hashes.end(), map.pages.begin() + static_cast<std::ptrdiff_t>(page))) return false;
-            page += hashes.size();
-            place += got;
-        }
-        return true;
+        std::vector<PageHash> hashes;
+        append_page_hashes(keys.page, bytes, hashes);
+        for (std::size_t i = 0; i < parts.size() && is_read(parts[i]); ++i)
+            matches[i] = hashes[i] == map.pages[parts[i].number];
+        return matches;
     }
+    for (std::size_t i = 0; i < parts.size() && is_read(parts[i]); ++i) {
+        const Bytes part = bytes.subspan(parts[i].offset - begin, parts[i].bytes);
+        const std::uint32_t chunk = map.extents[parts[i].number].chunk;
+        matches[i] = chunk == kZeros ? is_zero(part) : keys.content(part) == map.chunks[chunk];
+    }
+    return matches;
+}
+
+std::vector<SegmentWriter::Run> SegmentWriter::missing_in(std::uint64_t offset, std::uint64_t bytes) const {
+    std::vector<Run> runs;
+    const std::uint64_t end = offset + bytes;
+    auto part = std::upper_bound(parts_.begin(), parts_.end(), offset,
+                                 [](std::uint64_t at, const Part& one) { return at < one.offset + one.bytes; });
+    for (; part != parts_.end() && part->offset < end; ++part) {
+        if (!part->is_missing) continue;
+        const std::uint64_t from = std::max(offset, part->offset), to = std::min(end, part->offset + part->bytes);
+        if (!runs.empty() && runs.back().offset + runs.back().bytes == from) runs.back().bytes += to - from;
+        else runs.push_back({from, to - from});
+    }
+    return runs;
+}
+
+Status SegmentWriter::write_missing_zeros(const FileMap& map, const SegmentTarget& target) {
+    std::uint64_t place = 0;
     for (const Extent& extent : map.extents) {
-        for (std::uint64_t done = 0; done < extent.bytes; done += there_.size()) {
-            there_.resize(std::min<std::uint64_t>(kMaxChunk, extent.bytes - done));
-            AETERNA_ASSIGN(const std::size_t got, target.file->read_at(place + done, there_));
-            if (got != there_.size()) return false;
-            const Bytes bytes = bytes_of(there_);
-            if (extent.chunk == kZeros ? !is_zero(bytes) : keys.content(bytes) != map.chunks[extent.chunk]) return false;
+        if (extent.chunk == kZeros) {
+            for (const Run& run : missing_in(place, extent.bytes))
+                AETERNA_TRY(write_zeros(target, target.offset + run.offset, run.bytes));
         }
         place += extent.bytes;
     }
-    return true;
+    return {};
 }
 
 Status SegmentWriter::write_chunks(const FileMap& map, const SegmentTarget& target) {
+    std::vector<bool> is_needed(map.chunks.size(), false);
+    std::uint64_t offset = 0;
+    for (const Extent& extent : map.extents) {
+        if (extent.chunk != kZeros && !is_needed[extent.chunk])
+            is_needed[extent.chunk] = !missing_in(offset, extent.bytes).empty();
+        offset += extent.bytes;
+    }
     std::vector<Need> needs;
     for (std::uint32_t chunk = 0; chunk < map.chunks.size(); ++chunk) {
+        if (!is_needed[chunk]) continue;
         AETERNA_ASSIGN(Location place, reader_.locate(map.chunks[chunk]));
         needs.push_back({std::move(place), chunk});
     }
@@ -108,15 +187,19 @@ Status SegmentWriter::write_span(const FileMap& map, const SegmentTarget& target
         const std::size_t from = need.place.offset - first.offset;
         const std::size_t bytes = from >= got ? 0 : std::min<std::size_t>(need.place.entry.sealed_bytes, got - from);
         AETERNA_TRY(reader_.open(need.place, bytes_of(sealed_).subspan(bytes == 0 ? 0 : from, bytes), plain_));
-        std::uint64_t place = target.offset;
+        std::uint64_t place = 0;
         for (const Extent& extent : map.extents) {
             if (extent.chunk == need.chunk) {
                 if (std::uint64_t{extent.offset} + extent.bytes > plain_.size()) {
                     return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
                 }
-                AETERNA_TRY(write_bytes(target, place, bytes_of(plain_).subspan(extent.offset, extent.bytes)));
-                begin = std::min(begin, place);
-                end = std::max(end, place + extent.bytes);
+                for (const Run& run : missing_in(place, extent.bytes)) {
+                    const std::uint64_t at = target.offset + run.offset;
+                    AETERNA_TRY(write_bytes(target, at,
+                                            bytes_of(plain_).subspan(extent.offset + run.offset - place, run.bytes)));
+                    begin = std::min(begin, at);
+                    end = std::max(end, at + run.bytes);
+                }
             }
             place += extent.bytes;
         }

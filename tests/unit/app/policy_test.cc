@@ -189,6 +189,21 @@ TEST_F(PolicyTest, MaintenanceOfAnotherStoreIsNoneOfOurs) {
     EXPECT_FALSE(react({incident("inc-2", "redis-2")})) << "every store";
 }
 
+TEST_F(PolicyTest, ARestoreInPlaceThatHasNotEndedHoldsBackItsStore) {
+    engine::ExecutionRecord restore;
+    restore.id = "exec-1";
+    restore.runbook = engine::kRestoreRunbook;
+    restore.store = "redis";
+    restore.started_at = fake.clock.wall_now();
+    ASSERT_TRUE(temp.journal->put_execution(restore));
+    const auto down = incident("inc-1", "redis-1");
+    EXPECT_FALSE(react({down}));
+    EXPECT_THAT(policy->notes("inc-1"), Contains("policy: not acted: the restore in place exec-1 has not ended"));
+    restore.state = engine::ExecutionState::kSucceeded;
+    ASSERT_TRUE(temp.journal->put_execution(restore));
+    EXPECT_TRUE(react({down}));
+}
+
 // The judge knows the orders of a moment ago; the execution looks again before it touches anything.
 TEST_F(PolicyTest, AWindowOpenedThisMomentHoldsToo) {
     const auto down = incident("inc-1", "redis-1");

@@ -154,6 +154,33 @@ TEST_F(RunnerTest, ARefusalTakesBackInReverseOrder) {
     EXPECT_FALSE(temp.journal->execution(refused.id).value()->facts.contains("runner.unwinding"));
 }
 
+TEST_F(RunnerTest, BehindThePointOfNoReturnAnExecutionCanOnlyBeGoneOnWith) {
+    ToyBehaviour no_return;
+    no_return.has_undo = false;
+    no_return.is_point_of_no_return = true;
+    const auto steps = [&] {
+        return Steps{{"a", {}}, {"b", no_return}, {"c", {}}, {"d", failing_check(ErrorCode::kServer)}};
+    };
+    const ExecutionRecord stuck = run(steps());
+    EXPECT_EQ(stuck.state, ExecutionState::kUnknown);
+    EXPECT_THAT(stuck.error->hint, HasSubstr("execution resume"));
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "apply c"));
+    const auto aborted = abort(stuck, steps());
+    ASSERT_TRUE(aborted) << aborted.error().to_string();
+    EXPECT_EQ(aborted->state, ExecutionState::kAborted);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "apply b", "apply c", "undo c"));
+}
+
+TEST_F(RunnerTest, APointOfNoReturnThatWasNotReachedIsNone) {
+    ToyBehaviour no_return;
+    no_return.is_point_of_no_return = true;
+    no_return.changes_world = false;
+    no_return.apply = [] { return make_error(ErrorCode::kServer, "not begun"); };
+    const ExecutionRecord failed = run({{"a", {}}, {"b", no_return}});
+    EXPECT_EQ(failed.state, ExecutionState::kFailed);
+    EXPECT_THAT(world.trace, ElementsAre("apply a", "undo a"));
+}
+
 TEST_F(RunnerTest, AbortTakesBackWhatHasAnUndoAndSaysWhatStays) {
     ToyBehaviour no_undo;
     no_undo.has_undo = false;

@@ -24,6 +24,7 @@ struct ToyBehaviour {
     std::function<Status()> verify;               // empty: value is 1
     bool changes_world = true;
     bool has_undo = true;
+    bool is_point_of_no_return = false;
     Status undo_result;
 };
 
@@ -31,7 +32,8 @@ class ToyStep final : public Step {
   public:
     ToyStep(std::string name, World& world, ToyBehaviour behaviour)
         : name_(std::move(name)), world_(world), behaviour_(std::move(behaviour)) {
-        spec_ = {name_, "a toy", Risk::kReversible, std::chrono::seconds(10), behaviour_.has_undo};
+        spec_ = {name_, "a toy", Risk::kReversible, std::chrono::seconds(10), behaviour_.has_undo,
+                 behaviour_.is_point_of_no_return};
     }
     const StepSpec& spec() const override { return spec_; }
     std::string describe() const override { return "set " + name_; }

@@ -254,6 +254,18 @@ TEST(Restore, TheServerReplaysUpToARecord) {
     EXPECT_NE(text.find("recovery_min_apply_delay = 0\n"), std::string::npos);
 }
 
+TEST(Restore, KnowsWhatIsLeftOfARecovery) {
+    const std::string text = restored_auto_conf("work_mem = '8MB'\n", "", "/data", {"1", 16 << 20, {}},
+                                                Starter::kPatroniBootstrap, Recovery{"x", 3, 0, 1, 1});
+    std::string rest = text;
+    for (const std::string& name : recovery_setting_names()) {
+        const std::size_t begin = rest.find(name + " = ");
+        ASSERT_NE(begin, std::string::npos) << name;
+        rest.erase(begin, rest.find('\n', begin) - begin + 1);
+    }
+    EXPECT_EQ(rest, "work_mem = '8MB'\n# Written by aeterna-dr's restore.\n");
+}
+
 TEST(Restore, PatronisServersKeepPatronisSettings) {
     const ControlFile control{"1", 16 << 20, {{"max_connections", 250}}, {}};
     const char* old = "work_mem = '8MB'\nprimary_conninfo = 'host=live'\n";

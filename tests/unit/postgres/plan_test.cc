@@ -70,5 +70,28 @@ TEST(FailoverPlan, SaysWhatWouldBeDoneAndThatAssistMustActForIt) {
     EXPECT_THAT(stage.verdicts({{"old_primary", "postgres-1"}}).at(1), "only with assist 'propose' or 'act'");
 }
 
+TEST(RestorePlan, RefusesWhereAMemberCannotBeHeldDown) {
+    Stage stage;
+    const Json parameters{{"node", "postgres-1"}, {"backup", "b"}, {"replay", {{"timeline", 1}, {"from", 1}, {"last", 2}, {"to", 3}}}};
+    auto runbook = make_runbook("restore", parameters, stage.settings, stage.env);
+    ASSERT_TRUE(runbook) << runbook.error().to_string();
+    Json facts = Json::object();
+    engine::StepContext step{stage.fake.clock.context(1min), facts, [](const std::string&) {}};
+    const auto checked = runbook->steps.front()->check(step);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, ErrorCode::kGuardRefused);
+    EXPECT_THAT(checked.error().message, HasSubstr("no host that runs 'postgres-1'"));
+    EXPECT_TRUE(facts.empty());
+}
+
+TEST(RestorePlan, NeedsABackupAndWalBehindIt) {
+    Stage stage;
+    for (const Json& parameters : {Json{{"backup", "b"}}, Json{{"replay", {{"timeline", 1}, {"from", 1}, {"last", 2}, {"to", 3}}}}}) {
+        const auto runbook = make_runbook("restore", parameters, stage.settings, stage.env);
+        ASSERT_FALSE(runbook);
+        EXPECT_EQ(runbook.error().code, ErrorCode::kUsage);
+    }
+}
+
 }  // namespace
 }  // namespace aeterna::postgres

@@ -1,0 +1,142 @@
+// postgres.hand_over
+// Does: gives the restored directory to Patroni: takes out of etcd what would keep it from leading, lifts the member's
+// fence, starts its agent and waits until it leads. Needs: every member held down by this execution, so that no key
+// there has an owner that lives. Changes: the keys leader, status and sync; from the start of the agent on,
+// applications may write. Undo: none; the old data is kept. Unknown outcome: who leads is read again; repeating it is
+// safe.
+//
+// Patroni 3.0.2, ha.py: a member does not race that is more than maximum_lag_on_failover behind the optime in `status`,
+// which is the old primary's last, nor one that `sync` does not name. It promotes once more: its timeline is the second
+// one behind the target.
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "engine/runbook/actor_lock.h"
+#include "postgres/client/dcs.h"
+#include "postgres/steps/assist.h"
+#include "postgres/steps/in_place.h"
+
+namespace aeterna::postgres {
+
+constexpr engine::StepSpec kHandOverSpec{"postgres.hand_over",
+                                         "give the restored member to Patroni, and wait until it leads",
+                                         engine::Risk::kDisruptive,
+                                         360s,
+                                         false,
+                                         true};
+
+namespace {
+
+constexpr Duration kAsk = 5s;
+
+class HandOver final : public engine::Step {
+  public:
+    explicit HandOver(StepParts parts)
+        : parts_(std::move(parts)), live_(parts_.settings, parts_.env, Live::Scope::kNodes) {}
+
+    const engine::StepSpec& spec() const override { return kHandOverSpec; }
+
+    std::string describe() const override {
+        return fmt::format(
+            "take leader, status and sync out of etcd, start '{}' and wait until it leads; from then on nothing is "
+            "taken back",
+            parts_.candidate);
+    }
+
+    Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        if (!step.facts.contains("restore.stopped")) return engine::CheckOutcome::kReady;
+        AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, member(), step.context));
+        return !is_down && leads(step.context) ? engine::CheckOutcome::kAlreadyDone : engine::CheckOutcome::kReady;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, member(), step.context));
+        // Else it was let go in a former life of this execution.
+        if (is_down) AETERNA_TRY(clear_keys(step));
+        const Status started = let_start(parts_, member(), step.context);
+        if (!started) return after(started.error());
+        step.progress(fmt::format("'{}' is unfenced and was started", member().agent));
+        return await_leader(step);
+    }
+
+    Status verify(engine::StepContext& step) override {
+        if (leads(step.context)) return {};
+        return make_error(ErrorCode::kTimeout, fmt::format("'{}' does not lead yet", parts_.candidate),
+                          "Look at its log and at Patroni's.");
+    }
+
+  private:
+    [[nodiscard]] const NodeSettings& member() const { return *parts_.settings.find(parts_.candidate); }
+
+    static Error after(Error error) {
+        error.effect = Effect::kUnknown;
+        return error;
+    }
+
+    bool leads(const env::Context& context) {
+        const World world = live_.look(context, parts_.candidate);
+        return world.primary == parts_.candidate && world.key_holder() == parts_.candidate;
+    }
+
+    Status clear_keys(engine::StepContext& step) {
+        for (const NodeSettings& node : parts_.settings.nodes) {
+            AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, step.context));
+            if (is_down) continue;
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("'{}' is not held down by this execution", node.name),
+                              "Resume or abort it; it looks at everything again.");
+        }
+        services::Etcd etcd(*parts_.settings.etcd, parts_.env);
+        for (const char* name : {"leader", "status", "optime/leader", "sync"}) {
+            AETERNA_TRY(clear_key(etcd, parts_.settings.key_prefix + name, step));
+        }
+        return {};
+    }
+
+    // Of whoever wrote it last, and only while we are the one that acts.
+    Status clear_key(services::Etcd& etcd, const std::string& key, const engine::StepContext& step) {
+        const env::Context context = parts_.env.clock.within(kAsk, step.context);
+        AETERNA_ASSIGN(const auto present, etcd.get(key, context));
+        if (!present) return {};
+        std::vector<services::EtcdCondition> conditions{{key, present->value, present->mod_revision, present->lease}};
+        if (step.actor_lease) {
+            conditions.push_back(
+                {engine::actor_key(parts_.settings.stack_name), std::nullopt, std::nullopt, *step.actor_lease});
+        }
+        AETERNA_ASSIGN(const bool removed, etcd.remove_if(key, conditions, context));
+        if (removed) return {};
+        AETERNA_ASSIGN(const auto left, etcd.get(key, context));
+        if (!left) return {};  // its lease has ended
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("'{}' has changed while all members are held down", key),
+                          "Find out who writes it: somebody else has a member of this cluster.");
+    }
+
+    Status await_leader(engine::StepContext& step) {
+        std::string told;
+        while (!leads(step.context)) {
+            const World world = live_.look(step.context, parts_.candidate);
+            const auto& rest = world.of(parts_.candidate).rest;
+            const std::string line =
+                rest.value
+                    ? fmt::format("'{}' is '{}', role '{}'", parts_.candidate, rest.value->state, rest.value->role)
+                    : fmt::format("'{}' REST is {}", member().agent, answer_name(rest.answer));
+            if (line != told) step.progress(line);
+            told = line;
+            if (!live_.pause(step.context))
+                return after(ended(parts_.env, step.context, "waiting for '" + parts_.candidate + "' to lead"));
+        }
+        step.facts["new_primary"] = parts_.candidate;
+        step.progress(fmt::format("'{}' leads", parts_.candidate));
+        return {};
+    }
+
+    StepParts parts_;
+    Live live_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Step> make_hand_over(StepParts parts) { return std::make_unique<HandOver>(std::move(parts)); }
+
+}  // namespace aeterna::postgres

@@ -1,0 +1,104 @@
+// Restores that take what is there already from another state of the tree.
+#include "rig.h"
+
+namespace aeterna::repository::testing {
+namespace {
+
+constexpr std::size_t kPages = 300;
+
+class DeltaTest : public ::testing::Test {
+  protected:
+    DeltaTest() {
+        write_sample_tree(source(), kPages);
+        fs::create_directories(source() + "/empty");
+        fs::create_symlink("conf/1", source() + "/link");
+        backup_ = rig_.back_up(source()).backup;
+    }
+    [[nodiscard]] std::string source() const { return place_.file("source"); }
+    [[nodiscard]] std::string other() const { return place_.file("other"); }
+
+    // Another state: three pages differ, a file is longer, one is gone, some are new, a directory is where a file was.
+    void make_other() const {
+        fs::copy(source(), other(), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+        for (const std::size_t page : {0, 7, 299})
+            overwrite_at(other() + "/table", page * kPageBytes, database_page(777 + page));
+        write_file(other() + "/dump", read_file(other() + "/dump") + "longer");
+        fs::remove(other() + "/conf/3");
+        fs::remove(other() + "/conf/4");
+        write_file(other() + "/conf/4/inside", "x");
+        write_file(other() + "/conf.new/strange", "x");
+        write_file(other() + "/zzz", "x");
+    }
+    Result<RestoreResult> restore(RestoreRequest request) {
+        const auto repository = rig_.open();
+        request.backup = backup_;
+        return restore_tree(*repository, request, forever());
+    }
+    [[nodiscard]] static std::uint64_t kept_of_other() { return (kPages - 3) * kPageBytes + (1 << 20); }
+
+    Directory place_;
+    Rig rig_;
+    Backup backup_;
+};
+
+TEST_F(DeltaTest, TakesFromAnotherDirectoryWhatItHas) {
+    make_other();
+    const auto before = picture_of(other());
+    RestoreRequest request;
+    request.into = place_.file("into");
+    request.delta_from = other();
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(restored->kept_bytes, kept_of_other());
+    EXPECT_EQ(difference(source(), request.into), "");
+    EXPECT_EQ(picture_of(other()), before);
+}
+
+TEST_F(DeltaTest, TurnsAnotherStateIntoTheBackups) {
+    make_other();
+    RestoreRequest request;
+    request.into = other();
+    const auto refused = restore(request);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kGuardRefused);
+    request.replaces = true;
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(restored->kept_bytes, kept_of_other());
+    EXPECT_EQ(difference(source(), other()), "");
+}
+
+TEST_F(DeltaTest, WritesAHoleWhereTheOldStateHasBytes) {
+    fs::remove_all(source());
+    write_file(source() + "/table", database_file(40, 1) + std::string(60 * kPageBytes, '\0') + database_file(200, 2));
+    backup_ = rig_.back_up(source()).backup;
+    fs::copy(source(), other(), fs::copy_options::recursive);
+    overwrite_at(other() + "/table", 50 * kPageBytes, database_file(10, 3));
+    fs::resize_file(other() + "/table", 290 * kPageBytes);
+    RestoreRequest request;
+    request.into = other();
+    request.replaces = true;
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(restored->kept_bytes, 280 * kPageBytes);
+    EXPECT_EQ(difference(source(), other()), "");
+}
+
+// What makes the old state usable goes first, so that a restore that was cut off leaves neither state.
+TEST_F(DeltaTest, LastFilesGoFirst) {
+    make_other();
+    RestoreRequest request;
+    request.into = other();
+    request.replaces = true;
+    request.last = {{"conf/1", "made", 0600}};
+    std::stop_source stop;
+    request.progress = [&](const Progress&) { stop.request_stop(); };
+    const auto repository = rig_.open();
+    request.backup = backup_;
+    ASSERT_FALSE(restore_tree(*repository, request, {MonoTime::max(), stop.get_token(), "test"}));
+    EXPECT_TRUE(fs::exists(other() + "/" + std::string(kRestoreMarker)));
+    EXPECT_FALSE(fs::exists(other() + "/conf/1"));
+}
+
+}  // namespace
+}  // namespace aeterna::repository::testing
