@@ -75,7 +75,7 @@ class HandOver final : public engine::Step {
 
     bool leads(const env::Context& context) {
         const World world = live_.look(context, parts_.candidate);
-        return world.primary == parts_.candidate && world.key_holder() == parts_.candidate;
+        return world.primary == parts_.candidate && world.key_holder == parts_.candidate;
     }
 
     Status clear_keys(engine::StepContext& step) {
