@@ -2,134 +2,17 @@
 of target, over a fork and back onto its dead branch, behind a hole, and to points that nobody can reach."""
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
-from capturing import ADDRESS, AS_SERVER, BINARIES, Server, Writer, as_server, iso, position
-from support import PROGRAM, wait_until
+from capturing import AS_SERVER, BINARIES, RecoveryCase, Writer, as_server, iso, position
+from support import wait_until
 
 
-class PointInTimeTest(unittest.TestCase):
-    def setUp(self):
-        # A name that a shell and PostgreSQL would both take apart.
-        self.room = Path(tempfile.mkdtemp(prefix="aeterna-dr-test-", dir="/var/tmp"))
-        self.place = self.room / "it's 50% f\\ull"
-        self.place.mkdir()
-        self.addCleanup(shutil.rmtree, self.room, ignore_errors=True)
-        if AS_SERVER:
-            shutil.chown(self.room, "postgres", "postgres")
-            shutil.chown(self.place, "postgres", "postgres")
-        self.repo, self.key, self.stack = self.place / "repo", self.place / "key", self.place / "stack.yaml"
-        self.environment = {"STATE_DIRECTORY": str(self.place / "state")}
-        self.assertEqual(self.cli("repo", "init").code, 0)
-        self.watches, self.restores, self.before = [], 0, {}
-        self.addCleanup(self.end_watch)
-        self.primary = self.make_server("primary")
-        self.primary.initialise()
-        # As Patroni does it, on the command line alone; a restored server has the default, and would not replay.
-        self.primary.options = "-c max_connections=150 -c max_prepared_transactions=5 -c max_worker_processes=12"
-        self.start(self.primary)
-        self.primary.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
-        self.write_stack(self.primary)
-
-    def start(self, server):
-        options = (f"-h {ADDRESS} -p {server.port} -c unix_socket_directories='' -c max_wal_size=64MB "
-                   f"{getattr(server, 'options', '')}")
-        done = as_server(BINARIES / "pg_ctl", "-D", server.data, "-l", self.room / f"{server.name}.log", "-o", options, "-t", "60", "-w", "start")
-        self.assertEqual(done.code, 0, (done, self.log(server)))
-
-    def log(self, server):
-        return (self.room / f"{server.name}.log").read_text()[-3000:]
-
-    def make_server(self, name):
-        server = Server(self.place, name)
-        self.addCleanup(server.stop)
-        return server
-
-    def write_stack(self, *servers):
-        nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
-                        f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
-        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n    nodes:\n{nodes}")
-
-    def arguments(self, *words):
-        return [PROGRAM, "--repo", self.repo, "--key-file", self.key, "--stack", self.stack, *words]
-
-    def cli(self, *words):
-        return as_server(*self.arguments(*words), env=self.environment)
-
-    def back_up(self):
-        done = self.cli("backup", "postgres")
-        self.assertEqual(done.code, 0, done)
-
-    def watch(self):
-        with open(self.room / "watch.log", "a") as said:
-            self.watches.append(subprocess.Popen(
-                [*AS_SERVER, *map(str, self.arguments("backup", "watch"))], stdout=subprocess.DEVNULL, stderr=said,
-                stdin=subprocess.DEVNULL, cwd="/", env=dict(os.environ, **self.environment)))
-        wait_until("the slot", self.primary.held_from, 30)
-
-    def end_watch(self):
-        while self.watches:
-            process = self.watches.pop()
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
-
-    def await_durable(self, server):
-        end = server.end_of_wal()
-        wait_until(f"durability of {end:x}", lambda: server.held_from() >= end, 60)
-
-    def insert(self, number, server=None):
-        """When it had been committed, by the server's clock; when it had not yet is in `before`."""
-        connection = (server or self.primary).connect()
-        with connection.cursor() as cursor:
-            def now():
-                cursor.execute("SELECT clock_timestamp()")
-                return cursor.fetchone()[0]
-            self.before[number] = now()
-            cursor.execute("INSERT INTO ledger VALUES (%s, 'x')", (number,))
-            after = now()
-        connection.close()
-        return after
-
-    def restore(self, to, *words):
-        """The restored server, up, and the plan."""
-        self.restores += 1
-        server = self.make_server(f"restored {self.restores}")
-        done = self.cli("restore", "postgres", "--to", to, "--into", server.data, "--json", *words)
-        self.assertEqual(done.code, 0, done)
-        self.start(server)
-        wait_until("the end of recovery", lambda: not server.one("SELECT pg_is_in_recovery()"), 60)
-        return server, json.loads(done.out)["restore"]
-
-    def rows_at(self, to, *words):
-        server, _ = self.restore(to, *words)
-        rows = server.rows()
-        server.stop()
-        return rows
-
-    def recovery_points(self):
-        done = self.cli("recovery-points", "--json")
-        self.assertEqual(done.code, 0, done)
-        return json.loads(done.out)["recovery_points"]
-
-    def assert_refused(self, code, text, to, *words):
-        into = self.place / "nothing"
-        done = self.cli("restore", "postgres", "--to", to, "--into", into, *words)
-        self.assertEqual(done.code, code, (to, done))
-        self.assertIn(text, done.err, to)
-        self.assertTrue(done.err.startswith("aeterna-dr: "), done)
-        self.assertFalse(into.exists(), to)
-
-    # A time is only reached from a backup whose checkpoint began two seconds before it: the checkpoint tells whole seconds.
-    def pass_checkpoint_time(self):
-        time.sleep(2.1)
-
+class PointInTimeTest(RecoveryCase):
     def test_every_kind_of_target(self):
         before = self.primary.one("SELECT clock_timestamp()")
         self.watch()
@@ -322,11 +205,13 @@ class PointInTimeTest(unittest.TestCase):
         self.assertIn("nothing behind that hole", " ".join(plan["notes"]))
         server.stop()
         self.assertEqual(self.rows_at(iso(three + timedelta(milliseconds=5))), {1, 2, 3})
-        self.assert_refused(1, "lies behind it", iso(five))
+        self.assert_refused(1, "lies in or behind that hole", iso(five))
         alone, cut = self.recovery_points()
         self.assertEqual(alone["from"], alone["to"])
         self.assertIn("is missing", alone["gap"])
-        self.assertIn("there is later WAL", cut["gap"])
+        self.assertEqual(alone["not_restorable"]["to"], cut["from"])
+        self.assertIn("is missing", cut["gap"])
+        self.assertEqual((cut["not_restorable"]["from"], cut["not_restorable"]["to"]), (cut["to"], None))
         self.assertLess(position(cut["to"]), begin_of_five)
 
     def test_killed_and_begun_again(self):

@@ -68,6 +68,15 @@ struct RestorePlan {
     std::string approval;            // what a person has to agree to first; empty: nothing
 };
 
+// What lies behind a stretch and cannot be restored, because a part of the log is missing. Positions as the store
+// writes them.
+struct RecoveryGap {
+    std::string from;                  // the stretch's end
+    std::string to;                    // where the next one begins; empty: nowhere before the next backup
+    std::optional<WallTime> to_time;   // of that, by our clock
+    std::vector<std::string> missing;  // of the log, in words
+};
+
 // A stretch of a store's history of which every point can be restored.
 struct RecoveryWindow {
     std::string series;
@@ -77,6 +86,7 @@ struct RecoveryWindow {
     WallTime since{};                  // the first backup's end, by our clock
     std::optional<WallTime> until;     // the last thing in it that has a time, by the server's clock; nothing: none has
     std::string ends_because;          // empty: the capture has come so far
+    std::optional<RecoveryGap> gap;    // where the history goes on behind it
 };
 
 class Restorer {
