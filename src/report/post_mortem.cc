@@ -221,6 +221,21 @@ std::string figures(const Json& card) {
     return text;
 }
 
+// Which of the lost writes can still be had.
+std::string kept_writes(const Json& store, std::size_t lost) {
+    const Json* kept = find_member(store, "lost_in_repository");
+    if (kept == nullptr || !kept->is_array()) return "Which of them the repository still has is unknown.\n";
+    if (kept->empty()) return "The repository has none of them.\n";
+    std::string text =
+        fmt::format("The repository still has {} of them, on the old timeline behind the fork", kept->size());
+    if (kept->size() == lost) return text + ".\n";
+    constexpr std::size_t kShown = 50;
+    for (std::size_t i = 0; i < std::min(kShown, kept->size()); ++i) {
+        text += fmt::format("{}{}", i == 0 ? ": " : ", ", dump_json((*kept)[i]));
+    }
+    return text + (kept->size() > kShown ? ", …\n" : "\n");
+}
+
 std::string lost_writes(const Json& card) {
     std::string text;
     const Json* stores = find_member(card, "stores");
@@ -235,6 +250,7 @@ std::string lost_writes(const Json& card) {
             text += fmt::format("{}{}", i == 0 ? "" : ", ", dump_json((*ids)[i]));
         }
         text += ids->size() > kShown ? ", … (all: `drill report --json`)\n" : "\n";
+        text += kept_writes(store, ids->size());
     }
     return text;
 }

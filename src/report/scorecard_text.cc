@@ -141,6 +141,9 @@ std::vector<std::string> remarks_of(const Json& store, const std::string& fault)
         remarks.push_back(fmt::format("of {} lost writes {} were acknowledged before the fault, {} after it",
                                       number("lost"), number("lost_before_fault"), number("lost_after_fault")));
     }
+    if (const Json* kept = find_member(store, "lost_in_repository"); kept && kept->is_array()) {
+        remarks.push_back(fmt::format("of the lost writes the repository still has {}", kept->size()));
+    }
     if (number("unknown") > 0) {
         remarks.push_back(fmt::format("of {} writes without an answer the store has {}", number("unknown"),
                                       number("unknown_present")));

@@ -33,15 +33,19 @@ class LogMerge {
         [[nodiscard]] std::uint64_t end() const { return start + bytes.size(); }
     };
 
+    // The end is read anew: the piece that begins last need not reach furthest.
     Status mark_end() {
-        const LogPiece& last = pieces_.back();
-        AETERNA_ASSIGN(const auto bytes, read(last));
-        if (!bytes) return {};
-        AETERNA_TRY(put_mark(repository_, log_, last.start + bytes->size(), context_));
-        // The log may have been removed meanwhile: a mark without it would be an end that was lost.
-        const auto there = repository_.storage().stat(piece_name(log_, last), context_);
-        const bool is_gone = !there && there.error().code == ErrorCode::kNotFound;
-        return is_gone ? remove_mark(repository_, log_, context_) : Status();
+        const auto writer = LogWriter::open(repository_, log_, context_);
+        if (!writer && writer.error().code == ErrorCode::kCorrupt) return {};
+        if (!writer) return writer.error();
+        if (!(*writer)->end()) return {};
+        AETERNA_TRY(put_mark(repository_, log_, *(*writer)->end(), context_));
+        // The log may have been removed meanwhile: a mark without it would be an end that was lost. A single piece may
+        // be merged.
+        const auto there = repository_.storage().stat(piece_name(log_, pieces_.back()), context_);
+        if (there || there.error().code != ErrorCode::kNotFound) return {};
+        AETERNA_ASSIGN(const auto left, list_pieces(repository_, log_, context_));
+        return left.empty() ? remove_mark(repository_, log_, context_) : Status();
     }
 
     // What a merge left that died, or a writer that was late. The last piece is its writer's.

@@ -66,7 +66,8 @@ class LogReader {
 
     // The piece that holds the position, or the end. Merged ones say so by their names.
     Result<Pieces::const_iterator> find_holder(const Pieces& pieces) {
-        const auto behind = std::find_if(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.start > position_; });
+        const auto behind =
+            std::find_if(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.start > position_; });
         for (auto next = behind; next != pieces.begin();) {
             if ((--next)->has(position_)) return next;
         }
@@ -83,7 +84,8 @@ class LogReader {
     // A merge while the storage was listing may hide what it replaced together with what it made; the next list has it.
     Status look_for_merged() {
         AETERNA_ASSIGN(const Pieces pieces, list_pieces(repository_, name_, context_));
-        is_outdated_ = std::any_of(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.has(position_); });
+        is_outdated_ =
+            std::any_of(pieces.begin(), pieces.end(), [&](const LogPiece& piece) { return piece.has(position_); });
         return {};
     }
 
@@ -100,6 +102,33 @@ class LogReader {
     const env::Context& context_;
     bool has_begun_ = false, is_over_ = false, is_outdated_ = false;
 };
+
+// Nothing when it is gone.
+Result<std::optional<std::uint64_t>> end_of_piece(Repository& repository, const std::string& name,
+                                                  const LogPiece& piece, LogReading reading,
+                                                  const env::Context& context) {
+    if (piece.end && reading == LogReading::kNames) return piece.end;
+    AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, piece, context));
+    return bytes ? std::optional(piece.start + bytes->size()) : std::nullopt;
+}
+
+Status put_appended(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes,
+                    Compressor& compressor, const env::Context& context) {
+    const std::string object_name = piece_name(name, {position, std::nullopt});
+    const std::string object = seal_as(repository, object_name, bytes, compressor);
+    const Status put = repository.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
+    if (put) return {};
+    // It may be ours, arrived without an answer.
+    const bool may_be_ours = put.error().effect == Effect::kUnknown || put.error().code == ErrorCode::kAlreadyExists;
+    if (!may_be_ours) return put;
+    const auto found = find_durable(repository.storage(), object_name, context);
+    const auto there = found && *found ? read_object(repository.storage(), object_name, kMostPieceObject, context)
+                                       : Result<std::string>(put.error());
+    if (there && *there == object) return {};
+    if (put.error().code != ErrorCode::kAlreadyExists) return put;
+    return make_error(ErrorCode::kLocked, fmt::format("another writer appends to the log '{}'", name),
+                      "End the other one; a log has one writer.");
+}
 
 }  // namespace
 
@@ -146,23 +175,20 @@ Status LogWriter::append(std::uint64_t position, Bytes bytes, const env::Context
         return append(position + half, bytes.subspan(half), context);
     }
     if (bytes.empty()) return {};
-    const std::string object_name = piece_name(name_, {position, std::nullopt});
-    const std::string object = seal_as(repository_, object_name, bytes, compressor_);
-    const Status put = repository_.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
-    if (!put) {
-        // It may be ours, arrived without an answer.
-        const bool may_be_ours = put.error().effect == Effect::kUnknown || put.error().code == ErrorCode::kAlreadyExists;
-        if (!may_be_ours) return put;
-        const auto found = find_durable(repository_.storage(), object_name, context);
-        const auto there = found && *found ? read_object(repository_.storage(), object_name, kMostPieceObject, context)
-                                           : Result<std::string>(put.error());
-        if (!there || *there != object) {
-            if (put.error().code != ErrorCode::kAlreadyExists) return put;
-            return make_error(ErrorCode::kLocked, fmt::format("another writer appends to the log '{}'", name_),
-                              "End the other one; a log has one writer.");
-        }
-    }
+    AETERNA_TRY(put_appended(repository_, name_, position, bytes, compressor_, context));
     end_ = position + bytes.size();
+    return {};
+}
+
+Status fill_log(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes,
+                const env::Context& context) {
+    Compressor compressor;
+    while (!bytes.empty()) {
+        const std::size_t taken = std::min(bytes.size(), kMostLogPiece);
+        AETERNA_TRY(put_appended(repository, name, position, bytes.first(taken), compressor, context));
+        position += taken;
+        bytes = bytes.subspan(taken);
+    }
     return {};
 }
 
@@ -187,8 +213,8 @@ Status put_origin(Repository& repository, const std::string& name, const LogOrig
         return make_error(ErrorCode::kUsage, fmt::format("the history of the log '{}' is too long", name));
     }
     const std::string object_name = log_prefix(name) + std::string(kOrigin);
-    const Json document{{"version", 1}, {"log", origin.log}, {"at", hex64(origin.at)},
-                        {"history", base64_encode(origin.history)}};
+    const Json document{
+        {"version", 1}, {"log", origin.log}, {"at", hex64(origin.at)}, {"history", base64_encode(origin.history)}};
     Compressor compressor;
     const std::string object = seal_as(repository, object_name, bytes_of(dump_json(document)), compressor);
     const Status put = repository.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
@@ -198,8 +224,8 @@ Status put_origin(Repository& repository, const std::string& name, const LogOrig
     AETERNA_ASSIGN(const auto there, read_origin(repository, name, context));
     if (!there) return put;
     if (*there == origin) return {};
-    return make_error(ErrorCode::kGuardRefused,
-                      fmt::format("the log '{}' goes on from '{}' already, not from '{}'", name, there->log, origin.log));
+    return make_error(ErrorCode::kGuardRefused, fmt::format("the log '{}' goes on from '{}' already, not from '{}'",
+                                                            name, there->log, origin.log));
 }
 
 Result<std::optional<LogOrigin>> read_origin(Repository& repository, const std::string& name,
@@ -216,7 +242,7 @@ Result<std::optional<LogOrigin>> read_origin(Repository& repository, const std::
     return std::optional<LogOrigin>({*log, *at, *history});
 }
 
-Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
+Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name, LogReading reading,
                                          const env::Context& context) {
     for (int looks = 0; looks < kMostLooks; ++looks) {
         AETERNA_ASSIGN(auto pieces, list_pieces(repository, name, context));
@@ -228,10 +254,10 @@ Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::stri
         std::vector<LogRange> ranges;
         bool is_outdated = false;
         for (const LogPiece& piece : pieces) {
-            AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, piece, context));
-            is_outdated = is_outdated || !bytes;
-            if (!bytes) continue;
-            const std::uint64_t end = piece.start + bytes->size();
+            AETERNA_ASSIGN(const auto known, end_of_piece(repository, name, piece, reading, context));
+            is_outdated = is_outdated || !known;
+            if (!known) continue;
+            const std::uint64_t end = *known;
             if (ranges.empty() || piece.start > ranges.back().to) ranges.push_back({piece.start, end});
             else ranges.back().to = std::max(ranges.back().to, end);
         }

@@ -24,6 +24,11 @@ inline constexpr std::size_t kMostLogPiece = kMaxEntryBytes;
 // Every log that has a piece, a mark or an origin.
 [[nodiscard]] Result<std::vector<std::string>> list_logs(Repository& repository, const env::Context& context);
 
+// Puts bytes that the log lacks and has later ones than (log_ranges). Durable when it returns. kLocked when somebody
+// else has put other bytes at `position`: their number may differ, what is there counts.
+Status fill_log(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes,
+                const env::Context& context);
+
 class LogWriter {
   public:
     // At the end of the log `name` (letters, digits, '.', '_', '=', '-'), which may not exist yet. Reads one piece.
@@ -32,8 +37,8 @@ class LogWriter {
 
     // Where the next append belongs; nothing for an empty log, which may begin anywhere.
     [[nodiscard]] std::optional<std::uint64_t> end() const { return end_; }
-    // Durable when it returns. `position` is end(), or later: then the bytes between are missing for ever, and every
-    // reader is told so. kGuardRefused for an earlier one; kLocked when another writer was there first.
+    // Durable when it returns. `position` is end(), or later: then the bytes between are missing until fill_log() puts
+    // them, and every reader is told so. kGuardRefused for an earlier one; kLocked when another writer was there first.
     Status append(std::uint64_t position, Bytes bytes, const env::Context& context);
 
   private:
@@ -71,9 +76,11 @@ struct LogRange {
     std::uint64_t from = 0, to = 0;
     friend bool operator==(const LogRange&, const LogRange&) = default;
 };
-// What the log has, without gaps inside a range. Reads every piece: a damaged one is kCorrupt.
+// kNames: a merged piece is believed by its name, and only those that nothing was merged with are read.
+enum class LogReading { kEverything, kNames };
+// What the log has, without gaps inside a range. A damaged piece that is read is kCorrupt.
 [[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
-                                                       const env::Context& context);
+                                                       LogReading reading, const env::Context& context);
 
 enum class LogGrowth { kGrows, kHasEnded };
 // Puts the mark, then makes few pieces of many as log_merge_plan.h says; the last piece is left to its writer. How many

@@ -51,13 +51,13 @@ bool is_store_redundant(const engine::StackStatus& status, const std::string& st
 
 }  // namespace
 
-PrimaryFailoverDrill::PrimaryFailoverDrill(const config::Stack& stack, engine::Journal& journal,
-                                           StatusSource status, Progress progress, const env::Env& env)
+PrimaryFailoverDrill::PrimaryFailoverDrill(const config::Stack& stack, engine::Journal& journal, StatusSource status,
+                                           Progress progress, const env::Env& env)
     : stack_(stack), journal_(journal), status_(std::move(status)), progress_(std::move(progress)), env_(env) {}
 
-Result<engine::Scorecard> PrimaryFailoverDrill::run(
-    std::vector<std::unique_ptr<engine::DrillStore>> stores, const PrimaryFailoverOptions& options,
-    const env::Context& context) {
+Result<engine::Scorecard> PrimaryFailoverDrill::run(std::vector<std::unique_ptr<engine::DrillStore>> stores,
+                                                    const PrimaryFailoverOptions& options,
+                                                    const env::Context& context) {
     AETERNA_TRY(require_time(stores, options, context));
     AETERNA_TRY(require_healthy_stack(journal_, status_, env_.clock, context));
     engine::DrillRecord record;
@@ -80,7 +80,7 @@ Result<engine::Scorecard> PrimaryFailoverDrill::run(
     Measurements measurements;
     const Status measured = measure(std::move(stores), options, card, measurements, context);
     if (!measured) return abandon(measured.error(), record, measurements);
-    return conclude(std::move(card), record, measurements);
+    return conclude(std::move(card), record, options, measurements);
 }
 
 Status PrimaryFailoverDrill::measure(std::vector<std::unique_ptr<engine::DrillStore>> stores,
@@ -105,8 +105,7 @@ Status PrimaryFailoverDrill::measure(std::vector<std::unique_ptr<engine::DrillSt
     return check_ledgers(measurements);
 }
 
-Error PrimaryFailoverDrill::abandon(Error error, engine::DrillRecord& record,
-                                    const Measurements& measurements) {
+Error PrimaryFailoverDrill::abandon(Error error, engine::DrillRecord& record, const Measurements& measurements) {
     const env::Context heal_context{env_.clock.now() + 2min, {}, record.id};
     if (const Status healed = heal(heal_context); !healed) {
         error = wrap_error(healed.error(), error.to_string() + "; and healing failed");
@@ -119,17 +118,28 @@ Error PrimaryFailoverDrill::abandon(Error error, engine::DrillRecord& record,
     return error;
 }
 
-Result<engine::Scorecard> PrimaryFailoverDrill::conclude(engine::Scorecard card,
-                                                         engine::DrillRecord& record,
+Result<engine::Scorecard> PrimaryFailoverDrill::conclude(engine::Scorecard card, engine::DrillRecord& record,
+                                                         const PrimaryFailoverOptions& options,
                                                          const Measurements& measurements) {
     progress_("reading everything back");
     for (const auto& measurement : measurements) {
         const env::Context context{env_.clock.now() + 2min, {}, record.id};
         card.stores.push_back(measurement->score(journal_, context));
+        find_kept(card.stores.back(), measurement->store(), options, {env_.clock.now() + 2min, {}, record.id});
     }
     record.scorecard = to_json(card);
     AETERNA_TRY(end(record, "finished", measurements, 1min));
     return card;
+}
+
+void PrimaryFailoverDrill::find_kept(engine::StoreScore& score, engine::DrillStore& store,
+                                     const PrimaryFailoverOptions& options, const env::Context& context) const {
+    if (!score.loss || score.loss->lost.empty() || !options.repository) return;
+    const auto opened = options.repository(context);
+    auto kept = opened ? store.find_kept(**opened, context.run_id, score.loss->lost, context)
+                       : Result<engine::DrillStore::KeptWrites>(opened.error());
+    if (kept) score.loss->kept = std::move(*kept);
+    else score.notes.push_back("what the repository has of the lost writes is not known: " + kept.error().to_string());
 }
 
 Status PrimaryFailoverDrill::end(engine::DrillRecord& record, const std::string& state,
@@ -154,7 +164,8 @@ Status PrimaryFailoverDrill::end(engine::DrillRecord& record, const std::string&
 Status PrimaryFailoverDrill::require_time(const std::vector<std::unique_ptr<engine::DrillStore>>& stores,
                                           const PrimaryFailoverOptions& options, const env::Context& context) {
     Duration needed = options.warm_up + options.spread;
-    for (const auto& store : stores) needed = std::max(needed, options.warm_up + options.spread + store->objectives().rto);
+    for (const auto& store : stores)
+        needed = std::max(needed, options.warm_up + options.spread + store->objectives().rto);
     if (env_.clock.remaining(context) >= needed) return {};
     return make_error(ErrorCode::kGuardRefused,
                       fmt::format("the deadline is too near: the drill may need {}", format_duration(needed)),
@@ -179,8 +190,8 @@ Status PrimaryFailoverDrill::prepare(std::vector<std::unique_ptr<engine::DrillSt
 Status PrimaryFailoverDrill::warm_up(const Measurements& measurements, const PrimaryFailoverOptions& options,
                                      const env::Context& context) {
     const Duration extra = from_seconds(unit_interval(options.seed) * to_seconds(options.spread));
-    progress_(fmt::format("workload runs; the fault comes after {} + {} (seed {})",
-                          format_duration(options.warm_up), format_duration(extra), options.seed));
+    progress_(fmt::format("workload runs; the fault comes after {} + {} (seed {})", format_duration(options.warm_up),
+                          format_duration(extra), options.seed));
     if (!env_.clock.sleep_for(options.warm_up + extra, context.stop)) {
         return make_error(ErrorCode::kCancelled, "the drill was stopped before the fault");
     }
@@ -201,8 +212,8 @@ Status PrimaryFailoverDrill::warm_up(const Measurements& measurements, const Pri
     return {};
 }
 
-Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKind kind,
-                                    const std::string& drill_id, const env::Context& context) {
+Status PrimaryFailoverDrill::inject(Measurements& measurements, engine::FaultKind kind, const std::string& drill_id,
+                                    const env::Context& context) {
     engine::FaultInjector injector(stack_, journal_, env_);
     std::vector<engine::FaultRecord> faults;
     std::vector<Measurement*> hit;
@@ -263,8 +274,7 @@ Status PrimaryFailoverDrill::heal(const env::Context& context) {
     return {};
 }
 
-void PrimaryFailoverDrill::await_redundancy(Measurements& measurements, Duration limit,
-                                            const env::Context& context) {
+void PrimaryFailoverDrill::await_redundancy(Measurements& measurements, Duration limit, const env::Context& context) {
     const MonoTime end = env_.clock.now() + limit;
     std::vector<std::optional<MonoTime>> since(measurements.size());
     std::size_t done = 0;

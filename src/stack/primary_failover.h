@@ -27,6 +27,8 @@ struct PrimaryFailoverOptions {
     Duration redundancy_wait = std::chrono::minutes(5);
     // What serve's failovers may do meanwhile; nothing = what the stack file says of each store.
     std::optional<config::Assist> assist;
+    // Where lost writes are looked for, and the reason when it cannot be had; null: the stack has none.
+    std::function<Result<repository::Repository*>(const env::Context&)> repository;
 };
 
 class PrimaryFailoverDrill {
@@ -51,7 +53,11 @@ class PrimaryFailoverDrill {
     // Heals, cleans up, journals; the error to be returned.
     [[nodiscard]] Error abandon(Error error, engine::DrillRecord& record, const Measurements& measurements);
     [[nodiscard]] Result<engine::Scorecard> conclude(engine::Scorecard card, engine::DrillRecord& record,
+                                                     const PrimaryFailoverOptions& options,
                                                      const Measurements& measurements);
+    // Looks into the repository for what was lost; what cannot be told becomes a note.
+    void find_kept(engine::StoreScore& score, engine::DrillStore& store, const PrimaryFailoverOptions& options,
+                   const env::Context& context) const;
     // Removes what the workload wrote and closes the record; leaves it "ending" when something remains.
     Status end(engine::DrillRecord& record, const std::string& state, const Measurements& measurements,
                Duration limit);

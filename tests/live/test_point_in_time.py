@@ -1,6 +1,7 @@
 """Restores of PostgreSQL to a point in time out of base backups and captured WAL, each started by stock pg_ctl: to every kind
 of target, over a fork and back onto its dead branch, behind a hole, and to points that nobody can reach."""
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -199,11 +200,13 @@ class PointInTimeTest(RestoringTest):
         self.assertIn("nothing behind that hole", " ".join(plan["notes"]))
         server.stop()
         self.assertEqual(self.rows_at(iso(three + timedelta(milliseconds=5))), {1, 2, 3})
-        self.assert_refused(1, "lies behind it", iso(five))
+        self.assert_refused(1, "lies in or behind that hole", iso(five))
         alone, cut = self.recovery_points()
         self.assertEqual(alone["from"], alone["to"])
         self.assertIn("is missing", alone["gap"])
-        self.assertIn("there is later WAL", cut["gap"])
+        self.assertEqual(alone["not_restorable"]["to"], cut["from"])
+        self.assertIn("is missing", cut["gap"])
+        self.assertEqual((cut["not_restorable"]["from"], cut["not_restorable"]["to"]), (cut["to"], None))
         self.assertLess(position(cut["to"]), begin_of_five)
 
     def test_killed_and_begun_again(self):

@@ -8,6 +8,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/drill_abort.h"
 #include "app/cli/look.h"
+#include "app/cli/open_repository.h"
 #include "app/cli/option_checks.h"
 #include "app/cli/partial_result.h"
 #include "app/cli/session.h"
@@ -87,6 +88,13 @@ Result<engine::Scorecard> run_once(Session& session, const OpenStack& open, engi
     stack::PrimaryFailoverOptions run;
     run.fault = options.fault == "pause" ? engine::FaultKind::kPause : engine::FaultKind::kKill;
     run.seed = seed;
+    std::unique_ptr<RepositoryPlace> place;
+    if (!open.stack.repository.empty()) {
+        run.repository = [&](const env::Context& context) -> Result<repository::Repository*> {
+            AETERNA_ASSIGN(place, RepositoryPlace::find(session));
+            return place->open(session, std::nullopt, context);
+        };
+    }
     if (!options.assist.empty()) run.assist = config::assist_from_name(options.assist);
     env::Context context = session.context(30min);
     context.stop = stop;

@@ -11,6 +11,15 @@
 namespace aeterna::app {
 namespace {
 
+Json gap_json(const engine::RecoveryWindow& window) {
+    if (!window.gap) return nullptr;
+    return Json{{"from", window.gap->from},
+                {"from_time", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
+                {"to", window.gap->to.empty() ? Json(nullptr) : Json(window.gap->to)},
+                {"to_time", window.gap->to_time ? Json(format_time(*window.gap->to_time)) : Json(nullptr)},
+                {"missing", window.gap->missing}};
+}
+
 Json window_json(const std::string& store, const std::string& engine, const engine::RecoveryWindow& window) {
     return Json{{"store", store},
                 {"engine", engine},
@@ -23,16 +32,26 @@ Json window_json(const std::string& store, const std::string& engine, const engi
                 {"since", format_time(window.since)},
                 {"earliest", window.earliest ? Json(format_time(*window.earliest)) : Json(nullptr)},
                 {"until", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
-                {"gap", window.ends_because.empty() ? Json(nullptr) : Json(window.ends_because)}};
+                {"gap", window.ends_because.empty() ? Json(nullptr) : Json(window.ends_because)},
+                {"not_restorable", gap_json(window)}};
 }
 
 void print_window(const Session& session, const std::string& store, const engine::RecoveryWindow& window) {
     const std::string until = window.until ? format_time(*window.until) : "its end";
-    session.print(fmt::format("{} {}  {} to {}  ({} to {}, timeline {})", store, window.series, format_time(window.since),
-                              until, window.from, window.to, window.timeline));
-    session.print(fmt::format("  from backup {}{}", window.backups.front(),
-                              window.backups.size() > 1 ? fmt::format(" and {} later", window.backups.size() - 1) : ""));
-    if (!window.ends_because.empty()) session.print(fmt::format("  not restorable behind it: {}", window.ends_because));
+    session.print(fmt::format("{} {}  {} to {}  ({} to {}, timeline {})", store, window.series,
+                              format_time(window.since), until, window.from, window.to, window.timeline));
+    session.print(
+        fmt::format("  from backup {}{}", window.backups.front(),
+                    window.backups.size() > 1 ? fmt::format(" and {} later", window.backups.size() - 1) : ""));
+    if (window.gap) {
+        const std::string to = window.gap->to_time
+                                   ? fmt::format("{} ({})", format_time(*window.gap->to_time), window.gap->to)
+                                   : "the next backup";
+        session.print(
+            fmt::format("  not restorable between {} ({}) and {}: {}", until, window.to, to, window.ends_because));
+    } else if (!window.ends_because.empty()) {
+        session.print(fmt::format("  not restorable behind it: {}", window.ends_because));
+    }
 }
 
 Result<int> run_points(Session& session, const std::string& wanted) {

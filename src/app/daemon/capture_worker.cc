@@ -37,8 +37,13 @@ void CaptureWorker::work(const std::stop_token& stop) {
         const MonoTime from = env_.clock.now();
         const Status done = capture({MonoTime::max(), stop, "capture"});
         if (done || stop.stop_requested()) continue;
-        tell(done.error().hint.empty() ? done.error().to_string()
-                                       : done.error().to_string() + " (" + done.error().hint + ")");
+        const std::string why = done.error().hint.empty() ? done.error().to_string()
+                                                          : done.error().to_string() + " (" + done.error().hint + ")";
+        tell(why);
+        {
+            const std::lock_guard lock(mutex_);
+            trouble_ = why;
+        }
         // What went well for long is tried again soon.
         wait = env_.clock.now() - from > kLongestWait ? kFirstWait : std::min(wait * 2, kLongestWait);
         env_.clock.sleep_for(wait, stop);
@@ -54,6 +59,7 @@ Status CaptureWorker::capture(const env::Context& context) {
     {
         const std::lock_guard lock(mutex_);
         captures_ = &captures;
+        trouble_.clear();
     }
     const Status done = captures.run(context);
     const auto views = captures.views();
@@ -78,8 +84,6 @@ std::vector<engine::CaptureEvent> CaptureWorker::take_events() {
 
 void CaptureWorker::tell(const std::string& line) {
     env_.log.info("capture.told", {{"store", store_.name()}, {"line", line}});
-    const std::lock_guard lock(mutex_);
-    trouble_ = line;
 }
 
 void CaptureWorker::look(const engine::CaptureView& view) {
@@ -97,13 +101,15 @@ engine::CaptureFacts CaptureWorker::facts() {
         for (const auto& [store, view] : captures_->views()) {
             facts.is_streaming = !view.node.empty();
             facts.behind_bytes = view.behind_bytes;
+            facts.has_hole = view.has_hole;
+            facts.trouble = view.trouble;
             look(view);
         }
     }
     const MonoTime now = env_.clock.now();
     facts.wanted_for = now - begun_;
     if (safe_until_) facts.rpo_now = std::max(Duration(), now - *safe_until_);
-    if (!facts.is_streaming) facts.trouble = trouble_;
+    if (!captures_) facts.trouble = trouble_;
     return facts;
 }
 

@@ -54,7 +54,7 @@ class CaptureWorker {
     std::mutex mutex_;
     Captures* captures_ = nullptr;       // while it runs
     std::optional<MonoTime> safe_until_;  // what was acknowledged by then is durable; stays true over restarts
-    std::string trouble_;
+    std::string trouble_;                 // why the last life of the capture ended
     std::vector<engine::CaptureEvent> events_;
     std::unique_ptr<engine::CaptureGuard> guard_;
     std::unique_ptr<env::Thread> guarding_;

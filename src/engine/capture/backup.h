@@ -80,6 +80,15 @@ struct RestorePlan {
     std::string approval;            // what a person has to agree to first; empty: nothing
 };
 
+// What lies behind a stretch and cannot be restored, because a part of the log is missing. Positions as the store
+// writes them.
+struct RecoveryGap {
+    std::string from;                  // the stretch's end
+    std::string to;                    // where the next one begins; empty: nowhere before the next backup
+    std::optional<WallTime> to_time;   // of that, by our clock
+    std::vector<std::string> missing;  // of the log, in words
+};
+
 // A stretch of a store's history of which every point can be restored.
 struct RecoveryWindow {
     std::string series;
@@ -91,6 +100,7 @@ struct RecoveryWindow {
     // Every time from the one to the other can be asked for, by the server's clock; nothing: none can.
     std::optional<WallTime> earliest, until;
     std::string ends_because;          // empty: the capture has come so far
+    std::optional<RecoveryGap> gap;    // where the history goes on behind it
 };
 
 class Restorer {

@@ -14,7 +14,7 @@ namespace aeterna::engine {
 
 // Something that stays true when it is over, for the timeline.
 struct CaptureEvent {
-    std::string kind;     // "capture.hole", "capture.slot_dropped"
+    std::string kind;     // "capture.hole", "capture.backfilled", "capture.slot_dropped"
     std::string subject;  // node
     std::string detail;
 };
@@ -41,6 +41,9 @@ struct CaptureView {
     std::string position;  // durable up to here, as the store writes positions
     std::optional<Duration> rpo_now;  // nothing: not known
     std::uint64_t behind_bytes = 0;   // known to be written and not durable yet
+    std::string trouble;              // why nothing comes; empty while it does
+    // Whether something is missing in the log that no base backup lies behind; nothing: not known.
+    std::optional<bool> has_hole;
 };
 
 class Capture {

@@ -38,7 +38,7 @@ Finding judge_holes(const CaptureFacts& facts, const std::vector<CaptureEvent>& 
     finding.detector = facts.store + ".capture_hole";
     finding.store = facts.store;
     finding.subject = facts.store;
-    finding.state = FindingState::kUnknown;
+    finding.state = facts.has_hole == false ? FindingState::kClear : FindingState::kUnknown;
     finding.since = facts.at;
     for (const CaptureEvent& event : events) {
         if (event.kind != kCaptureHole) continue;

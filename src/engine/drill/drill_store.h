@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/stack.h"
 #include "env/env.h"
+#include "repository/repository.h"
 
 namespace aeterna::engine {
 
@@ -68,6 +70,14 @@ class DrillStore {
     [[nodiscard]] virtual Result<std::vector<std::uint64_t>> read_back(const std::string& drill_id,
                                                                        const env::Context& context) = 0;
     [[nodiscard]] virtual Result<FaultTarget> fault_target(FaultKind kind, const env::Context& context) = 0;
+    // Which of these writes, which the surviving primary lacks, the repository still has, sorted; nothing where that
+    // cannot be told.
+    using KeptWrites = std::optional<std::vector<std::uint64_t>>;
+    [[nodiscard]] virtual Result<KeptWrites> find_kept(repository::Repository&, const std::string& /*drill_id*/,
+                                                       const std::vector<std::uint64_t>& /*lost*/,
+                                                       const env::Context&) {
+        return KeptWrites();
+    }
     // Drops what prepare made.
     virtual Status clean_up(const std::string& drill_id, const env::Context& context) = 0;
 };

@@ -52,6 +52,7 @@ Json score_to_json(const StoreScore& score) {
         json["acknowledged"] = score.loss->acknowledged;
         json["lost"] = score.loss->lost.size();
         json["lost_ids"] = score.loss->lost;
+        json["lost_in_repository"] = score.loss->kept ? Json(*score.loss->kept) : Json(nullptr);
         json["lost_before_fault"] = score.loss->lost_before;
         json["lost_after_fault"] = score.loss->lost_after;
         json["unknown"] = score.loss->unknown;

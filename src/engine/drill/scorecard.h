@@ -33,11 +33,12 @@ struct StableSpan {
 
 struct Loss {
     std::uint64_t acknowledged = 0;
-    std::uint64_t unknown = 0;          // outcome never learnt
-    std::uint64_t unknown_present = 0;  // … of which the store has
-    std::uint64_t unexpected = 0;       // refused, yet present: the ledger or the store is wrong
-    std::vector<std::uint64_t> lost;    // acknowledged and absent
-    std::uint64_t lost_before = 0;      // … acknowledged before the fault
+    std::uint64_t unknown = 0;                       // outcome never learnt
+    std::uint64_t unknown_present = 0;               // … of which the store has
+    std::uint64_t unexpected = 0;                    // refused, yet present: the ledger or the store is wrong
+    std::vector<std::uint64_t> lost;                 // acknowledged and absent
+    std::optional<std::vector<std::uint64_t>> kept;  // of those, what the repository still has; nothing: not known
+    std::uint64_t lost_before = 0;                   // … acknowledged before the fault
     std::uint64_t lost_after = 0;
     double rpo_seconds = 0;
 };

@@ -25,7 +25,8 @@ class Push {
     Status run() {
         const auto timeline = parse_history_file_name(request_.file);
         const auto segment = parse_wal_segment_name(request_.file);
-        // Backup history files say what base backups know; what a partial segment has, the next timeline's first one has.
+        // Backup history files say what base backups know; what a partial segment has, the next timeline's first one
+        // has.
         if (!timeline && !segment) return is_known_extra() ? Status() : Status(not_a_file_of_wal());
         AETERNA_TRY(read_control());
         if (timeline) {
@@ -49,9 +50,10 @@ class Push {
 
     // Of the server that runs us: a segment of another cluster, left by a copy, must not get into this one's log.
     Status read_control() {
-        AETERNA_ASSIGN(const ControlFile control,
-                       read_control_of(env_.files, request_.data_directory,
-                                       "Run it in the data directory, as archive_command is, or name it (--data-directory)."));
+        AETERNA_ASSIGN(
+            const ControlFile control,
+            read_control_of(env_.files, request_.data_directory,
+                            "Run it in the data directory, as archive_command is, or name it (--data-directory)."));
         system_ = control.system_identifier;
         return {};
     }
@@ -90,7 +92,8 @@ class Push {
         const auto text = env_.files.read(path, kMostHistoryBytes);
         if (text) return put_history(timeline, *text);
         if (text.error().code != ErrorCode::kNotFound) return text.error();
-        return make_error(ErrorCode::kPartial, fmt::format("the history of timeline {} is not in the repository", timeline),
+        return make_error(ErrorCode::kPartial,
+                          fmt::format("the history of timeline {} is not in the repository", timeline),
                           "Push its .history file first.");
     }
 
@@ -130,16 +133,36 @@ class Push {
         for (int attempt = 1;; ++attempt) {
             AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository_, part.log, context_));
             const Lsn there = std::clamp(writer->end().value_or(part.from), part.from, part.to);
-            if (there > part.from) AETERNA_TRY(compare(part, bytes.substr(0, there - part.from)));
+            if (there > part.from) AETERNA_TRY(complete(part, bytes.substr(0, there - part.from)));
             if (there == part.to) return {};
             const Status put = writer->append(there, repository::bytes_of(bytes.substr(there - part.from)), context_);
-            const bool was_first = !put && (put.error().code == ErrorCode::kLocked || put.error().code == ErrorCode::kGuardRefused);
+            const bool was_first =
+                !put && (put.error().code == ErrorCode::kLocked || put.error().code == ErrorCode::kGuardRefused);
             if (!was_first || attempt == kAttempts) return put;
         }
     }
 
-    Status compare(const SegmentPart& part, std::string_view bytes) {
-        Lsn at = part.from;
+    // What the log has of it must be the same; a hole in between gets what it lacks.
+    Status complete(const SegmentPart& part, std::string_view bytes) {
+        const Lsn end = part.from + bytes.size();
+        for (Lsn at = part.from; at < end;) {
+            AETERNA_ASSIGN(at, compare(part, at, bytes));
+            if (at >= end) break;
+            AETERNA_ASSIGN(const auto ranges,
+                           repository::log_ranges(repository_, part.log, repository::LogReading::kNames, context_));
+            const auto behind =
+                std::find_if(ranges.begin(), ranges.end(), [&](const auto& range) { return range.from > at; });
+            const Lsn to = behind == ranges.end() ? end : std::min(end, behind->from);
+            AETERNA_TRY(repository::fill_log(repository_, part.log, at,
+                                             repository::bytes_of(bytes.substr(at - part.from, to - at)), context_));
+            at = to;
+        }
+        return {};
+    }
+
+    // The first byte from `from` on that the log does not have.
+    Result<Lsn> compare(const SegmentPart& part, Lsn from, std::string_view bytes) {
+        Lsn at = from;
         bool is_same = true;
         const auto each = [&](std::uint64_t, repository::Bytes piece) -> Result<bool> {
             const std::size_t take = std::min<std::uint64_t>(piece.size(), bytes.size() - (at - part.from));
@@ -147,16 +170,13 @@ class Push {
             at += take;
             return is_same && at - part.from < bytes.size();
         };
-        AETERNA_TRY(repository::read_log(repository_, part.log, part.from, each, context_));
-        if (!is_same) {
-            return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("the repository has other WAL than '{}' in the log '{}'", request_.file, part.log),
-                              "Two servers write the same timeline: find out which one is right before either is archived.");
-        }
-        if (at - part.from == bytes.size()) return {};
-        return make_error(ErrorCode::kPartial,
-                          fmt::format("the log '{}' has a hole at {}, and later WAL", part.log, format_lsn(at)),
-                          "Make a new base backup: nothing before the hole's end can be put there any more.");
+        const auto read = repository::read_log(repository_, part.log, from, each, context_);
+        if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
+        if (is_same) return at;
+        return make_error(
+            ErrorCode::kGuardRefused,
+            fmt::format("the repository has other WAL than '{}' in the log '{}'", request_.file, part.log),
+            "Two servers write the same timeline: find out which one is right before either is archived.");
     }
 
     repository::Repository& repository_;

@@ -25,7 +25,7 @@ void Exposure::begin_timeline(Lsn durable) {
 
 void Exposure::settle() {
     while (!open_.empty() && open_.front().end <= durable_) {
-        safe_until_ = std::max(safe_until_.value_or(open_.front().at), open_.front().at);
+        if (!has_hole_) safe_until_ = std::max(safe_until_.value_or(open_.front().at), open_.front().at);
         open_.pop_front();
     }
 }

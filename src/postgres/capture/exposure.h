@@ -21,6 +21,9 @@ class Exposure {
     void became_durable(Lsn end);
     // A new primary's positions compare with the old one's only up to the fork: what was not proven safe stays unproven.
     void begin_timeline(Lsn durable);
+    // A hole that no base backup lies behind: what was acknowledged since it began cannot be restored, whatever becomes
+    // durable.
+    void set_hole(bool has_hole) { has_hole_ = has_hole; }
     // Nothing before the first look whose end became durable.
     [[nodiscard]] std::optional<Duration> rpo_now(MonoTime now) const;
     // What is known to be written and not durable, bytes.
@@ -38,6 +41,7 @@ class Exposure {
     std::deque<Look> open_;  // looks whose end is not durable yet
     std::optional<MonoTime> safe_until_;
     Lsn durable_ = 0;
+    bool has_hole_ = false;
 };
 
 // The end of WAL that pg_current_wal_insert_lsn() means: at the beginning of a page it points behind the page's header,

@@ -103,7 +103,9 @@ void Keeper::go_round(const env::Context& context) {
         }
         const auto slot = keep_slot(sessions_, node, settings_, teller_, context);
         Status moved = slot ? Status() : Status(slot.error());
-        if (moved && is_durable_for(*part, *view)) moved = sessions_.advance_slot(*view, part->durable, context);
+        const bool is_held = node.name != source.node && state_.holds_slots();
+        if (moved && !is_held && is_durable_for(*part, *view))
+            moved = sessions_.advance_slot(*view, part->durable, context);
         if (!moved) teller_.say(node.name, said(moved.error()));
     }
     if (!primaries.empty() && finder_.choose(primaries, context).node != source.node) {

@@ -33,13 +33,44 @@ struct CapturedPart {
 // What the stream and the keeper know of each other.
 class CaptureState {
   public:
+    // Whether there is a hole is not known before the first audit: until then nothing is called safe.
+    CaptureState() { exposure_.set_hole(true); }
     void begin(const SourceView& source, const std::string& log, Lsn durable) {
         const std::lock_guard lock(mutex_);
         source_ = source;
         log_ = log;
         durable_ = durable;
         end_reason_.reset();
+        trouble_.clear();
         exposure_.begin_timeline(durable);
+    }
+    void failed(const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        trouble_ = why;
+    }
+    // The stream goes on behind WAL that is gone from its server. The other nodes' slots stay where they are until they
+    // were asked.
+    void met_hole() {
+        const std::lock_guard lock(mutex_);
+        is_behind_hole_ = holds_slots_ = true;
+        exposure_.set_hole(true);
+    }
+    // Of those that the log shows, by what it has behind them.
+    [[nodiscard]] std::uint64_t holes_met() const {
+        const std::lock_guard lock(mutex_);
+        return holes_met_;
+    }
+    // Every node was asked for what was missing by then; nothing: the logs could not be audited.
+    void audited(std::uint64_t holes_met, std::optional<bool> has_hole) {
+        const std::lock_guard lock(mutex_);
+        if (is_behind_hole_ || holes_met != holes_met_) return;
+        holds_slots_ = false;
+        has_hole_ = has_hole;
+        exposure_.set_hole(has_hole.value_or(holes_met > 0));
+    }
+    [[nodiscard]] bool holds_slots() const {
+        const std::lock_guard lock(mutex_);
+        return holds_slots_;
     }
     void end() {
         const std::lock_guard lock(mutex_);
@@ -49,6 +80,8 @@ class CaptureState {
     void became_durable(Lsn end) {
         const std::lock_guard lock(mutex_);
         durable_ = end;
+        if (is_behind_hole_) ++holes_met_;
+        is_behind_hole_ = false;
         exposure_.became_durable(end);
     }
     void looked(MonoTime asked_at, const SourceView& view) {
@@ -83,6 +116,8 @@ class CaptureState {
         if (!log_.empty()) view.position = format_lsn(durable_);
         view.rpo_now = exposure_.rpo_now(now);
         view.behind_bytes = exposure_.behind_bytes();
+        view.has_hole = has_hole_;
+        view.trouble = trouble_;
         return view;
     }
 
@@ -93,6 +128,11 @@ class CaptureState {
     Lsn durable_ = 0;
     std::optional<Error> end_reason_;
     Exposure exposure_;
+    std::string trouble_;
+    std::uint64_t holes_met_ = 0;
+    bool is_behind_hole_ = false;  // and nothing is durable there yet
+    bool holds_slots_ = true;
+    std::optional<bool> has_hole_;
 };
 
 // Tells a thing once, until something else is to be told about its subject. False when it was told before.

@@ -1,6 +1,6 @@
-// Two threads: the one that runs it streams and appends, the keeper (keeper.h) looks at the nodes each second and moves the slots.
-// A session is one connection to one primary; whatever goes wrong ends it, and the next
-// one begins at the durable end, from which the slots hold everything.
+// Two threads: the one that runs it streams and appends, the keeper (keeper.h) looks at the nodes each second and moves
+// the slots. A session is one connection to one primary; whatever goes wrong ends it, and the next one begins at the
+// durable end, from which the slots hold everything.
 #include "postgres/capture/receiver.h"
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "postgres/capture/backfill.h"
 #include "postgres/capture/keeper.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
@@ -75,12 +76,19 @@ class PieceBuffer {
 class Receiver final : public engine::Capture {
   public:
     Receiver(const Settings& settings, const env::Env& env, const engine::CaptureResources& resources)
-        : settings_(settings), env_(env), resources_(resources), teller_(resources_.voice.tell), sessions_(settings, env),
+        : settings_(settings),
+          env_(env),
+          resources_(resources),
+          teller_(resources_.voice.tell),
+          sessions_(settings, env),
           finder_(settings, env, sessions_) {}
 
     Status run(const env::Context& context) override {
         const auto keeper = env_.threads.start("capture keeper", [this](const std::stop_token& stop) {
             Keeper(settings_, env_, state_, resources_.repository, teller_).run(stop);
+        });
+        const auto backfill = env_.threads.start("capture backfill", [this](const std::stop_token& stop) {
+            Backfill(settings_, env_, resources_, state_, teller_).run(stop);
         });
         Duration wait = kFirstWait;
         while (!context.stop.stop_requested() && env_.clock.remaining(context) > Duration()) {
@@ -91,13 +99,14 @@ class Receiver final : public engine::Capture {
             if (context.stop.stop_requested()) break;
             if (!done) {
                 if (is_fatal(done.error()) || is_refused_) return done;
+                state_.failed(said(done.error()));
                 teller_.say("failure", said(done.error()));
             }
             wait = has_stored_ ? kFirstWait : std::min(wait * 2, kLongestWait);
             const bool is_beaten = !done && done.error().code == ErrorCode::kLocked;
             env_.clock.sleep_for(is_beaten ? kStandBy : wait, context.stop);
         }
-        return {};
+        return unsaved_ ? Status(*unsaved_) : Status();
     }
 
     engine::CaptureView view() override { return state_.view(env_.clock.now()); }
@@ -117,7 +126,9 @@ class Receiver final : public engine::Capture {
     [[nodiscard]] env::Context storing(const env::Context& context) const {
         return env_.clock.within(kAppendTimeout, context);
     }
-    [[nodiscard]] std::string log_name(Timeline timeline) const { return wal_log_name({source_.system_identifier, timeline}); }
+    [[nodiscard]] std::string log_name(Timeline timeline) const {
+        return wal_log_name({source_.system_identifier, timeline});
+    }
 
     Status session(const env::Context& context) {
         AETERNA_TRY(resources_.repository.check_place(storing(context)));
@@ -135,18 +146,18 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(const auto logs, captured_logs(context));
         AETERNA_ASSIGN(StartPlan plan, plan_start(logs, server));
         if (plan.dead_to > plan.dead_from) {
-            teller_.say("branch", fmt::format("timeline {} from {} to {} is a dead branch: it is kept", plan.dead_timeline,
-                                              format_lsn(plan.dead_from), format_lsn(plan.dead_to)));
+            teller_.say("branch",
+                        fmt::format("timeline {} from {} to {} is a dead branch: it is kept", plan.dead_timeline,
+                                    format_lsn(plan.dead_from), format_lsn(plan.dead_to)));
         }
         const Status done = follow(plan, context);
         if (done || sqlstate_of(done.error()) != kWalRemoved) return done;
         const StartPlan after = plan_after_hole(server);
-        if (after.timeline < plan.timeline || (after.timeline == plan.timeline && after.position <= plan.position)) return done;
-        const std::string hole = fmt::format("the WAL from {} to {} is gone from '{}'; what lies behind it needs a new base backup",
-                                             format_lsn(plan.position), format_lsn(after.position), node.name);
-        if (teller_.say("hole", "hole: " + hole)) {
-            resources_.voice.report({std::string(engine::kCaptureHole), node.name, hole});
-        }
+        if (after.timeline < plan.timeline || (after.timeline == plan.timeline && after.position <= plan.position))
+            return done;
+        teller_.say("hole", fmt::format("the WAL from {} to {} is gone from '{}': the other nodes are asked for it",
+                                        format_lsn(plan.position), format_lsn(after.position), node.name));
+        state_.met_hole();
         return follow(after, context);
     }
 
@@ -163,10 +174,11 @@ class Receiver final : public engine::Capture {
         for (const WalLog& log : logs) systems.insert(log.system_identifier);
         if (!systems.empty() && !systems.contains(source_.system_identifier) && !resources_.accepts_new_cluster) {
             is_refused_ = true;
-            return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("the repository has WAL of the cluster '{}', '{}' belongs to the cluster '{}'",
-                                          *systems.begin(), source_.node, source_.system_identifier),
-                              "Check --repo and --stack; --new-cluster begins a second history beside it.");
+            return make_error(
+                ErrorCode::kGuardRefused,
+                fmt::format("the repository has WAL of the cluster '{}', '{}' belongs to the cluster '{}'",
+                            *systems.begin(), source_.node, source_.system_identifier),
+                "Check --repo and --stack; --new-cluster begins a second history beside it.");
         }
         system_identifier_ = source_.system_identifier;
         is_cluster_known_ = true;
@@ -191,7 +203,9 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(const env::SqlRows rows,
                        env::ask(*connection_, fmt::format("TIMELINE_HISTORY {}", timeline), command(context)));
         const auto content = rows.first(1);
-        if (!content) return make_error(ErrorCode::kProtocol, fmt::format("'{}' has no history of timeline {}", source_.node, timeline));
+        if (!content)
+            return make_error(ErrorCode::kProtocol,
+                              fmt::format("'{}' has no history of timeline {}", source_.node, timeline));
         return *content;
     }
 
@@ -201,7 +215,8 @@ class Receiver final : public engine::Capture {
             AETERNA_TRY(begin_log(plan.timeline, context));
             AETERNA_ASSIGN(const StreamEnd end, stream(plan, context));
             if (!end.is_timeline_over) return {};
-            teller_.say("stream", fmt::format("timeline {} ended at {}, goes on as {}", plan.timeline, format_lsn(end.next_at), end.next));
+            teller_.say("stream", fmt::format("timeline {} ended at {}, goes on as {}", plan.timeline,
+                                              format_lsn(end.next_at), end.next));
             plan = StartPlan{.timeline = end.next, .position = end.next_at};
         }
     }
@@ -214,19 +229,22 @@ class Receiver final : public engine::Capture {
             if (contained) asked = *contained;
         }
         if (!asked) return asked.error();
-        return put_timeline_history(resources_.repository, {source_.system_identifier, timeline}, *asked, storing(context));
+        return put_timeline_history(resources_.repository, {source_.system_identifier, timeline}, *asked,
+                                    storing(context));
     }
 
     Result<StreamEnd> stream(const StartPlan& plan, const env::Context& context) {
-        AETERNA_ASSIGN(auto log, repository::LogWriter::open(resources_.repository, log_name(plan.timeline), storing(context)));
+        AETERNA_ASSIGN(auto log,
+                       repository::LogWriter::open(resources_.repository, log_name(plan.timeline), storing(context)));
         PieceBuffer buffer(std::move(log), plan.position, env_, state_);
-        AETERNA_TRY(connection_->start(fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position), plan.timeline),
-                                       command(context)));
+        AETERNA_TRY(connection_->start(
+            fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position), plan.timeline),
+            command(context)));
         heard_at_ = status_at_ = env_.clock.now();
         StreamEnd end;
         while (true) {
             if (const auto reason = state_.end_reason()) {
-                (void)buffer.flush(at_the_end(context));  // what has arrived is worth keeping
+                (void)flush(buffer, at_the_end(context));  // what has arrived is worth keeping
                 return *reason;
             }
             const env::Context turn = env_.clock.within(kTurn, context);
@@ -237,7 +255,7 @@ class Receiver final : public engine::Capture {
                     AETERNA_TRY(keep_up(buffer, context));
                     continue;
                 }
-                const Status kept = buffer.flush(at_the_end(context));
+                const Status kept = flush(buffer, at_the_end(context));
                 if (is_pause) return make_error(ErrorCode::kTimeout, fmt::format("'{}' is silent", source_.node));
                 return kept ? part.error() : kept.error();
             }
@@ -249,7 +267,7 @@ class Receiver final : public engine::Capture {
                     if (confirms()) AETERNA_TRY(send_status(buffer, false, context));
                     break;
                 case Part::Kind::kCopyData: AETERNA_TRY(take(part->data, buffer, context)); break;
-                case Part::Kind::kCopyEnd: AETERNA_TRY(buffer.flush(context)); break;
+                case Part::Kind::kCopyEnd: AETERNA_TRY(flush(buffer, context)); break;
                 case Part::Kind::kRows: AETERNA_TRY(read_next_timeline(part->rows, end)); break;
                 case Part::Kind::kEnd:
                     if (buffer.received() != end.next_at && end.is_timeline_over) {
@@ -261,6 +279,14 @@ class Receiver final : public engine::Capture {
             }
             AETERNA_TRY(keep_up(buffer, context));
         }
+    }
+
+    // What could not be put is lost to us, not to the slot; until it is there, nobody is told that all went well.
+    Status flush(PieceBuffer& buffer, const env::Context& context) {
+        const Status done = buffer.flush(context);
+        if (done) unsaved_.reset();
+        else if (done.error().code != ErrorCode::kLocked) unsaved_ = done.error();
+        return done;
     }
 
     // Stop was requested: a short time is left for what has arrived.
@@ -280,8 +306,9 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(const StreamMessage message, parse_stream_message(data));
         if (const auto* wal = std::get_if<XLogData>(&message)) {
             if (wal->start != buffer.received()) {
-                return make_error(ErrorCode::kProtocol, fmt::format("WAL came at {} where {} belongs", format_lsn(wal->start),
-                                                                    format_lsn(buffer.received())));
+                return make_error(ErrorCode::kProtocol,
+                                  fmt::format("WAL came at {} where {} belongs", format_lsn(wal->start),
+                                              format_lsn(buffer.received())));
             }
             buffer.add(wal->bytes);
             has_all_ = buffer.received() >= wal->server_end;
@@ -294,7 +321,7 @@ class Receiver final : public engine::Capture {
         // Commits may be waiting for what has come; those that come meanwhile share the next piece.
         const bool is_awaited = confirms() && has_all_ && !buffer.is_empty();
         if (buffer.is_due() || is_awaited) {
-            AETERNA_TRY(buffer.flush(context));
+            AETERNA_TRY(flush(buffer, context));
             has_stored_ = true;
             teller_.say("failure", "");
             if (confirms()) return send_status(buffer, false, context);
@@ -339,6 +366,7 @@ class Receiver final : public engine::Capture {
     std::string system_identifier_;
     bool is_cluster_known_ = false, is_refused_ = false, has_stored_ = false;
     bool has_all_ = false;  // of what the server had flushed when it sent its last message
+    std::optional<Error> unsaved_;
     MonoTime heard_at_, status_at_;
 };
 

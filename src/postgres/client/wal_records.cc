@@ -19,8 +19,6 @@ constexpr std::uint16_t kFirstIsContinued = 0x0001, kIsLong = 0x0002, kFirstIsOv
 constexpr unsigned kXlog = 0, kXact = 1;
 constexpr unsigned kCheckpointShutdown = 0x00, kCheckpointOnline = 0x10, kSwitch = 0x40, kRestorePoint = 0x70;
 constexpr unsigned kCommit = 0x00, kAbort = 0x20, kCommitPrepared = 0x30, kAbortPrepared = 0x40, kXactMask = 0x70;
-// What is looked at lies in the first bytes.
-constexpr std::size_t kKept = 256;
 constexpr std::size_t kCheckpointTimeAt = 64, kRestorePointNameAt = 8, kRestorePointNameBytes = 64;
 constexpr std::int64_t kPostgresEpoch = 946'684'800;  // 2000-01-01, seconds since 1970
 
@@ -107,7 +105,7 @@ Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bo
         if (taken_ == 0) begin_ = position_;
         const std::uint64_t wanted = (length_ == 0 ? sizeof(std::uint32_t) : length_) - taken_;
         take_sum(bytes.substr(0, std::min(wanted, room)));
-        taken_ += pass(std::min(wanted, room), &record_, kKept);
+        taken_ += pass(std::min(wanted, room), &record_, kept_);
         if (length_ == 0 && taken_ == sizeof(std::uint32_t)) {
             length_ = little_endian<std::uint32_t>(record_, 0);
             if (length_ == 0) return false;
@@ -163,6 +161,7 @@ Result<WalRecord> WalRecordReader::finish_record() {
     WalRecord record;
     record.begin = begin_;
     record.end = aligned(position_);
+    record.xid = xid;
     skip_ = record.end - position_;
     if (manager == kXlog && (info & 0xF0) == kSwitch) {
         // The rest of the segment holds nothing.
@@ -173,7 +172,9 @@ Result<WalRecord> WalRecordReader::finish_record() {
     if (manager == kXact) read_transaction(record, info, xid, data);
     if (manager == kXlog) read_control(record, info, data);
     previous_ = begin_;
+    finished_.swap(record_);
     record_.clear();
+    record.bytes = finished_;
     length_ = taken_ = 0;
     return record;
 }

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "postgres/client/wal.h"
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_path.h"
 
 namespace aeterna::postgres {
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "postgres/capture/wal_audit.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/starting_point.h"
 #include "repository/pipeline/live_set.h"
@@ -20,7 +21,11 @@ constexpr Duration kNotedStep = std::chrono::seconds(1);
 class PointSearch {
   public:
     PointSearch(repository::Repository& repository, const RecoveryOrder& order, const env::Context& context)
-        : repository_(repository), order_(order), target_(order.target), context_(context), reader_(repository, context) {}
+        : repository_(repository),
+          order_(order),
+          target_(order.target),
+          context_(context),
+          reader_(repository, context) {}
 
     Result<RecoveryPoint> run() {
         AETERNA_ASSIGN(const auto all, repository_.catalog().all(context_));
@@ -133,8 +138,9 @@ class PointSearch {
     Result<bool> may_begin_with(const repository::Backup& backup, bool has_wal) {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(backup.details));
         if (has_wal && !path_.has(details.timeline, details.to)) {
-            notes_.push_back(fmt::format("backup {} is left out: timeline {} at {} is not on the way to timeline {}", backup.id,
-                                         details.timeline, format_lsn(details.to), path_.parts.back().timeline));
+            notes_.push_back(fmt::format("backup {} is left out: timeline {} at {} is not on the way to timeline {}",
+                                         backup.id, details.timeline, format_lsn(details.to),
+                                         path_.parts.back().timeline));
             return false;
         }
         return target_.kind != Kind::kLsn || target_.lsn >= details.to;
@@ -142,7 +148,8 @@ class PointSearch {
 
     Result<bool> is_there(const repository::Backup& backup) {
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader_, backup));
-        if (!is_whole) notes_.push_back(fmt::format("backup {} is left out: the repository has lost a part of it", backup.id));
+        if (!is_whole)
+            notes_.push_back(fmt::format("backup {} is left out: the repository has lost a part of it", backup.id));
         return is_whole;
     }
 
@@ -150,7 +157,8 @@ class PointSearch {
     Result<std::optional<RecoveryPoint>> go_on_from(const repository::Backup& backup, const StartingPoint& start) {
         AETERNA_ASSIGN(RecoveryPoint point, as_it_is(backup));
         if (start.control.segment_bytes == 0) {
-            return make_error(ErrorCode::kUsage, fmt::format("the control file of backup '{}' is of an unknown version", backup.id),
+            return make_error(ErrorCode::kUsage,
+                              fmt::format("the control file of backup '{}' is of an unknown version", backup.id),
                               "--to BACKUP restores it as it is.");
         }
         StopFinder finder(target_, point.details.to);
@@ -172,7 +180,8 @@ class PointSearch {
         }
         if (verdict == Verdict::kBefore) return std::optional<RecoveryPoint>();
         if (seen_to <= from) {
-            const std::string gap = fmt::format("the repository does not have the WAL at {}, where backup {} ends", format_lsn(from), backup.id);
+            const std::string gap = fmt::format("the repository does not have the WAL at {}, where backup {} ends",
+                                                format_lsn(from), backup.id);
             if (target_.kind == Kind::kLatest) {
                 point.notes.push_back(gap + ": what was committed after the backup ended is not in it");
                 return std::optional(std::move(point));
@@ -186,8 +195,8 @@ class PointSearch {
         return std::optional<RecoveryPoint>();
     }
 
-    // The backup's own WAL too where the log has it whole: what was committed while it was taken may lie behind the target. Gives
-    // where the WAL ends, `from` or less when the log does not have the backup's end.
+    // The backup's own WAL too where the log has it whole: what was committed while it was taken may lie behind the
+    // target. Gives where the WAL ends, `from` or less when the log does not have the backup's end.
     Result<Lsn> look_through(const RecoveryPoint& point, std::uint64_t segment_bytes, Lsn from, StopFinder& finder) {
         const BaseBackupDetails& details = point.details;
         const auto seen_to = feed(details.from, details.to, segment_bytes, finder);
@@ -209,38 +218,56 @@ class PointSearch {
             const bool is_searched = limit_ == 0 || record.begin < limit_ || target_.kind == Kind::kTime;
             return is_searched && finder.see(record);
         };
-        auto read = read_wal(repository_, path_, from, [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
+        auto read = read_wal(
+            repository_, path_, from, [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
         if (read || read.error().code != ErrorCode::kCorrupt) return read;
         // Damage behind the target is no obstacle.
         const Lsn whole_to = finder.passed().end;
         if (finder.has_enough()) return whole_to;
-        if (whole_to >= consistent_at) read.error().hint = fmt::format("What comes before it can be restored: --to lsn:{}.", format_lsn(whole_to));
+        if (whole_to >= consistent_at)
+            read.error().hint = fmt::format("What comes before it can be restored: --to lsn:{}.", format_lsn(whole_to));
         return read;
     }
 
     // The end of what can be replayed, and the log has more: it cannot be had from any backup before.
     Status note_hole(Lsn seen_to, std::vector<std::string>& notes) {
-        AETERNA_ASSIGN(const auto later, later_wal(repository_, path_, seen_to, context_));
-        if (!later) return {};
-        notes.push_back(fmt::format("the WAL behind {} is missing in the repository, which has later WAL up to {}: nothing behind "
-                                    "that hole can be replayed", format_lsn(seen_to), format_lsn(*later)));
+        AETERNA_ASSIGN(const auto later, later_wal(seen_to));
+        if (later) notes.push_back(hole_text(seen_to, *later) + ": nothing behind that hole can be replayed");
         return {};
     }
 
-    [[nodiscard]] Error behind(const RecoveryStop& passed, Lsn seen_to, Lsn limit) const {
-        const std::string last = passed.last_commit ? fmt::format(", the last commit in it is of {}", format_time(*passed.last_commit)) : "";
-        return make_error(ErrorCode::kNotFound,
-                          fmt::format("the WAL in the repository {} at {}{}: '{}' lies behind it", limit == 0 ? "ends" : "has a hole",
-                                      format_lsn(seen_to), last, one_line(target_.word)),
-                          fmt::format("Restore what there is: --to {}{}.", limit == 0 ? "latest" : "lsn:" + format_lsn(passed.end),
-                                      has_several_ ? " --cluster " + path_.system_identifier : ""));
+    Result<std::optional<Lsn>> later_wal(Lsn seen_to) {
+        AETERNA_ASSIGN(const CapturedWal captured, captured_wal(repository_, path_, context_));
+        return next_captured(path_, captured, seen_to);
+    }
+
+    static std::string hole_text(Lsn from, Lsn to) {
+        return fmt::format("the WAL from {} to {} is missing in the repository", format_lsn(from), format_lsn(to));
+    }
+
+    [[nodiscard]] Error behind(const RecoveryStop& passed, Lsn seen_to, Lsn limit) {
+        if (const auto later = later_wal(seen_to); later && *later) {
+            return make_error(ErrorCode::kNotFound,
+                              fmt::format("{}: '{}' lies in or behind that hole", hole_text(seen_to, **later),
+                                          one_line(target_.word)),
+                              fmt::format("Restore what comes before it: --to lsn:{}.", format_lsn(passed.end)));
+        }
+        const std::string last =
+            passed.last_commit ? fmt::format(", the last commit in it is of {}", format_time(*passed.last_commit)) : "";
+        return make_error(
+            ErrorCode::kNotFound,
+            fmt::format("the WAL in the repository {} at {}{}: '{}' lies behind it", limit == 0 ? "ends" : "has a hole",
+                        format_lsn(seen_to), last, one_line(target_.word)),
+            fmt::format("Restore what there is: --to {}{}.", limit == 0 ? "latest" : "lsn:" + format_lsn(passed.end),
+                        has_several_ ? " --cluster " + path_.system_identifier : ""));
     }
 
     [[nodiscard]] Error not_found() const {
         std::string text = fmt::format("no backup and WAL in the repository lead to '{}'", one_line(target_.word));
         for (const std::string& note : notes_) text += "; " + note;
-        return make_error(ErrorCode::kNotFound, text, "'aeterna-dr backups list' shows what there is; a restore begins with a backup "
-                                                      "that ended before its target.");
+        return make_error(ErrorCode::kNotFound, text,
+                          "'aeterna-dr backups list' shows what there is; a restore begins with a backup "
+                          "that ended before its target.");
     }
 
     repository::Repository& repository_;

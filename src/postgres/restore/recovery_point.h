@@ -4,7 +4,7 @@
 
 #include "postgres/capture/base_backup.h"
 #include "postgres/restore/recovery_target.h"
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_path.h"
 #include "repository/repository.h"
 
 namespace aeterna::postgres {

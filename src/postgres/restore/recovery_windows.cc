@@ -6,9 +6,10 @@
 #include <map>
 #include <set>
 
+#include "base/strings.h"
+#include "postgres/capture/wal_audit.h"
 #include "postgres/client/wal_records.h"
 #include "postgres/restore/plan.h"
-#include "postgres/restore/wal_path.h"
 #include "postgres/restore/starting_point.h"
 #include "repository/pipeline/live_set.h"
 
@@ -32,10 +33,12 @@ class WindowSearch {
         for (const repository::Backup& backup : all) {
             if (!is_base_backup(backup)) continue;
             AETERNA_ASSIGN(auto candidate, examine(backup));
-            if (candidate) clusters[{backup.name, candidate->start.details.system_identifier}].push_back(std::move(*candidate));
+            if (candidate)
+                clusters[{backup.name, candidate->start.details.system_identifier}].push_back(std::move(*candidate));
         }
         for (auto& [key, candidates] : clusters) {
-            std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.start.details.to < b.start.details.to; });
+            std::sort(candidates.begin(), candidates.end(),
+                      [](const auto& a, const auto& b) { return a.start.details.to < b.start.details.to; });
             AETERNA_TRY(add_cluster(key.second, std::move(candidates)));
         }
         return std::move(windows_);
@@ -58,15 +61,16 @@ class WindowSearch {
             if (!path && path.error().code != ErrorCode::kNotFound) return path.error();
             std::vector<Candidate> on_it, others;
             for (Candidate& one : candidates) {
-                const bool is_on = path && one.start.control.segment_bytes > 0 && path->has(one.start.details.timeline, one.start.details.to);
+                const bool is_on = path && one.start.control.segment_bytes > 0 &&
+                                   path->has(one.start.details.timeline, one.start.details.to);
                 (is_on ? on_it : others).push_back(std::move(one));
             }
             if (path) AETERNA_TRY(add_path(*path, on_it));
             candidates = std::move(others);
             if (candidates.empty()) return {};
-            const auto newest = std::max_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-                return a.start.details.timeline < b.start.details.timeline;
-            });
+            const auto newest = std::max_element(
+                candidates.begin(), candidates.end(),
+                [](const auto& a, const auto& b) { return a.start.details.timeline < b.start.details.timeline; });
             // A timeline that was asked for already does not have it: no WAL goes on from it.
             if (!path || wanted == newest->start.details.timeline) {
                 for (const Candidate& one : candidates) add_alone(one, "nothing of what came after it was captured");
@@ -78,6 +82,20 @@ class WindowSearch {
     }
 
     Status add_path(const WalPath& path, const std::vector<Candidate>& candidates) {
+        if (candidates.empty()) return {};
+        AETERNA_ASSIGN(const CapturedWal captured, captured_wal(repository_, path, context_));
+        holes_ = find_holes(path, captured, candidates.front().start.wal_from);
+        const std::size_t first = windows_.size();
+        AETERNA_TRY(add_windows(path, candidates));
+        for (std::size_t i = first; i + 1 < windows_.size(); ++i) {
+            if (!windows_[i].gap) continue;
+            windows_[i].gap->to = windows_[i + 1].from;
+            windows_[i].gap->to_time = windows_[i + 1].since;
+        }
+        return {};
+    }
+
+    Status add_windows(const WalPath& path, const std::vector<Candidate>& candidates) {
         for (auto next = candidates.begin(); next != candidates.end();) {
             engine::RecoveryWindow window = begin_window(*next);
             WalRecordReader records(next->start.wal_from, next->start.control.segment_bytes);
@@ -87,24 +105,28 @@ class WindowSearch {
                 note_time(window, record, *next);
                 return true;
             };
-            const auto read = read_wal(repository_, path, next->start.wal_from,
-                                       [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
+            const auto read = read_wal(
+                repository_, path, next->start.wal_from,
+                [&](std::string_view bytes) { return records.add(bytes, see); }, context_);
             // Nothing goes on over damaged WAL; a backup behind it does.
             if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
             const Lsn end = read ? *read : last;
             if (end <= next->start.wal_from) {
-                add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(next->start.wal_from)));
+                const Lsn missing = next->start.wal_from;
+                add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(missing)));
+                note_gap(windows_.back(), missing);
                 continue;
             }
             const WalPath::Part* part = path.part_ending_at(last);
             window.to = format_lsn(last);
             window.timeline = part ? part->timeline : next->start.details.timeline;
             if (read) {
-                AETERNA_ASSIGN(window.ends_because, why_it_ends(path, end));
+                note_gap(window, end);
             } else {
                 window.ends_because = read.error().message;
             }
-            for (++next; next != candidates.end() && next->start.wal_from < end; ++next) window.backups.push_back(next->backup.id);
+            for (++next; next != candidates.end() && next->start.wal_from < end; ++next)
+                window.backups.push_back(next->backup.id);
             windows_.push_back(std::move(window));
         }
         return {};
@@ -119,10 +141,18 @@ class WindowSearch {
         window.earliest = std::max(*window.until, first.start.control.checkpoint_at + kCheckpointSlack);
     }
 
-    Result<std::string> why_it_ends(const WalPath& path, Lsn end) {
-        AETERNA_ASSIGN(const auto later, later_wal(repository_, path, end, context_));
-        if (!later) return std::string();
-        return fmt::format("the WAL behind {} is missing, up to {} there is later WAL", format_lsn(end), format_lsn(*later));
+    // What is missing from `end` on, where the history goes on behind it.
+    void note_gap(engine::RecoveryWindow& window, Lsn end) const {
+        engine::RecoveryGap gap;
+        gap.from = window.to;
+        for (const WalHole& hole : holes_) {
+            if (hole.to <= end || hole.from > end) continue;
+            gap.missing.push_back(describe_hole({hole.timeline, end, hole.to}));
+            end = hole.to;
+        }
+        if (gap.missing.empty()) return;
+        window.ends_because = join(gap.missing, ", ") + " is missing";
+        window.gap = std::move(gap);
     }
 
     static engine::RecoveryWindow begin_window(const Candidate& one) {
@@ -145,6 +175,7 @@ class WindowSearch {
     const env::Context& context_;
     repository::EntryReader reader_;
     std::vector<engine::RecoveryWindow> windows_;
+    std::vector<WalHole> holes_;  // of the path that is looked at
 };
 
 }  // namespace

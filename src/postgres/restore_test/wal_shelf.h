@@ -9,7 +9,7 @@
 #include "engine/capture/backup.h"
 #include "engine/capture/capture.h"
 #include "postgres/restore_test/scratch_config.h"
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_path.h"
 
 namespace aeterna::postgres {
 

@@ -44,7 +44,7 @@ Status LogCheck::check_log(const std::string& name) {
     // The mark first: a log only grows.
     AETERNA_ASSIGN(const auto mark, tolerate(read_mark(repository_, name, context_)));
     AETERNA_ASSIGN(const auto origin, tolerate(read_origin(repository_, name, context_)));
-    AETERNA_ASSIGN(auto ranges, tolerate(log_ranges(repository_, name, context_)));
+    AETERNA_ASSIGN(auto ranges, tolerate(log_ranges(repository_, name, LogReading::kEverything, context_)));
     if (!mark || !ranges) return {};
     const std::uint64_t end = ranges->empty() ? 0 : ranges->back().to;
     if (*mark && end < **mark) {

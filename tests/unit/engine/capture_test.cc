@@ -88,6 +88,12 @@ TEST(CaptureJudge, AHoleFiresOnceAndIsNeverClear) {
     EXPECT_EQ(hole.reasons, std::vector<std::string>{"capture: from 0/1 to 0/2"});
     EXPECT_EQ(judge_holes(calm(), {events[0]}).state, FindingState::kUnknown);
     EXPECT_EQ(judge_holes(calm(), {}).state, FindingState::kUnknown);
+    CaptureFacts facts = calm();
+    facts.has_hole = true;
+    EXPECT_EQ(judge_holes(facts, {}).state, FindingState::kUnknown) << "a person may close it";
+    facts.has_hole = false;
+    EXPECT_EQ(judge_holes(facts, {}).state, FindingState::kClear);
+    EXPECT_EQ(judge_holes(facts, events).state, FindingState::kFiring);
 }
 
 }  // namespace

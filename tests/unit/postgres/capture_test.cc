@@ -8,7 +8,10 @@
 #include "postgres/capture/slot_protection.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
+#include "postgres/capture/wal_audit.h"
+#include "postgres/capture/wal_donor.h"
 #include "postgres/client/wal.h"
+#include "wal_stream.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -200,6 +203,121 @@ TEST(CaptureState, WhatEndedAStreamDoesNotEndTheNext) {
     EXPECT_FALSE(state.end_reason());
     state.end_stream(reason());  // a look at the old one that was late
     EXPECT_FALSE(state.end_reason());
+}
+
+TEST(CaptureState, NothingIsSafeBehindAHoleUntilABackupMakesGoodForIt) {
+    const MonoTime zero{};
+    CaptureState state;
+    const SourceView source{"a", true, "7", 1, 100, kSegment};
+    const auto look_at = [&](MonoTime at) {
+        state.looked(at, source);
+        state.became_durable(100);
+    };
+    state.begin(source, "log", 100);
+    look_at(zero);
+    EXPECT_FALSE(state.view(zero).rpo_now) << "before the first audit";
+    EXPECT_TRUE(state.holds_slots());
+    state.audited(0, false);
+    EXPECT_FALSE(state.holds_slots());
+    look_at(zero + 1s);
+    EXPECT_EQ(state.view(zero + 3s).rpo_now, 2s);
+    state.met_hole();
+    EXPECT_TRUE(state.holds_slots());
+    state.begin(source, "log", 90);
+    state.audited(0, false);  // nothing behind it is durable yet: an audit cannot see it
+    EXPECT_TRUE(state.holds_slots());
+    look_at(zero + 4s);
+    EXPECT_EQ(state.view(zero + 10s).rpo_now, 9s);
+    EXPECT_EQ(state.holes_met(), 1U);
+    state.audited(0, false);  // of an audit that began before
+    EXPECT_TRUE(state.holds_slots());
+    state.audited(1, true);
+    EXPECT_FALSE(state.holds_slots());
+    look_at(zero + 10s);
+    EXPECT_EQ(state.view(zero + 10s).rpo_now, 9s);
+    state.audited(1, false);
+    look_at(zero + 11s);
+    EXPECT_EQ(state.view(zero + 12s).rpo_now, 1s);
+    EXPECT_EQ(state.view(zero).has_hole, false);
+}
+
+TEST(CaptureState, AFailureIsTheTroubleUntilTheNextStream) {
+    CaptureState state;
+    state.failed("no primary is found");
+    EXPECT_EQ(state.view({}).trouble, "no primary is found");
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 50);
+    EXPECT_EQ(state.view({}).trouble, "");
+}
+
+// ------------------------------------------------------------------------------------------ holes
+
+const WalPath kPath{"7", {{1, 0, 0x500}, {2, 0x500, 0x900}, {3, 0x900, ~Lsn{0}}}};
+
+TEST(WalAudit, FindsWhatIsMissingOfTheWay) {
+    const CapturedWal whole{{1, {{0x100, 0x700}}}, {2, {{0x500, 0x900}}}, {3, {{0x900, 0xA00}}}};
+    EXPECT_TRUE(find_holes(kPath, whole, {}).empty()) << "what is behind a fork is a dead branch";
+    EXPECT_TRUE(find_holes(kPath, whole, 0x100).empty());
+    EXPECT_TRUE(find_holes(kPath, {}, 0x100).empty()) << "a history that was never captured has no hole";
+    EXPECT_EQ(find_holes(kPath, whole, 0x80), (std::vector<WalHole>{{1, 0x80, 0x100}})) << "a backup needs more";
+    const CapturedWal holes{{1, {{0x100, 0x200}, {0x300, 0x480}}}, {3, {{0x980, 0xA00}, {0xB00, 0xC00}}}};
+    EXPECT_EQ(find_holes(kPath, holes, {}),
+              (std::vector<WalHole>{
+                  {1, 0x200, 0x300}, {1, 0x480, 0x500}, {2, 0x500, 0x900}, {3, 0x900, 0x980}, {3, 0xA00, 0xB00}}));
+    EXPECT_EQ(find_holes(kPath, holes, 0xA00), (std::vector<WalHole>{{3, 0xA00, 0xB00}})) << "older backups are gone";
+    // The dead branch is captured where the way is not.
+    EXPECT_EQ(find_holes(kPath, {{1, {{0x100, 0x700}}}, {2, {{0x600, 0x900}}}}, {}),
+              (std::vector<WalHole>{{2, 0x500, 0x600}}));
+}
+
+TEST(WalAudit, KnowsWhereTheHistoryGoesOn) {
+    const CapturedWal captured{{1, {{0x100, 0x200}}}, {2, {{0x600, 0x900}}}};
+    EXPECT_EQ(next_captured(kPath, captured, 0x200), Lsn{0x600});
+    EXPECT_FALSE(next_captured(kPath, captured, 0x900));
+}
+
+TEST(WalAudit, AHoleMattersUntilABackupBeginsBehindIt) {
+    WalAudit audit;
+    EXPECT_TRUE(audit.is_open({1, 0x200, 0x300}));
+    audit.newest_backup = 0x2FF;
+    EXPECT_TRUE(audit.is_open({1, 0x200, 0x300}));
+    audit.newest_backup = 0x300;
+    EXPECT_FALSE(audit.is_open({1, 0x200, 0x300}));
+}
+
+TEST(WalDonor, ATimelineEndsAtItsForkOrWhereTheNodeIs) {
+    const SourceView node{"a", true, "7", 3, 0xA00, kSegment};
+    const std::vector<TimelineSwitch> history{{1, 0x500}, {2, 0x900}};
+    EXPECT_EQ(end_on(node, history, 3), Lsn{0xA00});
+    EXPECT_EQ(end_on(node, history, 1), Lsn{0x500});
+    EXPECT_FALSE(end_on(node, history, 4));
+    EXPECT_EQ(lead_in(0x4001, 0), Lsn{0x4000});
+    EXPECT_EQ(lead_in(0x4000, 0), Lsn{0x2000});
+    EXPECT_EQ(lead_in(0x4001, 0x4000), Lsn{0x4000});
+    EXPECT_EQ(lead_in(0, 0), Lsn{0});
+}
+
+TEST(WalProof, WantsRecordsThatFollowEachOther) {
+    testing::WalStream wal(0x3000000);
+    for (int i = 0; i < 20; ++i) wal.other(3000);
+    wal.switch_segment();
+    const Lsn next = wal.end();
+    wal.other(100);
+    wal.other(100);
+    const auto prove = [&](Lsn from) -> Status {
+        WalProof proof(from, testing::WalStream::kSegment);
+        for (Lsn at = from; at < wal.end();) {
+            const auto bytes = wal.from(at).substr(0, 700);
+            AETERNA_TRY(proof.add(bytes));
+            at += bytes.size();
+        }
+        return Status();
+    };
+    EXPECT_TRUE(prove(wal.begin()));
+    EXPECT_TRUE(prove(wal.begin() + testing::WalStream::kPage));
+    EXPECT_TRUE(prove(next - testing::WalStream::kPage)) << "what a switch has left empty";
+    EXPECT_TRUE(prove(next));
+    wal.bytes().replace(0x4000, 0x2000, 0x2000, '\0');
+    EXPECT_EQ(prove(wal.begin()).error().code, ErrorCode::kCorrupt) << "no page";
 }
 
 TEST(WrittenEnd, APageHeaderAloneIsNoWal) {

@@ -6,7 +6,8 @@
 #include "postgres/client/wal.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_windows.h"
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_audit.h"
+#include "postgres/capture/wal_path.h"
 #include "repository/log_segments.h"
 #include "repository/pipeline/stream_backup.h"
 #include "rig.h"
@@ -144,8 +145,9 @@ TEST_F(RecoveryPointTest, WhatIsCapturedMeanwhileIsNoHole) {
     for (int i = 0; i < 20; ++i) wal_.other(5'000);
     capture();
     const auto path = find_wal_path(*repository_, std::to_string(kSystem), {}, rig::forever()).value();
-    EXPECT_EQ(later_wal(*repository_, path, middle, rig::forever()).value(), std::nullopt);
-    EXPECT_EQ(later_wal(*repository_, path, kLogBegin - WalStream::kSegment, rig::forever()).value(), wal_.end());
+    const auto captured = captured_wal(*repository_, path, rig::forever()).value();
+    EXPECT_EQ(next_captured(path, captured, middle), std::nullopt);
+    EXPECT_EQ(next_captured(path, captured, kLogBegin - WalStream::kSegment), kLogBegin);
 }
 
 TEST_F(RecoveryPointTest, EveryTimeOfAWindowCanBeHad) {
@@ -223,6 +225,41 @@ TEST_F(RecoveryPointTest, ATimelineThatWroteNothingIsNoHoleForItsDescendants) {
     std::string expected(wal_.from(kLogBegin));
     expected.resize(WalStream::kSegment);
     EXPECT_EQ(rig::read_file(request.into), expected);
+}
+
+TEST_F(RecoveryPointTest, AHoleIsToldWithBothItsEnds) {
+    const Lsn first = wal_.checkpoint(begun_);
+    (void)back_up(first, wal_.end(), begun_);
+    const Lsn last = wal_.commit(begun_ + 5s);
+    const Lsn hole = wal_.end();
+    wal_.commit(begun_ + 9s);
+    const Lsn behind = wal_.other(100);
+    wal_.commit(begun_ + 20s);
+    append(1, kLogBegin, hole);
+    append(1, behind, wal_.end());
+    const std::string missing = "from " + format_lsn(hole) + " to " + format_lsn(behind);
+    const auto refused = choose("2026-03-01T12:00:09Z");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find(missing), std::string::npos) << refused.error().message;
+    EXPECT_EQ(refused.error().hint, "Restore what comes before it: --to lsn:" + format_lsn(hole) + ".");
+    EXPECT_EQ(choose("latest")->replay->stop.last, last);
+    auto windows = find_recovery_windows(*repository_, rig::forever()).value();
+    ASSERT_EQ(windows.size(), 1U);
+    ASSERT_TRUE(windows[0].gap);
+    EXPECT_EQ(windows[0].gap->from, format_lsn(hole));
+    EXPECT_EQ(windows[0].gap->to, "") << "no backup is behind it";
+    EXPECT_EQ(windows[0].gap->missing, std::vector<std::string>{"the WAL of timeline 1 " + missing});
+    // A backup makes good for it, as far as its own log goes.
+    const Lsn captured_to = wal_.end();
+    while (wal_.end() < kLogBegin + WalStream::kSegment) wal_.other(5000);
+    const Lsn second = wal_.checkpoint(begun_ + 30s);
+    append(1, captured_to, wal_.end());
+    (void)back_up(second, wal_.end(), begun_ + 30s);
+    wal_.commit(begun_ + 40s);
+    windows = find_recovery_windows(*repository_, rig::forever()).value();
+    ASSERT_EQ(windows.size(), 2U);
+    EXPECT_EQ(windows[0].gap->to, windows[1].from);
+    EXPECT_EQ(windows[0].gap->to_time, windows[1].since);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "postgres/client/wal.h"
 #include "postgres/restore/recovery_target.h"
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_path.h"
 #include "wal_stream.h"
 
 namespace aeterna::postgres {

@@ -11,6 +11,7 @@
 
 #include "dying_storage.h"
 #include "repository/log_merge_plan.h"
+#include "repository/log_pieces.h"
 #include "repository/log_segments.h"
 #include "rig.h"
 
@@ -264,7 +265,7 @@ TEST_F(MergesAtOnce, LoseNothingAtAnyInterleaving) {
         EXPECT_EQ(read(*sound, trimmed), text_.substr(trimmed)) << seed;
         ASSERT_TRUE(merge_log(*sound, "t1", LogGrowth::kHasEnded, forever()));
         ASSERT_TRUE(trim_log(*sound, "t1", trimmed, forever()));  // what a merge has brought back
-        EXPECT_EQ(log_ranges(*sound, "t1", forever()).value().size(), 1U) << seed;
+        EXPECT_EQ(log_ranges(*sound, "t1", LogReading::kEverything, forever()).value().size(), 1U) << seed;
         EXPECT_EQ(read(*sound, trimmed), text_.substr(trimmed)) << seed;
         std::size_t objects = 0;
         EXPECT_TRUE(rig.memory.list("logs/t1/0", [&](const ObjectInfo&) { return ++objects > 0; }, forever()));
@@ -287,7 +288,8 @@ TEST_F(MergesAtOnce, HiddenFromAListAreStillRead) {
         EXPECT_EQ(read(*repository, from), text_.substr(from));
     }
     storage.hide_once({piece_name("t1", pieces[0])});
-    EXPECT_EQ(log_ranges(*repository, "t1", forever()).value(), (std::vector<LogRange>{{0, text_.size()}}));
+    EXPECT_EQ(log_ranges(*repository, "t1", LogReading::kEverything, forever()).value(),
+              (std::vector<LogRange>{{0, text_.size()}}));
 }
 
 // The log is removed, whole, at each changing call of a merge: nothing may say later that something was lost.
@@ -302,6 +304,41 @@ TEST_F(MergesAtOnce, ARemovedLogHasNoMark) {
         ASSERT_TRUE(merge_log(*repository, "t1", LogGrowth::kHasEnded, forever())) << calls;
         EXPECT_EQ(rig.check().problem_count, 0U) << calls;
     }
+}
+
+TEST(LogMerge, AMarkStaysWhenAnotherMergeTookTheLastPieceMeanwhile) {
+    Rig rig;
+    const auto other = Repository::open(rig.memory, rig.key(), real_ports(), forever()).value();
+    const auto log = LogWriter::open(*other, "t1", forever()).value();
+    std::uint64_t end = 0;
+    const auto append = [&] {
+        ASSERT_TRUE(log->append(end, bytes_of("some bytes"), forever()));
+        end += 10;
+    };
+    append();
+    append();
+    // Before the first change, which is the mark.
+    DyingStorage slow(rig.memory, 1, [&] {
+        append();
+        ASSERT_TRUE(merge_log(*other, "t1", LogGrowth::kHasEnded, forever()));
+    });
+    const auto repository = Repository::open(slow, rig.key(), real_ports(), forever()).value();
+    ASSERT_TRUE(merge_log(*repository, "t1", LogGrowth::kGrows, forever()));
+    EXPECT_TRUE(read_mark(*other, "t1", forever()).value());
+}
+
+TEST(LogMerge, TheMarkIsTheFurthestEndNotThatOfTheLastPiece) {
+    Rig rig;
+    const auto repository = Repository::open(rig.memory, rig.key(), real_ports(), forever()).value();
+    const auto log = LogWriter::open(*repository, "t1", forever()).value();
+    for (const std::uint64_t at : {0, 10, 20}) ASSERT_TRUE(log->append(at, bytes_of("some bytes"), forever()));
+    ASSERT_TRUE(log->append(30, bytes_of("x"), forever()));
+    ASSERT_TRUE(merge_log(*repository, "t1", LogGrowth::kHasEnded, forever()));  // 0 to 30, and 30
+    ASSERT_TRUE(rig.memory.remove(piece_name("t1", {30, std::nullopt}), forever()));
+    ASSERT_TRUE(rig.memory.remove("logs/t1/mark", forever()));
+    ASSERT_TRUE(fill_log(*repository, "t1", 15, bytes_of("bytes"), forever()));  // late, and known already
+    ASSERT_TRUE(merge_log(*repository, "t1", LogGrowth::kGrows, forever()));
+    EXPECT_EQ(read_mark(*repository, "t1", forever()).value(), 30U);
 }
 
 }  // namespace

@@ -31,21 +31,27 @@ class LogTest : public ::testing::Test {
     }
     std::string read(Repository& repository, std::uint64_t from) {
         std::string text;
-        const auto end = read_log(repository, "wal-1", from, [&](std::uint64_t position, Bytes bytes) -> Result<bool> {
-            EXPECT_EQ(position, from + text.size());
-            text.append(bytes.data(), bytes.size());
-            return true;
-        }, forever());
+        const auto end = read_log(
+            repository, "wal-1", from,
+            [&](std::uint64_t position, Bytes bytes) -> Result<bool> {
+                EXPECT_EQ(position, from + text.size());
+                text.append(bytes.data(), bytes.size());
+                return true;
+            },
+            forever());
         if (!end) return end.error().to_string();
         EXPECT_EQ(*end, from + text.size());
         return text;
     }
     std::size_t pieces() {
         std::size_t count = 0;
-        EXPECT_TRUE(rig_.memory.list("logs/wal-1/", [&](const ObjectInfo& object) {
-            count += object.name.ends_with("/mark") ? 0 : 1;
-            return true;
-        }, forever()));
+        EXPECT_TRUE(rig_.memory.list(
+            "logs/wal-1/",
+            [&](const ObjectInfo& object) {
+                count += object.name.ends_with("/mark") ? 0 : 1;
+                return true;
+            },
+            forever()));
         return count;
     }
 
@@ -67,7 +73,10 @@ TEST_F(LogTest, ReadsFromAnywhereToTheLastByte) {
         EXPECT_EQ(read(*repository_, kBegin + from), text.substr(from)) << from;
     }
     for (const std::uint64_t outside : {kBegin - 1, kBegin + text.size()}) {
-        EXPECT_EQ(read_log(*repository_, "wal-1", outside, [](auto, auto) { return true; }, forever()).error().code,
+        EXPECT_EQ(read_log(
+                      *repository_, "wal-1", outside, [](auto, auto) { return true; }, forever())
+                      .error()
+                      .code,
                   ErrorCode::kNotFound);
     }
     EXPECT_EQ(writer()->end(), kBegin + text.size()) << "a new writer goes on there";
@@ -90,11 +99,47 @@ TEST_F(LogTest, AGapIsToldAndEndsTheReading) {
     ASSERT_TRUE(log->append(*log->end() + 100, bytes_of("after the gap"), forever()));
     EXPECT_EQ(read(*repository_, kBegin), text);
     const std::uint64_t end = kBegin + text.size();
-    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).value(),
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).value(),
               (std::vector<LogRange>{{kBegin, end}, {end + 100, end + 113}}));
     ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
     EXPECT_EQ(read(*repository_, kBegin), text);
     EXPECT_EQ(read(*repository_, end + 100), "after the gap");
+}
+
+TEST_F(LogTest, AFilledGapIsGoneForEveryReader) {
+    const std::string text = fill(2), missing = rows(3000, 9);
+    const std::uint64_t gap = kBegin + text.size(), behind = gap + missing.size();
+    ASSERT_TRUE(writer()->append(behind, bytes_of("after the gap"), forever()));
+    const auto put = [&](std::uint64_t at, std::size_t bytes) {
+        return fill_log(*repository_, "wal-1", at, bytes_of(missing).subspan(at - gap, bytes), forever());
+    };
+    // From behind, in parts that overlap, with a merge in between.
+    ASSERT_TRUE(put(gap + 2000, 1000));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    for (const LogReading reading : {LogReading::kNames, LogReading::kEverything}) {
+        EXPECT_EQ(log_ranges(*repository_, "wal-1", reading, forever()).value(),
+                  (std::vector<LogRange>{{kBegin, gap}, {gap + 2000, behind + 13}}));
+    }
+    ASSERT_TRUE(put(gap, 2100));
+    const auto is_whole = [&] {
+        EXPECT_EQ(read(*repository_, kBegin), text + missing + "after the gap");
+        EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).value(),
+                  (std::vector<LogRange>{{kBegin, behind + 13}}));
+        EXPECT_EQ(writer()->end(), behind + 13);
+    };
+    is_whole();
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    is_whole();
+    EXPECT_EQ(read_mark(*repository_, "wal-1", forever()).value(), behind + 13);
+}
+
+TEST_F(LogTest, OtherBytesThatAreThereAreNotReplaced) {
+    const std::string text = fill(1);
+    ASSERT_TRUE(writer()->append(kBegin + 5000, bytes_of("later"), forever()));
+    ASSERT_TRUE(fill_log(*repository_, "wal-1", kBegin + 2000, bytes_of("first"), forever()));
+    EXPECT_EQ(fill_log(*repository_, "wal-1", kBegin + 2000, bytes_of("second"), forever()).error().code,
+              ErrorCode::kLocked);
+    EXPECT_EQ(read(*repository_, kBegin + 2000), "first");
 }
 
 TEST_F(LogTest, MergesAndTrims) {
@@ -137,7 +182,8 @@ TEST_F(LogTest, DyingAnywhereKeepsEveryAcknowledgedByte) {
             if (!acknowledged.empty()) {
                 const std::string there = read(*sound, kBegin);
                 EXPECT_EQ(there.substr(0, acknowledged.size()), acknowledged) << calls;
-                EXPECT_EQ(read(*sound, kBegin + acknowledged.size() - 1), there.substr(acknowledged.size() - 1)) << calls;
+                EXPECT_EQ(read(*sound, kBegin + acknowledged.size() - 1), there.substr(acknowledged.size() - 1))
+                    << calls;
                 EXPECT_LE(there.size(), acknowledged.size() + 500) << "one piece may have arrived without an answer";
                 ASSERT_TRUE(merge_log(*sound, "wal-1", LogGrowth::kHasEnded, forever()));
                 EXPECT_EQ(read(*sound, kBegin), there) << calls;
@@ -151,9 +197,11 @@ TEST_F(LogTest, AMergeLeavesADamagedPieceAsItIs) {
     const std::string name = piece_name("wal-1", {kBegin + 1024 * 6, std::nullopt});  // the fourth
     ASSERT_TRUE(rig_.memory.put(name, bytes_of("damaged"), PutMode::kOverwrite, forever()));
     ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
-    EXPECT_EQ(names(), (std::vector<LogPiece>{{kBegin, kBegin + 1024 * 6}, {kBegin + 1024 * 6, std::nullopt},
-                                              {kBegin + 1024 * 10, kBegin + 1024 * 28}, {kBegin + 1024 * 28, std::nullopt}}));
-    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(names(), (std::vector<LogPiece>{{kBegin, kBegin + 1024 * 6},
+                                              {kBegin + 1024 * 6, std::nullopt},
+                                              {kBegin + 1024 * 10, kBegin + 1024 * 28},
+                                              {kBegin + 1024 * 28, std::nullopt}}));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(LogTest, WhatAnotherWriterLeftIsRead) {
@@ -200,12 +248,17 @@ TEST_F(LogTest, ARepositoryThatIsGoneIsNoticed) {
 TEST_F(LogTest, ADamagedPieceIsSaid) {
     fill(3);
     std::vector<std::string> names;
-    EXPECT_TRUE(rig_.memory.list("logs/", [&](const ObjectInfo& object) { names.push_back(object.name); return true; },
-                                 forever()));
+    EXPECT_TRUE(rig_.memory.list(
+        "logs/",
+        [&](const ObjectInfo& object) {
+            names.push_back(object.name);
+            return true;
+        },
+        forever()));
     std::string bytes = read_object(rig_.memory, names[1], 1 << 20, forever()).value();
     bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
     ASSERT_TRUE(rig_.memory.put(names[1], bytes_of(bytes), PutMode::kOverwrite, forever()));
-    EXPECT_EQ(log_ranges(*repository_, "wal-1", forever()).error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).error().code, ErrorCode::kCorrupt);
     EXPECT_NE(read(*repository_, kBegin).find("damaged"), std::string::npos);
 }
 

@@ -1,4 +1,4 @@
-#include "postgres/restore/wal_path.h"
+#include "postgres/capture/wal_path.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,8 @@
 namespace aeterna::postgres {
 
 const WalPath::Part* WalPath::part_ending_at(Lsn end) const {
-    const auto found = std::find_if(parts.begin(), parts.end(), [&](const Part& part) { return part.from < end && end <= part.to; });
+    const auto found =
+        std::find_if(parts.begin(), parts.end(), [&](const Part& part) { return part.from < end && end <= part.to; });
     return found == parts.end() ? nullptr : &*found;
 }
 
@@ -42,7 +43,8 @@ Result<WalPath> find_wal_path(repository::Repository& repository, const std::str
     }
     if (!newest) {
         return make_error(ErrorCode::kNotFound,
-                          wanted ? fmt::format("the repository has no WAL of timeline {} of the cluster '{}'", *wanted, system_identifier)
+                          wanted ? fmt::format("the repository has no WAL of timeline {} of the cluster '{}'", *wanted,
+                                               system_identifier)
                                  : fmt::format("the repository has no WAL of the cluster '{}'", system_identifier),
                           "`backup watch` captures it; --to BACKUP restores a backup as it is.");
     }
@@ -71,17 +73,6 @@ Result<Lsn> read_wal(repository::Repository& repository, const WalPath& path, Ls
         if (is_over || position < part.to) break;
     }
     return position;
-}
-
-Result<std::optional<Lsn>> later_wal(repository::Repository& repository, const WalPath& path, Lsn behind,
-                                     const env::Context& context) {
-    const std::string log = wal_log_name({path.system_identifier, path.parts.back().timeline});
-    AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository, log, context));
-    const auto end = writer->end();
-    if (!end || *end <= behind) return std::optional<Lsn>();
-    // What has been captured since somebody looked is no hole.
-    AETERNA_ASSIGN(const Lsn goes_on, read_wal(repository, path, behind, [](std::string_view) { return false; }, context));
-    return goes_on > behind ? std::nullopt : end;
 }
 
 }  // namespace aeterna::postgres

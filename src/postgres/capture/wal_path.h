@@ -41,8 +41,4 @@ struct WalPath {
                                    const std::function<Result<bool>(std::string_view)>& each,
                                    const env::Context& context);
 
-// The end of the WAL that the newest timeline's log has behind a gap at `behind`; nothing when it ends there.
-[[nodiscard]] Result<std::optional<Lsn>> later_wal(repository::Repository& repository, const WalPath& path, Lsn behind,
-                                                   const env::Context& context);
-
 }  // namespace aeterna::postgres

@@ -1,0 +1,228 @@
+// What a node gives is proved before it counts: the node's cluster and timeline, the log's own bytes on both sides of
+// the hole, and between them each record's link to the one before. Several receivers may do this at once: a piece that
+// is there already is as good.
+#include "postgres/capture/backfill.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "postgres/capture/wal_logs.h"
+#include "postgres/client/wal.h"
+
+namespace aeterna::postgres {
+namespace {
+
+constexpr Duration kBackfillTurn = std::chrono::seconds(1);
+constexpr Duration kAuditEvery = std::chrono::minutes(10);
+// While something is missing: a node that was away may come back with it, or a base backup make good for it.
+constexpr Duration kAskEvery = std::chrono::seconds(30);
+constexpr Duration kRoundTimeout = std::chrono::hours(2);
+constexpr std::size_t kPieceBytes = 4 << 20;
+constexpr Lsn kProofBytes = 8192;
+
+// What one node has of one hole, on its way into the log.
+class HoleFiller {
+  public:
+    HoleFiller(repository::Repository& repository, WalDonor& donor, const WalPath& path, const env::Context& context)
+        : repository_(repository), donor_(donor), path_(path), context_(context) {}
+
+    // `end` is where the timeline ends on the node. How far below `hole.to` it was filled is told by `from()`.
+    Status run(WalHole hole, Lsn end) {
+        const auto part = std::find_if(path_.parts.begin(), path_.parts.end(),
+                                       [&](const auto& one) { return one.timeline == hole.timeline; });
+        log_ = wal_log_name({path_.system_identifier, hole.timeline});
+        if (end > hole.to && hole.to < part->to)
+            AETERNA_TRY(compare({hole.timeline, hole.to, std::min(end, hole.to + kProofBytes)}));
+        hole.to = std::min(hole.to, end);
+        const Status done = store(hole, lead_in(hole.from, part->from));
+        if (done || done.error().code != ErrorCode::kNotFound) return done;
+        AETERNA_ASSIGN(const auto kept, donor_.first_kept(hole, context_));
+        if (!kept) return done;
+        hole.from = *kept;
+        return store(hole, hole.from);
+    }
+    // What was put.
+    [[nodiscard]] std::optional<WalHole> filled() const { return filled_; }
+
+  private:
+    // The node's bytes against the log's, as far as that has them.
+    Status compare(const WalHole& stretch) {
+        AETERNA_ASSIGN(const std::string known, known_bytes(stretch));
+        if (known.empty()) return {};
+        return donor_.read(
+            {stretch.timeline, stretch.from, stretch.from + known.size()},
+            [&](Lsn at, std::string_view bytes) {
+                return check_same(std::string_view(known).substr(at - stretch.from, bytes.size()), bytes, at);
+            },
+            context_);
+    }
+
+    Result<std::string> known_bytes(const WalHole& stretch) {
+        std::string known;
+        const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
+            known.append(bytes.data(), std::min<std::size_t>(bytes.size(), stretch.to - stretch.from - known.size()));
+            return known.size() < stretch.to - stretch.from;
+        };
+        const auto read = repository::read_log(repository_, log_, stretch.from, each, context_);
+        if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
+        return known;
+    }
+
+    Status check_same(std::string_view known, std::string_view bytes, Lsn at) const {
+        if (known == bytes.substr(0, known.size())) return {};
+        return make_error(
+            ErrorCode::kGuardRefused,
+            fmt::format("'{}' has other WAL at {} than the log '{}'", donor_.node().node, format_lsn(at), log_),
+            "Two servers have written the same timeline: find out which one is right.");
+    }
+
+    // Reads from `lead` on: what comes before the hole has to be what the log has.
+    Status store(const WalHole& hole, Lsn lead) {
+        AETERNA_ASSIGN(const std::string known, known_bytes({hole.timeline, lead, hole.from}));
+        WalProof proof(lead, donor_.node().segment_bytes);
+        Lsn put_to = hole.from;
+        std::string piece;
+        const auto flush = [&]() -> Status {
+            AETERNA_TRY(repository::fill_log(repository_, log_, put_to, repository::bytes_of(piece), context_));
+            put_to += piece.size();
+            piece.clear();
+            filled_ = WalHole{hole.timeline, hole.from, put_to};
+            return {};
+        };
+        const auto take = [&](Lsn at, std::string_view bytes) -> Status {
+            AETERNA_TRY(proof.add(bytes));
+            if (at < lead + known.size())
+                AETERNA_TRY(check_same(std::string_view(known).substr(at - lead, bytes.size()), bytes, at));
+            if (at < hole.from) bytes.remove_prefix(std::min<std::size_t>(bytes.size(), hole.from - at));
+            piece += bytes;
+            return piece.size() >= kPieceBytes ? flush() : Status();
+        };
+        const Status read = donor_.read({hole.timeline, lead, hole.to}, take, context_);
+        // What was proved counts, whatever ended the reading; the error is about what comes behind.
+        const bool is_sound =
+            read || (read.error().code != ErrorCode::kCorrupt && read.error().code != ErrorCode::kGuardRefused);
+        if (is_sound && !piece.empty()) AETERNA_TRY(flush());
+        return read;
+    }
+
+    repository::Repository& repository_;
+    WalDonor& donor_;
+    const WalPath& path_;
+    const env::Context& context_;
+    std::string log_;
+    std::optional<WalHole> filled_;
+};
+
+std::string describe_all(const std::vector<WalHole>& holes) {
+    std::string text;
+    for (const WalHole& hole : holes) text += (text.empty() ? "" : "; ") + describe_hole(hole);
+    return text;
+}
+
+}  // namespace
+
+void Backfill::run(const std::stop_token& stop) {
+    std::optional<std::uint64_t> done;
+    std::optional<Timeline> timeline;
+    MonoTime next;
+    while (env_.clock.sleep_for(kBackfillTurn, stop)) {
+        const auto part = state_.captured();
+        const auto holes = state_.holes_met();
+        if (!part) continue;
+        if (done == holes && timeline == part->source.timeline && env_.clock.now() < next) continue;
+        const env::Context context{env_.clock.now() + kRoundTimeout, stop, "backfill"};
+        const Status status = go_round(part->source, context);
+        if (stop.stop_requested()) return;
+        teller_.say("backfill",
+                    status ? "" : "the WAL in the repository could not be audited: " + said(status.error()));
+        done = holes;
+        timeline = part->source.timeline;
+        next = env_.clock.now() + (status && reported_.empty() ? kAuditEvery : kAskEvery);
+    }
+}
+
+Status Backfill::go_round(const SourceView& source, const env::Context& context) {
+    const auto met = state_.holes_met();
+    const auto audit = fill(source, context);
+    if (audit) report(*audit, source);
+    // Whatever came of it, slots are not held for ever.
+    const bool has_hole = audit && std::any_of(audit->holes.begin(), audit->holes.end(),
+                                               [&](const auto& hole) { return audit->is_open(hole); });
+    state_.audited(met, audit ? std::optional(has_hole) : std::nullopt);
+    return audit ? Status() : Status(audit.error());
+}
+
+Result<WalAudit> Backfill::fill(const SourceView& source, const env::Context& context) {
+    const auto look = [&] {
+        return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, context);
+    };
+    auto first = look();
+    if (!first && first.error().code == ErrorCode::kNotFound) return WalAudit();  // nothing was captured yet
+    if (!first) return first.error();
+    WalAudit audit = std::move(*first);
+    std::vector<SourceView> nodes;
+    for (const NodeSettings& node : settings_.nodes) {
+        auto view = audit.holes.empty() ? Result<SourceView>(source) : sessions_.look(node, context);
+        if (view && view->system_identifier == source.system_identifier) nodes.push_back(std::move(*view));
+    }
+    // The primary has other work.
+    std::stable_partition(nodes.begin(), nodes.end(), [](const SourceView& node) { return !node.is_primary; });
+    for (const SourceView& node : nodes) {
+        if (audit.holes.empty()) break;
+        const Status asked = ask(node, audit, context);
+        const bool is_gone = !asked && asked.error().code == ErrorCode::kNotFound;
+        teller_.say("backfill from " + node.node, asked || is_gone ? "" : "backfill: " + said(asked.error()));
+        AETERNA_ASSIGN(audit, look());
+    }
+    return audit;
+}
+
+Status Backfill::ask(const SourceView& node, const WalAudit& audit, const env::Context& context) {
+    env::SqlTarget target = settings_.sql_target(settings_.find(node.node)->address);
+    target.application_name = "aeterna-dr backfill";
+    AETERNA_ASSIGN(auto connection, resources_.replication.connect(target, env_.clock.within(10s, context)));
+    WalDonor donor(std::move(connection), node, env_);
+    AETERNA_ASSIGN(const auto history, donor.history(context));
+    Status worst;
+    for (const WalHole& hole : audit.holes) {
+        const auto end = end_on(node, history, hole.timeline);
+        if (!end || *end <= hole.from || !donor.is_usable()) continue;
+        // A timeline that nothing was captured of yet: its history comes before its first byte.
+        const auto own = history_of_ancestor(audit.history, hole.timeline);
+        if (own)
+            AETERNA_TRY(put_timeline_history(resources_.repository, {audit.path.system_identifier, hole.timeline}, *own,
+                                             context));
+        HoleFiller filler(resources_.repository, donor, audit.path, context);
+        const Status done = filler.run(hole, *end);
+        if (filler.filled()) {
+            const std::string line =
+                fmt::format("{} was missing and came from '{}'", describe_hole(*filler.filled()), node.node);
+            teller_.say("backfilled", "backfill: " + line);
+            resources_.voice.report({"capture.backfilled", node.node, line});
+        }
+        if (!done && (worst || worst.error().code == ErrorCode::kNotFound)) worst = done;
+    }
+    return worst;
+}
+
+void Backfill::report(const WalAudit& audit, const SourceView& source) {
+    std::set<WalHole> open;
+    for (const WalHole& hole : audit.holes) {
+        if (audit.is_open(hole)) open.insert(hole);
+    }
+    std::vector<WalHole> unknown;
+    std::set_difference(open.begin(), open.end(), reported_.begin(), reported_.end(), std::back_inserter(unknown));
+    if (!unknown.empty()) {
+        const std::string line =
+            fmt::format("{} is missing and no node has it: not restorable between {} and the next base backup",
+                        describe_all(unknown), format_lsn(unknown.front().from));
+        teller_.say("missing", "hole: " + line);
+        resources_.voice.report({std::string(engine::kCaptureHole), source.node, line});
+    }
+    if (open.empty() && !reported_.empty())
+        teller_.say("missing", "the holes are filled, or a base backup lies behind them");
+    reported_ = std::move(open);
+}
+
+}  // namespace aeterna::postgres
