@@ -1,20 +1,14 @@
 """Servers of PostgreSQL outside of a lab, and writers that remember what was acknowledged: for tests of capture and restore."""
-import json
 import os
-import shutil
-import signal
 import socket
 import subprocess
-import tempfile
 import threading
-import time
-import unittest
 from datetime import timezone
 from pathlib import Path
 
 import psycopg2
 
-from support import PROGRAM, Done, wait_until
+from support import Done, wait_until
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 ADDRESS = "127.0.93.1"
