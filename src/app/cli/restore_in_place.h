@@ -10,7 +10,7 @@ namespace aeterna::app {
 
 struct InPlaceOptions {
     bool wanted = false;  // --in-place
-    std::string node, superuser;
+    std::string node, superuser;  // empty: the primary, the store's usual one
     bool during_maintenance = false;
 };
 

@@ -19,6 +19,8 @@
 namespace aeterna::app {
 namespace {
 
+constexpr const char* kSuperuser = "superuser";  // of loads, and in place
+
 struct StoreRestoreOptions {
     std::string to = "latest", timeline, series, cluster, into;
     bool dry_run = false, yes = false;
@@ -58,16 +60,17 @@ Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptio
                           "Name a directory (--into DIR), or put the stack's own cluster back (--in-place).");
     }
     if (!place.wanted) {
-        const bool is_free = place.node.empty() && place.superuser.empty() && !place.during_maintenance;
+        const bool is_free = place.node.empty() && !place.during_maintenance;
         return is_free ? Status()
                        : Status(make_error(ErrorCode::kUsage,
-                                           "--node, --superuser and --during-maintenance are of --in-place",
+                                           "--node and --during-maintenance are of --in-place",
                                            "Leave them out."));
     }
-    const auto specific = module.restore_options().value_or(std::vector<engine::CommandOption>());
-    for (const engine::CommandOption& other : specific) {
-        if (engine::option_words(options.values, other.name).empty()) continue;
-        return make_error(ErrorCode::kUsage, fmt::format("--{} is of a restore into a directory", other.name),
+    auto elsewhere = module.restore_options().value_or(std::vector<engine::CommandOption>());
+    for (const engine::CommandOption& other : module.load_options()) elsewhere.push_back(other);
+    for (const engine::CommandOption& other : elsewhere) {
+        if (other.name == kSuperuser || engine::option_words(options.values, other.name).empty()) continue;
+        return make_error(ErrorCode::kUsage, fmt::format("--{} is of a restore into a directory or a server", other.name),
                           "Leave it out with --in-place.");
     }
     return {};
@@ -155,7 +158,11 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     order.timeline = options.timeline;
     order.series = options.series;
     order.cluster = options.cluster;
-    if (options.in_place.wanted) return restore_in_place(session, module, order, options.in_place, options.dry_run, options.yes);
+    if (options.in_place.wanted) {
+        InPlaceOptions place = options.in_place;
+        place.superuser = engine::option_word(options.values, kSuperuser);
+        return restore_in_place(session, module, order, place, options.dry_run, options.yes);
+    }
     const env::Context context = session.context(kRepositoryTimeout);
     const bool is_server = options.into.find("://") != std::string::npos;
     AETERNA_TRY(check_options(module, options, is_server));
@@ -221,8 +228,6 @@ void add_store_restores(CLI::App& command, Session& session) {
             ->add_option("--node", options->in_place.node,
                          "In place: the member that is restored, where none takes writes")
             ->type_name("NODE");
-        store->add_option("--superuser", options->in_place.superuser, "In place: of the cluster; else 'postgres'")
-            ->type_name("NAME");
         store->add_flag("--during-maintenance", options->in_place.during_maintenance,
                         "In place: although a maintenance window holds");
         store->add_flag("--dry-run", options->dry_run, "Check, and say what would be done");

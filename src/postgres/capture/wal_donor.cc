@@ -104,7 +104,7 @@ Status WalDonor::take(std::string_view data, Reading& reading, const env::Contex
 
 Status WalDonor::send_status(Reading& reading, const env::Context& context) {
     reading.status_at = env_.clock.now();
-    const Status sent = connection_->send(status_update(reading.position, env_.clock.wall_now(), true),
+    const Status sent = connection_->send(status_update({reading.position, 0, true}, env_.clock.wall_now()),
                                           env_.clock.within(kDonorTurn, context));
     return !sent && sent.error().code == ErrorCode::kTimeout ? Status() : sent;
 }

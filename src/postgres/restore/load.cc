@@ -232,7 +232,7 @@ std::vector<engine::CommandOption> load_options() {
             {"clean", "", "Drop first what has the same names", {}, false, true},
             {"no-owner", "", "Everything belongs to the role that restores, and no rights are granted", {}, false, true},
             {"password-file", "FILE", "The password of the role in the URL", {}},
-            {"superuser", "NAME", "Out of a base backup: whom to log in as in the sandbox; else 'postgres'", {}},
+            {"superuser", "NAME", "Out of a base backup, or in place: whom to log in as in the sandbox; else 'postgres'", {}},
             {"preload", "LIBRARY", "Out of a base backup: load this one at the start of its server; else none", {}, true}};
 }
 

@@ -43,7 +43,7 @@ TEST(RunContext, TheTimeoutIsForPlanAndRunTogether) {
         session.run([&]() -> Result<int> {
             const Duration expected = is_given ? 7s : Duration::zero();
             const MonoTime before = session.context(16min).deadline;
-            const MonoTime deadline = run_context(session, 7s).deadline;
+            const MonoTime deadline = run_context(session, 7s, 15min).deadline;
             const MonoTime after = session.context(16min).deadline;
             EXPECT_GE(deadline, before - expected);
             EXPECT_LE(deadline, after - expected);

@@ -104,7 +104,7 @@ TEST_F(RepositoryCommands, KeysLetInAndShutOut) {
 TEST_F(RepositoryCommands, EveryMistakeHasItsExitCode) {
     write("other", "another passphrase\n");
     EXPECT_EQ(run({"backups", "list"}, "other"), 10);
-    EXPECT_EQ(run({"backups", "list"}, "none"), 1) << "no such key file";
+    EXPECT_EQ(run({"backups", "list"}, "none"), 2) << "no such key file";
     ASSERT_EQ(run({"repo", "init"}), 0);
     EXPECT_EQ(run({"repo", "init"}), 1) << "there is one already";
     EXPECT_EQ(run({"backups", "list"}, "other"), 12);

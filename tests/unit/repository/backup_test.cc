@@ -263,7 +263,7 @@ TEST_F(Plain, AnInterruptedRestoreIsFinishedByTheNext) {
     const auto again = rig_.restore(backup, out);
     ASSERT_TRUE(again) << again.error().to_string();
     EXPECT_EQ(difference(from_, out), "");
-    EXPECT_EQ(again->kept_bytes, 0U);
+    EXPECT_GT(again->kept_bytes, 10U << 20) << "what is right of a file is kept";
     write_file(out + "/" + std::string(kRestoreMarker), backup.id);
     EXPECT_GT(rig_.restore(backup, out)->kept_bytes, 12U << 20) << "what is there is not fetched again";
     EXPECT_EQ(difference(from_, out), "");
