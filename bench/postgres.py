@@ -90,6 +90,13 @@ class Aeterna(Tool):
     def stored(self):
         return json.loads(self.call("backups", "list", "--json"))["backups"][-1]["stored_bytes"]
 
+    def stored_of(self, directory):
+        """What a directory takes in a repository of its own: the WAL that came with a backup."""
+        apart = Aeterna(folder(self.place / "apart"), self.server)
+        apart.prepare()
+        apart.call("backup", "files", "--quiet", "--from", directory, "--name", "apart")
+        return apart.stored()
+
     def restore(self, into):
         return self.call("restore", "postgres", "--quiet", "--into", into, timed=True)
 
@@ -178,6 +185,8 @@ def one_round(number, place, server, small):
         into = folder(place / f"{tool.name}-restored")
         into.chmod(0o700)
         rows[tool.name]["restore"], rows[tool.name]["restore_mib"] = tool.restore(into)
+        if isinstance(tool, Aeterna):
+            rows[tool.name]["second_wal"] = tool.stored_of(into / "pg_wal")
         rows[tool.name]["delta"], rows[tool.name]["delta_mib"] = tool.delta(into)
         shutil.rmtree(into)
     for tool in in_turn(number, tools):
@@ -192,14 +201,14 @@ def one_round(number, place, server, small):
 
 def show(rounds):
     print(f"{len(rounds)} rounds, median (max); in brackets behind it: ours divided by it")
-    for key in ("first", "first_stored", "first_mib", "second", "second_stored", "restore", "restore_mib", "delta", "delta_mib", "small"):
+    for key in ("first", "first_stored", "first_mib", "second", "second_stored", "second_wal", "restore", "restore_mib", "delta", "delta_mib", "small"):
         cells = []
         ours = statistics.median(row["aeterna-dr"][key] for row in rounds)
         for tool in TOOLS:
             values = [row[tool.name][key] for row in rounds if key in row[tool.name]]
             if not values:
                 continue
-            unit, scale = ("MB", 1e6) if key.endswith("stored") else ("MiB", 1) if key.endswith("mib") else ("s", 1)
+            unit, scale = ("MB", 1e6) if key.endswith(("stored", "wal")) else ("MiB", 1) if key.endswith("mib") else ("s", 1)
             middle = statistics.median(values)
             ratio = "" if tool is Aeterna else f" [{ours / middle:.2f}]"
             cells.append(f"{tool.name} {middle / scale:.2f} ({max(values) / scale:.2f}) {unit}{ratio}")
