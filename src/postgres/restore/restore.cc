@@ -82,9 +82,10 @@ class PostgresRestorer final : public engine::Restorer {
     Result<repository::RestoreResult> restore(repository::Repository& repository, const engine::RestoreOrder& order,
                                               const engine::RestorePlan& plan, const env::Context& context) override {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
+        // A person may have thought about it for long: a server may run there by now.
+        AETERNA_TRY(look_at_old_state(repository, order, details.system_identifier));
         repository::RestoreRequest request;
         request.backup = plan.backup;
-        request.purpose = purpose(plan);
         request.into = order.into;
         request.workers = order.workers;
         request.progress = order.progress;
@@ -92,6 +93,7 @@ class PostgresRestorer final : public engine::Restorer {
         request.delta_from = delta_from(order.options, repository.ports().files);
         AETERNA_ASSIGN(request.elsewhere,
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
+        request.purpose = purpose(plan, request.elsewhere);
         // A backup of a standby says that it is one.
         request.omitted = {"standby.signal", kRecoverySignal, kServerPidFile, "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
@@ -156,9 +158,11 @@ class PostgresRestorer final : public engine::Restorer {
         return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", place), hint);
     }
 
-    // What an interrupted restore says of itself: one to another point begins anew.
-    static std::string purpose(const engine::RestorePlan& plan) {
-        return plan.replay ? fmt::format("{} to {}", plan.backup.id, format_lsn(plan.replay->to)) : plan.backup.id;
+    // What an interrupted restore says of itself: one to another point, or with other places, begins anew.
+    static std::string purpose(const engine::RestorePlan& plan, const std::map<std::string, std::string>& places) {
+        std::string text = plan.replay ? fmt::format("{} to {}", plan.backup.id, format_lsn(plan.replay->to)) : plan.backup.id;
+        for (const auto& [path, place] : places) text += fmt::format(", {} in '{}'", path, place);
+        return text;
     }
 
     // One that an interrupted restore to the same point left may be gone on with.
@@ -166,7 +170,7 @@ class PostgresRestorer final : public engine::Restorer {
                                 const std::string& into, const OldState& old,
                                 const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
-        if (marker && *marker == purpose(plan)) return {};
+        if (marker && *marker == purpose(plan, places)) return {};
         // The newest state may be another one by now.
         std::string hint = "Name a new or empty directory (--into).";
         if (marker) {

@@ -131,7 +131,8 @@ class TreeRestore {
             }
             const bool is_known = record != nullptr && record->path == node.path && record->info.type == node.info.type;
             if (is_known && !request_.omitted.contains(node.path)) continue;
-            strangers.push_back(absolute(node.path));
+            // In the target itself: what lies elsewhere is not what the target's link of that name points to.
+            strangers.push_back(request_.into + "/" + node.path);
             below = node.path + "/";
         }
     }
