@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kOrdersLookEvery = std::chrono::milliseconds(250);
 constexpr std::size_t kDrillLookBack = 5;       // drills run one after the other
-constexpr std::size_t kExecutionLookBack = 20;  // a restore holds the actor lock: little begins beside it
+constexpr std::size_t kRestoreLookBack = 10;
 
 }  // namespace
 
@@ -44,10 +44,9 @@ Result<Orders> read_orders(engine::Journal& journal, const env::Env& env) {
             break;
         }
     }
-    AETERNA_ASSIGN(const auto executions, journal.executions(kExecutionLookBack));
-    for (const engine::ExecutionRecord& execution : executions) {
-        if (execution.runbook == engine::kRestoreRunbook && engine::is_resumable(execution))
-            orders.restores.try_emplace(execution.store, execution.id);
+    AETERNA_ASSIGN(const auto restores, journal.executions_of(std::string(engine::kRestoreRunbook), kRestoreLookBack));
+    for (const engine::ExecutionRecord& execution : restores) {
+        if (engine::is_resumable(execution)) orders.restores.try_emplace(execution.store, execution.id);
     }
     return orders;
 }

@@ -38,6 +38,8 @@ class ExecutionRun {
     // What the journal knows of earlier drives: which steps were applied and not undone.
     void replay(const std::vector<StepRecord>& history);
     [[nodiscard]] ExecutionRecord drive();
+    // Whether a step was begun behind which nothing before it is taken back.
+    [[nodiscard]] bool has_passed_no_return() const;
 
   private:
     // Why a drive ends before the last step.
@@ -66,7 +68,6 @@ class ExecutionRun {
     [[nodiscard]] Status undo_step(std::size_t index);
     [[nodiscard]] ExecutionRecord end(ExecutionState state, std::string summary, std::optional<Error> error);
     [[nodiscard]] std::vector<std::size_t> steps_to_undo() const;
-    [[nodiscard]] bool has_passed_no_return() const;
 
     Status note(std::size_t index, const char* phase, const char* outcome, const std::string& detail,
                 Effect effect = Effect::kNone);

@@ -100,6 +100,8 @@ class Journal {
     [[nodiscard]] virtual Result<std::optional<ExecutionRecord>> execution(const std::string& id) = 0;
     // Newest first.
     [[nodiscard]] virtual Result<std::vector<ExecutionRecord>> executions(std::size_t limit) = 0;
+    // Of one runbook, newest first.
+    [[nodiscard]] virtual Result<std::vector<ExecutionRecord>> executions_of(const std::string& runbook, std::size_t limit) = 0;
     virtual Status append_step(const StepRecord& record) = 0;
     [[nodiscard]] virtual Result<std::vector<StepRecord>> steps(const std::string& execution_id) = 0;
 

@@ -107,6 +107,12 @@ Result<ExecutionRecord> Runner::abort(const ExecutionRecord& execution, Runbook*
         AETERNA_TRY(journal_.put_execution(present));
         return present;
     }
+    ExecutionRun before({journal_, *hold, env_, *runbook, request}, present, bounded);
+    before.replay(history);
+    if (before.has_passed_no_return()) {
+        return make_error(ErrorCode::kGuardRefused, fmt::format("execution '{}' has come too far to be taken back", present.id),
+                          fmt::format("It can be gone on with: 'aeterna-dr execution resume {}'.", present.id));
+    }
     begin_again(present);
     mark_for_abort(present);
     AETERNA_TRY(journal_.put_execution(present));

@@ -21,6 +21,9 @@ constexpr const char* kExecutionById =
 constexpr const char* kExecutions =
     "SELECT id, runbook, store, parameters, trigger, state, started_at, ended_at, next_step, facts, summary, error"
     " FROM executions ORDER BY started_at DESC, id DESC LIMIT ?";
+constexpr const char* kExecutionsOf =
+    "SELECT id, runbook, store, parameters, trigger, state, started_at, ended_at, next_step, facts, summary, error"
+    " FROM executions WHERE runbook = ? ORDER BY started_at DESC, id DESC LIMIT ?";
 constexpr const char* kDrillById =
     "SELECT id, drill, state, started_at, ended_at, parameters, scorecard FROM drills WHERE id = ?";
 constexpr const char* kDrills =
@@ -162,6 +165,12 @@ class SqliteJournal final : public Journal {
         const std::lock_guard lock(mutex_);
         Statement statement(*connection_, connection_->prepare(kExecutions));
         return read_all(statement.bind(as_limit(limit)), read_execution);
+    }
+
+    Result<std::vector<ExecutionRecord>> executions_of(const std::string& runbook, std::size_t limit) override {
+        const std::lock_guard lock(mutex_);
+        Statement statement(*connection_, connection_->prepare(kExecutionsOf));
+        return read_all(statement.bind(runbook).bind(as_limit(limit)), read_execution);
     }
 
     Status append_step(const StepRecord& r) override {

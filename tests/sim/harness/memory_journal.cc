@@ -66,6 +66,13 @@ Result<std::vector<engine::ExecutionRecord>> MemoryJournal::executions(std::size
     return newest_first(pages_.executions, limit);
 }
 
+Result<std::vector<engine::ExecutionRecord>> MemoryJournal::executions_of(const std::string& runbook, std::size_t limit) {
+    auto found = newest_first(pages_.executions, pages_.executions.size());
+    std::erase_if(found, [&](const engine::ExecutionRecord& one) { return one.runbook != runbook; });
+    if (found.size() > limit) found.resize(limit);
+    return found;
+}
+
 Status MemoryJournal::append_step(const engine::StepRecord& record) {
     return write(true, [&] { pages_.steps.push_back(record); });
 }

@@ -41,6 +41,7 @@ class MemoryJournal final : public engine::Journal {
     Status put_execution(const engine::ExecutionRecord& execution) override;
     Result<std::optional<engine::ExecutionRecord>> execution(const std::string& id) override;
     Result<std::vector<engine::ExecutionRecord>> executions(std::size_t limit) override;
+    Result<std::vector<engine::ExecutionRecord>> executions_of(const std::string& runbook, std::size_t limit) override;
     Status append_step(const engine::StepRecord& record) override;
     Result<std::vector<engine::StepRecord>> steps(const std::string& execution_id) override;
     Status put_incident(const engine::IncidentSummary& incident) override;

@@ -91,6 +91,7 @@ class MortalJournal final : public Journal {
     Status append_step(const StepRecord& r) override { return guard([&] { return real_.append_step(r); }); }
     Result<std::optional<ExecutionRecord>> execution(const std::string& id) override { return real_.execution(id); }
     Result<std::vector<ExecutionRecord>> executions(std::size_t n) override { return real_.executions(n); }
+    Result<std::vector<ExecutionRecord>> executions_of(const std::string& r, std::size_t n) override { return real_.executions_of(r, n); }
     Result<std::vector<StepRecord>> steps(const std::string& id) override { return real_.steps(id); }
     Status put_incident(const IncidentSummary& i) override { return real_.put_incident(i); }
     Result<std::vector<IncidentSummary>> incidents(WallTime t, std::size_t n) override { return real_.incidents(t, n); }
