@@ -15,7 +15,7 @@ import psycopg2
 from support import PROGRAM, Lab, wait_until
 
 NODES = ("postgres-1", "postgres-2", "postgres-3")
-STEPS = ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "hand_over", "confirm_one_writer", "rejoin_members", "back_up")
+STEPS = ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "clear_keys", "hand_over", "confirm_one_writer", "rejoin_members", "back_up")
 
 
 class RestoreInPlaceTest(unittest.TestCase):
@@ -111,7 +111,7 @@ class RestoreInPlaceTest(unittest.TestCase):
         primary = self.primary()
         plan = self.lab.cli("--json", *self.arguments("--dry-run"), timeout=100)
         self.assertEqual(plan.code, 0, plan)
-        self.assertEqual(len(plan.json()["plan"]), 9)
+        self.assertEqual(len(plan.json()["plan"]), 10)
         self.assertEqual(plan.json()["restore"]["replay"]["timeline"], self.timeline(primary))
         asked = self.lab.cli(*self.arguments(), timeout=100)
         self.assertEqual(asked.code, 7, asked)

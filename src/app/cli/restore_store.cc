@@ -66,6 +66,9 @@ Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptio
                                            "--node and --during-maintenance are of --in-place",
                                            "Leave them out."));
     }
+    if (options.sandbox.is_given()) {
+        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out with --in-place.");
+    }
     auto elsewhere = module.restore_options().value_or(std::vector<engine::CommandOption>());
     for (const engine::CommandOption& other : module.load_options()) elsewhere.push_back(other);
     for (const engine::CommandOption& other : elsewhere) {

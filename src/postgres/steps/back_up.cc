@@ -31,7 +31,7 @@ class BackUp final : public engine::Step {
         if (!taken) {
             return make_error(ErrorCode::kAwaitingApproval,
                               "the restored cluster works, but its backup failed: " + taken.error().to_string(),
-                              "Take one ('aeterna-dr backup postgres'), or resume this execution.");
+                              "Mend that and resume this execution: it takes one. Until then nothing is begun on the store.");
         }
         step.facts["restore.new_backup"] = taken->backup.id;
         step.progress("backup " + taken->backup.id);

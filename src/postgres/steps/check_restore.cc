@@ -47,6 +47,7 @@ class CheckRestore final : public engine::Step {
         AETERNA_TRY(check_space(source, place));
         AETERNA_TRY(find_server_programs(source.plan.backup.server_version, "", parts_.env, step.context));
         put_in_place(step.facts, place);
+        step.facts["restore.had_primary"] = had_primary_;
         return engine::CheckOutcome::kReady;
     }
 
@@ -107,6 +108,7 @@ class CheckRestore final : public engine::Step {
             return refused("which member is to be restored is not known: none takes writes",
                            "Name it with --node; its host needs the space.");
         }
+        had_primary_ = world.primary.has_value();
         if (!world.primary || *world.primary == parts_.candidate) return {};
         return refused(fmt::format("'{}' takes writes, not '{}'", *world.primary, parts_.candidate),
                        "Restore that one: its data, kept aside, is what the cluster has last.");
@@ -159,6 +161,7 @@ class CheckRestore final : public engine::Step {
 
     StepParts parts_;
     Live live_;
+    bool had_primary_ = false;
 };
 
 }  // namespace

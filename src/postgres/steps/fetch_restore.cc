@@ -49,7 +49,11 @@ class FetchRestore final : public engine::Step {
         AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
         AETERNA_ASSIGN(const RestoreSource source, open_source(parts_, step.context));
         AETERNA_TRY(furnish(place));
-        AETERNA_ASSIGN(const repository::RestoreResult restored, restore(step, place, source));
+        repository::RestoreResult restored;
+        // Of a former life of this execution, which came to the WAL.
+        if (!is_whole(place)) {
+            AETERNA_ASSIGN(restored, restore(step, place, source));
+        }
         const auto archive = make_archive(parts_.env, parts_.lent->files);
         AETERNA_TRY(fill_shelf(*archive, *source.repository, source.plan, place.scratch(), step.context));
         AETERNA_TRY(reserve_timelines(step, place, source));
@@ -64,12 +68,23 @@ class FetchRestore final : public engine::Step {
 
     Status undo(engine::StepContext& step) override {
         AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
+        if (parts_.env.files.exists(place.kept)) {
+            return make_error(ErrorCode::kGuardRefused, fmt::format("the old data still lies in '{}'", place.kept),
+                              "Resume this execution: it takes the names back first.");
+        }
         AETERNA_TRY(engine::end_inhabitants(place.sandbox, {"postgres"}, parts_.env));
         step.facts.erase("restore.fetched");
         return parts_.env.files.remove_tree(place.sandbox);
     }
 
   private:
+    // The control file comes last, and the marker goes before.
+    [[nodiscard]] bool is_whole(const InPlace& place) const {
+        const std::string data = place.scratch().data() + "/";
+        return parts_.env.files.exists(data + std::string(kControlPath)) &&
+               !parts_.env.files.exists(data + std::string(repository::kRestoreMarker));
+    }
+
     // Its owner, and he alone, can look into it.
     Status furnish(const InPlace& place) const {
         AETERNA_ASSIGN(const env::Owner owner, parts_.env.files.owner(place.data));
@@ -110,8 +125,8 @@ class FetchRestore final : public engine::Step {
             if (log.system_identifier == source.details.system_identifier)
                 newest = std::max<std::int64_t>(newest, log.timeline);
         }
-        const auto in_wal = parts_.env.files.list(place.data + "/pg_wal");
-        for (const std::string& name : in_wal.value_or(std::vector<std::string>())) {
+        AETERNA_ASSIGN(const auto in_wal, parts_.env.files.list(place.data + "/pg_wal"));
+        for (const std::string& name : in_wal) {
             newest = std::max<std::int64_t>(newest, parse_history_file_name(name).value_or(0));
         }
         for (std::int64_t timeline = source.plan.replay->timeline + 1; timeline <= newest; ++timeline) {

@@ -1,18 +1,12 @@
 // postgres.hand_over
-// Does: gives the restored directory to Patroni: takes out of etcd what would keep it from leading, lifts the member's
-// fence, starts its agent and waits until it leads. Needs: every member held down by this execution, so that no key
-// there has an owner that lives. Changes: the keys leader, status and sync; from the start of the agent on,
-// applications may write. Undo: none; the old data is kept. Unknown outcome: who leads is read again; repeating it is
-// safe.
+// Does: gives the restored directory to Patroni: lifts the member's fence, starts its agent and waits until it leads.
+// Needs: every other member held down by this execution, clear_keys. Changes: from the start of the agent on,
+// applications may write. Undo: none; the old data is kept. Unknown outcome: who leads is read again; repeating it is safe.
 //
-// Patroni 3.0.2, ha.py: a member does not race that is more than maximum_lag_on_failover behind the optime in `status`,
-// which is the old primary's last, nor one that `sync` does not name. It promotes once more: its timeline is the second
-// one behind the target.
+// Patroni 3.0.2 promotes once more: its timeline is the second one behind the target.
 #include <fmt/format.h>
 
 #include "base/strings.h"
-#include "engine/runbook/actor_lock.h"
-#include "postgres/client/dcs.h"
 #include "postgres/steps/assist.h"
 #include "postgres/steps/in_place.h"
 
@@ -27,8 +21,6 @@ constexpr engine::StepSpec kHandOverSpec{"postgres.hand_over",
 
 namespace {
 
-constexpr Duration kAsk = 5s;
-
 class HandOver final : public engine::Step {
   public:
     explicit HandOver(StepParts parts)
@@ -38,8 +30,7 @@ class HandOver final : public engine::Step {
 
     std::string describe() const override {
         return fmt::format(
-            "take leader, status and sync out of etcd, start '{}' and wait until it leads; from then on nothing is "
-            "taken back",
+            "start '{}' and wait until it leads; from then on nothing is taken back",
             parts_.candidate);
     }
 
@@ -52,7 +43,7 @@ class HandOver final : public engine::Step {
     Status apply(engine::StepContext& step) override {
         AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, member(), step.context));
         // Else it was let go in a former life of this execution.
-        if (is_down) AETERNA_TRY(clear_keys(step));
+        if (is_down) AETERNA_TRY(require_all_held_down(parts_, step.context));
         const Status started = let_start(parts_, member(), step.context);
         if (!started) return after(started.error());
         step.progress(fmt::format("'{}' is unfenced and was started", member().agent));
@@ -73,44 +64,7 @@ class HandOver final : public engine::Step {
         return error;
     }
 
-    bool leads(const env::Context& context) {
-        const World world = live_.look(context, parts_.candidate);
-        return world.primary == parts_.candidate && world.key_holder == parts_.candidate;
-    }
-
-    Status clear_keys(engine::StepContext& step) {
-        for (const NodeSettings& node : parts_.settings.nodes) {
-            AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, step.context));
-            if (is_down) continue;
-            return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("'{}' is not held down by this execution", node.name),
-                              "Resume or abort it; it looks at everything again.");
-        }
-        services::Etcd etcd(*parts_.settings.etcd, parts_.env);
-        for (const char* name : {"leader", "status", "optime/leader", "sync"}) {
-            AETERNA_TRY(clear_key(etcd, parts_.settings.key_prefix + name, step));
-        }
-        return {};
-    }
-
-    // Of whoever wrote it last, and only while we are the one that acts.
-    Status clear_key(services::Etcd& etcd, const std::string& key, const engine::StepContext& step) {
-        const env::Context context = parts_.env.clock.within(kAsk, step.context);
-        AETERNA_ASSIGN(const auto present, etcd.get(key, context));
-        if (!present) return {};
-        std::vector<services::EtcdCondition> conditions{{key, present->value, present->mod_revision, present->lease}};
-        if (step.actor_lease) {
-            conditions.push_back(
-                {engine::actor_key(parts_.settings.stack_name), std::nullopt, std::nullopt, *step.actor_lease});
-        }
-        AETERNA_ASSIGN(const bool removed, etcd.remove_if(key, conditions, context));
-        if (removed) return {};
-        AETERNA_ASSIGN(const auto left, etcd.get(key, context));
-        if (!left) return {};  // its lease has ended
-        return make_error(ErrorCode::kGuardRefused,
-                          fmt::format("'{}' has changed while all members are held down", key),
-                          "Find out who writes it: somebody else has a member of this cluster.");
-    }
+    bool leads(const env::Context& context) { return postgres::leads(live_.look(context, parts_.candidate), parts_); }
 
     Status await_leader(engine::StepContext& step) {
         std::string told;

@@ -86,6 +86,20 @@ Result<bool> is_held_down(const StepParts& parts, const NodeSettings& node, cons
     return true;
 }
 
+Status require_all_held_down(const StepParts& parts, const env::Context& context) {
+    for (const NodeSettings& node : parts.settings.nodes) {
+        AETERNA_ASSIGN(const bool is_down, is_held_down(parts, node, context));
+        if (is_down) continue;
+        return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not held down by this execution", node.name),
+                          "Resume or abort it; it looks at everything again.");
+    }
+    return {};
+}
+
+bool leads(const World& world, const StepParts& parts) {
+    return world.primary == parts.candidate && world.key_holder == parts.candidate;
+}
+
 Status let_start(const StepParts& parts, const NodeSettings& node, const env::Context& context) {
     AETERNA_ASSIGN(const auto executor, executor_of(parts.settings, node.name, parts.env));
     AETERNA_TRY(executor->unfence(node.fence_group(), context.run_id, context));

@@ -13,6 +13,7 @@
 #include "postgres/capture/base_backup.h"
 #include "postgres/capture/timeline_history.h"
 #include "postgres/client/wal.h"
+#include "postgres/detect/world.h"
 #include "postgres/restore_test/scratch_server.h"
 #include "postgres/steps/steps.h"
 
@@ -47,6 +48,10 @@ struct RestoreSource {
 [[nodiscard]] std::vector<const NodeSettings*> fence_order(const StepParts& parts);
 // Whether this execution holds the node down: all markers are there and nothing of it lives.
 [[nodiscard]] Result<bool> is_held_down(const StepParts& parts, const NodeSettings& node, const env::Context& context);
+// Whether the node that is restored takes writes and holds the leader key.
+[[nodiscard]] bool leads(const World& world, const StepParts& parts);
+// kGuardRefused while any member is not.
+Status require_all_held_down(const StepParts& parts, const env::Context& context);
 // Lifts this execution's fence of the node and starts its agent. Idempotent.
 Status let_start(const StepParts& parts, const NodeSettings& node, const env::Context& context);
 

@@ -28,6 +28,7 @@ namespace {
 constexpr Duration kRunsInVain = 60s;
 constexpr Duration kNeverRuns = 1h;
 constexpr Duration kBudget = 6h;
+constexpr const char* kEmptied = "restore.emptied";
 
 class RejoinMembers final : public engine::Step {
   public:
@@ -51,6 +52,7 @@ class RejoinMembers final : public engine::Step {
     }
 
     Status apply(engine::StepContext& step) override {
+        AETERNA_TRY(require_ways_back(step));
         for (const NodeSettings* node : others()) {
             AETERNA_TRY(empty(step, *node));
             if (const Status started = let_start(parts_, *node, step.context); !started) {
@@ -98,9 +100,26 @@ class RejoinMembers final : public engine::Step {
         return names;
     }
 
+    // What is emptied is gone: only while the restored one leads, and what was before is kept.
+    Status require_ways_back(engine::StepContext& step) {
+        AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
+        if (!leads(live_.look(step.context, parts_.candidate), parts_)) {
+            return make_error(ErrorCode::kAwaitingApproval, fmt::format("'{}' does not lead: the other members' data is left alone", parts_.candidate),
+                              "Bring it up, then resume this execution.");
+        }
+        if (parts_.env.files.exists(place.kept) || step.facts.contains(kEmptied)) return {};
+        return make_error(ErrorCode::kAwaitingApproval, fmt::format("the old data '{}' is gone: the other members' is all that is left of it", place.kept),
+                          "Make them anew by hand ('unfence' and 'patronictl reinit') when nobody needs it, then resume this execution.");
+    }
+
     Status empty(engine::StepContext& step, const NodeSettings& node) const {
         AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, step.context));
+        if (!is_down && !step.facts[kEmptied].contains(node.name)) {
+            step.progress(fmt::format("'{}' was let go by somebody: it is not emptied", node.name));
+            return {};
+        }
         if (!is_down) return {};  // let go in a former life of this execution
+        step.facts[kEmptied][node.name] = true;
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, node.name, parts_.env));
         AETERNA_ASSIGN(const std::string data, executor->data_directory(node.name, step.context));
         AETERNA_ASSIGN(const auto names, parts_.env.files.list(data));

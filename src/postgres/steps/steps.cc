@@ -11,9 +11,9 @@ namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 20> kStepSpecs{
+constexpr std::array<const engine::StepSpec*, 21> kStepSpecs{
     &kAwaitPromotionSpec,   &kAwaitRejoinSpec,   &kBackUpSpec,       &kCheckRestoreSpec,  &kCheckSwitchoverSpec,
-    &kConfirmOneWriterSpec, &kEndOrphansSpec,    &kFenceSpec,        &kFetchRestoreSpec,  &kHandOverSpec,
+    &kClearKeysSpec,        &kConfirmOneWriterSpec, &kEndOrphansSpec,    &kFenceSpec,        &kFetchRestoreSpec,  &kHandOverSpec,
     &kProveLossSpec,        &kRejoinMembersSpec, &kReleaseLeaseSpec, &kReplayRestoreSpec, &kRestartAgentSpec,
     &kSalvageSpec,          &kStopClusterSpec,   &kSwapDataSpec,     &kSwitchoverSpec,    &kUnfenceSpec};
 
@@ -88,6 +88,7 @@ engine::Runbook restore(const StepParts& parts) {
     runbook.steps.push_back(make_replay_restore(parts));
     runbook.steps.push_back(make_stop_cluster(parts));
     runbook.steps.push_back(make_swap_data(parts));
+    runbook.steps.push_back(make_clear_keys(parts));
     runbook.steps.push_back(make_hand_over(parts));
     runbook.steps.push_back(make_confirm_one_writer(parts));
     runbook.steps.push_back(make_rejoin_members(parts));

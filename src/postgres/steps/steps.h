@@ -4,9 +4,8 @@
 // failover:   restart_agent → prove_loss → fence → release_lease → await_promotion → confirm_one_writer →
 //             end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act",
 //             where they are refused or where Patroni was faster
-// restore:    check_restore → fetch_restore → replay_restore → stop_cluster → swap_data → hand_over →
-// confirm_one_writer →
-//             rejoin_members → back_up; docs/decisions/014 says why in this order
+// restore:    check_restore → fetch_restore → replay_restore → stop_cluster → swap_data → clear_keys → hand_over →
+//             confirm_one_writer → rejoin_members → back_up; docs/decisions/014 says why in this order
 // switchover: check_switchover → switchover → confirm_one_writer → await_rejoin
 //
 // Facts that the steps share: "old_primary" (node name), "new_primary" (node name), "candidate"
@@ -51,6 +50,7 @@ struct StepParts {
 [[nodiscard]] std::unique_ptr<engine::Step> make_back_up(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_check_restore(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_check_switchover(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_clear_keys(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_confirm_one_writer(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_end_orphans(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_fence(StepParts parts);
@@ -83,6 +83,7 @@ extern const engine::StepSpec kAwaitRejoinSpec;
 extern const engine::StepSpec kBackUpSpec;
 extern const engine::StepSpec kCheckRestoreSpec;
 extern const engine::StepSpec kCheckSwitchoverSpec;
+extern const engine::StepSpec kClearKeysSpec;
 extern const engine::StepSpec kConfirmOneWriterSpec;
 extern const engine::StepSpec kEndOrphansSpec;
 extern const engine::StepSpec kFenceSpec;

@@ -12,9 +12,11 @@ namespace aeterna::postgres {
 
 constexpr engine::StepSpec kStopClusterSpec{"postgres.stop_cluster",
                                             "stop all members and keep them from being started",
-                                            engine::Risk::kDisruptive, 120s, true};
+                                            engine::Risk::kDisruptive, 30min, true};
 
 namespace {
+
+constexpr int kLooks = 10;
 
 class StopCluster final : public engine::Step {
   public:
@@ -37,13 +39,7 @@ class StopCluster final : public engine::Step {
     }
 
     Status apply(engine::StepContext& step) override {
-        const World world = live_.look(step.context);
-        // Hours may have passed since the check.
-        if (world.primary && *world.primary != parts_.candidate) {
-            return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("'{}' takes writes by now, not '{}'", *world.primary, parts_.candidate),
-                              "Begin the restore anew.");
-        }
+        AETERNA_TRY(check_primary(step));
         for (const NodeSettings* node : fence_order(parts_)) {
             AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, *node, step.context));
             if (is_down) continue;
@@ -69,21 +65,62 @@ class StopCluster final : public engine::Step {
         return {};
     }
 
+    // The old primary alone has the last commits: until it leads again, nobody else may be there to be promoted.
     Status undo(engine::StepContext& step) override {
         AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
-        if (!parts_.env.files.exists(place.data)) {
+        if (!parts_.env.files.exists(place.data) || parts_.env.files.exists(place.kept)) {
             return make_error(ErrorCode::kGuardRefused,
-                              fmt::format("'{}' is not there: nothing is started without it", place.data),
-                              fmt::format("Rename '{}' back to it.", place.kept));
+                              fmt::format("'{}' is not the old data: nothing is started on it", place.data),
+                              fmt::format("Rename '{}' back to it, then resume this execution.", place.kept));
+        }
+        std::vector<const NodeSettings*> order = fence_order(parts_);
+        for (auto node = order.rbegin(); node != order.rend(); ++node) {
+            AETERNA_TRY(let_start(parts_, **node, step.context));
+            if (node == order.rbegin() && had_primary(step)) AETERNA_TRY(await_lead(step));
         }
         step.facts.erase("restore.stopped");
-        std::vector<const NodeSettings*> order = fence_order(parts_);
-        for (auto node = order.rbegin(); node != order.rend(); ++node)
-            AETERNA_TRY(let_start(parts_, **node, step.context));
         return {};
     }
 
   private:
+    static bool had_primary(const engine::StepContext& step) {
+        return find_boolean(step.facts, "restore.had_primary").value_or(true);
+    }
+
+    Status await_lead(engine::StepContext& step) {
+        while (!leads(live_.look(step.context, parts_.candidate), parts_)) {
+            if (live_.pause(step.context)) continue;
+            return make_error(ErrorCode::kTimeout, fmt::format("'{}' does not lead again: the others stay held down", parts_.candidate),
+                              "Look at its log and at Patroni's, then resume this execution.", Effect::kPartial);
+        }
+        step.progress(fmt::format("'{}' leads again", parts_.candidate));
+        return {};
+    }
+
+    // Hours may have passed since the check. One look that shows no primary proves nothing.
+    Status check_primary(engine::StepContext& step) {
+        const auto begun = find_integer(step.facts, "restore.replayed");
+        for (int look = 0;; ++look) {
+            const World world = live_.look(step.context, parts_.candidate);
+            const auto timeline = world.timeline(parts_.candidate);
+            if (timeline && begun && *timeline >= *begun) {
+                return make_error(ErrorCode::kGuardRefused,
+                                  fmt::format("the cluster has begun timeline {} meanwhile, the number of the restored one", *timeline),
+                                  "Begin the restore anew.");
+            }
+            if (world.primary == parts_.candidate || (!world.primary && !had_primary(step))) return {};
+            if (world.primary) {
+                return make_error(ErrorCode::kGuardRefused,
+                                  fmt::format("'{}' takes writes by now, not '{}'", *world.primary, parts_.candidate),
+                                  "Begin the restore anew.");
+            }
+            if (look == kLooks || !live_.pause(step.context)) break;
+        }
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("'{}' took writes when this began, and who does now is not seen", parts_.candidate),
+                          "Bring the cluster into order, then begin the restore anew.");
+    }
+
     Result<bool> is_all_down(const env::Context& context) const {
         for (const NodeSettings& node : parts_.settings.nodes) {
             AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, context));

@@ -177,7 +177,7 @@ class PowerLossPipeline : public ::testing::Test {
             EXPECT_EQ(read_file(request.into + "/conf/a"), read_file(like + "/conf/a")) << note;
         }
         if (acknowledged.log_end > 0) {
-            const auto ranges = log_ranges(**repository, "t1", forever());
+            const auto ranges = log_ranges(**repository, "t1", LogReading::kEverything, forever());
             ASSERT_TRUE(ranges) << note << ": " << ranges.error().to_string();
             ASSERT_EQ(ranges->size(), 1U) << note << ": " << (ranges->empty() ? 0 : ranges->front().to) << " of "
                                           << acknowledged.log_end;
