@@ -1,10 +1,12 @@
 """A lab's cluster put back to an earlier point where it lives, under its own Patroni: as a whole, with our program killed at every
 step, taken back, and refused where it could not end well."""
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import unittest
 from datetime import datetime, timezone
@@ -167,14 +169,45 @@ class RestoreInPlaceTest(unittest.TestCase):
                 self.drop_kept()
 
     def test_killed_and_taken_back(self):
-        for step in ("fetch_restore", "replay_restore", "stop_cluster", "swap_data"):
+        for step in ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "clear_keys"):
             with self.subTest(step=step):
+                primary, acknowledged, is_over = self.primary(), set(), threading.Event()
+                writer = threading.Thread(target=self.write, args=(primary, acknowledged, is_over))
+                writer.start()
                 execution = self.killed_at(step)
+                is_over.set()
+                writer.join()
                 done = self.act("execution", "abort", execution)
                 self.assertIn(done.code, (0, 4), done)
                 self.lab.await_healthy(240)
-                self.assertEqual(self.rows(), self.after)
+                self.assertEqual(self.primary(), primary)
+                rows = self.rows()
+                self.assertEqual(acknowledged - rows, set())
+                self.assertEqual({row for row in rows if row < 10_000}, self.after)
                 self.assertEqual([name for node in NODES for name in self.beside(node)], [])
+
+    def test_behind_the_point_of_no_return_it_can_only_be_gone_on_with(self):
+        execution = self.killed_at("hand_over")
+        refused = self.act("execution", "abort", execution)
+        self.assertEqual(refused.code, 5, refused)
+        self.assertIn("execution resume", refused.err)
+        done = self.act("execution", "resume", execution)
+        self.assertEqual(done.code, 0, done)
+        self.check_restored()
+        self.drop_kept()
+
+    def write(self, node, acknowledged, is_over):
+        """Until the server is gone: what the others, which are stopped first, no longer get."""
+        number = 10_000 + random.randrange(1_000_000) * 1000
+        try:
+            connection = self.connect(node)
+            with connection.cursor() as cursor:
+                while not is_over.is_set():
+                    cursor.execute("INSERT INTO ledger VALUES (%s)", (number,))
+                    acknowledged.add(number)
+                    number += 1
+        except psycopg2.Error:
+            pass
 
     def test_a_dead_restore_keeps_the_assist_away(self):
         execution = self.killed_at("swap_data")
