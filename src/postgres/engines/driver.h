@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "engine/capture/backup_engine.h"
 #include "engine/store.h"
@@ -20,6 +22,11 @@ class EngineDriver {
     virtual Status check_options(const engine::RestoreOrder& order) const = 0;
     // Takes a backup; success is the program's word only.
     virtual Status push(const engine::BackupOrder& order, const env::Context& context) = 0;
+    // Before a fetch, touching nothing: what else of it the plan has to say. kGuardRefused where the fetch would write over
+    // what nobody has looked at.
+    [[nodiscard]] virtual Result<std::vector<std::string>> examine(const EngineBackup& backup,
+                                                                   const EngineCatalog& catalog,
+                                                                   const env::Context& context) = 0;
     // Brings one into the empty directory order.into.
     virtual Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order,
                          const env::Context& context) = 0;

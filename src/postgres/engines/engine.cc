@@ -89,6 +89,8 @@ class DrivenEngine final : public engine::BackupEngine {
             }
         }
         AETERNA_ASSIGN(point_, choose_engine_point(catalog, target, timeline));
+        AETERNA_ASSIGN(const auto more, driver_->examine(point_.backup, catalog, context));
+        point_.notes.insert(point_.notes.end(), more.begin(), more.end());
         AETERNA_TRY(check_empty_target(*tree_, order.into));
         const std::uint64_t free = tree_->free_bytes(order.into).value_or(0);
         if (free > 0 && free < point_.backup.bytes) {

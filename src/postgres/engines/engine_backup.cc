@@ -180,6 +180,18 @@ std::string missing_wal(const EngineBackup& backup, const ArchivedWal& wal) {
     return stretch.to >= backup.to ? "" : wal_segment_name(backup.timeline, stretch.to, wal.segment_bytes);
 }
 
+std::vector<const EngineBackup*> lineage(const std::vector<EngineBackup>& backups, const EngineBackup& backup) {
+    std::vector<const EngineBackup*> found{&backup};
+    while (!found.back()->parent.empty() && found.size() <= backups.size()) {
+        const auto parent = std::find_if(backups.begin(), backups.end(), [&](const EngineBackup& one) {
+            return one.id == found.back()->parent;
+        });
+        if (parent == backups.end()) break;
+        found.push_back(&*parent);
+    }
+    return found;
+}
+
 Result<EnginePoint> choose_engine_point(const EngineCatalog& catalog, const RecoveryTarget& target,
                                         std::optional<Timeline> timeline) {
     return EngineSearch(catalog, target).run(timeline);

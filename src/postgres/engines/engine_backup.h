@@ -41,6 +41,10 @@ struct EngineCatalog {
 // The segment that is missing of the WAL that the backup itself needs; empty when all of it is archived.
 [[nodiscard]] std::string missing_wal(const EngineBackup& backup, const ArchivedWal& wal);
 
+// The backup and what it builds on, itself first.
+[[nodiscard]] std::vector<const EngineBackup*> lineage(const std::vector<EngineBackup>& backups,
+                                                       const EngineBackup& backup);
+
 struct EnginePoint {
     EngineBackup backup;
     Timeline timeline = 0;              // where recovery ends

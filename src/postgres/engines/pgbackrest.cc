@@ -48,6 +48,19 @@ class PgBackRest final : public EngineDriver {
         return judge_pgbackrest(result);
     }
 
+    // It checks itself that the places are empty. Naming them is a courtesy: `info --set` is not in every version.
+    Result<std::vector<std::string>> examine(const EngineBackup& backup, const EngineCatalog& /*catalog*/,
+                                             const env::Context& context) override {
+        const auto said = ask({fmt::format("--repo={}", backup.place), "--set=" + backup.id, "--output=json", "info"}, context);
+        std::vector<std::string> lines;
+        if (!said) return lines;
+        for (const Tablespace& one : pgbackrest_tablespaces(*said, backup.id)) {
+            lines.push_back(fmt::format("its tablespace {} goes to '{}', unless --tablespace {}=DIR says otherwise", one.oid,
+                                        one_line(one.location), one.oid));
+        }
+        return lines;
+    }
+
     Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order, const env::Context& context) override {
         // Until its configuration is ours, whoever starts it gets a server that archives nothing and goes down again.
         std::vector<std::string> words = words_with("--log-level-console=off");

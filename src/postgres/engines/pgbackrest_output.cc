@@ -193,6 +193,24 @@ Status judge_pgbackrest_stanza(const PgBackRestInfo& info, const std::string& st
         "Check 'pgbackrest: {stanza, config_file}' in the stack file, and that 'pgbackrest stanza-create' was run.");
 }
 
+std::vector<Tablespace> pgbackrest_tablespaces(std::string_view info, const std::string& label) {
+    std::vector<Tablespace> found;
+    const auto document = parse_json(info, "pgbackrest info");
+    if (!document || !document->is_array()) return found;
+    for (const Json& stanza : *document) {
+        const auto* backups = list_in(stanza, "backup");
+        for (const Json& backup : backups ? *backups : Json::array_t()) {
+            if (find_string(backup, "label") != label) continue;
+            const auto* tablespaces = list_in(backup, "tablespace");
+            for (const Json& one : tablespaces ? *tablespaces : Json::array_t()) {
+                const auto oid = find_integer(one, "oid");
+                if (oid) found.push_back({static_cast<std::uint32_t>(*oid), find_string(one, "destination").value_or("")});
+            }
+        }
+    }
+    return found;
+}
+
 Status read_pgbackrest_listing(std::string_view text, ArchivedWal& wal, std::vector<std::string>& histories) {
     AETERNA_ASSIGN(const Json document, parse_json(text, "pgbackrest repo-ls"));
     if (!document.is_object()) return not_understood("a listing");

@@ -45,6 +45,24 @@ class WalG final : public EngineDriver {
         return done ? Status() : Status(done.error());
     }
 
+    // Its backup-fetch makes each tablespace's old location and truncates the files there, empty or not (3.0.9: tried). A
+    // delta brings those of what it builds on.
+    Result<std::vector<std::string>> examine(const EngineBackup& backup, const EngineCatalog& catalog,
+                                             const env::Context& context) override {
+        for (const EngineBackup* one : lineage(catalog.backups, backup)) {
+            const auto tablespaces = tablespaces_of(*one, context);
+            if (!tablespaces)
+                return wrap_error(tablespaces.error(),
+                                  fmt::format("whether backup '{}' has tablespaces is not known", one->id));
+            if (tablespaces->empty()) continue;
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("backup '{}' has tablespaces, and wal-g would write over what is in '{}'",
+                                          one->id, one_line(join(*tablespaces, "', '"))),
+                              "Fetch it with wal-g itself, with new places for them: 'wal-g backup-fetch --restore-spec'.");
+        }
+        return std::vector<std::string>();
+    }
+
     Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order, const env::Context& context) override {
         const auto done = run({"backup-fetch", order.into, backup.id}, context);
         return done ? Status() : Status(done.error());
@@ -75,6 +93,12 @@ class WalG final : public EngineDriver {
     }
 
   private:
+    Result<std::vector<std::string>> tablespaces_of(const EngineBackup& backup, const env::Context& context) {
+        AETERNA_ASSIGN(const env::RunResult said,
+                       run({"st", "cat", "basebackups_005/" + backup.id + "_backup_stop_sentinel.json"}, context));
+        return parse_wal_g_tablespaces(said.output);
+    }
+
     // kServer where its exit code is not 0.
     Result<env::RunResult> run(const std::vector<std::string>& question, const env::Context& context) {
         std::vector<std::string> words = question;

@@ -212,6 +212,16 @@ TEST(PgBackRest, AStanzaThatIsNotThere) {
     EXPECT_THAT(judged.error().message, HasSubstr("missing stanza path"));
 }
 
+TEST(PgBackRest, NamesTablespaces) {
+    const std::string text = R"([{"backup":[{"label":"A","tablespace":[{"destination":"/srv/ts2","name":"other","oid":16387}]},{"label":"B"}]}])";
+    const auto found = pgbackrest_tablespaces(text, "A");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].oid, 16387U);
+    EXPECT_EQ(found[0].location, "/srv/ts2");
+    EXPECT_THAT(pgbackrest_tablespaces(text, "B"), IsEmpty());
+    EXPECT_THAT(pgbackrest_tablespaces("no JSON", "A"), IsEmpty());
+}
+
 TEST(PgBackRest, ListsTheArchive) {
     ArchivedWal wal;
     std::vector<std::string> histories;
@@ -317,6 +327,33 @@ TEST(WalG, ReadsItsBackups) {
     EXPECT_TRUE(parse_wal_g_backups("", "INFO: 2026/11/27 04:00:00.000000 No backups found\n")->empty());
     EXPECT_FALSE(parse_wal_g_backups("", "")) << "silence is no empty list";
     EXPECT_FALSE(parse_wal_g_backups(R"([{"backup_name":"base_000000010000000000000002"}])", ""));
+}
+
+TEST(WalG, KnowsItsTablespaces) {
+    // As 3.0.9 prints it.
+    const std::string head = R"({"LSN":67108904,"PgVersion":150018,"FinishLSN":67109120,)", tail = R"("ChkpNum":null,"Version":2})";
+    const std::string spec = R"("Spec":{"16387":{"loc":"/srv/ts2","link":"pg_tblspc/16387"},"base_prefix":"/data","tablespaces":["16387"]},)";
+    const auto found = parse_wal_g_tablespaces(head + spec + tail);
+    ASSERT_TRUE(found) << found.error().to_string();
+    EXPECT_THAT(*found, ElementsAre("/srv/ts2"));
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + tail), IsEmpty());
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + R"("Spec":null,)" + tail), IsEmpty());
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + R"("spec":{"tablespaces":["1"]},)" + tail), ElementsAre("?"));
+    for (const std::string& other : {std::string(), std::string("{}"), std::string("[]"), head + R"("Spec":{"16387":{}},)" + tail,
+                                     head + R"("Spec":"x",)" + tail, head + R"("Spec":{"tablespaces":1},)" + tail}) {
+        EXPECT_FALSE(parse_wal_g_tablespaces(other)) << other;
+    }
+}
+
+TEST(WalG, ADeltaComesWithWhatItBuildsOn) {
+    std::vector<EngineBackup> backups = {backup("A", 2, 20), backup("B", 3, 30), backup("C", 4, 40)};
+    backups[1].parent = "A";
+    backups[2].parent = "B";
+    std::vector<std::string> ids;
+    for (const EngineBackup* one : lineage(backups, backups[2])) ids.push_back(one->id);
+    EXPECT_THAT(ids, ElementsAre("C", "B", "A"));
+    backups[0].parent = "C";
+    EXPECT_LE(lineage(backups, backups[2]).size(), 4U) << "a ring ends";
 }
 
 TEST(WalG, ReadsItsArchive) {
