@@ -10,7 +10,7 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::int64_t kOk = 0, kNoBackup = 2;
+constexpr std::int64_t kOk = 0, kNoBackup = 2, kDifferent = 4, kOtherCluster = 5;
 constexpr int kLockError = 50;
 constexpr std::size_t kSegmentNameBytes = 24;
 
@@ -185,7 +185,8 @@ Result<PgBackRestInfo> parse_pgbackrest_info(std::string_view text, const std::s
 Status judge_pgbackrest_stanza(const PgBackRestInfo& info, const std::string& stanza) {
     // With several repositories one may be whole where another is not.
     const bool has_good = info.troubles.size() < info.places.size();
-    if (info.code == kOk || info.code == kNoBackup || (has_good && !info.troubles.empty())) return {};
+    const bool is_mixed = info.code == kDifferent || !info.troubles.empty();
+    if (info.code == kOk || info.code == kNoBackup || (has_good && is_mixed && info.code != kOtherCluster)) return {};
     return make_error(
         ErrorCode::kConfiguration,
         fmt::format("pgbackrest has no usable stanza '{}': {}", stanza,

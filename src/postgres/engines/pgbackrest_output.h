@@ -21,7 +21,7 @@ struct PgBackRestArchive {
 };
 
 struct PgBackRestInfo {
-    std::int64_t code = 0;  // 0 ok, 2 no backup yet; everything else is trouble
+    std::int64_t code = 0;  // 0 ok, 2 no backup yet, 4 not the same in every repository, 5 of several clusters …
     std::string message;
     std::vector<std::int64_t> places;
     std::vector<std::string> troubles;        // of single repositories

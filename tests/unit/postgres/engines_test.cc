@@ -212,6 +212,27 @@ TEST(PgBackRest, AStanzaThatIsNotThere) {
     EXPECT_THAT(judged.error().message, HasSubstr("missing stanza path"));
 }
 
+TEST(PgBackRest, OneOfTwoRepositoriesIsEnough) {
+    const auto judge = [](int second, const std::string& message, int overall) {
+        std::string text = info_text();
+        const std::string one = R"({"cipher":"none","key":1,"status":{"code":0,"message":"ok"}}],"status":{"code":0,)";
+        const std::string both = R"({"cipher":"none","key":1,"status":{"code":0,"message":"ok"}},{"cipher":"none","key":2,"status":{"code":)" +
+                                 std::to_string(second) + R"(,"message":")" + message + R"("}}],"status":{"code":)" + std::to_string(overall) + ",";
+        text.replace(text.find(one), one.size(), both);
+        const auto info = parse_pgbackrest_info(text, "main");
+        return info ? judge_pgbackrest_stanza(*info, "main") : Status(info.error());
+    };
+    EXPECT_TRUE(judge(2, "no valid backups", 4)) << "the second is new";
+    EXPECT_TRUE(judge(1, "missing stanza path", 4));
+    EXPECT_FALSE(judge(0, "ok", 5)) << "two clusters";
+    EXPECT_FALSE(judge(99, "other", 5)) << "two clusters, and one trouble more";
+    PgBackRestInfo bad;
+    bad.code = 4;
+    bad.places = {1, 2};
+    bad.troubles = {"repository 1: missing stanza path", "repository 2: other"};
+    EXPECT_FALSE(judge_pgbackrest_stanza(bad, "main"));
+}
+
 TEST(PgBackRest, NamesTablespaces) {
     const std::string text = R"([{"backup":[{"label":"A","tablespace":[{"destination":"/srv/ts2","name":"other","oid":16387}]},{"label":"B"}]}])";
     const auto found = pgbackrest_tablespaces(text, "A");
@@ -271,6 +292,9 @@ TEST(PgBackRest, VerifyIsReadToTheLetter) {
 }
 
 TEST(PgBackRest, WhatVerifyDoesNotSayIsNotVerified) {
+    const std::string empty = "stanza: main\nstatus: ok\n    no archives or backups exist in the repo\n";
+    EXPECT_THAT(verify(empty, {}).not_verified, IsEmpty()) << "a repository before its first backup";
+    EXPECT_FALSE(verify(empty).not_verified.empty());
     EXPECT_FALSE(verify("").not_verified.empty());
     EXPECT_THAT(verify(kWell, {"20261127-040327F", "20261128-000000F"}).not_verified,
                 ElementsAre("backup 20261128-000000F"));
