@@ -56,11 +56,12 @@ struct EnginePoint {
 [[nodiscard]] Result<EnginePoint> choose_engine_point(const EngineCatalog& catalog, const RecoveryTarget& target,
                                                       std::optional<Timeline> timeline);
 
-// Along the way to the newest timeline. Who commits when is not read: a window has no end in time.
+// Along the way to the newest timeline that has one; where that is not the newest of all, they say so. Who commits when is not read: a window has no end in time.
 [[nodiscard]] std::vector<engine::RecoveryWindow> engine_windows(const EngineCatalog& catalog,
                                                                  const std::string& series);
 
-// What of this can be known without the engine: each backup's own WAL, and a hole behind the newest one.
+// What of this can be known without the engine: each backup's own WAL, a hole behind the newest one, and whether
+// there is a way to the newest timeline.
 void check_archive(const EngineCatalog& catalog, std::vector<std::string>& problems,
                    std::vector<std::string>& hit_backups);
 

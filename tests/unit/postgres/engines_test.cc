@@ -142,6 +142,31 @@ TEST(EnginePoint, OverATimelineSwitch) {
     EXPECT_THAT(choose(forked, "latest").error().message, HasSubstr("00000002.history"));
 }
 
+TEST(EnginePoint, ALostTimelineIsNoCleanArchive) {
+    EngineCatalog lost = catalog();
+    lost.wal.segments[2][9] = at(100);  // its history file is not there
+    EXPECT_FALSE(choose(lost, "latest"));
+    EXPECT_EQ(choose(lost, "latest", 1)->backup.id, "B");
+    const auto windows = engine_windows(lost, "main");
+    ASSERT_EQ(windows.size(), 1U) << "the older timeline can be restored";
+    EXPECT_EQ(windows[0].timeline, 1U);
+    EXPECT_THAT(windows[0].backups, ElementsAre("A", "B"));
+    EXPECT_THAT(windows[0].ends_because, HasSubstr("00000002.history"));
+    std::vector<std::string> problems, hits;
+    check_archive(lost, problems, hits);
+    EXPECT_THAT(problems, ElementsAre(HasSubstr("00000002.history")));
+    lost.wal.segments[1].erase(7);
+    problems.clear();
+    check_archive(lost, problems, hits);
+    EXPECT_EQ(problems.size(), 2U) << "the hole as well";
+    lost.wal.histories[2] = "garbage";
+    lost.wal.segments.erase(1);
+    problems.clear();
+    check_archive(lost, problems, hits);
+    EXPECT_TRUE(engine_windows(lost, "main").empty());
+    EXPECT_EQ(problems.size(), 3U) << "each backup's own WAL, and the way";
+}
+
 TEST(EnginePoint, DamagedPagesAreTold) {
     EngineCatalog damaged = catalog();
     damaged.backups.back().has_damaged_pages = true;
