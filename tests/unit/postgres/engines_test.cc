@@ -6,7 +6,9 @@
 #include "base/strings.h"
 #include "postgres/engines/engine_program.h"
 #include "postgres/engines/pgbackrest_output.h"
+#include "postgres/engines/restored_directory.h"
 #include "postgres/engines/wal_g_output.h"
+#include "../support/fake_env.h"
 
 namespace aeterna::postgres::testing {
 namespace {
@@ -422,6 +424,32 @@ TEST(WalG, ReadsItsArchive) {
     std::string other = text;
     other.replace(other.find("\"segments_count\":4"), 18, "\"segments_count\":5");
     EXPECT_FALSE(read_wal_g_archive(other, wal)) << "its numbers have to agree";
+}
+
+// --------------------------------------------------------------------------------------------- the restored directory
+
+// What is changed, in turn.
+class OrderedFiles final : public aeterna::testing::FakeFiles {
+  public:
+    std::vector<std::string> changes;
+    Status write_durable(const std::string& path, std::string_view text, int mode) override {
+        changes.push_back("write " + path);
+        return FakeFiles::write_durable(path, text, mode);
+    }
+    Status remove(const std::string& path) override {
+        changes.push_back("remove " + path);
+        return FakeFiles::remove(path);
+    }
+};
+
+TEST(RestoredDirectory, IsKeptOffTheArchiveBeforeItMayRecover) {
+    OrderedFiles files;
+    std::string control(256, '\0');
+    control[0] = 1;
+    files.content = {{"/d/global/pg_control", control}, {"/d/postgresql.conf", ""}, {"/d/pg_hba.conf", ""}, {"/d/pg_ident.conf", ""}};
+    ASSERT_TRUE(let_stand_alone(files, "/d", std::nullopt, {"fetch", {}}));
+    EXPECT_THAT(files.changes, ElementsAre("write /d/postgresql.auto.conf", "remove /d/standby.signal", "write /d/recovery.signal"));
+    EXPECT_THAT(files.content["/d/postgresql.auto.conf"], HasSubstr("archive_mode = 'off'"));
 }
 
 // ------------------------------------------------------------------------------------------------- restore_command
