@@ -17,6 +17,8 @@ class EngineDriver {
   public:
     virtual ~EngineDriver() = default;
     [[nodiscard]] virtual Result<EngineCatalog> read_catalog(const env::Context& context) = 0;
+    // Only the backups of it: an archive may have millions of files.
+    [[nodiscard]] virtual Result<std::vector<EngineBackup>> read_backups(const env::Context& context) = 0;
     // kUsage for options that this engine has not.
     virtual Status check_options(const engine::BackupOrder& order) const = 0;
     virtual Status check_options(const engine::RestoreOrder& order) const = 0;

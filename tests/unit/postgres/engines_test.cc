@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "postgres/engines/driver.h"
 #include "postgres/engines/engine_program.h"
 #include "postgres/engines/pgbackrest_output.h"
 #include "postgres/engines/restored_directory.h"
@@ -424,6 +425,94 @@ TEST(WalG, ReadsItsArchive) {
     std::string other = text;
     other.replace(other.find("\"segments_count\":4"), 18, "\"segments_count\":5");
     EXPECT_FALSE(read_wal_g_archive(other, wal)) << "its numbers have to agree";
+}
+
+// ---------------------------------------------------------------------------------------------- what they are asked
+
+// One program, what it says, and how it was run.
+class OneProgram final : public env::Processes {
+  public:
+    std::string says;
+    std::vector<env::RunOptions> runs;
+
+    Result<env::RunResult> run(const env::RunOptions& options, const env::Context&) override {
+        runs.push_back(options);
+        env::RunResult result;
+        result.exit_status = 0;
+        result.output = says;
+        return result;
+    }
+    std::optional<std::string> find_program(const std::string& name, const std::vector<std::string>&) override { return "/bin/" + name; }
+    Result<env::ProcessId> spawn(const env::SpawnOptions& options) override { return none_.spawn(options); }
+    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
+    bool is_alive(const env::ProcessId&) override { return false; }
+    Status signal(const env::ProcessId& id, int number) override { return none_.signal(id, number); }
+    bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
+    std::vector<env::ProcessInfo> list() override { return {}; }
+    std::vector<std::string> environment_of(int) override { return {}; }
+    std::uint32_t effective_uid() override { return 1000; }
+    int own_pid() override { return 1; }
+    Result<env::User> find_user(const std::string& name) override { return none_.find_user(name); }
+    std::string own_executable() override { return ""; }
+
+  private:
+    aeterna::testing::FakeProcesses none_;
+};
+
+class EngineQuestions : public ::testing::Test {
+  protected:
+    std::unique_ptr<EngineDriver> driver(EngineSettings::Kind kind, const std::string& says) {
+        settings_.kind = kind;
+        settings_.program = "engine";
+        settings_.stanza = "main";
+        programs_.says = says;
+        return make_engine_driver(settings_, env_);
+    }
+    const env::Context context_{MonoTime::max(), {}, ""};
+    OneProgram programs_;
+
+  private:
+    aeterna::testing::FakeEnv fake_;
+    EngineSettings settings_;
+    env::Env env_{fake_.clock, fake_.random, fake_.threads, fake_.files, programs_, fake_.dialer, fake_.http, fake_.http_listener, fake_.sql, fake_.log};
+};
+
+TEST_F(EngineQuestions, AListOfBackupsDoesNotReadTheArchive) {
+    for (const auto& [kind, says] : {std::pair(EngineSettings::Kind::kWalG, std::string(kWalGBackups)),
+                                     std::pair(EngineSettings::Kind::kPgBackRest, info_text())}) {
+        programs_.runs.clear();
+        EXPECT_FALSE(driver(kind, says)->read_backups(context_)->empty());
+        EXPECT_EQ(programs_.runs.size(), 1U);
+    }
+}
+
+TEST_F(EngineQuestions, NoProgramIsSilentForEver) {
+    engine::BackupOrder push;
+    engine::RestoreOrder fetch;
+    engine::EngineCheck check;
+    for (const auto& [kind, says] : {std::pair(EngineSettings::Kind::kWalG, std::string(kWalGBackups)),
+                                     std::pair(EngineSettings::Kind::kPgBackRest, info_text())}) {
+        programs_.runs.clear();
+        const auto one = driver(kind, says);
+        EXPECT_TRUE(one->push(push, context_));
+        EXPECT_TRUE(one->fetch(backup("A", 2, 20), fetch, context_));
+        for (const env::RunOptions& run : programs_.runs) EXPECT_EQ(run.longest_silence, std::chrono::hours(1));
+        (void)one->check_config(context_);
+        (void)one->verify({}, check, context_);
+        (void)one->examine(backup("A", 2, 20), {}, context_);
+        for (const env::RunOptions& run : programs_.runs) EXPECT_GT(run.longest_silence, Duration{}) << run.argv.back();
+    }
+}
+
+TEST_F(EngineQuestions, WalGMayNotWriteOverTablespaces) {
+    const auto examine = [&](const std::string& says) {
+        const auto done = driver(EngineSettings::Kind::kWalG, says)->examine(backup("base_A", 2, 20), {}, context_);
+        return done ? ErrorCode::kInternal : done.error().code;
+    };
+    EXPECT_EQ(examine(R"({"LSN":1,"Spec":{"7":{"loc":"/srv/ts"},"tablespaces":["7"]}})"), ErrorCode::kGuardRefused);
+    EXPECT_THAT(programs_.runs.back().argv, ElementsAre("/bin/engine", "st", "cat", "basebackups_005/base_A_backup_stop_sentinel.json"));
+    EXPECT_EQ(examine("what"), ErrorCode::kProtocol) << "not known is no leave";
+    EXPECT_EQ(examine(R"({"LSN":1})"), ErrorCode::kInternal) << "it may";
 }
 
 // --------------------------------------------------------------------------------------------- the restored directory
