@@ -154,6 +154,24 @@ class WalGTest(unittest.TestCase):
         self.assertNotIn("archive recovery complete", (self.place / "cut.log").read_text())
         self.assertEqual(self.start_restored(into).psql("SELECT count(*) FROM ledger WHERE n = 20"), "1")
 
+    def test_tablespaces_are_not_written_over(self):
+        """backup-fetch would truncate what is at their old places, which may be a server's that runs."""
+        self.answer("backup", "postgres", "--type", "full")
+        place = Path(tempfile.mkdtemp(dir=self.place))
+        if AS_OWNER:
+            shutil.chown(place, "postgres", "postgres")
+        self.server.psql(f"CREATE TABLESPACE other LOCATION '{place}'")
+        self.addCleanup(self.server.psql, "DROP TABLESPACE other")
+        with_one = self.answer("backup", "postgres", "--type", "full")["backup"]
+        self.server.psql("CREATE TABLE ours (n int) TABLESPACE other")
+        self.addCleanup(self.server.psql, "DROP TABLE ours")
+        into = self.room / "not"
+        for words in ((), ("--dry-run",)):
+            done = self.cli("restore", "postgres", "--into", into, "--to", with_one["id"], *words)
+            self.assertEqual(done.code, 5, done)
+            self.assertIn(str(place), done.err)
+        self.assertFalse(into.exists())
+
     @unittest.skipIf(REAL, "a real one does not misbehave by order")
     def test_a_program_that_misbehaves_is_not_believed(self):
         self.addCleanup(self.configure)

@@ -96,6 +96,19 @@ class TableRestoreTest(RestoringTest):
         self.load("--table", "ledger", "--kind", "base", database="captured")
         self.assertEqual(self.ask("captured", "SELECT count(*) FROM ledger"), [(3,)])
 
+    def test_an_unlogged_table_takes_no_live_rows(self):
+        self.primary.sql("CREATE UNLOGGED TABLE shop.sessions AS SELECT 1 AS id")
+        moment = self.insert(3)
+        self.primary.sql("SELECT pg_sleep(0.01)")
+        self.insert(4)
+        self.await_durable(self.primary)
+        words = ("--to", iso(moment), "--table", "shop.sessions")
+        done = self.load(*words, "--clean", "--yes", database="postgres", code=5)
+        self.assertIn("shop.sessions", done.err)
+        self.assertEqual(self.primary.sql("SELECT id FROM shop.sessions"), [(1,)])
+        self.assertIn("'shop.sessions' is unlogged", self.load(*words).err)
+        self.assertEqual(self.ask("rescued", "SELECT count(*) FROM shop.sessions"), [(0,)])
+
     def test_what_cannot_be_is_refused_and_leaves_nothing(self):
         def refused(code, text, *words):
             done = self.load(*words, code=code)

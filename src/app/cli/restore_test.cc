@@ -62,9 +62,7 @@ Result<std::uint64_t> seed_of(const Session& session, const RestoreTestOptions& 
 Status draw(Session& session, repository::Repository& repository, engine::Restorer& restorer, std::uint64_t seed,
             engine::RestoreOrder& order, const env::Context& context) {
     AETERNA_ASSIGN(auto windows, restorer.recovery_windows(repository, context));
-    std::erase_if(windows, [&](const engine::RecoveryWindow& window) {
-        return (!order.series.empty() && window.series != order.series) || (!order.cluster.empty() && window.cluster != order.cluster);
-    });
+    AETERNA_TRY(engine::keep_windows(windows, order));
     AETERNA_ASSIGN(const engine::RandomPoint point, engine::draw_point(windows, seed));
     order.to = point.to;
     order.timeline = point.timeline;

@@ -1,6 +1,10 @@
 #include "engine/restore_test/random_point.h"
 
+#include <fmt/format.h>
+
 #include <random>
+
+#include "base/strings.h"
 
 namespace aeterna::engine {
 namespace {
@@ -36,6 +40,21 @@ Result<RandomPoint> draw_backup(const std::vector<RecoveryWindow>& windows, std:
 }
 
 }  // namespace
+
+Status keep_windows(std::vector<RecoveryWindow>& windows, const RestoreOrder& order) {
+    const auto timeline = order.timeline.empty() ? 0 : to_integer(order.timeline).value_or(-1);
+    if (timeline < 0) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no timeline", one_line(order.timeline)), "Write its number, as 'aeterna-dr recovery-points' has it.");
+    }
+    const bool had_any = !windows.empty();
+    std::erase_if(windows, [&](const RecoveryWindow& window) {
+        return (!order.series.empty() && window.series != order.series) || (!order.cluster.empty() && window.cluster != order.cluster) ||
+               (timeline > 0 && window.timeline != timeline);
+    });
+    if (!had_any || !windows.empty()) return {};
+    return make_error(ErrorCode::kNotFound, "nothing that can be restored is of this name, cluster and timeline",
+                      "'aeterna-dr recovery-points' shows what there is.");
+}
 
 Result<RandomPoint> draw_point(const std::vector<RecoveryWindow>& windows, std::uint64_t seed) {
     std::mt19937_64 random(seed);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace aeterna::postgres {
@@ -23,6 +24,14 @@ void ArchivedWal::add(const WalSegmentName& name, std::optional<WallTime> stored
 Timeline ArchivedWal::newest() const {
     const Timeline by_wal = segments.empty() ? 0 : segments.rbegin()->first;
     return histories.empty() ? by_wal : std::max(by_wal, histories.rbegin()->first);
+}
+
+Timeline ArchivedWal::newest_below(Timeline timeline) const {
+    const auto below = [&](const auto& map) {
+        const auto behind = map.lower_bound(timeline);
+        return behind == map.begin() ? Timeline{0} : std::prev(behind)->first;
+    };
+    return std::max(below(segments), below(histories));
 }
 
 Result<WalPath> ArchivedWal::path_to(Timeline timeline) const {

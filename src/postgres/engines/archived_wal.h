@@ -21,6 +21,7 @@ struct ArchivedWal {
 
     void add(const WalSegmentName& name, std::optional<WallTime> stored_at);
     [[nodiscard]] Timeline newest() const;  // 0: there is no WAL
+    [[nodiscard]] Timeline newest_below(Timeline timeline) const;  // of those that anything is known of; 0: none
     // kNotFound where the timeline or its history file is not there.
     [[nodiscard]] Result<WalPath> path_to(Timeline timeline) const;
 };

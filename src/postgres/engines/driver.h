@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "engine/capture/backup_engine.h"
 #include "engine/store.h"
@@ -15,11 +17,18 @@ class EngineDriver {
   public:
     virtual ~EngineDriver() = default;
     [[nodiscard]] virtual Result<EngineCatalog> read_catalog(const env::Context& context) = 0;
+    // Only the backups of it: an archive may have millions of files.
+    [[nodiscard]] virtual Result<std::vector<EngineBackup>> read_backups(const env::Context& context) = 0;
     // kUsage for options that this engine has not.
     virtual Status check_options(const engine::BackupOrder& order) const = 0;
     virtual Status check_options(const engine::RestoreOrder& order) const = 0;
     // Takes a backup; success is the program's word only.
     virtual Status push(const engine::BackupOrder& order, const env::Context& context) = 0;
+    // Before a fetch, touching nothing: what else of it the plan has to say. kGuardRefused where the fetch would write over
+    // what nobody has looked at.
+    [[nodiscard]] virtual Result<std::vector<std::string>> examine(const EngineBackup& backup,
+                                                                   const EngineCatalog& catalog,
+                                                                   const env::Context& context) = 0;
     // Brings one into the empty directory order.into.
     virtual Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order,
                          const env::Context& context) = 0;

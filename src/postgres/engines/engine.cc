@@ -42,9 +42,9 @@ class DrivenEngine final : public engine::BackupEngine {
     }
 
     Result<std::vector<repository::Backup>> backups(const env::Context& context) override {
-        AETERNA_ASSIGN(const EngineCatalog catalog, driver_->read_catalog(context));
+        AETERNA_ASSIGN(const auto found, driver_->read_backups(context));
         std::vector<repository::Backup> entries;
-        for (const EngineBackup& backup : catalog.backups)
+        for (const EngineBackup& backup : found)
             entries.push_back(catalog_entry(backup, settings_.name, series_));
         return entries;
     }
@@ -61,7 +61,7 @@ class DrivenEngine final : public engine::BackupEngine {
         }
         if (!order.node.empty()) AETERNA_TRY(refuse_option(settings_.name, "node"));
         AETERNA_TRY(driver_->check_options(order));
-        AETERNA_ASSIGN(const EngineCatalog before, driver_->read_catalog(context));
+        AETERNA_ASSIGN(const auto before, driver_->read_backups(context));
         Status pushed = driver_->push(order, context);
         // What an aborted backup has left is taken up by the next one, or removed.
         if (!pushed) pushed.error().effect = Effect::kPartial;
@@ -89,6 +89,8 @@ class DrivenEngine final : public engine::BackupEngine {
             }
         }
         AETERNA_ASSIGN(point_, choose_engine_point(catalog, target, timeline));
+        AETERNA_ASSIGN(const auto more, driver_->examine(point_.backup, catalog, context));
+        point_.notes.insert(point_.notes.end(), more.begin(), more.end());
         AETERNA_TRY(check_empty_target(*tree_, order.into));
         const std::uint64_t free = tree_->free_bytes(order.into).value_or(0);
         if (free > 0 && free < point_.backup.bytes) {
@@ -133,9 +135,9 @@ class DrivenEngine final : public engine::BackupEngine {
 
   private:
     // The exit code alone proves nothing.
-    Result<EngineBackup> find_new(const EngineCatalog& before, const env::Context& context) {
+    Result<EngineBackup> find_new(const std::vector<EngineBackup>& before, const env::Context& context) {
         std::set<std::string> known;
-        for (const EngineBackup& backup : before.backups) known.insert(backup.id);
+        for (const EngineBackup& backup : before) known.insert(backup.id);
         const MonoTime last_look = std::min(env_.clock.now() + kArchivePatience, context.deadline - kTimeForAnswer);
         while (true) {
             AETERNA_ASSIGN(const EngineCatalog after, driver_->read_catalog(context));

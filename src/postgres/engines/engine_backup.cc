@@ -35,6 +35,25 @@ std::string time_setting(WallTime time) {
     return text + fmt::format(".{:06}+00", to_unix_us(time) % 1'000'000);
 }
 
+struct NewestWay {
+    std::optional<WalPath> path;
+    std::string lost;  // why it does not lead to the newest timeline; empty: it does
+};
+
+// To the newest timeline that has a way. An archive without any WAL has lost none.
+NewestWay newest_way(const ArchivedWal& wal) {
+    NewestWay way;
+    for (Timeline timeline = wal.newest(); timeline > 0; timeline = wal.newest_below(timeline)) {
+        auto path = wal.path_to(timeline);
+        if (path) {
+            way.path = std::move(*path);
+            break;
+        }
+        if (way.lost.empty()) way.lost = path.error().message;
+    }
+    return way;
+}
+
 class EngineSearch {
   public:
     EngineSearch(const EngineCatalog& catalog, const RecoveryTarget& target) : catalog_(catalog), target_(target) {}
@@ -180,6 +199,18 @@ std::string missing_wal(const EngineBackup& backup, const ArchivedWal& wal) {
     return stretch.to >= backup.to ? "" : wal_segment_name(backup.timeline, stretch.to, wal.segment_bytes);
 }
 
+std::vector<const EngineBackup*> lineage(const std::vector<EngineBackup>& backups, const EngineBackup& backup) {
+    std::vector<const EngineBackup*> found{&backup};
+    while (!found.back()->parent.empty() && found.size() <= backups.size()) {
+        const auto parent = std::find_if(backups.begin(), backups.end(), [&](const EngineBackup& one) {
+            return one.id == found.back()->parent;
+        });
+        if (parent == backups.end()) break;
+        found.push_back(&*parent);
+    }
+    return found;
+}
+
 Result<EnginePoint> choose_engine_point(const EngineCatalog& catalog, const RecoveryTarget& target,
                                         std::optional<Timeline> timeline) {
     return EngineSearch(catalog, target).run(timeline);
@@ -187,7 +218,7 @@ Result<EnginePoint> choose_engine_point(const EngineCatalog& catalog, const Reco
 
 std::vector<engine::RecoveryWindow> engine_windows(const EngineCatalog& catalog, const std::string& series) {
     std::vector<engine::RecoveryWindow> windows;
-    const auto path = catalog.wal.path_to(std::max<Timeline>(1, catalog.wal.newest()));
+    const auto [path, lost] = newest_way(catalog.wal);
     if (!path) return windows;
     for (const EngineBackup& backup : catalog.backups) {
         if (!path->has(backup.timeline, backup.to) || !missing_wal(backup, catalog.wal).empty()) continue;
@@ -201,7 +232,7 @@ std::vector<engine::RecoveryWindow> engine_windows(const EngineCatalog& catalog,
             window.since = backup.finished_at;
             const WalPath::Part* end = path->part_ending_at(stretch.to);
             window.timeline = end ? end->timeline : backup.timeline;
-            if (!stretch.missing.empty()) window.ends_because = fmt::format("'{}' is not archived", stretch.missing);
+            window.ends_because = stretch.missing.empty() ? lost : fmt::format("'{}' is not archived", stretch.missing);
             windows.push_back(std::move(window));
         }
         windows.back().backups.push_back(backup.id);
@@ -223,8 +254,10 @@ void check_archive(const EngineCatalog& catalog, std::vector<std::string>& probl
             hit_backups.push_back(backup.id);
         }
     }
+    const std::string lost = newest_way(catalog.wal).lost;
+    if (!lost.empty()) problems.push_back(fmt::format("the newest state (--to latest) cannot be restored: {}", lost));
     const auto windows = engine_windows(catalog, "");
-    if (!windows.empty() && !windows.back().ends_because.empty()) {
+    if (!windows.empty() && !windows.back().ends_because.empty() && windows.back().ends_because != lost) {
         problems.push_back(
             fmt::format("nothing behind {} can be restored: {}", windows.back().to, windows.back().ends_because));
     }

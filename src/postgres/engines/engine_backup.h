@@ -41,6 +41,10 @@ struct EngineCatalog {
 // The segment that is missing of the WAL that the backup itself needs; empty when all of it is archived.
 [[nodiscard]] std::string missing_wal(const EngineBackup& backup, const ArchivedWal& wal);
 
+// The backup and what it builds on, itself first.
+[[nodiscard]] std::vector<const EngineBackup*> lineage(const std::vector<EngineBackup>& backups,
+                                                       const EngineBackup& backup);
+
 struct EnginePoint {
     EngineBackup backup;
     Timeline timeline = 0;              // where recovery ends
@@ -52,11 +56,12 @@ struct EnginePoint {
 [[nodiscard]] Result<EnginePoint> choose_engine_point(const EngineCatalog& catalog, const RecoveryTarget& target,
                                                       std::optional<Timeline> timeline);
 
-// Along the way to the newest timeline. Who commits when is not read: a window has no end in time.
+// Along the way to the newest timeline that has one; where that is not the newest of all, they say so. Who commits when is not read: a window has no end in time.
 [[nodiscard]] std::vector<engine::RecoveryWindow> engine_windows(const EngineCatalog& catalog,
                                                                  const std::string& series);
 
-// What of this can be known without the engine: each backup's own WAL, and a hole behind the newest one.
+// What of this can be known without the engine: each backup's own WAL, a hole behind the newest one, and whether
+// there is a way to the newest timeline.
 void check_archive(const EngineCatalog& catalog, std::vector<std::string>& problems,
                    std::vector<std::string>& hit_backups);
 

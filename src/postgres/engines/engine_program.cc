@@ -38,6 +38,7 @@ std::optional<std::string> EngineProgram::find() const {
 std::string EngineProgram::path() const { return find().value_or(settings_.program); }
 
 Result<env::RunResult> EngineProgram::run(std::vector<std::string> arguments, const env::Context& context,
+                                          Duration longest_silence,
                                           const std::function<void(std::string_view)>& on_line) const {
     const auto program = find();
     if (!program) {
@@ -49,6 +50,8 @@ Result<env::RunResult> EngineProgram::run(std::vector<std::string> arguments, co
     options.argv = std::move(arguments);
     options.argv.insert(options.argv.begin(), *program);
     options.environment["LC_ALL"] = "C";
+    options.environment["WALG_LOG_LEVEL"] = "NORMAL";  // wins over its configuration; quieter, it would seem to hang
+    options.longest_silence = longest_silence;
     AETERNA_ASSIGN(options.user, user());
     options.output_limit_bytes = kMostOutputBytes;
     std::string rest;

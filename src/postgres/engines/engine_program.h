@@ -11,6 +11,11 @@
 
 namespace aeterna::postgres {
 
+// After so long without a word a program hangs, and is killed (kTimeout). Its work is told file by file, or gigabyte by
+// gigabyte; only a checkpoint is waited for longer.
+constexpr Duration kQuestionSilence = std::chrono::minutes(15);
+constexpr Duration kWorkSilence = std::chrono::hours(1);
+
 class EngineProgram {
   public:
     EngineProgram(const EngineSettings& settings, const env::Env& env) : settings_(settings), env_(env) {}
@@ -20,6 +25,7 @@ class EngineProgram {
     // Its end, whatever the exit code. `on_line` gets stdout line by line instead of RunResult::output. kConfiguration
     // where the program is not there.
     [[nodiscard]] Result<env::RunResult> run(std::vector<std::string> arguments, const env::Context& context,
+                                             Duration longest_silence,
                                              const std::function<void(std::string_view)>& on_line = nullptr) const;
 
     // The program's absolute path, or its name where it is not there.

@@ -11,6 +11,8 @@ namespace {
 using Level = engine::ConfigFinding::Level;
 
 constexpr int kPgBackRestAbsent = 1;  // archive-get: the archive has no such file
+// It reads all that is stored, and says so at its end.
+constexpr Duration kVerifySilence = std::chrono::hours(24);
 constexpr Duration kPercentEvery = std::chrono::seconds(2);
 
 class PgBackRest final : public EngineDriver {
@@ -28,6 +30,11 @@ class PgBackRest final : public EngineDriver {
         return catalog;
     }
 
+    Result<std::vector<EngineBackup>> read_backups(const env::Context& context) override {
+        AETERNA_ASSIGN(PgBackRestInfo info, read_info(context));
+        return std::move(info.backups);
+    }
+
     Status check_options(const engine::BackupOrder&) const override { return {}; }
     Status check_options(const engine::RestoreOrder&) const override { return {}; }
 
@@ -43,21 +50,35 @@ class PgBackRest final : public EngineDriver {
             next = env_.clock.now() + kPercentEvery;
             order.note(fmt::format("pgbackrest: {:.0f} %", *percent));
         };
-        AETERNA_ASSIGN(const env::RunResult result, program_.run(std::move(words), context, see));
+        AETERNA_ASSIGN(const env::RunResult result, program_.run(std::move(words), context, kWorkSilence, see));
         for (const std::string& warning : pgbackrest_warnings(result.errors)) order.note("pgbackrest: " + warning);
         return judge_pgbackrest(result);
     }
 
+    // It checks itself that the places are empty. Naming them is a courtesy: `info --set` is not in every version.
+    Result<std::vector<std::string>> examine(const EngineBackup& backup, const EngineCatalog& /*catalog*/,
+                                             const env::Context& context) override {
+        const auto said = ask({fmt::format("--repo={}", backup.place), "--set=" + backup.id, "--output=json", "info"}, context);
+        std::vector<std::string> lines;
+        if (!said) return lines;
+        for (const Tablespace& one : pgbackrest_tablespaces(*said, backup.id)) {
+            lines.push_back(fmt::format("its tablespace {} goes to '{}', unless --tablespace {}=DIR says otherwise", one.oid,
+                                        one_line(one.location), one.oid));
+        }
+        return lines;
+    }
+
     Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order, const env::Context& context) override {
         // Until its configuration is ours, whoever starts it gets a server that archives nothing and goes down again.
-        std::vector<std::string> words = words_with("--log-level-console=off");
+        std::vector<std::string> words = words_with("--log-level-console=detail");  // a line for each file: it is alive
         words.insert(words.end(),
                      {"--pg1-path=" + order.into, "--set=" + backup.id, fmt::format("--repo={}", backup.place),
                       "--type=immediate", "--target-action=shutdown", "--archive-mode=off"});
         for (const std::string& place : engine::option_words(order.options, "tablespace"))
             words.push_back("--tablespace-map=" + place);
         words.emplace_back("restore");
-        AETERNA_ASSIGN(const env::RunResult result, program_.run(std::move(words), context));
+        AETERNA_ASSIGN(const env::RunResult result,
+                       program_.run(std::move(words), context, kWorkSilence, [](std::string_view) {}));
         return judge_pgbackrest(result);
     }
 
@@ -80,7 +101,7 @@ class PgBackRest final : public EngineDriver {
             }
             std::vector<std::string> words = words_with("--log-level-console=off");
             words.insert(words.end(), {fmt::format("--repo={}", place), "--output=text", "--verbose", "verify"});
-            AETERNA_ASSIGN(const env::RunResult result, program_.run(std::move(words), context));
+            AETERNA_ASSIGN(const env::RunResult result, program_.run(std::move(words), context, kVerifySilence));
             if (const Status done = judge_pgbackrest(result); !done) check.not_verified.push_back(done.error().message);
             read_pgbackrest_verify(result.output, settings_.stanza, expected, check);
         }
@@ -91,7 +112,7 @@ class PgBackRest final : public EngineDriver {
         const auto failed = [](const Error& error) {
             return std::vector<engine::ConfigFinding>{{Level::kError, "pgbackrest", error.to_string(), error.hint}};
         };
-        const auto said = program_.run({"version"}, context);
+        const auto said = program_.run({"version"}, context, kQuestionSilence);
         if (!said) return failed(said.error());
         const auto info = read_info(context);
         if (!info) return failed(info.error());
@@ -115,7 +136,7 @@ class PgBackRest final : public EngineDriver {
     Result<std::string> ask(const std::vector<std::string>& question, const env::Context& context) {
         std::vector<std::string> words = words_with("--log-level-console=off");
         words.insert(words.end(), question.begin(), question.end());
-        AETERNA_ASSIGN(env::RunResult result, program_.run(std::move(words), context));
+        AETERNA_ASSIGN(env::RunResult result, program_.run(std::move(words), context, kQuestionSilence));
         AETERNA_TRY(judge_pgbackrest(result));
         return std::move(result.output);
     }

@@ -10,7 +10,7 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::int64_t kOk = 0, kNoBackup = 2;
+constexpr std::int64_t kOk = 0, kNoBackup = 2, kDifferent = 4, kOtherCluster = 5;
 constexpr int kLockError = 50;
 constexpr std::size_t kSegmentNameBytes = 24;
 
@@ -185,12 +185,31 @@ Result<PgBackRestInfo> parse_pgbackrest_info(std::string_view text, const std::s
 Status judge_pgbackrest_stanza(const PgBackRestInfo& info, const std::string& stanza) {
     // With several repositories one may be whole where another is not.
     const bool has_good = info.troubles.size() < info.places.size();
-    if (info.code == kOk || info.code == kNoBackup || (has_good && !info.troubles.empty())) return {};
+    const bool is_mixed = info.code == kDifferent || !info.troubles.empty();
+    if (info.code == kOk || info.code == kNoBackup || (has_good && is_mixed && info.code != kOtherCluster)) return {};
     return make_error(
         ErrorCode::kConfiguration,
         fmt::format("pgbackrest has no usable stanza '{}': {}", stanza,
                     info.troubles.empty() ? one_line(info.message) : join(info.troubles, "; ")),
         "Check 'pgbackrest: {stanza, config_file}' in the stack file, and that 'pgbackrest stanza-create' was run.");
+}
+
+std::vector<Tablespace> pgbackrest_tablespaces(std::string_view info, const std::string& label) {
+    std::vector<Tablespace> found;
+    const auto document = parse_json(info, "pgbackrest info");
+    if (!document || !document->is_array()) return found;
+    for (const Json& stanza : *document) {
+        const auto* backups = list_in(stanza, "backup");
+        for (const Json& backup : backups ? *backups : Json::array_t()) {
+            if (find_string(backup, "label") != label) continue;
+            const auto* tablespaces = list_in(backup, "tablespace");
+            for (const Json& one : tablespaces ? *tablespaces : Json::array_t()) {
+                const auto oid = find_integer(one, "oid");
+                if (oid) found.push_back({static_cast<std::uint32_t>(*oid), find_string(one, "destination").value_or("")});
+            }
+        }
+    }
+    return found;
 }
 
 Status read_pgbackrest_listing(std::string_view text, ArchivedWal& wal, std::vector<std::string>& histories) {

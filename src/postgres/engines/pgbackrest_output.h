@@ -10,6 +10,7 @@
 
 #include "engine/capture/backup_engine.h"
 #include "env/processes.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/engines/engine_backup.h"
 
 namespace aeterna::postgres {
@@ -20,7 +21,7 @@ struct PgBackRestArchive {
 };
 
 struct PgBackRestInfo {
-    std::int64_t code = 0;  // 0 ok, 2 no backup yet; everything else is trouble
+    std::int64_t code = 0;  // 0 ok, 2 no backup yet, 4 not the same in every repository, 5 of several clusters …
     std::string message;
     std::vector<std::int64_t> places;
     std::vector<std::string> troubles;        // of single repositories
@@ -31,6 +32,9 @@ struct PgBackRestInfo {
 [[nodiscard]] Result<PgBackRestInfo> parse_pgbackrest_info(std::string_view text, const std::string& stanza);
 // Whether there is a stanza to work with. kConfiguration.
 [[nodiscard]] Status judge_pgbackrest_stanza(const PgBackRestInfo& info, const std::string& stanza);
+
+// Of `info --set=LABEL`; empty, too, where it does not tell.
+[[nodiscard]] std::vector<Tablespace> pgbackrest_tablespaces(std::string_view info, const std::string& label);
 
 // What lies in an archive's folder: segments into `wal`, the paths of history files into `histories`.
 [[nodiscard]] Status read_pgbackrest_listing(std::string_view text, ArchivedWal& wal,

@@ -65,12 +65,13 @@ Status let_stand_alone(env::Files& files, const std::string& path, const std::op
     AETERNA_TRY(directory.add("pg_ident.conf", "# Written by aeterna-dr's restore.\n"));
     AETERNA_ASSIGN(const std::string conf, directory.read_if_any("postgresql.conf"));
     AETERNA_ASSIGN(const std::string old, directory.read_if_any("postgresql.auto.conf"));
-    // A server that finds no recovery.signal would promote at once, one with standby.signal never.
-    AETERNA_TRY(directory.add("recovery.signal", ""));
+    // First what keeps it off the live archive: whoever starts it between two of these gets at worst a server that has
+    // ended its recovery early. One that finds no recovery.signal would promote at once, one with standby.signal never.
+    AETERNA_TRY(directory.write("postgresql.auto.conf",
+                                restored_auto_conf(old, conf, path, parsed, Starter::kPeople, std::nullopt) +
+                                    recovery_conf(recovery.restore_command, recovery.target)));
     AETERNA_TRY(directory.remove("standby.signal"));
-    return directory.write("postgresql.auto.conf",
-                           restored_auto_conf(old, conf, path, parsed, Starter::kPeople, std::nullopt) +
-                               recovery_conf(recovery.restore_command, recovery.target));
+    return directory.add("recovery.signal", "");
 }
 
 }  // namespace aeterna::postgres

@@ -18,13 +18,17 @@ class WalG final : public EngineDriver {
 
     Result<EngineCatalog> read_catalog(const env::Context& context) override {
         EngineCatalog catalog;
-        AETERNA_ASSIGN(const env::RunResult list, run({"backup-list", "--detail", "--json"}, context));
-        AETERNA_ASSIGN(catalog.backups, parse_wal_g_backups(list.output, list.errors));
+        AETERNA_ASSIGN(catalog.backups, read_backups(context));
         if (catalog.backups.empty()) return catalog;
         catalog.wal.segment_bytes = catalog.backups.back().segment_bytes;
         AETERNA_ASSIGN(const env::RunResult shown, run({"wal-show", "--detailed-json"}, context));
         AETERNA_TRY(read_wal_g_archive(shown.output, catalog.wal));
         return catalog;
+    }
+
+    Result<std::vector<EngineBackup>> read_backups(const env::Context& context) override {
+        AETERNA_ASSIGN(const env::RunResult list, run({"backup-list", "--detail", "--json"}, context));
+        return parse_wal_g_backups(list.output, list.errors);
     }
 
     Status check_options(const engine::BackupOrder& order) const override {
@@ -41,12 +45,30 @@ class WalG final : public EngineDriver {
     Status push(const engine::BackupOrder& order, const env::Context& context) override {
         std::vector<std::string> words = {"backup-push", settings_.data_directory};
         if (engine::option_word(order.options, "type") == "full") words.emplace_back("--full");
-        const auto done = run(words, context);
+        const auto done = run(words, context, kWorkSilence);
         return done ? Status() : Status(done.error());
     }
 
+    // Its backup-fetch makes each tablespace's old location and truncates the files there, empty or not (3.0.9: tried). A
+    // delta brings those of what it builds on.
+    Result<std::vector<std::string>> examine(const EngineBackup& backup, const EngineCatalog& catalog,
+                                             const env::Context& context) override {
+        for (const EngineBackup* one : lineage(catalog.backups, backup)) {
+            const auto tablespaces = tablespaces_of(*one, context);
+            if (!tablespaces)
+                return wrap_error(tablespaces.error(),
+                                  fmt::format("whether backup '{}' has tablespaces is not known", one->id));
+            if (tablespaces->empty()) continue;
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("backup '{}' has tablespaces, and wal-g would write over what is in '{}'",
+                                          one->id, one_line(join(*tablespaces, "', '"))),
+                              "Fetch it with wal-g itself, with new places for them: 'wal-g backup-fetch --restore-spec'.");
+        }
+        return std::vector<std::string>();
+    }
+
     Status fetch(const EngineBackup& backup, const engine::RestoreOrder& order, const env::Context& context) override {
-        const auto done = run({"backup-fetch", order.into, backup.id}, context);
+        const auto done = run({"backup-fetch", order.into, backup.id}, context, kWorkSilence);
         return done ? Status() : Status(done.error());
     }
 
@@ -68,18 +90,25 @@ class WalG final : public EngineDriver {
     std::vector<engine::ConfigFinding> check_config(const env::Context& context) override {
         const auto said = run({"--version"}, context);
         if (!said) return {{Level::kError, "wal-g", said.error().to_string(), said.error().hint}};
-        const auto catalog = read_catalog(context);
-        if (!catalog) return {{Level::kError, "wal-g", catalog.error().to_string(), catalog.error().hint}};
+        const auto backups = read_backups(context);
+        if (!backups) return {{Level::kError, "wal-g", backups.error().to_string(), backups.error().hint}};
         return {{Level::kOk, "wal-g",
-                 fmt::format("{}, {} backups", one_line(trim(said->output)), catalog->backups.size()), ""}};
+                 fmt::format("{}, {} backups", one_line(trim(said->output)), backups->size()), ""}};
     }
 
   private:
+    Result<std::vector<std::string>> tablespaces_of(const EngineBackup& backup, const env::Context& context) {
+        AETERNA_ASSIGN(const env::RunResult said,
+                       run({"st", "cat", "basebackups_005/" + backup.id + "_backup_stop_sentinel.json"}, context));
+        return parse_wal_g_tablespaces(said.output);
+    }
+
     // kServer where its exit code is not 0.
-    Result<env::RunResult> run(const std::vector<std::string>& question, const env::Context& context) {
+    Result<env::RunResult> run(const std::vector<std::string>& question, const env::Context& context,
+                               Duration silence = kQuestionSilence) {
         std::vector<std::string> words = question;
         if (!settings_.config_file.empty()) words.insert(words.begin(), "--config=" + settings_.config_file);
-        AETERNA_ASSIGN(env::RunResult result, program_.run(std::move(words), context));
+        AETERNA_ASSIGN(env::RunResult result, program_.run(std::move(words), context, silence));
         AETERNA_TRY(judge_wal_g(result));
         return result;
     }

@@ -133,6 +133,22 @@ Result<std::vector<EngineBackup>> parse_wal_g_backups(std::string_view output, s
     return backups;
 }
 
+Result<std::vector<std::string>> parse_wal_g_tablespaces(std::string_view sentinel) {
+    AETERNA_ASSIGN(const Json document, parse_json(sentinel, "wal-g's sentinel"));
+    if (!lsn_in(document, "LSN")) return not_understood_wal_g("a sentinel");
+    std::vector<std::string> places;
+    const Json* spec = find_member(document, "Spec");
+    if (!spec) spec = find_member(document, "spec");
+    if (!spec || spec->is_null()) return places;
+    const Json* oids = find_member(*spec, "tablespaces");
+    if (!oids || !(oids->is_array() || oids->is_null())) return not_understood_wal_g("the tablespaces of a sentinel");
+    for (const Json& oid : *oids) {
+        const Json* place = oid.is_string() ? find_member(*spec, oid.get_ref<const std::string&>()) : nullptr;
+        places.push_back(place ? find_string(*place, "loc").value_or("?") : "?");
+    }
+    return places;
+}
+
 Status read_wal_g_archive(std::string_view output, ArchivedWal& wal) {
     AETERNA_ASSIGN(const Json document, parse_json(output, "wal-g wal-show"));
     if (!document.is_array()) return not_understood_wal_g("wal-show gave no list");

@@ -17,7 +17,7 @@ constexpr std::string_view kDropped[] = {
     "archive_cleanup_command",   "recovery_end_command", "recovery_target",          "recovery_target_action",
     "recovery_target_inclusive", "recovery_target_lsn",  "recovery_target_name",     "recovery_target_time",
     "recovery_target_timeline",  "recovery_target_xid",  "recovery_min_apply_delay", "archive_mode",
-    "archive_command",           "archive_library",      "synchronous_standby_names"};
+    "archive_command",           "archive_library",      "synchronous_standby_names", "max_logical_replication_workers"};
 
 // The setting's name in a line of a configuration file, in lower case.
 std::string name_in(std::string_view line) {
@@ -149,12 +149,15 @@ std::string restored_auto_conf(std::string_view old, std::string_view conf, cons
     // The last value of a name counts, and this file outranks postgresql.conf.
     if (starter == Starter::kPeople) {
         text +=
-            "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise.\n"
+            "# Written by aeterna-dr's restore: this server stands alone until somebody says otherwise (ALTER SYSTEM RESET "
+            "of a name, then a restart).\n"
             "primary_conninfo = ''\n"
             "primary_slot_name = ''\n"
             "restore_command = ''\n"
             "archive_mode = 'off'\n"
-            "synchronous_standby_names = ''\n";
+            "synchronous_standby_names = ''\n"
+            // An apply worker would take the live publisher's slot, and move it on.
+            "max_logical_replication_workers = 0\n";
         for (const auto& [setting, value] : control.limits) text += fmt::format("{} = {}\n", setting, value);
         for (const auto& [setting, file] : {std::pair("hba_file", "/pg_hba.conf"), std::pair("ident_file", "/pg_ident.conf")}) {
             if (names(conf, setting) || names(old, setting)) text += fmt::format("{} = {}\n", setting, conf_string(into + file));

@@ -8,19 +8,29 @@
 namespace aeterna::postgres {
 namespace {
 
-// $1 schemas, $2 "schema.table", a line each. What is not of them, largest first: pg_dump takes so many arguments, and
-// the rows of what is smaller than all those do no harm. A partition belongs to its table.
-constexpr const char* kUnwanted = R"(
+// $1 schemas, $2 "schema.table", a line each; both empty: everything is wanted. A partition belongs to its table.
+constexpr std::string_view kRelations = R"(
 WITH RECURSIVE relation AS (
-    SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ), wanted AS (
     SELECT oid FROM relation WHERE nspname = ANY (string_to_array($1, chr(10)))
                                 OR nspname || '.' || relname = ANY (string_to_array($2, chr(10)))
+                                OR ($1 = '' AND $2 = '')
     UNION SELECT inhrelid FROM pg_inherits JOIN wanted ON inhparent = wanted.oid
 )
+)";
+// What is not of them, largest first: pg_dump takes so many arguments, and the rows of what is smaller than all those do
+// no harm.
+constexpr std::string_view kUnwanted = R"(
 SELECT '"' || replace(nspname, '"', '""') || '"."' || replace(relname, '"', '""') || '"'
-FROM relation WHERE relkind <> 'p' AND oid NOT IN (SELECT oid FROM wanted) ORDER BY pg_table_size(oid) DESC LIMIT 1000)";
+FROM relation WHERE relkind IN ('r', 'm') AND oid NOT IN (SELECT oid FROM wanted)
+ORDER BY pg_table_size(oid) DESC LIMIT 1000)";
+// Recovery empties them: their changes are in no WAL.
+constexpr std::string_view kUnlogged = R"(
+SELECT nspname || '.' || relname FROM relation JOIN wanted USING (oid)
+WHERE relpersistence = 'u' AND relkind <> 'p' ORDER BY 1)";
 
 ScratchWish dump_wish(const engine::RestoreOrder& order) {
     return {order, *order.scratch, engine::option_word(order.options, "superuser"),
@@ -64,23 +74,37 @@ Result<DumpedDatabase> ScratchDump::choose(const LoadWish& wish, const std::stri
     return choose_database(details, wish.database, target);
 }
 
-Result<std::vector<std::string>> ScratchDump::unwanted(const LoadWish& wish, const std::string& database,
-                                                       const env::Context& context) {
+Result<std::vector<std::string>> ScratchDump::names_of(std::string_view question, const LoadWish& wish,
+                                                       env::SqlConnection& session, const env::Context& context) {
     std::vector<std::string> names, tables;
-    if (wish.is_whole()) return names;
     for (const std::string& table : wish.tables) tables.push_back(with_schema(table));
-    AETERNA_ASSIGN(const auto session, scratch_.server().connect(database, context));
-    AETERNA_ASSIGN(const env::SqlRows rows,
-                   session->query(kUnwanted, {join(wish.schemas, "\n"), join(tables, "\n")}, context));
+    AETERNA_ASSIGN(const env::SqlRows rows, session.query(std::string(kRelations).append(question),
+                                                          {join(wish.schemas, "\n"), join(tables, "\n")}, context));
     for (const auto& row : rows.rows) names.push_back(row[0].value_or(""));
     return names;
+}
+
+Status ScratchDump::judge_unlogged(const LoadWish& wish, const std::vector<std::string>& names) const {
+    if (names.empty()) return {};
+    if (wish.clean) {
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("unlogged, and empty out of every base backup: {}", one_line(join(names, ", "), 600)),
+                          "--clean would replace their rows by nothing: name the other tables (--table), or restore a dump "
+                          "(--kind logical).");
+    }
+    for (const std::string& name : names)
+        note_(fmt::format("'{}' is unlogged: it comes without its rows, which no base backup has", one_line(name)));
+    return {};
 }
 
 Status ScratchDump::dump(const LoadWish& wish, const std::string& database, const env::Context& context) {
     std::vector<std::string> words{"--format=custom", "--compress=0", "--no-sync", "--no-password", "--file=" + file()};
     if (!wish.is_whole()) words.emplace_back("--no-blobs");
-    AETERNA_ASSIGN(const auto names, unwanted(wish, database, context));
-    for (const std::string& name : names) words.push_back("--exclude-table-data=" + name);
+    AETERNA_ASSIGN(const auto session, scratch_.server().connect(database, context));
+    AETERNA_ASSIGN(const auto unlogged, names_of(kUnlogged, wish, *session, context));
+    AETERNA_TRY(judge_unlogged(wish, unlogged));
+    AETERNA_ASSIGN(const auto unwanted, names_of(kUnwanted, wish, *session, context));
+    for (const std::string& name : unwanted) words.push_back("--exclude-table-data=" + name);
     words.push_back("--dbname=" + connection_words(scratch_.server().target(database)));
     AETERNA_ASSIGN(const env::RunResult result, scratch_.server().run("pg_dump", words, context));
     return judge_run("pg_dump", result);

@@ -18,7 +18,8 @@ class ScratchDump {
     // Touches nothing; says as what the dump counts. As ScratchRestore::plan.
     [[nodiscard]] Result<engine::RestorePlan> plan(repository::Repository& repository, const env::Context& context);
     [[nodiscard]] int major() const { return scratch_.major(); }
-    // Of the database that `wish` means, else of `target`; with the rows of what is wished. kNotFound, kServer.
+    // Of the database that `wish` means, else of `target`; with the rows of what is wished. kNotFound, kServer;
+    // kGuardRefused where --clean means unlogged tables.
     [[nodiscard]] Result<DumpedDatabase> make(repository::Repository& repository, const LoadWish& wish,
                                               const std::string& target, const env::Context& context);
     // Where make() has put it, readable by us.
@@ -28,8 +29,11 @@ class ScratchDump {
     [[nodiscard]] std::string folder() const { return scratch_.place().sandbox + "/dump"; }
     [[nodiscard]] Result<DumpedDatabase> choose(const LoadWish& wish, const std::string& target,
                                                 const env::Context& context);
-    [[nodiscard]] Result<std::vector<std::string>> unwanted(const LoadWish& wish, const std::string& database,
-                                                            const env::Context& context);
+    [[nodiscard]] static Result<std::vector<std::string>> names_of(std::string_view question, const LoadWish& wish,
+                                                                   env::SqlConnection& session,
+                                                                   const env::Context& context);
+    // kGuardRefused where --clean would drop the rows of what comes without any; else it is said.
+    Status judge_unlogged(const LoadWish& wish, const std::vector<std::string>& names) const;
     Status dump(const LoadWish& wish, const std::string& database, const env::Context& context);
 
     const env::Env& env_;

@@ -52,6 +52,26 @@ TEST(RandomPoint, IsWithinTheMillisecondsThatCanBeHad) {
     }
 }
 
+TEST(RandomPoint, IsOfWhatWasAskedFor) {
+    const auto kept = [](RestoreOrder order) {
+        std::vector<RecoveryWindow> windows = {window(1h, 2h, 1, "6"), window(2h, 3h, 1), window(5h, 8h, 2)};
+        const Status done = keep_windows(windows, order);
+        return done ? static_cast<int>(windows.size()) : -exit_code(done.error().code);
+    };
+    RestoreOrder order;
+    EXPECT_EQ(kept(order), 3);
+    order.timeline = "1";
+    EXPECT_EQ(kept(order), 2);
+    order.cluster = "7";
+    EXPECT_EQ(kept(order), 1);
+    order.timeline = "9";
+    EXPECT_EQ(kept(order), -exit_code(ErrorCode::kNotFound));
+    order.timeline = "one";
+    EXPECT_EQ(kept(order), -exit_code(ErrorCode::kUsage));
+    std::vector<RecoveryWindow> none;
+    EXPECT_TRUE(keep_windows(none, {})) << "drawing from nothing has its own words";
+}
+
 TEST(RandomPoint, WithoutAnyTimeIsABackupAsItIs) {
     RecoveryWindow alone = window(1h, 1h, 3);
     EXPECT_EQ(draw_point({alone}, 1)->to, "b3");

@@ -223,7 +223,7 @@ TEST(Restore, PlacesTablespaces) {
 
 TEST(Restore, TheServerStandsAlone) {
     const std::string text = restored_auto_conf("work_mem = '8MB'\nprimary_conninfo = 'host=live'\nRestore_Command='x'\n"
-        "recovery_target_time = 'y'\narchive_mode=always\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", R"(/it's\)",
+        "recovery_target_time = 'y'\narchive_mode=always\nmax_logical_replication_workers = 9\n\n", "#hba_file = 'x'\nident_file='/live/pg_ident.conf'\n", R"(/it's\)",
         {"1", 16 << 20, {{"max_connections", 250}}}, Starter::kPeople, std::nullopt);
     EXPECT_EQ(text.find("host=live"), std::string::npos);
     EXPECT_EQ(text.find("'x'"), std::string::npos);
@@ -235,6 +235,8 @@ TEST(Restore, TheServerStandsAlone) {
     EXPECT_NE(text.find(R"(ident_file = '/it''s\\/pg_ident.conf')"), std::string::npos);
     EXPECT_NE(text.find("synchronous_standby_names = ''\n"), std::string::npos);
     EXPECT_NE(text.find("restore_command = ''\n"), std::string::npos);
+    EXPECT_NE(text.find("max_logical_replication_workers = 0\n"), std::string::npos) << "a subscription would take the live one's slot";
+    EXPECT_EQ(text.find("workers = 9"), std::string::npos);
     EXPECT_NE(text.find("max_connections = 250\n"), std::string::npos);
     EXPECT_EQ(text.find("recovery_target"), std::string::npos);
 }

@@ -4,9 +4,12 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "postgres/engines/driver.h"
 #include "postgres/engines/engine_program.h"
 #include "postgres/engines/pgbackrest_output.h"
+#include "postgres/engines/restored_directory.h"
 #include "postgres/engines/wal_g_output.h"
+#include "../support/fake_env.h"
 
 namespace aeterna::postgres::testing {
 namespace {
@@ -142,6 +145,31 @@ TEST(EnginePoint, OverATimelineSwitch) {
     EXPECT_THAT(choose(forked, "latest").error().message, HasSubstr("00000002.history"));
 }
 
+TEST(EnginePoint, ALostTimelineIsNoCleanArchive) {
+    EngineCatalog lost = catalog();
+    lost.wal.segments[2][9] = at(100);  // its history file is not there
+    EXPECT_FALSE(choose(lost, "latest"));
+    EXPECT_EQ(choose(lost, "latest", 1)->backup.id, "B");
+    const auto windows = engine_windows(lost, "main");
+    ASSERT_EQ(windows.size(), 1U) << "the older timeline can be restored";
+    EXPECT_EQ(windows[0].timeline, 1U);
+    EXPECT_THAT(windows[0].backups, ElementsAre("A", "B"));
+    EXPECT_THAT(windows[0].ends_because, HasSubstr("00000002.history"));
+    std::vector<std::string> problems, hits;
+    check_archive(lost, problems, hits);
+    EXPECT_THAT(problems, ElementsAre(HasSubstr("00000002.history")));
+    lost.wal.segments[1].erase(7);
+    problems.clear();
+    check_archive(lost, problems, hits);
+    EXPECT_EQ(problems.size(), 2U) << "the hole as well";
+    lost.wal.histories[2] = "garbage";
+    lost.wal.segments.erase(1);
+    problems.clear();
+    check_archive(lost, problems, hits);
+    EXPECT_TRUE(engine_windows(lost, "main").empty());
+    EXPECT_EQ(problems.size(), 3U) << "each backup's own WAL, and the way";
+}
+
 TEST(EnginePoint, DamagedPagesAreTold) {
     EngineCatalog damaged = catalog();
     damaged.backups.back().has_damaged_pages = true;
@@ -212,6 +240,37 @@ TEST(PgBackRest, AStanzaThatIsNotThere) {
     EXPECT_THAT(judged.error().message, HasSubstr("missing stanza path"));
 }
 
+TEST(PgBackRest, OneOfTwoRepositoriesIsEnough) {
+    const auto judge = [](int second, const std::string& message, int overall) {
+        std::string text = info_text();
+        const std::string one = R"({"cipher":"none","key":1,"status":{"code":0,"message":"ok"}}],"status":{"code":0,)";
+        const std::string both = R"({"cipher":"none","key":1,"status":{"code":0,"message":"ok"}},{"cipher":"none","key":2,"status":{"code":)" +
+                                 std::to_string(second) + R"(,"message":")" + message + R"("}}],"status":{"code":)" + std::to_string(overall) + ",";
+        text.replace(text.find(one), one.size(), both);
+        const auto info = parse_pgbackrest_info(text, "main");
+        return info ? judge_pgbackrest_stanza(*info, "main") : Status(info.error());
+    };
+    EXPECT_TRUE(judge(2, "no valid backups", 4)) << "the second is new";
+    EXPECT_TRUE(judge(1, "missing stanza path", 4));
+    EXPECT_FALSE(judge(0, "ok", 5)) << "two clusters";
+    EXPECT_FALSE(judge(99, "other", 5)) << "two clusters, and one trouble more";
+    PgBackRestInfo bad;
+    bad.code = 4;
+    bad.places = {1, 2};
+    bad.troubles = {"repository 1: missing stanza path", "repository 2: other"};
+    EXPECT_FALSE(judge_pgbackrest_stanza(bad, "main"));
+}
+
+TEST(PgBackRest, NamesTablespaces) {
+    const std::string text = R"([{"backup":[{"label":"A","tablespace":[{"destination":"/srv/ts2","name":"other","oid":16387}]},{"label":"B"}]}])";
+    const auto found = pgbackrest_tablespaces(text, "A");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].oid, 16387U);
+    EXPECT_EQ(found[0].location, "/srv/ts2");
+    EXPECT_THAT(pgbackrest_tablespaces(text, "B"), IsEmpty());
+    EXPECT_THAT(pgbackrest_tablespaces("no JSON", "A"), IsEmpty());
+}
+
 TEST(PgBackRest, ListsTheArchive) {
     ArchivedWal wal;
     std::vector<std::string> histories;
@@ -261,6 +320,9 @@ TEST(PgBackRest, VerifyIsReadToTheLetter) {
 }
 
 TEST(PgBackRest, WhatVerifyDoesNotSayIsNotVerified) {
+    const std::string empty = "stanza: main\nstatus: ok\n    no archives or backups exist in the repo\n";
+    EXPECT_THAT(verify(empty, {}).not_verified, IsEmpty()) << "a repository before its first backup";
+    EXPECT_FALSE(verify(empty).not_verified.empty());
     EXPECT_FALSE(verify("").not_verified.empty());
     EXPECT_THAT(verify(kWell, {"20261127-040327F", "20261128-000000F"}).not_verified,
                 ElementsAre("backup 20261128-000000F"));
@@ -319,6 +381,33 @@ TEST(WalG, ReadsItsBackups) {
     EXPECT_FALSE(parse_wal_g_backups(R"([{"backup_name":"base_000000010000000000000002"}])", ""));
 }
 
+TEST(WalG, KnowsItsTablespaces) {
+    // As 3.0.9 prints it.
+    const std::string head = R"({"LSN":67108904,"PgVersion":150018,"FinishLSN":67109120,)", tail = R"("ChkpNum":null,"Version":2})";
+    const std::string spec = R"("Spec":{"16387":{"loc":"/srv/ts2","link":"pg_tblspc/16387"},"base_prefix":"/data","tablespaces":["16387"]},)";
+    const auto found = parse_wal_g_tablespaces(head + spec + tail);
+    ASSERT_TRUE(found) << found.error().to_string();
+    EXPECT_THAT(*found, ElementsAre("/srv/ts2"));
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + tail), IsEmpty());
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + R"("Spec":null,)" + tail), IsEmpty());
+    EXPECT_THAT(*parse_wal_g_tablespaces(head + R"("spec":{"tablespaces":["1"]},)" + tail), ElementsAre("?"));
+    for (const std::string& other : {std::string(), std::string("{}"), std::string("[]"), head + R"("Spec":{"16387":{}},)" + tail,
+                                     head + R"("Spec":"x",)" + tail, head + R"("Spec":{"tablespaces":1},)" + tail}) {
+        EXPECT_FALSE(parse_wal_g_tablespaces(other)) << other;
+    }
+}
+
+TEST(WalG, ADeltaComesWithWhatItBuildsOn) {
+    std::vector<EngineBackup> backups = {backup("A", 2, 20), backup("B", 3, 30), backup("C", 4, 40)};
+    backups[1].parent = "A";
+    backups[2].parent = "B";
+    std::vector<std::string> ids;
+    for (const EngineBackup* one : lineage(backups, backups[2])) ids.push_back(one->id);
+    EXPECT_THAT(ids, ElementsAre("C", "B", "A"));
+    backups[0].parent = "C";
+    EXPECT_LE(lineage(backups, backups[2]).size(), 4U) << "a ring ends";
+}
+
 TEST(WalG, ReadsItsArchive) {
     const std::string text =
         R"([{"id":1,"parent_id":0,"switch_point_lsn":0,"start_segment":"000000010000000000000001","end_segment":"000000010000000000000005",)"
@@ -336,6 +425,120 @@ TEST(WalG, ReadsItsArchive) {
     std::string other = text;
     other.replace(other.find("\"segments_count\":4"), 18, "\"segments_count\":5");
     EXPECT_FALSE(read_wal_g_archive(other, wal)) << "its numbers have to agree";
+}
+
+// ---------------------------------------------------------------------------------------------- what they are asked
+
+// One program, what it says, and how it was run.
+class OneProgram final : public env::Processes {
+  public:
+    std::string says;
+    std::vector<env::RunOptions> runs;
+
+    Result<env::RunResult> run(const env::RunOptions& options, const env::Context&) override {
+        runs.push_back(options);
+        env::RunResult result;
+        result.exit_status = 0;
+        result.output = says;
+        return result;
+    }
+    std::optional<std::string> find_program(const std::string& name, const std::vector<std::string>&) override { return "/bin/" + name; }
+    Result<env::ProcessId> spawn(const env::SpawnOptions& options) override { return none_.spawn(options); }
+    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
+    bool is_alive(const env::ProcessId&) override { return false; }
+    Status signal(const env::ProcessId& id, int number) override { return none_.signal(id, number); }
+    bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
+    std::vector<env::ProcessInfo> list() override { return {}; }
+    std::vector<std::string> environment_of(int) override { return {}; }
+    std::uint32_t effective_uid() override { return 1000; }
+    int own_pid() override { return 1; }
+    Result<env::User> find_user(const std::string& name) override { return none_.find_user(name); }
+    std::string own_executable() override { return ""; }
+
+  private:
+    aeterna::testing::FakeProcesses none_;
+};
+
+class EngineQuestions : public ::testing::Test {
+  protected:
+    std::unique_ptr<EngineDriver> driver(EngineSettings::Kind kind, const std::string& says) {
+        settings_.kind = kind;
+        settings_.program = "engine";
+        settings_.stanza = "main";
+        programs_.says = says;
+        return make_engine_driver(settings_, env_);
+    }
+    const env::Context context_{MonoTime::max(), {}, ""};
+    OneProgram programs_;
+
+  private:
+    aeterna::testing::FakeEnv fake_;
+    EngineSettings settings_;
+    env::Env env_{fake_.clock, fake_.random, fake_.threads, fake_.files, programs_, fake_.dialer, fake_.http, fake_.http_listener, fake_.sql, fake_.log};
+};
+
+TEST_F(EngineQuestions, AListOfBackupsDoesNotReadTheArchive) {
+    for (const auto& [kind, says] : {std::pair(EngineSettings::Kind::kWalG, std::string(kWalGBackups)),
+                                     std::pair(EngineSettings::Kind::kPgBackRest, info_text())}) {
+        programs_.runs.clear();
+        EXPECT_FALSE(driver(kind, says)->read_backups(context_)->empty());
+        EXPECT_EQ(programs_.runs.size(), 1U);
+    }
+}
+
+TEST_F(EngineQuestions, NoProgramIsSilentForEver) {
+    engine::BackupOrder push;
+    engine::RestoreOrder fetch;
+    engine::EngineCheck check;
+    for (const auto& [kind, says] : {std::pair(EngineSettings::Kind::kWalG, std::string(kWalGBackups)),
+                                     std::pair(EngineSettings::Kind::kPgBackRest, info_text())}) {
+        programs_.runs.clear();
+        const auto one = driver(kind, says);
+        EXPECT_TRUE(one->push(push, context_));
+        EXPECT_TRUE(one->fetch(backup("A", 2, 20), fetch, context_));
+        for (const env::RunOptions& run : programs_.runs) EXPECT_EQ(run.longest_silence, std::chrono::hours(1));
+        (void)one->check_config(context_);
+        (void)one->verify({}, check, context_);
+        (void)one->examine(backup("A", 2, 20), {}, context_);
+        for (const env::RunOptions& run : programs_.runs) EXPECT_GT(run.longest_silence, Duration{}) << run.argv.back();
+    }
+}
+
+TEST_F(EngineQuestions, WalGMayNotWriteOverTablespaces) {
+    const auto examine = [&](const std::string& says) {
+        const auto done = driver(EngineSettings::Kind::kWalG, says)->examine(backup("base_A", 2, 20), {}, context_);
+        return done ? ErrorCode::kInternal : done.error().code;
+    };
+    EXPECT_EQ(examine(R"({"LSN":1,"Spec":{"7":{"loc":"/srv/ts"},"tablespaces":["7"]}})"), ErrorCode::kGuardRefused);
+    EXPECT_THAT(programs_.runs.back().argv, ElementsAre("/bin/engine", "st", "cat", "basebackups_005/base_A_backup_stop_sentinel.json"));
+    EXPECT_EQ(examine("what"), ErrorCode::kProtocol) << "not known is no leave";
+    EXPECT_EQ(examine(R"({"LSN":1})"), ErrorCode::kInternal) << "it may";
+}
+
+// --------------------------------------------------------------------------------------------- the restored directory
+
+// What is changed, in turn.
+class OrderedFiles final : public aeterna::testing::FakeFiles {
+  public:
+    std::vector<std::string> changes;
+    Status write_durable(const std::string& path, std::string_view text, int mode) override {
+        changes.push_back("write " + path);
+        return FakeFiles::write_durable(path, text, mode);
+    }
+    Status remove(const std::string& path) override {
+        changes.push_back("remove " + path);
+        return FakeFiles::remove(path);
+    }
+};
+
+TEST(RestoredDirectory, IsKeptOffTheArchiveBeforeItMayRecover) {
+    OrderedFiles files;
+    std::string control(256, '\0');
+    control[0] = 1;
+    files.content = {{"/d/global/pg_control", control}, {"/d/postgresql.conf", ""}, {"/d/pg_hba.conf", ""}, {"/d/pg_ident.conf", ""}};
+    ASSERT_TRUE(let_stand_alone(files, "/d", std::nullopt, {"fetch", {}}));
+    EXPECT_THAT(files.changes, ElementsAre("write /d/postgresql.auto.conf", "remove /d/standby.signal", "write /d/recovery.signal"));
+    EXPECT_THAT(files.content["/d/postgresql.auto.conf"], HasSubstr("archive_mode = 'off'"));
 }
 
 // ------------------------------------------------------------------------------------------------- restore_command
