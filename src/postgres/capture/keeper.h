@@ -85,6 +85,11 @@ class CaptureState {
         const std::lock_guard lock(mutex_);
         asked_.erase(node);
     }
+    // Whether commits may be told that what is durable can be restored: not behind a hole, and not before that is known.
+    [[nodiscard]] bool may_confirm() const {
+        const std::lock_guard lock(mutex_);
+        return has_hole_ == false;
+    }
     void end() {
         const std::lock_guard lock(mutex_);
         source_.reset();

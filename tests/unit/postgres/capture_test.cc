@@ -301,6 +301,25 @@ TEST(CaptureState, AnAuditOfBeforeAHoleDoesNotSayThatThereIsNone) {
     EXPECT_EQ(state.view({}).has_hole, true);
 }
 
+TEST(CaptureState, CommitsAreConfirmedOnlyWhereNoHoleIsOpen) {
+    CaptureState state;
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 100);
+    EXPECT_FALSE(state.may_confirm()) << "before the first audit";
+    state.audited(0, false, {});
+    EXPECT_TRUE(state.may_confirm());
+    state.audited(0, std::nullopt, {});
+    EXPECT_TRUE(state.may_confirm()) << "a hole is met, or found";
+    state.met_hole();
+    EXPECT_FALSE(state.may_confirm());
+    state.begin({"a", true, "7", 1, 300, kSegment}, "log", 200);
+    state.became_durable(300);
+    EXPECT_FALSE(state.may_confirm());
+    state.audited(1, true, {"a"});
+    EXPECT_FALSE(state.may_confirm());
+    state.audited(1, false, {});
+    EXPECT_TRUE(state.may_confirm()) << "it was filled, or a base backup lies behind it";
+}
+
 TEST(CaptureState, AFailureIsTheTroubleUntilTheNextStream) {
     CaptureState state;
     state.failed("no primary is found");
