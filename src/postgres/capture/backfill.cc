@@ -84,6 +84,7 @@ class HoleFiller {
         Lsn put_to = hole.from;
         std::string piece;
         const auto flush = [&]() -> Status {
+            AETERNA_TRY(repository_.check_place(context_));
             AETERNA_TRY(repository::fill_log(repository_, log_, put_to, repository::bytes_of(piece), context_));
             put_to += piece.size();
             piece.clear();
@@ -149,7 +150,9 @@ void Backfill::run(const std::stop_token& stop) {
 
 Status Backfill::go_round(const SourceView& source, const env::Context& context) {
     const auto met = state_.holes_met();
-    const auto round = fill(source, context);
+    auto round = fill(source, context);
+    // Where the repository is no longer, everything is missing, or nothing is known to be.
+    if (const Status there = resources_.repository.check_place(context); !there) round = there.error();
     if (!round) {
         state_.audited(met, std::nullopt, {});
         return round.error();
@@ -167,8 +170,10 @@ Result<Backfill::Round> Backfill::fill(const SourceView& source, const env::Cont
     const auto look = [&] {
         return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, context);
     };
+    const bool has_captured = state_.has_captured();
+    AETERNA_TRY(resources_.repository.check_place(context));
     auto first = look();
-    if (!first && first.error().code == ErrorCode::kNotFound) return Round();  // nothing was captured yet
+    if (!first && first.error().code == ErrorCode::kNotFound && !has_captured) return Round();
     if (!first) return first.error();
     Round round{std::move(*first), {}};
     WalAudit& audit = round.audit;
@@ -204,6 +209,7 @@ Result<bool> Backfill::ask(const SourceView& node, const WalAudit& audit, const 
         if (!is_asked || !donor.is_usable()) continue;
         // A timeline that nothing was captured of yet: its history comes before its first byte.
         const auto own = history_of_ancestor(audit.history, hole.timeline);
+        if (own) AETERNA_TRY(resources_.repository.check_place(context));
         if (own)
             AETERNA_TRY(put_timeline_history(resources_.repository, {audit.path.system_identifier, hole.timeline}, *own,
                                              context));

@@ -27,9 +27,10 @@ class Backfill {
 
     // Until stop. One thread.
     void run(const std::stop_token& stop);
+    // One audit, and what comes of it. `source` is the one whose stream has begun.
+    Status go_round(const SourceView& source, const env::Context& context);
 
   private:
-    Status go_round(const SourceView& source, const env::Context& context);
     // What is missing after each node was asked for it, and who has answered.
     struct Round {
         WalAudit audit;

@@ -57,6 +57,11 @@ class CaptureState {
         if (has_hole_ == false) has_hole_.reset();
         exposure_.set_hole(true);
     }
+    // Whether anything was put into a log since we began.
+    [[nodiscard]] bool has_captured() const {
+        const std::lock_guard lock(mutex_);
+        return has_captured_;
+    }
     // Of those that the log shows, by what it has behind them.
     [[nodiscard]] std::uint64_t holes_met() const {
         const std::lock_guard lock(mutex_);
@@ -98,6 +103,7 @@ class CaptureState {
     void became_durable(Lsn end) {
         const std::lock_guard lock(mutex_);
         durable_ = end;
+        has_captured_ = true;
         if (is_behind_hole_) ++holes_met_;
         is_behind_hole_ = false;
         exposure_.became_durable(end);
@@ -147,6 +153,7 @@ class CaptureState {
     std::optional<Error> end_reason_;
     Exposure exposure_;
     std::string trouble_;
+    bool has_captured_ = false;
     std::uint64_t holes_met_ = 0;
     bool is_behind_hole_ = false;  // and nothing is durable there yet
     bool holds_slots_ = true;
