@@ -168,7 +168,7 @@ Status Backfill::go_round(const SourceView& source, const env::Context& context)
 
 Result<Backfill::Round> Backfill::fill(const SourceView& source, const env::Context& context) {
     const auto look = [&] {
-        return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, context);
+        return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, ends_, context);
     };
     const bool has_captured = state_.has_captured();
     AETERNA_TRY(resources_.repository.check_place(context));

@@ -47,6 +47,7 @@ class Backfill {
     CaptureState& state_;
     Teller& teller_;
     NodeSessions sessions_;
+    repository::LogEnds ends_;
     std::set<WalHole> reported_;
 };
 
