@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "repository/log_ends.h"
 #include "repository/log_pieces.h"
 
 namespace aeterna::repository {
@@ -242,8 +243,11 @@ Result<std::optional<LogOrigin>> read_origin(Repository& repository, const std::
     return std::optional<LogOrigin>({*log, *at, *history});
 }
 
-Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name, LogReading reading,
-                                         const env::Context& context) {
+namespace {
+
+// `ends` is what is known of appended pieces, and then of those that are there.
+Result<std::vector<LogRange>> find_ranges(Repository& repository, const std::string& name, LogReading reading,
+                                          LogEnds::Ends& ends, const env::Context& context) {
     for (int looks = 0; looks < kMostLooks; ++looks) {
         AETERNA_ASSIGN(auto pieces, list_pieces(repository, name, context));
         // What a merge hid from the first list is in the second.
@@ -252,18 +256,40 @@ Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::stri
         std::sort(pieces.begin(), pieces.end());
         pieces.erase(std::unique(pieces.begin(), pieces.end()), pieces.end());
         std::vector<LogRange> ranges;
+        LogEnds::Ends seen;
         bool is_outdated = false;
         for (const LogPiece& piece : pieces) {
-            AETERNA_ASSIGN(const auto known, end_of_piece(repository, name, piece, reading, context));
+            const auto before = piece.is_merged() ? ends.end() : ends.find(piece.start);
+            std::optional<std::uint64_t> known;
+            if (before != ends.end()) {
+                known = before->second;
+            } else {
+                AETERNA_ASSIGN(known, end_of_piece(repository, name, piece, reading, context));
+            }
             is_outdated = is_outdated || !known;
             if (!known) continue;
             const std::uint64_t end = *known;
+            if (!piece.is_merged()) seen.emplace(piece.start, end);
             if (ranges.empty() || piece.start > ranges.back().to) ranges.push_back({piece.start, end});
             else ranges.back().to = std::max(ranges.back().to, end);
         }
+        ends = std::move(seen);
         if (!is_outdated) return ranges;
     }
     return outrun(name);
+}
+
+}  // namespace
+
+Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name, LogReading reading,
+                                         const env::Context& context) {
+    LogEnds::Ends ends;
+    return find_ranges(repository, name, reading, ends, context);
+}
+
+Result<std::vector<LogRange>> LogEnds::ranges(Repository& repository, const std::string& name,
+                                              const env::Context& context) {
+    return find_ranges(repository, name, LogReading::kNames, logs_[name], context);
 }
 
 Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,

@@ -84,6 +84,7 @@ class HoleFiller {
         Lsn put_to = hole.from;
         std::string piece;
         const auto flush = [&]() -> Status {
+            AETERNA_TRY(repository_.check_place(context_));
             AETERNA_TRY(repository::fill_log(repository_, log_, put_to, repository::bytes_of(piece), context_));
             put_to += piece.size();
             piece.clear();
@@ -120,6 +121,11 @@ std::string describe_all(const std::vector<WalHole>& holes) {
     return text;
 }
 
+// A replica that is behind the hole's end: what it does not have yet, it has not been asked for.
+bool may_get_more(const SourceView& node, const WalHole& hole) {
+    return node.timeline < hole.timeline || (node.timeline == hole.timeline && node.end < hole.to);
+}
+
 }  // namespace
 
 void Backfill::run(const std::stop_token& stop) {
@@ -144,23 +150,33 @@ void Backfill::run(const std::stop_token& stop) {
 
 Status Backfill::go_round(const SourceView& source, const env::Context& context) {
     const auto met = state_.holes_met();
-    const auto audit = fill(source, context);
-    if (audit) report(*audit, source);
-    // Whatever came of it, slots are not held for ever.
-    const bool has_hole = audit && std::any_of(audit->holes.begin(), audit->holes.end(),
-                                               [&](const auto& hole) { return audit->is_open(hole); });
-    state_.audited(met, audit ? std::optional(has_hole) : std::nullopt);
-    return audit ? Status() : Status(audit.error());
+    auto round = fill(source, context);
+    // Where the repository is no longer, everything is missing, or nothing is known to be.
+    if (const Status there = resources_.repository.check_place(context); !there) round = there.error();
+    if (!round) {
+        state_.audited(met, std::nullopt, {});
+        return round.error();
+    }
+    const WalAudit& audit = round->audit;
+    const bool has_hole =
+        std::any_of(audit.holes.begin(), audit.holes.end(), [&](const auto& hole) { return audit.is_open(hole); });
+    // Before it is told: what is told while the audit of before still counts would be taken for mended at once.
+    state_.audited(met, has_hole, round->asked);
+    report(audit, source);
+    return {};
 }
 
-Result<WalAudit> Backfill::fill(const SourceView& source, const env::Context& context) {
+Result<Backfill::Round> Backfill::fill(const SourceView& source, const env::Context& context) {
     const auto look = [&] {
-        return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, context);
+        return audit_wal(resources_.repository, source.system_identifier, source.segment_bytes, ends_, context);
     };
+    const bool has_captured = state_.has_captured();
+    AETERNA_TRY(resources_.repository.check_place(context));
     auto first = look();
-    if (!first && first.error().code == ErrorCode::kNotFound) return WalAudit();  // nothing was captured yet
+    if (!first && first.error().code == ErrorCode::kNotFound && !has_captured) return Round();
     if (!first) return first.error();
-    WalAudit audit = std::move(*first);
+    Round round{std::move(*first), {}};
+    WalAudit& audit = round.audit;
     std::vector<SourceView> nodes;
     for (const NodeSettings& node : settings_.nodes) {
         auto view = audit.holes.empty() ? Result<SourceView>(source) : sessions_.look(node, context);
@@ -170,26 +186,30 @@ Result<WalAudit> Backfill::fill(const SourceView& source, const env::Context& co
     std::stable_partition(nodes.begin(), nodes.end(), [](const SourceView& node) { return !node.is_primary; });
     for (const SourceView& node : nodes) {
         if (audit.holes.empty()) break;
-        const Status asked = ask(node, audit, context);
-        const bool is_gone = !asked && asked.error().code == ErrorCode::kNotFound;
-        teller_.say("backfill from " + node.node, asked || is_gone ? "" : "backfill: " + said(asked.error()));
+        const auto asked = ask(node, audit, context);
+        if (asked && *asked) round.asked.insert(node.node);
+        teller_.say("backfill from " + node.node, asked ? "" : "backfill: " + said(asked.error()));
         AETERNA_ASSIGN(audit, look());
     }
-    return audit;
+    return round;
 }
 
-Status Backfill::ask(const SourceView& node, const WalAudit& audit, const env::Context& context) {
+Result<bool> Backfill::ask(const SourceView& node, const WalAudit& audit, const env::Context& context) {
     env::SqlTarget target = settings_.sql_target(settings_.find(node.node)->address);
     target.application_name = "aeterna-dr backfill";
     AETERNA_ASSIGN(auto connection, resources_.replication.connect(target, env_.clock.within(10s, context)));
     WalDonor donor(std::move(connection), node, env_);
     AETERNA_ASSIGN(const auto history, donor.history(context));
     Status worst;
+    bool has_answered = true;
     for (const WalHole& hole : audit.holes) {
         const auto end = end_on(node, history, hole.timeline);
-        if (!end || *end <= hole.from || !donor.is_usable()) continue;
+        const bool is_asked = end && *end > hole.from;
+        if (may_get_more(node, hole) || (is_asked && !donor.is_usable())) has_answered = false;
+        if (!is_asked || !donor.is_usable()) continue;
         // A timeline that nothing was captured of yet: its history comes before its first byte.
         const auto own = history_of_ancestor(audit.history, hole.timeline);
+        if (own) AETERNA_TRY(resources_.repository.check_place(context));
         if (own)
             AETERNA_TRY(put_timeline_history(resources_.repository, {audit.path.system_identifier, hole.timeline}, *own,
                                              context));
@@ -201,9 +221,11 @@ Status Backfill::ask(const SourceView& node, const WalAudit& audit, const env::C
             teller_.say("backfilled", "backfill: " + line);
             resources_.voice.report({"capture.backfilled", node.node, line});
         }
-        if (!done && (worst || worst.error().code == ErrorCode::kNotFound)) worst = done;
+        const bool is_gone = !done && done.error().code == ErrorCode::kNotFound;
+        if (!done && !is_gone && worst) worst = done;
     }
-    return worst;
+    if (!worst) return worst.error();
+    return has_answered;
 }
 
 void Backfill::report(const WalAudit& audit, const SourceView& source) {

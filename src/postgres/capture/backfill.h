@@ -27,12 +27,18 @@ class Backfill {
 
     // Until stop. One thread.
     void run(const std::stop_token& stop);
+    // One audit, and what comes of it. `source` is the one whose stream has begun.
+    Status go_round(const SourceView& source, const env::Context& context);
 
   private:
-    Status go_round(const SourceView& source, const env::Context& context);
-    // What is missing after each node was asked for it.
-    [[nodiscard]] Result<WalAudit> fill(const SourceView& source, const env::Context& context);
-    Status ask(const SourceView& node, const WalAudit& audit, const env::Context& context);
+    // What is missing after each node was asked for it, and who has answered.
+    struct Round {
+        WalAudit audit;
+        std::set<std::string> asked;
+    };
+    [[nodiscard]] Result<Round> fill(const SourceView& source, const env::Context& context);
+    // Whether the node has given what it has of all that is missing, and will not come to have more.
+    [[nodiscard]] Result<bool> ask(const SourceView& node, const WalAudit& audit, const env::Context& context);
     void report(const WalAudit& audit, const SourceView& source);
 
     const Settings& settings_;
@@ -41,6 +47,7 @@ class Backfill {
     CaptureState& state_;
     Teller& teller_;
     NodeSessions sessions_;
+    repository::LogEnds ends_;
     std::set<WalHole> reported_;
 };
 

@@ -94,7 +94,10 @@ void Keeper::go_round(const env::Context& context) {
     std::vector<SourceView> primaries;
     for (const NodeSettings& node : settings_.nodes) {
         const auto view = sessions_.look(node, context);
-        if (!view) continue;  // others watch over nodes that are down
+        if (!view) {  // others watch over nodes that are down
+            state_.lost_sight_of(node.name);
+            continue;
+        }
         if (view->is_primary) primaries.push_back(*view);
         if (view->system_identifier != source.system_identifier) {
             teller_.say(node.name, fmt::format("'{}' belongs to another cluster ({}): it is left alone", node.name,
@@ -103,8 +106,7 @@ void Keeper::go_round(const env::Context& context) {
         }
         const auto slot = keep_slot(sessions_, node, settings_, teller_, context);
         Status moved = slot ? Status() : Status(slot.error());
-        const bool is_held = node.name != source.node && state_.holds_slots();
-        if (moved && !is_held && is_durable_for(*part, *view))
+        if (moved && !state_.is_held(node.name) && is_durable_for(*part, *view))
             moved = sessions_.advance_slot(*view, part->durable, context);
         if (!moved) teller_.say(node.name, said(moved.error()));
     }

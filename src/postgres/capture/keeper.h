@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,29 +49,51 @@ class CaptureState {
         const std::lock_guard lock(mutex_);
         trouble_ = why;
     }
-    // The stream goes on behind WAL that is gone from its server. The other nodes' slots stay where they are until they
-    // were asked.
+    // The stream goes on behind WAL that is gone from its server. All slots stay where they are until an audit has seen
+    // it: an audit of before says nothing of it.
     void met_hole() {
         const std::lock_guard lock(mutex_);
         is_behind_hole_ = holds_slots_ = true;
+        if (has_hole_ == false) has_hole_.reset();
         exposure_.set_hole(true);
+    }
+    // Whether anything was put into a log since we began.
+    [[nodiscard]] bool has_captured() const {
+        const std::lock_guard lock(mutex_);
+        return has_captured_;
     }
     // Of those that the log shows, by what it has behind them.
     [[nodiscard]] std::uint64_t holes_met() const {
         const std::lock_guard lock(mutex_);
         return holes_met_;
     }
-    // Every node was asked for what was missing by then; nothing: the logs could not be audited.
-    void audited(std::uint64_t holes_met, std::optional<bool> has_hole) {
+    // What was missing by then after each node was asked; `asked` are those that have answered, be it that they have
+    // nothing of it. has_hole is nothing when the logs could not be audited: then all stays as it was.
+    void audited(std::uint64_t holes_met, std::optional<bool> has_hole, std::set<std::string> asked) {
         const std::lock_guard lock(mutex_);
-        if (is_behind_hole_ || holes_met != holes_met_) return;
+        if (!has_hole) return;
+        const bool is_outdated = is_behind_hole_ || holes_met != holes_met_;
+        if (*has_hole || !is_outdated) has_hole_ = has_hole;
+        if (is_outdated) return;
         holds_slots_ = false;
-        has_hole_ = has_hole;
-        exposure_.set_hole(has_hole.value_or(holes_met > 0));
+        asked_ = std::move(asked);
+        exposure_.set_hole(*has_hole);
     }
-    [[nodiscard]] bool holds_slots() const {
+    // Whether the node's slot has to stay where it is: the node may have what the repository lacks. Slots are not held for
+    // ever: the guard drops one that holds too much (slot_guard.h).
+    [[nodiscard]] bool is_held(const std::string& node) const {
         const std::lock_guard lock(mutex_);
-        return holds_slots_;
+        return holds_slots_ || (has_hole_ == true && !asked_.contains(node));
+    }
+    // When it is seen again, it may be one that came back with more than it had.
+    void lost_sight_of(const std::string& node) {
+        const std::lock_guard lock(mutex_);
+        asked_.erase(node);
+    }
+    // Whether commits may be told that what is durable can be restored: not behind a hole, and not before that is known.
+    [[nodiscard]] bool may_confirm() const {
+        const std::lock_guard lock(mutex_);
+        return has_hole_ == false;
     }
     void end() {
         const std::lock_guard lock(mutex_);
@@ -80,6 +103,7 @@ class CaptureState {
     void became_durable(Lsn end) {
         const std::lock_guard lock(mutex_);
         durable_ = end;
+        has_captured_ = true;
         if (is_behind_hole_) ++holes_met_;
         is_behind_hole_ = false;
         exposure_.became_durable(end);
@@ -129,10 +153,12 @@ class CaptureState {
     std::optional<Error> end_reason_;
     Exposure exposure_;
     std::string trouble_;
+    bool has_captured_ = false;
     std::uint64_t holes_met_ = 0;
     bool is_behind_hole_ = false;  // and nothing is durable there yet
     bool holds_slots_ = true;
     std::optional<bool> has_hole_;
+    std::set<std::string> asked_;  // for what is missing
 };
 
 // Tells a thing once, until something else is to be told about its subject. False when it was told before.

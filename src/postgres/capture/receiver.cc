@@ -326,17 +326,21 @@ class Receiver final : public engine::Capture {
             teller_.say("failure", "");
             if (confirms()) return send_status(buffer, false, context);
         }
-        if (env_.clock.now() - status_at_ < kStatusEvery) return {};
-        return send_status(buffer, true, context);
+        // A hole was found, or filled: commits are waiting for that.
+        const bool is_news = confirms() && state_.may_confirm() != has_confirmed_;
+        if (!is_news && env_.clock.now() - status_at_ < kStatusEvery) return {};
+        return send_status(buffer, !is_news, context);
     }
 
     [[nodiscard]] bool confirms() const { return !settings_.synchronous_name.empty(); }
 
     Status send_status(const PieceBuffer& buffer, bool wants_reply, const env::Context& context) {
         status_at_ = env_.clock.now();
-        // Who confirms commits says of nothing that it was written before it is durable: `remote_write` would release by it.
+        // Without a flush position nothing releases a commit, and what was received lets a clean shutdown end.
         StandbyStatus status{buffer.received(), 0, wants_reply};
-        if (confirms()) status.written = status.flushed = buffer.durable();
+        // Who confirms commits says of nothing that it was written before it is durable: `remote_write` would release by it.
+        has_confirmed_ = confirms() && state_.may_confirm();
+        if (has_confirmed_) status.written = status.flushed = buffer.durable();
         const Status sent = connection_->send(status_update(status, env_.clock.wall_now()), env_.clock.within(kTurn, context));
         // A server that takes nothing for long is silent, too.
         if (!sent && sent.error().code == ErrorCode::kTimeout) return {};
@@ -365,6 +369,7 @@ class Receiver final : public engine::Capture {
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::string system_identifier_;
     bool is_cluster_known_ = false, is_refused_ = false, has_stored_ = false;
+    bool has_confirmed_ = false;  // by the last status that was sent
     bool has_all_ = false;  // of what the server had flushed when it sent its last message
     std::optional<Error> unsaved_;
     MonoTime heard_at_, status_at_;

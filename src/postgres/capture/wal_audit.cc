@@ -60,17 +60,22 @@ std::optional<Lsn> next_captured(const WalPath& path, const CapturedWal& capture
 }
 
 Result<CapturedWal> captured_wal(repository::Repository& repository, const WalPath& path, const env::Context& context) {
+    repository::LogEnds ends;
+    return captured_wal(repository, path, ends, context);
+}
+
+Result<CapturedWal> captured_wal(repository::Repository& repository, const WalPath& path, repository::LogEnds& ends,
+                                 const env::Context& context) {
     CapturedWal captured;
     for (const WalPath::Part& part : path.parts) {
         const std::string log = wal_log_name({path.system_identifier, part.timeline});
-        AETERNA_ASSIGN(captured[part.timeline],
-                       repository::log_ranges(repository, log, repository::LogReading::kNames, context));
+        AETERNA_ASSIGN(captured[part.timeline], ends.ranges(repository, log, context));
     }
     return captured;
 }
 
 Result<WalAudit> audit_wal(repository::Repository& repository, const std::string& system_identifier,
-                           std::uint64_t segment_bytes, const env::Context& context) {
+                           std::uint64_t segment_bytes, repository::LogEnds& ends, const env::Context& context) {
     WalAudit audit;
     AETERNA_ASSIGN(audit.path, find_wal_path(repository, system_identifier, std::nullopt, context));
     const std::string newest = wal_log_name({system_identifier, audit.path.parts.back().timeline});
@@ -88,7 +93,7 @@ Result<WalAudit> audit_wal(repository::Repository& repository, const std::string
         oldest = std::min(oldest.value_or(from), from);
         audit.newest_backup = std::max(audit.newest_backup.value_or(from), from);
     }
-    AETERNA_ASSIGN(const auto captured, captured_wal(repository, audit.path, context));
+    AETERNA_ASSIGN(const auto captured, captured_wal(repository, audit.path, ends, context));
     audit.holes = find_holes(audit.path, captured, oldest);
     return audit;
 }

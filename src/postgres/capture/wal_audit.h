@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "postgres/capture/wal_path.h"
-#include "repository/log_segments.h"
+#include "repository/log_ends.h"
 
 namespace aeterna::postgres {
 
@@ -26,6 +26,8 @@ using CapturedWal = std::map<Timeline, std::vector<repository::LogRange>>;
 // kCorrupt for a damaged piece that nothing was merged with; a damaged merged one counts as there.
 [[nodiscard]] Result<CapturedWal> captured_wal(repository::Repository& repository, const WalPath& path,
                                                const env::Context& context);
+[[nodiscard]] Result<CapturedWal> captured_wal(repository::Repository& repository, const WalPath& path,
+                                               repository::LogEnds& ends, const env::Context& context);
 
 // What is missing of the way between `needed_from`, or its first captured byte where that is nothing, and its last one.
 // Oldest first. Pure.
@@ -42,8 +44,9 @@ struct WalAudit {
     // Whether no backup on the way begins behind it: then nothing behind it can be restored.
     [[nodiscard]] bool is_open(const WalHole& hole) const { return !newest_backup || *newest_backup < hole.to; }
 };
-// kNotFound when the repository has no WAL of the cluster.
+// kNotFound when the repository has no WAL of the cluster. What was read for `ends` is not read again.
 [[nodiscard]] Result<WalAudit> audit_wal(repository::Repository& repository, const std::string& system_identifier,
-                                         std::uint64_t segment_bytes, const env::Context& context);
+                                         std::uint64_t segment_bytes, repository::LogEnds& ends,
+                                         const env::Context& context);
 
 }  // namespace aeterna::postgres

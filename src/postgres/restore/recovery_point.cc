@@ -39,8 +39,9 @@ class PointSearch {
         for (const Cluster& cluster : clusters) {
             AETERNA_ASSIGN(const auto point, search(cluster));
             if (point) return noting(cluster, clusters.front(), *point);
-            // A time before it began may be of the one before it; one behind what is captured of it never is.
-            if (target_.kind != Kind::kTime) break;
+            // A time before it began may be of the one before it. Once it had, it never is, whatever has become of its backups
+            // and its WAL: the old one may have lived on.
+            if (target_.kind != Kind::kTime || !begins_later(cluster)) break;
         }
         return not_found();
     }

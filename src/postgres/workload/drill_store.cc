@@ -67,7 +67,10 @@ class PostgresDrillStore final : public engine::DrillStore {
 
     Result<KeptWrites> find_kept(repository::Repository& repository, const std::string& drill_id,
                                  const std::vector<std::uint64_t>& lost, const env::Context& context) override {
-        return find_kept_rows(repository, drill_id, lost, context);
+        AETERNA_ASSIGN(const std::string primary, find_live_primary(settings_, env_, context));
+        NodeSessions sessions(settings_, env_);
+        AETERNA_ASSIGN(const SourceView view, sessions.look(*settings_.find(primary), context));
+        return find_kept_rows(repository, view, drill_id, lost, context);
     }
 
     Status clean_up(const std::string& drill_id, const env::Context& context) override {

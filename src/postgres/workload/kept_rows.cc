@@ -25,6 +25,13 @@ std::string pattern_of(const std::string& drill_id) {
     return text;
 }
 
+// Whether the log has nothing behind `seen_to`, which a reading of it came to.
+Result<bool> ends_at(repository::Repository& repository, const std::string& log, Lsn seen_to, const env::Context& context) {
+    AETERNA_ASSIGN(const auto ranges,
+                   repository::log_ranges(repository, log, repository::LogReading::kNames, context));
+    return ranges.empty() || ranges.back().to <= seen_to;
+}
+
 }  // namespace
 
 KeptRows::KeptRows(const std::string& drill_id, const std::vector<std::uint64_t>& wanted)
@@ -61,17 +68,19 @@ void KeptRows::see(const WalRecord& record) {
 std::vector<std::uint64_t> KeptRows::committed() const { return {committed_.begin(), committed_.end()}; }
 
 Result<std::optional<std::vector<std::uint64_t>>> find_kept_rows(repository::Repository& repository,
+                                                                 const SourceView& primary,
                                                                  const std::string& drill_id,
                                                                  const std::vector<std::uint64_t>& wanted,
                                                                  const env::Context& context) {
     std::set<std::uint64_t> found;
-    bool is_certain = true;
+    bool is_certain = true, is_fork_known = primary.timeline == 1;
     AETERNA_ASSIGN(const auto logs, list_wal_logs(repository, context));
     for (const WalLog& log : logs) {
         AETERNA_ASSIGN(const auto origin, repository::read_origin(repository, wal_log_name(log), context));
         if (!origin) continue;
+        if (log.system_identifier == primary.system_identifier && log.timeline == primary.timeline) is_fork_known = true;
         KeptRows rows(drill_id, wanted);
-        WalRecordReader records(origin->at, kDefaultSegmentBytes, KeptRows::kRecordBytes);
+        WalRecordReader records(origin->at, primary.segment_bytes, KeptRows::kRecordBytes);
         const auto see = [&](const WalRecord& record) {
             rows.see(record);
             return true;
@@ -83,10 +92,13 @@ Result<std::optional<std::vector<std::uint64_t>>> find_kept_rows(repository::Rep
         const ErrorCode code = read ? ErrorCode::kNotFound : read.error().code;  // nothing was captured behind the fork
         if (code != ErrorCode::kNotFound && code != ErrorCode::kCorrupt) return read.error();
         is_certain = is_certain && code != ErrorCode::kCorrupt && !rows.has_unreadable();
+        if (is_certain) {
+            AETERNA_ASSIGN(is_certain, ends_at(repository, origin->log, read ? *read : origin->at, context));
+        }
         const auto committed = rows.committed();
         found.insert(committed.begin(), committed.end());
     }
-    if (!is_certain && found.size() < wanted.size()) return std::optional<std::vector<std::uint64_t>>();
+    if ((!is_certain || !is_fork_known) && found.size() < wanted.size()) return std::optional<std::vector<std::uint64_t>>();
     return std::optional(std::vector<std::uint64_t>(found.begin(), found.end()));
 }
 

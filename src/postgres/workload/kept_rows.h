@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "postgres/capture/slots.h"
 #include "postgres/client/wal_records.h"
 #include "repository/repository.h"
 
@@ -36,9 +37,11 @@ class KeptRows {
     bool has_unreadable_ = false;
 };
 
-// In every log of the repository behind the fork where another one goes on from it. Nothing where that WAL is damaged
-// or was compressed, and not all of them were found.
+// In every log of the repository behind the fork where another one goes on from it. Nothing where not all were found and the
+// others may be there: the fork to the timeline of `primary`, the surviving one, is not captured yet, or the WAL behind a fork
+// is damaged, has a hole, or was compressed.
 [[nodiscard]] Result<std::optional<std::vector<std::uint64_t>>> find_kept_rows(repository::Repository& repository,
+                                                                               const SourceView& primary,
                                                                                const std::string& drill_id,
                                                                                const std::vector<std::uint64_t>& wanted,
                                                                                const env::Context& context);

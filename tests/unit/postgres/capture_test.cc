@@ -216,29 +216,108 @@ TEST(CaptureState, NothingIsSafeBehindAHoleUntilABackupMakesGoodForIt) {
     state.begin(source, "log", 100);
     look_at(zero);
     EXPECT_FALSE(state.view(zero).rpo_now) << "before the first audit";
-    EXPECT_TRUE(state.holds_slots());
-    state.audited(0, false);
-    EXPECT_FALSE(state.holds_slots());
+    EXPECT_TRUE(state.is_held("a"));
+    state.audited(0, false, {});
+    EXPECT_FALSE(state.is_held("a"));
     look_at(zero + 1s);
     EXPECT_EQ(state.view(zero + 3s).rpo_now, 2s);
     state.met_hole();
-    EXPECT_TRUE(state.holds_slots());
+    EXPECT_TRUE(state.is_held("a"));
     state.begin(source, "log", 90);
-    state.audited(0, false);  // nothing behind it is durable yet: an audit cannot see it
-    EXPECT_TRUE(state.holds_slots());
+    state.audited(0, false, {});  // nothing behind it is durable yet: an audit cannot see it
+    EXPECT_TRUE(state.is_held("a"));
     look_at(zero + 4s);
     EXPECT_EQ(state.view(zero + 10s).rpo_now, 9s);
     EXPECT_EQ(state.holes_met(), 1U);
-    state.audited(0, false);  // of an audit that began before
-    EXPECT_TRUE(state.holds_slots());
-    state.audited(1, true);
-    EXPECT_FALSE(state.holds_slots());
+    state.audited(0, false, {});  // of an audit that began before
+    EXPECT_TRUE(state.is_held("a"));
+    state.audited(1, true, {"a"});
+    EXPECT_FALSE(state.is_held("a"));
     look_at(zero + 10s);
     EXPECT_EQ(state.view(zero + 10s).rpo_now, 9s);
-    state.audited(1, false);
+    state.audited(1, false, {});
     look_at(zero + 11s);
     EXPECT_EQ(state.view(zero + 12s).rpo_now, 1s);
     EXPECT_EQ(state.view(zero).has_hole, false);
+}
+
+TEST(CaptureState, ANodeThatWasNotAskedKeepsItsWal) {
+    CaptureState state;
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 100);
+    EXPECT_TRUE(state.is_held("a")) << "the source, too: after a failover it may be the only one that has it";
+    state.audited(0, std::nullopt, {});
+    EXPECT_TRUE(state.is_held("a")) << "nobody knows what is missing";
+    state.audited(0, true, {"a", "b"});
+    EXPECT_FALSE(state.is_held("a"));
+    EXPECT_FALSE(state.is_held("b"));
+    EXPECT_TRUE(state.is_held("c")) << "was away";
+    state.audited(0, std::nullopt, {});
+    EXPECT_FALSE(state.is_held("a")) << "it has nothing";
+    EXPECT_TRUE(state.is_held("c"));
+    state.lost_sight_of("b");
+    EXPECT_TRUE(state.is_held("b")) << "it may come back with more";
+    state.audited(0, true, {"a", "b", "c"});
+    EXPECT_FALSE(state.is_held("c"));
+    state.audited(0, false, {});
+    EXPECT_FALSE(state.is_held("c")) << "nothing is missing";
+}
+
+TEST(CaptureState, AnAuditThatFailsChangesNothing) {
+    const MonoTime zero{};
+    CaptureState state;
+    const SourceView source{"a", true, "7", 1, 100, kSegment};
+    state.begin(source, "log", 100);
+    state.audited(0, std::nullopt, {});
+    state.looked(zero, source);
+    EXPECT_FALSE(state.view(zero).rpo_now) << "nothing is known to be safe";
+    EXPECT_EQ(state.view(zero).has_hole, std::nullopt);
+    state.audited(0, false, {});
+    state.audited(0, std::nullopt, {});
+    state.looked(zero + 1s, source);
+    EXPECT_EQ(state.view(zero + 1s).rpo_now, Duration());
+    EXPECT_EQ(state.view(zero).has_hole, false);
+    state.audited(0, true, {});
+    state.audited(0, std::nullopt, {});
+    state.looked(zero + 5s, source);
+    EXPECT_EQ(state.view(zero + 5s).rpo_now, 4s) << "the hole is still there";
+    EXPECT_EQ(state.view(zero).has_hole, true);
+}
+
+TEST(CaptureState, AnAuditOfBeforeAHoleDoesNotSayThatThereIsNone) {
+    CaptureState state;
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 100);
+    state.audited(0, false, {});
+    state.met_hole();
+    EXPECT_EQ(state.view({}).has_hole, std::nullopt);
+    state.audited(0, false, {});  // began before
+    EXPECT_EQ(state.view({}).has_hole, std::nullopt);
+    state.became_durable(200);
+    state.audited(0, false, {});
+    EXPECT_EQ(state.view({}).has_hole, std::nullopt);
+    state.audited(1, true, {});
+    state.met_hole();
+    EXPECT_EQ(state.view({}).has_hole, true) << "the one of before is still open";
+    state.audited(1, false, {});
+    EXPECT_EQ(state.view({}).has_hole, true);
+}
+
+TEST(CaptureState, CommitsAreConfirmedOnlyWhereNoHoleIsOpen) {
+    CaptureState state;
+    state.begin({"a", true, "7", 1, 100, kSegment}, "log", 100);
+    EXPECT_FALSE(state.may_confirm()) << "before the first audit";
+    state.audited(0, false, {});
+    EXPECT_TRUE(state.may_confirm());
+    state.audited(0, std::nullopt, {});
+    EXPECT_TRUE(state.may_confirm()) << "a hole is met, or found";
+    state.met_hole();
+    EXPECT_FALSE(state.may_confirm());
+    state.begin({"a", true, "7", 1, 300, kSegment}, "log", 200);
+    state.became_durable(300);
+    EXPECT_FALSE(state.may_confirm());
+    state.audited(1, true, {"a"});
+    EXPECT_FALSE(state.may_confirm());
+    state.audited(1, false, {});
+    EXPECT_TRUE(state.may_confirm()) << "it was filled, or a base backup lies behind it";
 }
 
 TEST(CaptureState, AFailureIsTheTroubleUntilTheNextStream) {

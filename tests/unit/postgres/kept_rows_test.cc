@@ -100,8 +100,9 @@ class FindKeptRows : public ::testing::Test {
         ASSERT_TRUE(repository::LogWriter::open(*repository_, young, rig::forever()).value()->append(
             kBegin, repository::bytes_of("another history"), rig::forever()));
     }
-    auto find(const std::vector<std::uint64_t>& wanted) {
-        return find_kept_rows(*repository_, kDrill, wanted, rig::forever()).value();
+    auto find(const std::vector<std::uint64_t>& wanted, Timeline timeline = 2) {
+        const SourceView primary{"a", true, "77", timeline, 0, kDefaultSegmentBytes};
+        return find_kept_rows(*repository_, primary, kDrill, wanted, rig::forever()).value();
     }
 
     rig::Rig rig_;
@@ -109,7 +110,7 @@ class FindKeptRows : public ::testing::Test {
 };
 
 TEST_F(FindKeptRows, OnTheDeadBranchOfALog) {
-    EXPECT_EQ(find(kWanted), (std::vector<std::uint64_t>{})) << "nothing was captured";
+    EXPECT_EQ(find(kWanted, 1), (std::vector<std::uint64_t>{})) << "nothing was captured";
     capture(wal());
     EXPECT_EQ(find(kWanted), (std::vector<std::uint64_t>{2, 7, kThree}));
 }
@@ -120,6 +121,21 @@ TEST_F(FindKeptRows, DamageMakesItUnknownUnlessAllWereFound) {
     capture(bytes);
     EXPECT_FALSE(find(kWanted));
     EXPECT_EQ(find({2, kThree}), (std::vector<std::uint64_t>{2, kThree}));
+}
+
+TEST_F(FindKeptRows, UnknownWhileTheForkIsNotCaptured) {
+    EXPECT_FALSE(find(kWanted)) << "what timeline 2 left behind is not known yet";
+    capture(wal());
+    EXPECT_FALSE(find(kWanted, 3));
+    EXPECT_EQ(find({2, kThree}, 3), (std::vector<std::uint64_t>{2, kThree}));
+}
+
+TEST_F(FindKeptRows, UnknownBehindAHole) {
+    capture(wal().substr(0, wal().size() - 40));  // without a commit
+    EXPECT_TRUE(find(kWanted));
+    const auto log = repository::LogWriter::open(*repository_, wal_log_name({"77", 1}), rig::forever()).value();
+    ASSERT_TRUE(log->append(*log->end() + 100, repository::bytes_of("behind a hole"), rig::forever()));
+    EXPECT_FALSE(find(kWanted));
 }
 
 }  // namespace

@@ -22,10 +22,10 @@ using testing::WalStream;
 constexpr Lsn kLogBegin = 0x3000000;
 constexpr std::uint64_t kSystem = WalStream::kSystem;
 
-std::string control_file(WallTime checkpoint_at) {
+std::string control_file(WallTime checkpoint_at, std::uint64_t system) {
     std::string bytes(512, '\0');
     const auto put = [&](std::size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
-    put(0, kSystem);
+    put(0, system);
     put(8, std::uint32_t{1300});
     put(104, static_cast<std::int64_t>(to_unix_us(checkpoint_at) / 1'000'000));
     put(228, static_cast<std::uint32_t>(WalStream::kSegment));
@@ -43,9 +43,9 @@ env::NodeInfo node_of(env::NodeType type, std::uint64_t size) {
 class RecoveryPointTest : public ::testing::Test {
   protected:
     // Its id.
-    std::string back_up(Lsn from, Lsn to, WallTime checkpoint_at) {
+    std::string back_up(Lsn from, Lsn to, WallTime checkpoint_at, std::uint64_t system = kSystem) {
         BaseBackupDetails details;
-        details.system_identifier = std::to_string(kSystem);
+        details.system_identifier = std::to_string(system);
         details.timeline = 1;
         details.from = from;
         details.to = to;
@@ -56,7 +56,7 @@ class RecoveryPointTest : public ::testing::Test {
         header.details = details_json(details);
         rig_.clock.shift += std::chrono::seconds(1);  // ids are by time
         repository::StreamBackup stream(*repository_, {header, 1, {}}, rig::forever());
-        const std::string control = control_file(checkpoint_at);
+        const std::string control = control_file(checkpoint_at, system);
         EXPECT_TRUE(stream.begin());
         EXPECT_TRUE(stream.begin_file(kControlPath, node_of(env::NodeType::kFile, control.size())));
         EXPECT_TRUE(stream.append(repository::bytes_of(control)));
@@ -74,8 +74,8 @@ class RecoveryPointTest : public ::testing::Test {
         return choose_recovery_point(*repository_, {*parse_recovery_target(word), "", {}, ""}, rig::forever());
     }
 
-    void append(Timeline timeline, Lsn from, Lsn to) {
-        const auto log = repository::LogWriter::open(*repository_, wal_log_name({std::to_string(kSystem), timeline}), rig::forever()).value();
+    void append(Timeline timeline, Lsn from, Lsn to, std::uint64_t system = kSystem) {
+        const auto log = repository::LogWriter::open(*repository_, wal_log_name({std::to_string(system), timeline}), rig::forever()).value();
         ASSERT_TRUE(log->append(from, repository::bytes_of(wal_.from(from).substr(0, to - from)), rig::forever()));
     }
 
@@ -260,6 +260,29 @@ TEST_F(RecoveryPointTest, AHoleIsToldWithBothItsEnds) {
     ASSERT_EQ(windows.size(), 2U);
     EXPECT_EQ(windows[0].gap->to, windows[1].from);
     EXPECT_EQ(windows[0].gap->to_time, windows[1].since);
+}
+
+TEST_F(RecoveryPointTest, ATimeIsOfTheOlderClusterOnlyWhereTheNewerOneHadNotBegun) {
+    const Lsn first = wal_.checkpoint(begun_);
+    const std::string older = back_up(first, wal_.end(), begun_);
+    wal_.commit(begun_ + 5s);
+    wal_.commit(begun_ + 60min);  // it lived on
+    capture();
+    // The cluster after it: what it wrote behind its backup's end is missing.
+    const Lsn end = wal_.end();
+    (void)back_up(first, end, begun_ + 10min, kSystem + 1);
+    wal_.other(10'000);
+    const Lsn behind = end / WalStream::kSegment * WalStream::kSegment + WalStream::kSegment;
+    while (wal_.end() < behind + WalStream::kPage) wal_.other(5'000);
+    append(1, behind, wal_.end(), kSystem + 1);
+    const auto refused = choose("2026-03-01T12:20:00Z");
+    ASSERT_FALSE(refused) << "of backup " << refused->backup.id;
+    EXPECT_NE(refused.error().message.find("does not have the WAL"), std::string::npos) << refused.error().message;
+    const auto point = choose("2026-03-01T12:00:04Z");
+    ASSERT_TRUE(point) << point.error().to_string();
+    EXPECT_EQ(point->backup.id, older);
+    ASSERT_EQ(point->notes.size(), 1U);
+    EXPECT_NE(point->notes.front().find("newer backups are of another one"), std::string::npos) << point->notes.front();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dying_storage.h"
+#include "repository/log_ends.h"
 #include "repository/log_pieces.h"
 #include "repository/log_segments.h"
 #include "rig.h"
@@ -104,6 +105,25 @@ TEST_F(LogTest, AGapIsToldAndEndsTheReading) {
     ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
     EXPECT_EQ(read(*repository_, kBegin), text);
     EXPECT_EQ(read(*repository_, end + 100), "after the gap");
+}
+
+TEST_F(LogTest, APieceIsReadOnceForItsEnd) {
+    const std::string text = fill(3);
+    const std::uint64_t end = kBegin + text.size();
+    LogEnds ends;
+    const auto whole = [&](std::uint64_t to) { return std::vector<LogRange>{{kBegin, to}}; };
+    EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(end));
+    const std::string first = piece_name("wal-1", {kBegin, std::nullopt});
+    ASSERT_TRUE(rig_.memory.put(first, bytes_of("cannot be read"), PutMode::kOverwrite, forever()));
+    EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(end));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).error().code, ErrorCode::kCorrupt);
+    ASSERT_TRUE(writer()->append(end, bytes_of("more"), forever()));
+    EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(end + 4));
+    // What is not there any more is not remembered.
+    ASSERT_TRUE(remove_log(*repository_, "wal-1", forever()));
+    EXPECT_TRUE(ends.ranges(*repository_, "wal-1", forever()).value().empty());
+    ASSERT_TRUE(writer()->append(kBegin, bytes_of("anew"), forever()));
+    EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(kBegin + 4));
 }
 
 TEST_F(LogTest, AFilledGapIsGoneForEveryReader) {
