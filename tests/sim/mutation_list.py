@@ -190,7 +190,7 @@ MUTATIONS = [
      "false", ["stood still"]),
     ("redis.leave.replaced", LEAVE, "named = majority_of(input.sentinels); «named && *named != node.address»)", "false",
      ["stood still"]),
-    ("redis.leave.alive", LEAVE, "return «is_empty» ? Result", "true", ["interrupted", "unfenceable"]),
+    ("redis.leave.alive", LEAVE, "if («!is_empty») return refusal", "false", ["interrupted", "unfenceable"]),
     ("redis.leave.loading", LEAVE, "if («code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication»)", "false",
      []),
     ("redis.leave.form", LEAVE, '|| «find_string(facts, kDeathForm) != "silent"») return false;', "false",
@@ -203,7 +203,7 @@ MUTATIONS = [
     # The fence.
     ("redis.fence.leave_first", REDIS_FENCE, "if («leave») return CheckOutcome::kReady;", "true", ["interrupted"]),
     ("redis.fence.leave", REDIS_FENCE,
-     "const auto leave = «leave_to_act(*acting_, *old, step.facts, step.context)»;\n        if (!leave) {",
+     "auto leave = «leave_to_act(*acting_, *old, step.facts, step.context)»;\n        // A slow disk",
      "Result<MonoTime>(step.context.deadline)", ["interrupted", "stood still"]),
     ("redis.fence.in_time", HOST, "if («order.begin_before && env_.clock.now() >= *order.begin_before») {", "false",
      ["stood still"]),

@@ -1,9 +1,9 @@
 // The actor lock over etcd: the key /aeterna-dr/<stack>/actor under a lease of 15 s that a thread renews every 5 s. A
 // holder counts itself out 3 s before the lease can have ended, measured from before the last good renewal was sent:
 // it stops acting before another one can start. Who comes after a process that died on this machine need not wait for
-// its lease: it held a flock as well, which ended with it, and its lease stands beside that. Only that very lease is
-// given up then; whatever the flock says, nobody acts without the key. Without etcd: the flock alone; who holds it and why
-// stands in actor.json beside it.
+// its lease: it held a flock as well, which ended with it, and its lease stands beside that, with the boot of the machine.
+// Only that very lease is revoked then, so a holder that lives after all is told; whatever the flock says, nobody acts
+// without the key. Without etcd: the flock alone; who holds it and why stands in actor.json beside it.
 #include "engine/runbook/actor_lock.h"
 
 #include <fmt/format.h>
@@ -54,31 +54,43 @@ Error locked(const std::string& stack, const std::string& value, const std::stri
 }
 
 // This machine's part of a lock in etcd: which lease the process had that acted last from this state directory, and, once
-// the flock is ours, that it is gone.
+// the flock is ours, that it is gone. Other machines may see the same directory (NFS, virtiofs, a cloned disk) and not its
+// flocks: so the mark names the boot of the machine, and only one of this boot is believed.
 class LocalMark {
   public:
     LocalMark(const std::string& directory, const env::Env& env) : file_(directory + "/actor.lease"), files_(env.files) {
+        const Result<std::string> boot = files_.read("/proc/sys/kernel/random/boot_id", 64);
+        if (boot) boot_ = trim(*boot);
         if (!files_.make_directories(directory)) return;
         Result<std::unique_ptr<env::FileLock>> lock = files_.lock(directory + "/actor.lock");
         if (lock) lock_ = std::move(*lock);
-        const Result<std::string> text = lock_ ? files_.read(file_, 64) : Result<std::string>(std::string());
-        if (text) left_ = to_integer(trim(*text));
+        const Result<std::string> text = lock_ ? files_.read(file_, 128) : Result<std::string>(std::string());
+        if (text) left_ = lease_of(std::string(trim(*text)));
     }
-    // Of a process that is dead and did not release it.
+    // Of a process of this boot that is dead and did not release it.
     [[nodiscard]] std::optional<std::int64_t> left_lease() const { return left_; }
     // Not synced: it is to outlive a process, not the machine. Without it the lease is waited for, as before.
     void note(std::int64_t lease) {
         if (!lock_) return;
         static_cast<void>(files_.remove(file_));
-        if (auto file = files_.open_append(file_)) static_cast<void>((*file)->append(fmt::format("{}\n", lease)));
+        if (boot_.empty()) return;
+        if (auto file = files_.open_append(file_)) static_cast<void>((*file)->append(fmt::format("{} {}\n", lease, boot_)));
     }
     void clear() {
         if (lock_) static_cast<void>(files_.remove(file_));
     }
 
   private:
+    // "<lease> <boot id>"
+    [[nodiscard]] std::optional<std::int64_t> lease_of(const std::string& mark) const {
+        const std::size_t space = mark.find(' ');
+        if (boot_.empty() || space == std::string::npos || mark.substr(space + 1) != boot_) return std::nullopt;
+        return to_integer(mark.substr(0, space));
+    }
+
     std::string file_;
     env::Files& files_;
+    std::string boot_;
     std::unique_ptr<env::FileLock> lock_;
     std::optional<std::int64_t> left_;
 };
@@ -143,19 +155,28 @@ class EtcdHold final : public ActorLockHold {
             if (stop.stop_requested()) return;
             const MonoTime sent_at = env_.clock.now();
             const WallTime sent_wall = env_.clock.wall_now();
-            const Status renewed = etcd_.keep_alive(lease_, {sent_at + kCallTimeout, stop, "actor-lock"});
+            const Status renewed = renew_once({sent_at + kCallTimeout, stop, "actor-lock"});
             write_intent(stop);
             const std::lock_guard guard(mutex_);
             if (renewed) {
                 renewed_at_ = sent_at;
                 renewed_wall_ = sent_wall;
             }
-            // A lease that etcd no longer knows can't come back.
+            // Neither a lease that etcd no longer knows nor a key that another one has comes back.
             if (!renewed && renewed.error().code == ErrorCode::kNotFound) lost_ = true;
             if (lost_) return;
             pause = renewed ? kRenewEvery : kRetryEvery;
             next = env_.clock.now() + pause;
         }
+    }
+
+    // kNotFound once the lease has ended or the key is not under it any more: a lease alone keeps nobody from acting.
+    Status renew_once(const env::Context& context) {
+        AETERNA_TRY(etcd_.keep_alive(lease_, context));
+        AETERNA_ASSIGN(const auto present, etcd_.get(key_, context));
+        if (present && present->lease == lease_) return {};
+        env_.log.warning("actor_lock.lost", {{"key", key_}});
+        return make_error(ErrorCode::kNotFound, fmt::format("'{}' is not under lease {:x} any more", key_, lease_));
     }
 
     // What failed is tried again with the next renewal.
@@ -219,11 +240,12 @@ class EtcdActorLock final : public ActorLock {
     }
 
   private:
-    // True when the key was that one's, and is gone.
+    // True when the key was that one's, and is gone. The lease ends with it: who renews it after all hears of it.
     bool take_from_the_dead(services::Etcd& etcd, const LocalMark& mark, const env::Context& context) {
         if (!mark.left_lease()) return false;
-        const Result<bool> removed = etcd.remove_if_lease(actor_key(stack_), *mark.left_lease(), context);
-        if (!removed || !*removed) return false;
+        const auto present = etcd.get(actor_key(stack_), context);
+        if (!present || !*present || (*present)->lease != *mark.left_lease()) return false;
+        if (!etcd.revoke_lease(*mark.left_lease(), context)) return false;
         env_.log.warning("actor_lock.taken_from_the_dead", {{"stack", stack_}});
         return true;
     }

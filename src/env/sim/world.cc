@@ -8,7 +8,13 @@ World::World(std::uint64_t seed)
     : scheduler(seed),
       processes(scheduler),
       network(scheduler, processes),
-      began_(scheduler.now()) {}
+      began_(scheduler.now()) {
+    // One machine, booted once: the disk is its own.
+    constexpr const char* kKernelRandom = "/proc/sys/kernel/random";
+    disk.make_directories(kKernelRandom, 0555);
+    if (const Result<Disk::Node*> boot = disk.make(fmt::format("{}/boot_id", kKernelRandom)))
+        (*boot)->content = (*boot)->durable = "00000000-0000-4000-8000-000000000001\n";
+}
 
 World::~World() {
     processes.end_all();

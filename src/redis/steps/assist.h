@@ -35,6 +35,8 @@ inline constexpr const char* kDecision = "redis.assist_decision";  // go | stay
 inline constexpr const char* kDeathForm = "redis.death";           // refused | silent | empty (it is back with less than its replicas)
 inline constexpr const char* kProvenAt = "redis.proven_at";        // RFC 3339
 inline constexpr const char* kByHand = "redis.by_hand";  // true: no Sentinel can promote, we do
+// The promoted node that becomes a replica of the old master again, which is back and named by the Sentinels.
+inline constexpr const char* kGivesWay = "redis.gives_way";
 // What a master that was back with less took until it was killed, as kSalvaged.
 inline constexpr const char* kTakenSince = "redis.taken_since_start";
 inline constexpr const char* kKilled =

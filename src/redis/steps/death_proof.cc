@@ -192,7 +192,9 @@ std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
     if (!input.master_info) return {};
     std::vector<std::string> reasons;
     for (const ReplicaAnswer& replica : input.replicas) {
-        const std::string lost = replica.info ? lost_data(*input.master_info, *replica.info) : "";
+        // Who follows somebody else will not copy it, and its keys are of that one.
+        if (!replica.info || replica.info->follows != input.master.address) continue;
+        const std::string lost = lost_data(*input.master_info, *replica.info);
         if (lost.empty()) continue;
         const std::int64_t lost_for = replica.info->is_link_up ? -1 : replica.info->link_down_seconds;
         reasons.push_back(fmt::format("{}: still has {}{}", replica.node->name, lost,

@@ -9,6 +9,8 @@
 // are removed and the server is started again, as a replica where a new master is known. A fence
 // that cannot be confirmed is no fence: the markers are taken back and the assist is refused. An
 // unknown outcome is settled by the markers and by a refused connection.
+#include <algorithm>
+
 #include "base/strings.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/look_at_death.h"
@@ -63,13 +65,15 @@ class FenceMaster final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         AETERNA_ASSIGN(hosts::Executor * executor, acting_->hands->executor_of(*old));
         hosts::FenceOrder order{{old->name}, step.context.run_id, "failover of redis"};
-        const auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
+        // A slow disk may use the leave up while that is kept.
+        if (leave && keep_what_it_took(*old, step)) leave = leave_to_act(*acting_, *old, step.facts, step.context);
         if (!leave) {
             refuse_assist(step, {leave.error().message});
+            let_writes_go_on(*old, step);
             return executor->unfence({old->name}, step.context.run_id, step.context);
         }
         order.begin_before = *leave;
-        keep_what_it_took(*old, step);
         const Status fenced = fence(order, *executor, step);
         if (!fenced) return give_up(fenced.error(), *old, *executor, step);
         // The second vantage: nobody may answer at its address any more.
@@ -99,19 +103,47 @@ class FenceMaster final : public RedisStep {
     }
 
   private:
-    // Best effort: no file has them, and its replicas are waiting for their copy of it.
-    void keep_what_it_took(const RedisNode& old, engine::StepContext& step) {
-        if (find_string(step.facts, kDeathForm) != "empty" || find_member(step.facts, kTakenSince)) return;
+    // Best effort: no file has them, and its replicas are waiting for their copy of it. Whether that took any time.
+    bool keep_what_it_took(const RedisNode& old, engine::StepContext& step) {
+        if (find_string(step.facts, kDeathForm) != "empty" || find_member(step.facts, kTakenSince)) return false;
+        const std::string directory = acting_->salvage_directory(step.context.run_id) + "/since-its-start";
+        const auto is_lost = [&](const std::string& reason) {
+            step.progress("what it took since its start could not be kept: " + one_line(reason));
+            return true;
+        };
         const env::Context brief = clock().within(kKeeping, step.context);
-        if (!pause_writes(*cluster_, old, brief)) return;
+        paused_at_ = Moment{clock().now(), clock().wall_now()};
+        if (const Status paused = pause_writes(*cluster_, old, brief); !paused) {
+            // Killed by a process that has died since, and that may have kept it.
+            const auto kept = find_kept_writes(old.name, directory, cluster_->env().files);
+            if (!kept) return is_lost(paused.error().to_string());
+            step.facts[kTakenSince] = to_json(*kept);
+            step.progress("what it took since its start was kept before: " + kept->summary);
+            return true;
+        }
         const auto info = cluster_->info(old, brief);
-        const auto range = info ? taken_since_start(*info) : std::nullopt;
-        if (!range) return;
-        const auto kept = salvage_stream(node_target(settings(), old), *range,
-                                         acting_->salvage_directory(step.context.run_id) + "/since-its-start",
-                                         cluster_->env(), brief);
-        if (kept) step.facts[kTakenSince] = to_json(*kept);
-        else step.progress("what it took since its start could not be kept: " + one_line(kept.error().to_string()));
+        if (!info) return is_lost(info.error().to_string());
+        const auto range = taken_since_start(*info);
+        if (!range) return is_lost("it does not say what that is");
+        const auto kept = salvage_stream(node_target(settings(), old), *range, directory, cluster_->env(), brief);
+        if (!kept) return is_lost(kept.error().to_string());
+        step.facts[kTakenSince] = to_json(*kept);
+        step.progress("kept what it took since its start: " + kept->summary);
+        return true;
+    }
+
+    // Not fenced after all: our pause ends at once where it can still be in force, and only while clients are sent there. A
+    // Sentinel may have replaced it, and then what it took would be lost.
+    void let_writes_go_on(const RedisNode& old, engine::StepContext& step) {
+        if (!paused_at_) return;
+        // The monotonic clock stands still while the machine is suspended; the pause does not.
+        const Duration by_wall = clock().wall_now() - paused_at_->wall;
+        const Duration age = std::max<Duration>(clock().now() - paused_at_->mono, by_wall);
+        if (by_wall < Duration() || age >= kPause) return;
+        const auto named = cluster_->majority_master(step.context);
+        if (!named || *named != old.address) return;
+        static_cast<void>(cluster_->order(old, {"CLIENT", "UNPAUSE"},
+                                          step.context.until(paused_at_->mono + kPause)));
     }
 
     // A killed process leaves only when the kernel has written what it waits for; a loaded disk
@@ -151,12 +183,16 @@ class FenceMaster final : public RedisStep {
             return {};
         }
         refuse_assist(step, {"'" + old.name + "' could not be fenced: " + error.to_string()});
-        if (find_string(step.facts, kDeathForm) == "empty")
-            static_cast<void>(cluster_->order(old, {"CLIENT", "UNPAUSE"}, step.context));
+        let_writes_go_on(old, step);
         return executor.unfence({old.name}, step.context.run_id, step.context);
     }
 
+    struct Moment {
+        MonoTime mono;
+        WallTime wall;
+    };
     ActingPointer acting_;
+    std::optional<Moment> paused_at_;  // by this process
 };
 
 }  // namespace

@@ -81,7 +81,10 @@ Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json&
         return refusal("the Sentinels have replaced the master");
     if (input.master_info) {
         const bool is_empty = find_string(facts, kDeathForm) == "empty" && !proof_of_emptiness(input).empty();
-        return is_empty ? Result<MonoTime>(began + kLeave) : refusal("the master answers again");
+        if (!is_empty) return refusal("the master answers again");
+        // It serves, and little is more than nothing.
+        if (fit_replicas(input).empty()) return refusal("no replica is fit any more to replace the master, which serves");
+        return began + kLeave;
     }
     // LOADING and the like are answers, too; a server that answers is not dead.
     const ErrorCode code = input.master_error->code;

@@ -32,7 +32,7 @@ class DeathLook {
 // The leave to act against `node`, and until when it holds: what is not sent by then has to ask again. A fenced node is not
 // looked at: it holds until the context's deadline. kGuardRefused, with
 // the reason as its message, when nobody may any more: the Sentinels have replaced it, it answers as a master that lost
-// nothing, there was no time left to ask it, or it is silent and the proof is not of this moment (it is old, or no other
+// nothing, or that no replica can replace any more, there was no time left to ask it, or it is silent and the proof is not of this moment (it is old, or no other
 // vantage misses the master any more) and silence does not last. One look, or up to 12 s of them.
 [[nodiscard]] Result<MonoTime> leave_to_act(Acting& acting, const RedisNode& node, const Json& facts,
                                             const env::Context& context);

@@ -1,7 +1,8 @@
 // redis.promote_by_hand: promotes the fullest replica itself, where no Sentinel can: none answers,
 // or none may be trusted to choose. Then lets the others follow it and tells every Sentinel that
 // answers, before the old master can return. Also where the one Sentinel that promoted has died
-// before the others heard of it.
+// before the others heard of it. Where the old master has been taken back meanwhile, the promoted one
+// becomes its replica: what it took is kept before (docs/decisions/018).
 //
 // Needs: the proof of death and the fence, or a guard for the return; an empty master that lives
 // has its writes paused first. Changes: roles, configuration files (CONFIG REWRITE), the Sentinels'
@@ -39,7 +40,7 @@ class PromoteByHand final : public RedisStep {
     std::string describe() const override {
         return "REPLICAOF NO ONE on the fullest replica, the others follow "
                "it, and every Sentinel "
-               "is told (REMOVE, MONITOR, SET)";
+               "is told (REMOVE, MONITOR, SET); one whose old master was taken back meanwhile gives way to it";
     }
 
     std::string condition() const override {
@@ -47,6 +48,7 @@ class PromoteByHand final : public RedisStep {
     }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
+        if (node_of(step.facts, kGivesWay)) return CheckOutcome::kReady;
         if (!is_going(step.facts)) return CheckOutcome::kNotDue;
         if (!is_by_hand(step.facts) && is_untold(step)) {
             step.facts[kByHand] = true;
@@ -55,9 +57,11 @@ class PromoteByHand final : public RedisStep {
         if (!is_by_hand(step.facts)) return CheckOutcome::kNotDue;
         if (is_taken_back(step)) {
             refuse_assist(step, {"the old master is back, and a majority of the Sentinels names it"});
-            give_way(step);
             for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
-            return CheckOutcome::kNotDue;
+            const RedisNode* promoted = find_promoted(*cluster_, step.facts, clock().within(kGivingWay, step.context));
+            if (!promoted) return CheckOutcome::kNotDue;
+            step.facts[kGivesWay] = promoted->name;
+            return CheckOutcome::kReady;
         }
         remember_sentinels(*cluster_, step.facts, step.context);
         return CheckOutcome::kReady;
@@ -65,6 +69,10 @@ class PromoteByHand final : public RedisStep {
 
     Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
+        if (const RedisNode* promoted = node_of(step.facts, kGivesWay)) {
+            give_way(*old, *promoted, step);
+            return {};
+        }
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
         const RedisNode* promoted = find_promoted(*cluster_, step.facts, step.context);
         if (!promoted && is_promoted_before(*old, step)) return {};
@@ -82,7 +90,7 @@ class PromoteByHand final : public RedisStep {
     }
 
     Status verify(engine::StepContext& step) override {
-        if (!is_going(step.facts)) return {};
+        if (!is_going(step.facts) || node_of(step.facts, kGivesWay)) return {};
         const RedisNode* promoted = node_of(step.facts, kNewMaster);
         if (!promoted) return make_error(ErrorCode::kTimeout, "no replica is known to be promoted");
         // A dead one refuses; one that stands still may go on.
@@ -140,25 +148,57 @@ class PromoteByHand final : public RedisStep {
 
     // Whom the Sentinels do not name is resynced by them within seconds, whatever it has taken: what that is, is kept first
     // (docs/decisions/018). A promoted replica counts it from its promotion on. What cannot be kept is left to them.
-    void give_way(engine::StepContext& step) {
-        const RedisNode* old = node_of(step.facts, kOldMaster);
+    void give_way(const RedisNode& old, const RedisNode& promoted, engine::StepContext& step) {
         const env::Context brief = clock().within(kGivingWay, step.context);
-        const RedisNode* promoted = find_promoted(*cluster_, step.facts, brief);
-        if (!promoted || !pause_writes(*cluster_, *promoted, brief)) return;
-        const auto info = cluster_->info(*promoted, brief);
-        if (!info || !info->is_master || info->second_offset < 0) return;
-        const auto kept = salvage_stream(node_target(settings(), *promoted),
+        const auto role = cluster_->role(promoted, brief);
+        if (role && !role->is_master()) return finish_giving_way(promoted, step, brief);
+        if (!is_taken_back(step))
+            return step.progress("'" + promoted.name + "' does not give way: the old master is not taken back any more");
+        if (!keep_its_writes(promoted, step, brief)) return list_what_is_kept(promoted, step);
+        // Keeping took a while, in which the Sentinels may have changed their mind.
+        const env::Context soon = clock().within(kGivingWay, step.context);
+        const Status turned = is_taken_back(step)
+                                  ? demote(*cluster_, promoted, old, step.facts, soon)
+                                  : make_error(ErrorCode::kGuardRefused, "the old master is not taken back any more");
+        if (turned) return;
+        step.progress("'" + promoted.name + "' does not give way: " + one_line(turned.error().to_string()));
+        if (turned.error().code == ErrorCode::kGuardRefused)
+            static_cast<void>(cluster_->order(promoted, {"CLIENT", "UNPAUSE"}, soon));
+    }
+
+    // Turned already, by us before we died or by the Sentinels: our pause of it may still be in force.
+    void finish_giving_way(const RedisNode& promoted, engine::StepContext& step, const env::Context& context) {
+        list_what_is_kept(promoted, step);
+        static_cast<void>(cluster_->order(promoted, {"CLIENT", "UNPAUSE"}, context));
+        static_cast<void>(cluster_->order(promoted, {"CONFIG", "REWRITE"}, context));
+    }
+
+    // The pause stays where it fails: the Sentinels turn it meanwhile, and what it took until then would be lost.
+    bool keep_its_writes(const RedisNode& promoted, engine::StepContext& step, const env::Context& context) {
+        const auto is_lost = [&](const std::string& reason) {
+            step.progress("what '" + promoted.name + "' took could not be kept: " + one_line(reason));
+            return false;
+        };
+        if (const Status paused = pause_writes(*cluster_, promoted, context); !paused) return is_lost(paused.error().to_string());
+        const auto info = cluster_->info(promoted, context);
+        if (!info) return is_lost(info.error().to_string());
+        if (!info->is_master || info->second_offset < 0) return is_lost("it does not say what that is");
+        const auto kept = salvage_stream(node_target(settings(), promoted),
                                          {info->replid, info->second_offset, info->master_offset},
-                                         acting_->salvage_directory(step.context.run_id), cluster_->env(), brief);
-        if (!kept) {
-            step.progress("what '" + promoted->name + "' took could not be kept: " + one_line(kept.error().to_string()));
-            return;
-        }
+                                         acting_->salvage_directory(step.context.run_id), cluster_->env(), context);
+        if (!kept) return is_lost(kept.error().to_string());
         step.facts[kSalvaged] = to_json(*kept);
         step.progress("salvaged: " + kept->summary);
-        const auto turned = cluster_->order(
-            *promoted, {"REPLICAOF", old->address.host, std::to_string(old->address.port)}, brief);
-        if (turned) static_cast<void>(cluster_->order(*promoted, {"CONFIG", "REWRITE"}, brief));
+        return true;
+    }
+
+    // Kept by a process that died before its facts were journaled.
+    void list_what_is_kept(const RedisNode& promoted, engine::StepContext& step) {
+        if (find_member(step.facts, kSalvaged)) return;
+        const auto kept = find_kept_writes(promoted.name, acting_->salvage_directory(step.context.run_id), cluster_->env().files);
+        if (!kept) return;
+        step.facts[kSalvaged] = to_json(*kept);
+        step.progress("salvaged: " + kept->summary);
     }
 
     // Done by a process that has died since, and not to be seen now: no reason to promote another one, nor to let the

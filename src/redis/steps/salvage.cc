@@ -46,6 +46,13 @@ class Salvage final : public RedisStep {
         if (acting_->hands->has_files_of(*old)) return CheckOutcome::kReady;
         step.progress("what only '" + old->name +
                       "' has is not kept: its config_file is not in the stack file");
+        // Without its files that is all there is to tell of.
+        if (const Json* taken = find_member(step.facts, kTakenSince)) {
+            Json salvaged = *taken;
+            salvaged["summary"] = "since its start: " + find_string(salvaged, "summary").value_or("");
+            step.progress("salvaged: " + *find_string(salvaged, "summary"));
+            step.facts[kSalvaged] = std::move(salvaged);
+        }
         return CheckOutcome::kNotDue;
     }
 

@@ -181,6 +181,12 @@ Result<std::uint64_t> keep_writes(const std::vector<Command>& writes, const std:
     return static_cast<std::uint64_t>(text.size());
 }
 
+Result<Salvaged> find_kept_writes(const std::string& node, const std::string& directory, env::Files& files) {
+    AETERNA_ASSIGN(const std::string text, files.read(directory + "/" + node + "-tail.aof", kLargestTail));
+    const std::vector<Command> writes = writes_of(parse_aof_end(text));
+    return Salvaged{directory, 1, text.size(), describe_writes(writes) + ", which only '" + node + "' had", writes.size()};
+}
+
 Result<Salvaged> salvage_stream(const Target& target, const StreamRange& range,
                                 const std::string& directory, const env::Env& env,
                                 const env::Context& context) {

@@ -54,6 +54,8 @@ struct StreamRange {
 [[nodiscard]] Result<Salvaged> salvage_stream(const Target& target, const StreamRange& range,
                                               const std::string& directory, const env::Env& env,
                                               const env::Context& context);
+// What keep_writes has left there before; kNotFound without it.
+[[nodiscard]] Result<Salvaged> find_kept_writes(const std::string& node, const std::string& directory, env::Files& files);
 // Keeps `writes` as "<node>-tail.aof" in the directory; the bytes.
 [[nodiscard]] Result<std::uint64_t> keep_writes(const std::vector<Command>& writes,
                                                 const std::string& node,

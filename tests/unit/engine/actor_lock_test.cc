@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "../support/fake_env.h"
 #include "base/json.h"
 #include "base/strings.h"
@@ -116,39 +118,52 @@ TEST(EtcdActorLock, WritesANewIntentUnderItsOwnLease) {
                 HasSubstr(R"("intent":"failover postgres; failover redis")"));
 }
 
-// etcd that holds the key under a lease until a transaction that compares that lease removes it.
+// etcd that holds the key under a lease until that is revoked.
 struct OneKey {
     std::string lease = "41";  // empty: nobody holds it
-    int removals = 0;
+    std::set<std::string> revoked{};
 
     Result<env::HttpResponse> answer(const env::HttpRequest& request) {
         env::HttpResponse response;
         response.status = 200;
-        response.body = R"({"succeeded": true})";
-        if (request.url.ends_with("/lease/grant")) response.body = R"({"ID": "77", "TTL": "15"})";
-        if (!request.url.ends_with("/kv/txn")) return response;
-        const Json wanted = parse_json(request.body, "a transaction").value();
-        const Json& compare = wanted["compare"][0];
+        const Json wanted = parse_json(request.body, "a request").value();
+        const auto asks = [&](const char* path) { return request.url.ends_with(path); };
+        const std::string id = find_string(wanted, "ID").value_or("");
+        if (asks("/lease/grant")) response.body = R"({"ID": "77", "TTL": "15"})";
+        if (asks("/lease/keepalive")) response.body = Json{{"result", {{"TTL", revoked.contains(id) ? "0" : "15"}}}}.dump();
+        if (asks("/kv/range")) response.body = Json{{"kvs", pairs()}}.dump();
+        if (asks("/lease/revoke")) {
+            revoked.insert(id);
+            if (lease == id) lease.clear();
+            response.body = "{}";
+        }
+        if (!asks("/kv/txn")) return response;
         const bool is_removal = wanted["success"][0].contains("request_delete_range");
-        const bool succeeds = is_removal ? compare["lease"] == lease : lease.empty();
+        const bool succeeds = is_removal ? wanted["compare"][0]["lease"] == lease : lease.empty();
         if (succeeds) lease = is_removal ? "" : "77";
-        removals += is_removal ? 1 : 0;
-        Json pairs = Json::array();
-        if (!lease.empty())
-            pairs.push_back({{"key", base64_encode("/aeterna-dr/toy/actor")}, {"value", base64_encode("{}")}, {"lease", lease}});
-        const Json range{{"response_range", {{"kvs", pairs}}}};
+        const Json range{{"response_range", {{"kvs", pairs()}}}};
         response.body = Json{{"succeeded", succeeds}, {"responses", Json::array({range})}}.dump();
         return response;
     }
+    Json pairs() const {
+        Json all = Json::array();
+        if (!lease.empty())
+            all.push_back({{"key", base64_encode("/aeterna-dr/toy/actor")}, {"value", base64_encode("{}")}, {"lease", lease}});
+        return all;
+    }
 };
+
+constexpr const char* kBootFile = "/proc/sys/kernel/random/boot_id";
 
 TEST(EtcdActorLock, OfAProcessThatDiedHereIsTakenAtOnce) {
     const std::tuple<const char*, std::string, bool, bool> table[] = {
-        {"it died", "41\n", false, true},
-        {"it lives", "41\n", true, false},
-        {"another one holds it since", "40\n", false, false},
+        {"it died", "41 boot-1\n", false, true},
+        {"it lives", "41 boot-1\n", true, false},
+        {"another one holds it since", "40 boot-1\n", false, false},
         {"it acted elsewhere", "", false, false},
-        {"nonsense", "4x", false, false},
+        {"another boot, or another machine that sees these files", "41 boot-2\n", false, false},
+        {"no boot", "41\n", false, false},
+        {"nonsense", "4x boot-1", false, false},
     };
     for (const auto& [what, left, lives, is_taken] : table) {
         ::aeterna::testing::FakeEnv fake;
@@ -156,14 +171,53 @@ TEST(EtcdActorLock, OfAProcessThatDiedHereIsTakenAtOnce) {
         fake.http.handler = [&](const env::HttpRequest& request) { return etcd.answer(request); };
         config::Stack stack = stack_without_etcd();
         stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+        fake.files.content[kBootFile] = "boot-1\n";
         if (!left.empty()) fake.files.content["/state/actor.lease"] = left;
         const auto former = lives ? fake.files.lock("/state/actor.lock").value() : nullptr;
         const auto hold = make_actor_lock(stack, fake.env)->acquire("failover redis", fake.clock.context());
         EXPECT_EQ(hold.has_value(), is_taken) << what;
         if (!hold) EXPECT_EQ(hold.error().code, ErrorCode::kLocked) << what;
         EXPECT_EQ(etcd.lease, is_taken ? "77" : "41") << what;
-        if (is_taken) EXPECT_EQ(fake.files.content["/state/actor.lease"], "77\n") << what;
+        EXPECT_EQ(etcd.revoked.contains("41"), is_taken) << what << ": its keepalive must fail then, and only then";
+        if (is_taken) EXPECT_EQ(fake.files.content["/state/actor.lease"], "77 boot-1\n") << what;
         else EXPECT_EQ(fake.files.content["/state/actor.lease"], left) << what << ": the next try needs it";
+    }
+}
+
+TEST(EtcdActorLock, AMachineWithoutABootIdLeavesNoMark) {
+    ::aeterna::testing::FakeEnv fake;
+    OneKey etcd{""};
+    fake.http.handler = [&](const env::HttpRequest& request) { return etcd.answer(request); };
+    config::Stack stack = stack_without_etcd();
+    stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+    const auto hold = make_actor_lock(stack, fake.env)->acquire("failover redis", fake.clock.context());
+    ASSERT_TRUE(hold) << hold.error().to_string();
+    EXPECT_FALSE(fake.files.exists("/state/actor.lease"));
+}
+
+TEST(EtcdActorLock, WhoeverLostTheKeyOrItsLeaseHoldsItNoMore) {
+    const std::tuple<const char*, std::function<void(OneKey&)>, bool> table[] = {
+        {"nothing happened", [](OneKey&) {}, true},
+        {"its lease was revoked", [](OneKey& etcd) { etcd.revoked.insert("77"); }, false},
+        {"another one has the key, and its lease lives", [](OneKey& etcd) { etcd.lease = "78"; }, false},
+        {"the key is gone, and its lease lives", [](OneKey& etcd) { etcd.lease.clear(); }, false},
+    };
+    for (const auto& [what, change, is_held] : table) {
+        ::aeterna::testing::FakeEnv fake;
+        OneKey etcd{""};
+        std::stop_source stop;
+        fake.http.handler = [&](const env::HttpRequest& request) {
+            if (request.url.ends_with("/kv/range")) stop.request_stop();
+            return etcd.answer(request);
+        };
+        config::Stack stack = stack_without_etcd();
+        stack.etcd = config::EtcdSettings{{"http://127.0.0.1:1"}, "", {}, {}};
+        const auto hold = make_actor_lock(stack, fake.env)->acquire("failover redis", fake.clock.context());
+        ASSERT_TRUE(hold) << hold.error().to_string();
+        EXPECT_TRUE((*hold)->is_held());
+        change(etcd);
+        fake.threads.last->body(stop.get_token());
+        EXPECT_EQ((*hold)->is_held(), is_held) << what;
     }
 }
 

@@ -114,6 +114,12 @@ TEST_F(DeathProof, JudgesByTheWholePicture) {
                  replica.info->replid2 = "history-1";
              }
          }},
+        {"it is empty, and who has keys follows others", Kind::kRefused, "answers",
+         [&] {
+             be_back(0, "new");
+             input.replicas[0].info->follows = node_address(3);
+             input.replicas[1].info->follows = node_address(2);
+         }},
         {"it is empty for an hour", Kind::kRefused, "answers",
          [&] { be_back(0, "new"), input.master_info->uptime_seconds = 3600; }},
         {"it is empty, and so are the replicas", Kind::kRefused, "answers",

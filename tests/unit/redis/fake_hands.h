@@ -16,6 +16,7 @@ class FakeExecutor final : public hosts::Executor {
     std::optional<Error> fence_error;
     std::optional<Error> start_error;
     std::function<void(const std::string&)> on_start;
+    std::function<void()> on_fence;
 
     Result<hosts::NodeProcesses> find(const std::string&, const env::Context&) override {
         return hosts::NodeProcesses{};
@@ -38,6 +39,9 @@ class FakeExecutor final : public hosts::Executor {
     }
     Status fence(const hosts::FenceOrder& order, const env::Context&) override {
         if (servers_.is_dead()) return gone();
+        if (order.begin_before && servers_.fake.clock.now() >= *order.begin_before)
+            return make_error(ErrorCode::kDeadline, "the leave has ended");
+        if (on_fence) on_fence();
         trace.push_back("fence " + order.nodes.front());
         markers.push_back({order.nodes.front(), order.holder, order.reason, {}});
         if (fence_error) return *fence_error;

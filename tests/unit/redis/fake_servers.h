@@ -21,7 +21,8 @@ struct FakeNode {
     bool is_silent = false;
     std::int64_t keys = 7;
     std::int64_t uptime = 5000;
-    std::string tail{};  // its stream from its promotion on
+    std::string tail{};  // its stream from its promotion on, or from its start
+    bool counts_from_start = false;  // no file has told it a history
 };
 
 struct FakeSentinel {
@@ -118,7 +119,9 @@ class FakeServers final : public env::Dialer {
                                                    node_address(node.follows).host + "\r\n";
         text += "slave_priority:" + std::to_string(node.priority) + "\r\nmaster_replid:" + node.replid +
                 "\r\nmaster_replid2:" + node.replid2 + "\r\n";
-        if (!node.tail.empty())
+        if (node.counts_from_start)
+            text += "repl_backlog_first_byte_offset:1\r\nmaster_repl_offset:" + std::to_string(node.tail.size()) + "\r\n";
+        else if (!node.tail.empty())
             text += "second_repl_offset:" + std::to_string(node.offset + 1) + "\r\nmaster_repl_offset:" +
                     std::to_string(node.offset + static_cast<std::int64_t>(node.tail.size())) + "\r\n";
         if (node.keys > 0) text += "db0:keys=" + std::to_string(node.keys) + ",expires=0,avg_ttl=0\r\n";
