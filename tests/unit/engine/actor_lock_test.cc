@@ -206,8 +206,10 @@ TEST(EtcdActorLock, WhoeverLostTheKeyOrItsLeaseHoldsItNoMore) {
         ::aeterna::testing::FakeEnv fake;
         OneKey etcd{""};
         std::stop_source stop;
+        int renewals = 0;
         fake.http.handler = [&](const env::HttpRequest& request) {
-            if (request.url.ends_with("/kv/range")) stop.request_stop();
+            renewals += request.url.ends_with("/lease/keepalive") ? 1 : 0;
+            if (renewals == 2 || request.url.ends_with("/kv/range")) stop.request_stop();
             return etcd.answer(request);
         };
         config::Stack stack = stack_without_etcd();
