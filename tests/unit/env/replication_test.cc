@@ -158,6 +158,11 @@ TEST_F(ReplicationTest, AKilledWalsenderEndsTheSession) {
     ASSERT_TRUE(session);
     ASSERT_TRUE(session->start("BASE_BACKUP (CHECKPOINT 'fast', WAIT false)", within(10s)));
     until(*session, Kind::kCopyBegin);
+    // One that waits for its client is cut off; one that does not says goodbye, which ends the copy in good form first.
+    sql(server_->target,
+        "DO $$ BEGIN FOR i IN 1..2000 LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.01); "
+        "IF EXISTS (SELECT 1 FROM pg_stat_activity WHERE backend_type = 'walsender' AND wait_event = 'ClientWrite') THEN RETURN; END IF; "
+        "END LOOP; RAISE 'it never waited for its client'; END $$");
     sql(server_->target, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_replication");
     auto part = session->next(within(20s));
     while (part) {
