@@ -3,7 +3,8 @@
 // cleanly and waits for the candidate to have its last record, so nothing acknowledged is lost.
 // Needs: what check_switchover saw, seen again. Changes: who is primary. Undo: none (a switchover
 // back is a new one). Unknown outcome: Patroni's answer may be lost or say "status unknown"; verify
-// reads the leader key and SQL until they tell, it never asks again.
+// reads the leader key and SQL until they tell, it never asks again. After a crash check waits for
+// what Patroni still has to carry out.
 #include "base/strings.h"
 #include "postgres/client/patroni.h"
 #include "postgres/steps/live.h"
@@ -36,15 +37,19 @@ class Switchover final : public engine::Step {
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const std::string candidate = fact(step.facts, "candidate");
         if (candidate.empty()) return make_error(ErrorCode::kUsage, "no candidate was chosen");
-        const World world = live_.look(step.context);
-        if (is_done(world, candidate)) {
-            step.facts["new_primary"] = candidate;
-            return engine::CheckOutcome::kAlreadyDone;
+        while (true) {
+            const World world = live_.look(step.context);
+            if (is_done(world, candidate)) {
+                step.facts["new_primary"] = candidate;
+                return engine::CheckOutcome::kAlreadyDone;
+            }
+            // What we asked for before we were cut off.
+            if (is_under_way(world, candidate) && live_.pause(step.context)) continue;
+            const auto hindrances = switchover_hindrances(world, candidate);
+            if (hindrances.empty()) return engine::CheckOutcome::kReady;
+            return make_error(ErrorCode::kGuardRefused,
+                              "a switchover now is not safe: " + join(hindrances, "; "));
         }
-        const auto hindrances = switchover_hindrances(world, candidate);
-        if (hindrances.empty()) return engine::CheckOutcome::kReady;
-        return make_error(ErrorCode::kGuardRefused,
-                          "a switchover now is not safe: " + join(hindrances, "; "));
     }
 
     Status apply(engine::StepContext& step) override {
@@ -97,6 +102,16 @@ class Switchover final : public engine::Step {
     static bool is_done(const World& world, const std::string& candidate) {
         if (world.primary != candidate) return false;
         return !world.settings->etcd || world.key_holder == candidate;
+    }
+
+    // Patroni has been asked for this very handover, or the candidate has the key and is not promoted yet.
+    static bool is_under_way(const World& world, const std::string& candidate) {
+        const NodeSettings* node = world.settings->find(candidate);
+        const DcsView* dcs = world.dcs();
+        if (!node || !dcs) return false;
+        const bool is_asked_for = dcs->failover && dcs->failover->scheduled_at.empty() &&
+                                  dcs->failover->candidate == node->member;
+        return is_asked_for || world.key_holder == candidate;
     }
 
     StepParts parts_;

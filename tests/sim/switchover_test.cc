@@ -1,0 +1,137 @@
+// A planned switchover whose program is killed at any instant, and resumed at once, ends as if nothing had happened.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "app/registry.h"
+#include "engine/runbook/runner.h"
+#include "env/sim/sim_env.h"
+#include "harness/cluster.h"
+#include "harness/memory_journal.h"
+
+namespace aeterna::sim {
+namespace {
+
+constexpr Duration kBegin = std::chrono::seconds(12);  // the cluster stands, and its agents have looped
+constexpr Duration kLongest = std::chrono::minutes(5);
+constexpr Duration kLookEvery = std::chrono::milliseconds(20);
+constexpr const char* kStatePath = "/state/1";
+constexpr const char* kStackPath = "/etc/aeterna-dr/1.yaml";
+
+// One `aeterna-dr switchover postgres`, or one `execution resume`.
+struct Command {
+    Command(World& world, Process& process, JournalPages& pages)
+        : process(process), env(world, process), journal(world, process, pages, {}) {}
+    Process& process;
+    SimEnv env;
+    MemoryJournal journal;
+    std::unique_ptr<app::OpenStack> open;
+    std::optional<Result<engine::ExecutionRecord>> ended;
+};
+
+class Room {
+  public:
+    explicit Room(std::uint64_t seed) : world_(seed), cluster_(world_, {}) {
+        world_.disk.make_directories("/etc/aeterna-dr", 0755);
+        const std::string text = cluster_.stack_file(kStatePath, "off");
+        if (Result<Disk::Node*> node = world_.disk.make(kStackPath)) (*node)->content = (*node)->durable = text;
+        pass(kBegin + world_.rng().between(0s, 10s));
+    }
+    ~Room() {
+        cluster_.is_over = true;
+        world_.processes.end_all();
+        world_.scheduler.drain();
+    }
+
+    World& world() { return world_; }
+    Cluster& cluster() { return cluster_; }
+    JournalPages& pages() { return pages_; }
+    void pass(Duration time) { static_cast<void>(world_.scheduler.run_until(world_.now() + time)); }
+
+    Command& start() {
+        ProcessOptions options;
+        options.command = "aeterna-dr";
+        options.host = &cluster_.controller_host(0);
+        Process& process = world_.processes.start(std::move(options));
+        Command& command = *commands_.emplace_back(std::make_unique<Command>(world_, process, pages_));
+        world_.scheduler.spawn(&process, "command", [this, &command] { run(command); });
+        return command;
+    }
+
+    // Nothing when it did not end in time.
+    const Result<engine::ExecutionRecord>* wait_for(Command& command) {
+        const MonoTime end = world_.now() + kLongest;
+        while (!command.ended && world_.now() < end) pass(kLookEvery);
+        return command.ended ? &*command.ended : nullptr;
+    }
+
+    // The journal shows that the step `name` has begun to act.
+    bool has_begun(std::string_view name) const {
+        for (const engine::StepRecord& record : pages_.steps) {
+            if (record.step == name && record.phase == "apply") return true;
+        }
+        return false;
+    }
+
+  private:
+    void run(Command& command) {
+        const env::Env& env = command.env.env();
+        auto open = app::open_stack(kStackPath, env);
+        ASSERT_TRUE(open) << open.error().to_string();
+        command.open = std::move(*open);
+        const auto store = command.open->find("postgres");
+        ASSERT_TRUE(store) << store.error().to_string();
+        auto runbook = (*store)->make_runbook("switchover", Json::object());
+        ASSERT_TRUE(runbook) << runbook.error().to_string();
+        const auto lock = engine::make_actor_lock(command.open->stack, env);
+        engine::Runner runner(command.journal, *lock, env);
+        const env::Context context{world_.now() + kLongest, {}, ""};
+        auto ended = pages_.executions.empty()
+                         ? runner.run(*runbook, {}, context)
+                         : runner.resume(pages_.executions.begin()->second, *runbook, {}, context);
+        command.ended.emplace(std::move(ended));
+    }
+
+    World world_;
+    Cluster cluster_;
+    JournalPages pages_;
+    std::vector<std::unique_ptr<Command>> commands_;
+};
+
+void expect_success(const Result<engine::ExecutionRecord>* ended, const std::string& when) {
+    ASSERT_TRUE(ended) << when << ": it did not end";
+    ASSERT_TRUE(*ended) << when << ": " << ended->error().to_string();
+    EXPECT_EQ((*ended)->state, engine::ExecutionState::kSucceeded) << when << ": " << (*ended)->summary;
+}
+
+TEST(Switchover, RunsThrough) {
+    Room room(1);
+    const int before = room.cluster().leader();
+    expect_success(room.wait_for(room.start()), "unbroken");
+    EXPECT_NE(room.cluster().leader(), before);
+}
+
+TEST(Switchover, KilledAtAnyInstantAndResumedAtOnceItEndsWell) {
+    constexpr Duration kLastKill = std::chrono::seconds(6);
+    int switched = 0;
+    for (Duration kill_after{}; kill_after <= kLastKill; kill_after += std::chrono::milliseconds(50)) {
+        const std::string when = fmt::format("killed after {:.2f} s", to_seconds(kill_after));
+        Room room(static_cast<std::uint64_t>(kill_after.count()));
+        const int before = room.cluster().leader();
+        Command& first = room.start();
+        while (!room.has_begun("postgres.switchover") && !first.ended) room.pass(std::chrono::milliseconds(1));
+        ASSERT_FALSE(first.ended) << when << ": it ended before it could be killed";
+        room.pass(kill_after);
+        if (first.ended) break;
+        room.world().processes.kill(first.process);
+        expect_success(room.wait_for(room.start()), when);
+        switched += room.cluster().leader() != before ? 1 : 0;
+    }
+    EXPECT_GT(switched, 10) << "hardly anything was cut off";
+}
+
+}  // namespace
+}  // namespace aeterna::sim
