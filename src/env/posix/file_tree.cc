@@ -108,12 +108,21 @@ class PosixTarget final : public TargetFile {
                                 SYNC_FILE_RANGE_WRITE);
     }
     Status set_attributes(const NodeInfo& info) override {
+        // What is so already is not written to the disk's journal again.
         const int file = file_.get();
-        if (::fchown(file, info.uid, info.gid) != 0 && !may_ignore(errno)) {
+        struct stat status {};
+        if (::fstat(file, &status) != 0) return file_error(errno, quoted("look at", path_));
+        const NodeInfo there = to_info(status);
+        const bool changes_owner = there.uid != info.uid || there.gid != info.gid;
+        if (changes_owner && ::fchown(file, info.uid, info.gid) != 0 && !may_ignore(errno)) {
             return file_error(errno, quoted("change owner of", path_));
         }
-        if (::fchmod(file, info.mode) != 0) return file_error(errno, quoted("change mode of", path_));
-        if (::futimens(file, Times(info.mtime_ns).both) != 0) return file_error(errno, quoted("date", path_));
+        if ((changes_owner || there.mode != info.mode) && ::fchmod(file, info.mode) != 0) {
+            return file_error(errno, quoted("change mode of", path_));
+        }
+        if (there.mtime_ns != info.mtime_ns && ::futimens(file, Times(info.mtime_ns).both) != 0) {
+            return file_error(errno, quoted("date", path_));
+        }
         return {};
     }
 

@@ -223,25 +223,47 @@ class TreeRestore {
     }
 
     Status write_small(const std::string& path, const FileRecord& record) {
+        AETERNA_TRY(read_small(record));
+        bytes_done_ += record.info.size;
+        if (is_resumed_ && holds_small(path)) {
+            kept_bytes_ += small_.size();
+            AETERNA_ASSIGN(const auto file, tree_.open_target(path, false));
+            return file->set_attributes(record.info);
+        }
         if (is_resumed_) AETERNA_TRY(tree_.remove(path));
         AETERNA_ASSIGN(const auto file, tree_.open_target(path, true));
-        std::uint64_t place = 0, written = 0;
+        if (!small_.empty()) AETERNA_TRY(file->write_at(0, bytes_of(small_)));
+        return file->set_attributes(record.info);
+    }
+
+    // Into small_.
+    Status read_small(const FileRecord& record) {
+        small_.clear();
         for (const SegmentRef& segment : record.segments) {
             for (const Extent& extent : segment.map.extents) {
-                if (extent.chunk != kZeros) {
-                    AETERNA_ASSIGN(const std::string* chunk, chunk_of(segment.map.chunks[extent.chunk]));
-                    if (std::uint64_t{extent.offset} + extent.bytes > chunk->size()) {
-                        return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
-                    }
-                    AETERNA_TRY(file->write_at(place, bytes_of(*chunk).subspan(extent.offset, extent.bytes)));
-                    written = place + extent.bytes;
+                if (small_.size() + extent.bytes > std::min(record.info.size, kSmallFileBytes))
+                    return make_error(ErrorCode::kCorrupt, "a map is longer than its file");
+                if (extent.chunk == kZeros) {
+                    small_.append(extent.bytes, '\0');
+                    continue;
                 }
-                place += extent.bytes;
+                AETERNA_ASSIGN(const std::string* chunk, chunk_of(segment.map.chunks[extent.chunk]));
+                if (std::uint64_t{extent.offset} + extent.bytes > chunk->size()) {
+                    return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
+                }
+                small_.append(*chunk, extent.offset, extent.bytes);
             }
         }
-        if (written < record.info.size) AETERNA_TRY(file->resize(record.info.size));
-        bytes_done_ += record.info.size;
-        return file->set_attributes(record.info);
+        return {};
+    }
+
+    // The file of that name has the bytes of small_; one that cannot be read has not.
+    bool holds_small(const std::string& path) {
+        const auto file = tree_.open(path);
+        if (!file) return false;
+        there_.resize(small_.size() + 1);
+        const auto read = (*file)->read_at(0, there_);
+        return read && std::string_view(there_).substr(0, *read) == small_;
     }
 
     Result<const std::string*> chunk_of(const Id& id) {
@@ -329,6 +351,7 @@ class TreeRestore {
     EntryReader reader_;
     ManifestCursor cursor_;
     std::list<std::pair<Id, std::string>> chunks_;  // last used first
+    std::string small_, there_;                     // a small file's bytes, and those of that name before
     std::optional<env::NodeInfo> root_;
     bool is_resumed_ = false;
     std::atomic<std::uint64_t> bytes_done_{0}, kept_bytes_{0};

@@ -34,7 +34,13 @@ class DeltaTest : public ::testing::Test {
         request.backup = backup_;
         return restore_tree(*repository, request, forever());
     }
-    [[nodiscard]] static std::uint64_t kept_of_other() { return (kPages - 3) * kPageBytes + (1 << 20); }
+    [[nodiscard]] static std::uint64_t kept_of_large_files() { return (kPages - 3) * kPageBytes + (1 << 20); }
+    // But for those that make_other() takes away.
+    [[nodiscard]] std::uint64_t kept_of_small_files() const {
+        std::uint64_t bytes = 0;
+        for (const auto& entry : fs::directory_iterator(source() + "/conf")) bytes += entry.file_size();
+        return bytes - fs::file_size(source() + "/conf/3") - fs::file_size(source() + "/conf/4");
+    }
 
     Directory place_;
     Rig rig_;
@@ -49,7 +55,7 @@ TEST_F(DeltaTest, TakesFromAnotherDirectoryWhatItHas) {
     request.delta_from = other();
     const auto restored = restore(request);
     ASSERT_TRUE(restored) << restored.error().to_string();
-    EXPECT_EQ(restored->kept_bytes, kept_of_other());
+    EXPECT_EQ(restored->kept_bytes, kept_of_large_files());
     EXPECT_EQ(difference(source(), request.into), "");
     EXPECT_EQ(picture_of(other()), before);
 }
@@ -64,8 +70,24 @@ TEST_F(DeltaTest, TurnsAnotherStateIntoTheBackups) {
     request.replaces = true;
     const auto restored = restore(request);
     ASSERT_TRUE(restored) << restored.error().to_string();
-    EXPECT_EQ(restored->kept_bytes, kept_of_other());
+    EXPECT_EQ(restored->kept_bytes, kept_of_large_files() + kept_of_small_files());
     EXPECT_EQ(difference(source(), other()), "");
+}
+
+TEST_F(DeltaTest, LeavesASmallFileThatIsWhatItShouldBe) {
+    fs::copy(source(), other(), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    const std::string same = other() + "/conf/1", changed = other() + "/conf/2", grown = other() + "/conf/3";
+    fs::create_hard_link(same, place_.file("same"));
+    overwrite_at(changed, 0, "?");
+    write_file(grown, read_file(grown) + "x");
+    fs::permissions(same, fs::perms::owner_read);
+    RestoreRequest request;
+    request.into = other();
+    request.replaces = true;
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(difference(source(), other()), "");
+    EXPECT_EQ(fs::hard_link_count(same), 2U) << "it was written anew";
 }
 
 TEST_F(DeltaTest, WritesAHoleWhereTheOldStateHasBytes) {
