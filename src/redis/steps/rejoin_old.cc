@@ -10,6 +10,7 @@
 #include "redis/steps/assist.h"
 #include "redis/steps/rejoin.h"
 #include "redis/steps/return_guard.h"
+#include "redis/steps/sentinel_teaching.h"
 #include "redis/steps/support.h"
 
 namespace aeterna::redis {
@@ -19,6 +20,8 @@ using engine::CheckOutcome;
 
 constexpr Duration kMeeting = 60s;
 constexpr Duration kRejoinOldInterval = 100ms;
+// A Sentinel that comes back meanwhile, untold, turns every replica back to the old master ten seconds later.
+constexpr Duration kTeachAgain = 1s;
 constexpr engine::StepSpec kRejoinOldSpec{"redis.rejoin_old", "bring the old master back as a replica",
                                  engine::Risk::kDisruptive, 90s, false};
 
@@ -73,7 +76,13 @@ class RejoinOld final : public RedisStep {
             AETERNA_TRY(lift_and_start(*acting_, old, step));
         }
         const env::Context budget = clock().within(kMeeting, step.context);
+        const bool is_taught = is_by_hand(step.facts) && is_going(step.facts);
+        MonoTime teach_at = clock().now();
         const auto is_back = poll(cluster_->env(), budget, kRejoinOldInterval, [&]() -> Result<bool> {
+            if (is_taught && clock().now() >= teach_at) {
+                static_cast<void>(teach_once(*cluster_, master, step.facts, budget));
+                teach_at = clock().now() + kTeachAgain;
+            }
             const auto role = cluster_->role(old, budget);
             return role && !role->is_master();
         });

@@ -76,6 +76,16 @@ bool is_any_untold(Cluster& cluster, const RedisNode& master, std::vector<std::s
     return is_any;
 }
 
+// Our master has died since, and they have promoted another one: what they know is newer than what we would tell.
+bool is_replaced(Cluster& cluster, const env::Endpoint& named, const RedisNode& master, const env::Context& context) {
+    const RedisNode* other = cluster.settings().node_at(named);
+    if (!other || other->name == master.name) return false;
+    const auto ours = cluster.role(master, context);
+    if (ours && ours->is_master()) return false;
+    const auto theirs = cluster.role(*other, context);
+    return theirs && theirs->is_master();
+}
+
 // One that knows no such master has nothing to forget.
 Status forget(Cluster& cluster, const RedisNode& sentinel, const env::Context& context) {
     const auto reply =
@@ -116,6 +126,19 @@ std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master, Js
         if (!taught) left.push_back(sentinel->name + ": " + one_line(taught.error().to_string()));
     }
     return left;
+}
+
+Result<TeachingRound> teach_once(Cluster& cluster, const RedisNode& master, Json& facts, const env::Context& context) {
+    const auto role = cluster.role(master, context);
+    if (role && !role->is_master())
+        return make_error(ErrorCode::kUnavailable, "'" + master.name + "' is master no longer");
+    const auto named = cluster.majority_master(context);
+    TeachingRound round;
+    round.is_outdated = named && is_replaced(cluster, *named, master, context);
+    if (round.is_outdated) return round;
+    round.left = teach_all(cluster, master, facts, context);
+    round.is_told = round.left.empty() && named && *named == master.address;
+    return round;
 }
 
 }  // namespace aeterna::redis

@@ -22,6 +22,16 @@ void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& conte
 [[nodiscard]] std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master,
                                                  Json& facts, const env::Context& context);
 
+struct TeachingRound {
+    bool is_outdated = false;       // a majority has promoted another master since: nobody was told anything
+    bool is_told = false;           // every Sentinel names `master`
+    std::vector<std::string> left;  // as of teach_all()
+};
+// One look after a promotion by hand, and teach_all() while that promotion stands. kUnavailable: `master` is master no
+// longer.
+[[nodiscard]] Result<TeachingRound> teach_once(Cluster& cluster, const RedisNode& master, Json& facts,
+                                               const env::Context& context);
+
 // The commands after REMOVE, for these remembered settings. Pure.
 [[nodiscard]] std::vector<Command> teaching_commands(const RedisSettings& settings,
                                                      const RedisNode& master,

@@ -45,15 +45,10 @@ class TeachSentinels final : public RedisStep {
         std::optional<MonoTime> told_since;
         AETERNA_ASSIGN(const bool is_done,
                        poll(cluster_->env(), budget, kTeachSentinelsInterval, [&]() -> Result<bool> {
-                           const auto role = cluster_->role(*master, budget);
-                           if (role && !role->is_master())
-                               return make_error(ErrorCode::kUnavailable,
-                                                 "'" + master->name + "' is master no longer");
-                           const auto names = cluster_->majority_master(budget);
-                           if (names && is_replaced(*names, *master, budget)) return true;
-                           left = teach_all(*cluster_, *master, step.facts, budget);
-                           const bool is_told = left.empty() && names && *names == master->address;
-                           if (!is_told) told_since.reset();
+                           AETERNA_ASSIGN(TeachingRound round, teach_once(*cluster_, *master, step.facts, budget));
+                           if (round.is_outdated) return true;
+                           left = std::move(round.left);
+                           if (!round.is_told) told_since.reset();
                            else if (!told_since) told_since = clock().now();
                            return told_since && clock().now() - *told_since >= kSettled;
                        }));
@@ -66,17 +61,6 @@ class TeachSentinels final : public RedisStep {
     }
 
     Status verify(engine::StepContext&) override { return {}; }
-
-  private:
-    // Our master has died since, and they have promoted another one: what they know is newer than what we would tell.
-    bool is_replaced(const env::Endpoint& named, const RedisNode& master, const env::Context& context) {
-        const RedisNode* other = settings().node_at(named);
-        if (!other || other->name == master.name) return false;
-        const auto ours = cluster_->role(master, context);
-        if (ours && ours->is_master()) return false;
-        const auto theirs = cluster_->role(*other, context);
-        return theirs && theirs->is_master();
-    }
 };
 
 }  // namespace
