@@ -1,5 +1,7 @@
 #include "harness/memory_journal.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace aeterna::sim {
@@ -74,6 +76,10 @@ Result<std::vector<engine::ExecutionRecord>> MemoryJournal::executions_of(const 
 }
 
 Status MemoryJournal::append_step(const engine::StepRecord& record) {
+    if (world_.is_traced()) {
+        world_.trace(fmt::format("{}: {} {} {} {}", record.execution_id, record.step, record.phase, record.outcome,
+                                 record.detail));
+    }
     return write(true, [&] { pages_.steps.push_back(record); });
 }
 

@@ -75,6 +75,9 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
     // It came back empty, and took more since than anybody has left of what it lost: that is worth more now.
     const bool has_outgrown = has_lost_rows(old, 0) && !has_lost_rows(old, old.rows().size());
+    // A master with less than one that has been turned to it: that one has not copied it yet, and its rows are worth more
+    // than the master's history, whoever has that.
+    const bool is_fuller = chosen.rows().size() > old.rows().size();
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         const models::Redis& other = cluster_.redis(i);
         const bool is_known = heard_[static_cast<std::size_t>(i)][static_cast<std::size_t>(controller)].covers(
@@ -85,7 +88,7 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         const bool is_another = chosen.replid() != history && !chosen.is_master();
         // That it came back empty, a process that no controller has heard has told nobody.
         const bool is_untold = has_lost_rows(old, 0) && met_[static_cast<std::size_t>(last_master_)] != old.started_at();
-        if (has_history && is_another && !is_untold && !has_outgrown && other.unheard_for() < gone + kNotLostLong)
+        if (has_history && is_another && !is_untold && !has_outgrown && !is_fuller && other.unheard_for() < gone + kNotLostLong)
             why.push_back(fmt::format("{} had its master's history, and it another one", other.name()));
         if (other.replid() != old.replid()) continue;
         if (other.rows().size() > chosen.rows().size() + kRowsOfOneSecond)
