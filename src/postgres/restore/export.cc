@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/paths.h"
 #include "base/strings.h"
 #include "postgres/capture/logical_backup.h"
 #include "postgres/restore/load_plan.h"
@@ -41,7 +42,7 @@ class ExportFile {
         AETERNA_TRY(file_->sync_data());
         AETERNA_TRY(replaces ? files_.rename_over(part_, path_) : files_.rename_new(part_, path_));
         file_.reset();
-        return files_.sync_directory(path_.substr(0, std::max<std::size_t>(1, path_.rfind('/'))));
+        return files_.sync_directory(parent_of(path_));
     }
     [[nodiscard]] std::uint64_t bytes() const { return size_; }
 

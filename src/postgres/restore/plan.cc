@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/paths.h"
 #include "base/strings.h"
 #include "postgres/restore/recovery_conf.h"
 
@@ -44,10 +45,6 @@ std::string recovery_settings(const Recovery& recovery) {
                                    {"recovery_target_lsn", format_lsn(recovery.last)},
                                    {"recovery_target_inclusive", "on"},
                                    {"recovery_target_action", "promote"}});
-}
-
-bool lies_in(const std::string& path, const std::string& directory) {
-    return path == directory || path.starts_with(directory + "/");
 }
 
 }  // namespace
@@ -119,7 +116,7 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
             return make_error(ErrorCode::kUsage, fmt::format("'{}' is no absolute directory", one_line(place)),
                               "Write OID=/DIR.");
         }
-        found->second = place.size() > 1 && place.back() == '/' ? place.substr(0, place.size() - 1) : place;
+        found->second = without_trailing_slashes(place);
     }
     for (const auto& [path, place] : places) {
         for (const auto& [other, other_place] : places) {
