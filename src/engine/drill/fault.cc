@@ -62,10 +62,7 @@ std::vector<std::string> holdable(const config::Stack& stack, const std::vector<
     std::vector<std::string> held;
     for (const std::string& node : nodes) {
         const config::Host* host = stack.host_of(node);
-        if (host == nullptr) continue;
-        for (const config::HostProcess& process : host->processes) {
-            if (process.node == node && process.honours_fence) held.push_back(node);
-        }
+        if (host != nullptr && host->can_hold(node)) held.push_back(node);
     }
     return held;
 }
