@@ -13,7 +13,7 @@ namespace aeterna::engine {
 struct RunRequest {
     Json parameters = Json::object();
     std::string trigger = "cli";
-    Duration budget = std::chrono::minutes(15);
+    Duration budget = kUsualBudget;
     std::function<void(const StepRecord&)> on_record;  // progress for the terminal; may be empty
 };
 
