@@ -120,8 +120,8 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
         AETERNA_ASSIGN(report.objective, parse_duration(options.rto));
     }
     engine::RestoreTestOrder order;
-    AETERNA_ASSIGN(order.user, find_run_as(session, options.sandbox.run_as, tester->server_user()));
-    const std::string work = find_work(session, options.sandbox.work, part.state_directory, order.user.has_value());
+    AETERNA_ASSIGN(order.room.user, find_run_as(session, options.sandbox.run_as, tester->server_user()));
+    const std::string work = find_work(session, options.sandbox.work, part.state_directory, order.room.user.has_value());
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.restore.to = options.to;
@@ -135,16 +135,16 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     }
     order.restore.workers = worker_count();
     order.restore.progress = progress_lines(session);
-    order.server_bin = server_bin_of(session, options.sandbox);
+    order.room.server_bin = server_bin_of(session, options.sandbox);
     order.options = options.values;
     order.queries = all_queries(part, options);
     order.ledgers = part.ledgers;
     order.note = [&session](const std::string& line) { session.progress(line); };
-    AETERNA_ASSIGN(const auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, order.user), env, context));
+    AETERNA_ASSIGN(const auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, order.room.user), env, context));
     if (sandbox->removed_dead() > 0) {
         session.progress(fmt::format("removed {} that a killed test had left", sandbox->removed_dead()));
     }
-    order.sandbox = sandbox->path();
+    order.room.sandbox = sandbox->path();
     AETERNA_ASSIGN(report.result, tester->run(*opened, order, context));
     return finish(session, part, report, sandbox->remove(), context);
 }
