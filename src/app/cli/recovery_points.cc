@@ -57,7 +57,7 @@ void print_window(const Session& session, const std::string& store, const engine
 Result<int> run_points(Session& session, const std::string& wanted) {
     const env::Context context = session.context(kRepositoryTimeout);
     AETERNA_ASSIGN(const auto engines, find_engines(session));
-    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
     Json list = Json::array();
     const auto show = [&](const std::string& store, const std::string& engine, const std::vector<engine::RecoveryWindow>& windows) {
         for (const engine::RecoveryWindow& window : windows) {
