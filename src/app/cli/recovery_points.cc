@@ -13,7 +13,7 @@ namespace {
 
 Json gap_json(const engine::RecoveryWindow& window) {
     if (!window.gap) return nullptr;
-    return Json{{"from", window.gap->from},
+    return Json{{"from", window.to},
                 {"from_time", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
                 {"to", window.gap->to.empty() ? Json(nullptr) : Json(window.gap->to)},
                 {"to_time", window.gap->to_time ? Json(format_time(*window.gap->to_time)) : Json(nullptr)},
