@@ -63,7 +63,8 @@ class PostgresExporter final : public engine::Exporter {
         engine::ExportResult result;
         AETERNA_ASSIGN(result.backup, choose_backup(backups, order.backup, order.series, kLogicalKind));
         AETERNA_ASSIGN(const LogicalDetails details, read_logical_details(result.backup.details));
-        AETERNA_ASSIGN(const DumpedDatabase database, choose_database(details, read_load_wish(order.options).database, ""));
+        AETERNA_ASSIGN(const DumpedDatabase database,
+                       choose_database(details.databases, read_load_wish(order.options).database, ""));
         result.what = fmt::format("the database '{}'", one_line(database.name));
         if (!order.replaces && files_.stat(order.output)) return is_there(order.output);
         AETERNA_ASSIGN(const auto stream,
