@@ -173,14 +173,15 @@ std::vector<std::string> recovery_setting_names() {
     return names;
 }
 
-std::string minimal_conf() {
-    return "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
-           "listen_addresses = ''\n";
-}
-
-std::string minimal_hba() {
-    return "# Written by aeterna-dr's restore: the backup's data directory had no pg_hba.conf.\n"
-           "local all all peer\n";
+std::span<const MinimalFile> minimal_files() {
+    static constexpr MinimalFile kFiles[] = {
+        {kConf, "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
+                "listen_addresses = ''\n"},
+        {"pg_hba.conf", "# Written by aeterna-dr's restore: the backup's data directory had no pg_hba.conf.\n"
+                        "local all all peer\n"},
+        // Only named where the old configuration names one; the server does not start without it.
+        {"pg_ident.conf", "# Written by aeterna-dr's restore.\n"}};
+    return kFiles;
 }
 
 }  // namespace aeterna::postgres
