@@ -8,7 +8,6 @@
 #include "postgres/capture/logical_backup.h"
 #include "postgres/engines/driver.h"
 #include "postgres/engines/restored_directory.h"
-#include "postgres/restore/timeline_word.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -80,14 +79,7 @@ class DrivenEngine final : public engine::BackupEngine {
         AETERNA_TRY(check_restore_options(order));
         AETERNA_ASSIGN(const EngineCatalog catalog, driver_->read_catalog(context));
         AETERNA_ASSIGN(const RecoveryTarget target, read_target(catalog, order.to));
-        std::optional<Timeline> timeline;
-        if (!order.timeline.empty()) {
-            AETERNA_ASSIGN(timeline, parse_timeline(order.timeline));
-            if (target.kind == RecoveryTarget::Kind::kBackup) {
-                return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline",
-                                  "Leave --timeline out, or give another --to.");
-            }
-        }
+        AETERNA_ASSIGN(const auto timeline, parse_target_timeline(order.timeline, target));
         AETERNA_ASSIGN(point_, choose_engine_point(catalog, target, timeline));
         AETERNA_ASSIGN(const auto more, driver_->examine(point_.backup, catalog, context));
         point_.notes.insert(point_.notes.end(), more.begin(), more.end());
@@ -187,10 +179,7 @@ class DrivenEngine final : public engine::BackupEngine {
             return target;
         }
         AETERNA_ASSIGN(RecoveryTarget target, parse_recovery_target(word));
-        if (target.kind == RecoveryTarget::Kind::kTime && target.time > env_.clock.wall_now()) {
-            return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(word)),
-                              "Write --to latest for the newest state.");
-        }
+        AETERNA_TRY(refuse_future(target, env_.clock.wall_now()));
         return target;
     }
 

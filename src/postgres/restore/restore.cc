@@ -9,7 +9,6 @@
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
-#include "postgres/restore/timeline_word.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -31,15 +30,8 @@ class PostgresRestorer final : public engine::Restorer {
         engine::RestorePlan plan;
         RecoveryOrder wanted{{}, order.series, {}, order.cluster};
         AETERNA_ASSIGN(wanted.target, parse_recovery_target(order.to));
-        if (!order.timeline.empty()) {
-            AETERNA_ASSIGN(wanted.timeline, parse_timeline(order.timeline));
-            if (wanted.target.kind == RecoveryTarget::Kind::kBackup) {
-                return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline", "Leave --timeline out, or give another --to.");
-            }
-        }
-        if (wanted.target.kind == RecoveryTarget::Kind::kTime && wanted.target.time > repository.ports().clock.wall_now()) {
-            return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(order.to)), "Write --to latest for the newest state.");
-        }
+        AETERNA_ASSIGN(wanted.timeline, parse_target_timeline(order.timeline, wanted.target));
+        AETERNA_TRY(refuse_future(wanted.target, repository.ports().clock.wall_now()));
         AETERNA_ASSIGN(RecoveryPoint point, choose_recovery_point(repository, wanted, context));
         plan.backup = point.backup;
         if (point.replay) {
