@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/strings.h"
-#include "postgres/capture/logical_backup.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/engines/driver.h"
 #include "postgres/engines/restored_directory.h"
 
@@ -17,7 +17,6 @@ constexpr Duration kArchivePatience = std::chrono::seconds(60);
 constexpr Duration kTimeForAnswer =
     std::chrono::seconds(5);  // of the engine; so long before the deadline no new question is asked
 constexpr Duration kArchiveLook = std::chrono::seconds(1);
-constexpr const char* kNativeOptions[] = {"checkpoint", "max-rate", "manifest-checksums", "label"};
 constexpr const char* kBackupType = "type";
 
 Status refuse_option(const std::string& engine, const std::string& option) {
@@ -54,9 +53,9 @@ class DrivenEngine final : public engine::BackupEngine {
     }
 
     Result<repository::BackupResult> back_up(const engine::BackupOrder& order, const env::Context& context) override {
-        for (const char* option : kNativeOptions) {
-            if (!engine::option_words(order.options, option).empty())
-                AETERNA_TRY(refuse_option(settings_.name, option));
+        for (const engine::CommandOption& option : base_backup_options()) {
+            if (!engine::option_words(order.options, option.name).empty())
+                AETERNA_TRY(refuse_option(settings_.name, option.name));
         }
         if (!order.node.empty()) AETERNA_TRY(refuse_option(settings_.name, "node"));
         AETERNA_TRY(driver_->check_options(order));
