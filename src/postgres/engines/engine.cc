@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "postgres/capture/base_backup.h"
+#include "postgres/capture/logical_backup.h"
 #include "postgres/engines/driver.h"
 #include "postgres/engines/restored_directory.h"
 
@@ -53,6 +54,7 @@ class DrivenEngine final : public engine::BackupEngine {
     }
 
     Result<repository::BackupResult> back_up(const engine::BackupOrder& order, const env::Context& context) override {
+        AETERNA_TRY(read_logical_options(order.options));
         for (const engine::CommandOption& option : base_backup_options()) {
             if (!engine::option_words(order.options, option.name).empty())
                 AETERNA_TRY(refuse_option(settings_.name, option.name));
