@@ -14,8 +14,7 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr std::size_t kMostSegmentBytes = 1 << 30;  // initdb's own limit
-constexpr std::size_t kMostHistoryBytes = 1 << 20;
-constexpr int kAttempts = 5;  // against a receiver that appends at the same time
+constexpr int kAttempts = 5;                        // against a receiver that appends at the same time
 
 class Push {
   public:

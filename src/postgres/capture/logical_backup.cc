@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "base/url.h"
 #include "postgres/capture/source.h"
 #include "postgres/client/programs.h"
 #include "repository/pipeline/stream_backup.h"

@@ -21,7 +21,6 @@ namespace {
 
 constexpr Duration kCleanEnd = 10min;
 constexpr Duration kQuestion = 60s;
-constexpr std::size_t kMostHistoryBytes = 1 << 20;
 
 constexpr const char* kOldCollations =
     "SELECT string_agg(quote_ident(datname), ', ') FROM pg_database WHERE datcollversion <> "
