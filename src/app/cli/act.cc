@@ -166,7 +166,7 @@ Result<int> act(Session& session, const ActRequest& request) {
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     const MonoTime begun = session.env().clock.now();
-    const std::vector<std::string> plan = runner.plan(runbook, request.parameters, session.context());
+    const std::vector<std::string> plan = runner.plan(runbook, session.context());
     const Duration planned = session.env().clock.now() - begun;
     if (request.dry_run) {
         if (session.options.json) {

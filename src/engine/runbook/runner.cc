@@ -129,7 +129,7 @@ Result<ExecutionRecord> Runner::load_resumable(const std::string& id) {
                       "Run the runbook anew.");
 }
 
-std::vector<std::string> Runner::plan(Runbook& runbook, const Json&, const env::Context& context) {
+std::vector<std::string> Runner::plan(Runbook& runbook, const env::Context& context) {
     std::vector<std::string> lines;
     // Later checks may build on facts of earlier ones; those of this plan are forgotten with it.
     Json facts = Json::object();

@@ -34,8 +34,7 @@ class Runner {
     [[nodiscard]] Result<ExecutionRecord> abort(const ExecutionRecord& execution, Runbook* runbook,
                                                 const RunRequest& request, const env::Context& context);
     // What run() would do, one line per step; asks every check(), changes nothing, journals nothing.
-    [[nodiscard]] std::vector<std::string> plan(Runbook& runbook, const Json& parameters,
-                                                const env::Context& context);
+    [[nodiscard]] std::vector<std::string> plan(Runbook& runbook, const env::Context& context);
 
   private:
     // As the journal has it, under the lock. kNotFound, kUsage when it has ended.

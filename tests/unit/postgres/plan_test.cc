@@ -1,5 +1,5 @@
-// The plan of the real failover runbook, over servers that all refuse: what depends on a proof is neither "already done"
-// nor promised. And single steps of a restore there.
+// The plan of the real failover runbook, over servers that all refuse: what depends on a proof is neither "already
+// done" nor promised. And single steps of a restore there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ struct Stage {
 
     std::vector<std::string> plan(const Json& parameters) {
         auto runbook = make_runbook("failover", parameters, settings, env);
-        return engine::Runner(*temp.journal, lock, env).plan(*runbook, parameters, fake.clock.context(20min));
+        return engine::Runner(*temp.journal, lock, env).plan(*runbook, fake.clock.context(20min));
     }
     // What each line says after the step's description.
     std::vector<std::string> verdicts(const Json& parameters) {
@@ -107,7 +107,7 @@ TEST(RestoreSteps, NameTheMemberThatIsNotHeldDown) {
     stage.settings.hosts = {host};
     Json facts = Json::object();
     engine::StepContext step{stage.fake.clock.context(1min), facts, [](const std::string&) {}};
-    const Status verified = make_stop_cluster({stage.settings, stage.env, "postgres-1"})->verify(step);
+    const Status verified = make_stop_cluster({stage.settings, stage.env, "postgres-1", ""})->verify(step);
     ASSERT_FALSE(verified);
     EXPECT_THAT(verified.error().message, HasSubstr("'postgres-2' answers, or something of it runs"));
 }
