@@ -16,17 +16,16 @@ Result<std::optional<env::User>> EngineProgram::user() const {
     env::Processes& processes = env_.processes;
     const bool is_root = processes.effective_uid() == 0;
     if (settings_.user.empty() && !is_root) return std::optional<env::User>();
-    auto found = processes.find_user(settings_.user.empty() ? kUsualUser : settings_.user);
+    const std::string name = settings_.user.empty() ? kUsualUser : settings_.user;
+    auto found = processes.find_user(name);
     if (!found) {
         return make_error(ErrorCode::kConfiguration,
-                          fmt::format("there is no user '{}' to run {} as",
-                                      settings_.user.empty() ? kUsualUser : settings_.user, settings_.name),
+                          fmt::format("there is no user '{}' to run {} as", name, settings_.name),
                           "Name the owner of its repository: 'engine_user' in the stack file.");
     }
     if (found->owner.uid == processes.effective_uid()) return std::optional<env::User>();
     if (is_root) return std::optional(std::move(*found));
-    return make_error(ErrorCode::kConfiguration,
-                      fmt::format("only root can run {} as '{}'", settings_.name, settings_.user),
+    return make_error(ErrorCode::kConfiguration, fmt::format("only root can run {} as '{}'", settings_.name, name),
                       "Run this as that user, or leave 'engine_user' out.");
 }
 

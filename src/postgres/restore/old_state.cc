@@ -19,7 +19,7 @@ Status check_delta_from(repository::Repository& repository, const std::string& f
 
 // What a restore that was cut off has overwritten has no control file; its marker says what it is.
 Status check_same_cluster(env::Files& files, const std::string& directory, const std::string& system_identifier) {
-    if (files.exists(directory + "/" + std::string(repository::kRestoreMarker))) return {};
+    if (files.exists(directory + "/" + repository::kRestoreMarker)) return {};
     AETERNA_ASSIGN(const ControlFile control,
                    read_control_of(files, directory, "Leave --delta out and name an empty directory."));
     if (control.system_identifier == system_identifier) return {};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/strings.h"
+#include "postgres/client/control_file.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/host_check.h"
 #include "postgres/restore/old_state.h"
@@ -92,8 +93,11 @@ class PostgresRestorer final : public engine::Restorer {
         };
         for (const MinimalFile& file : minimal_files()) {
             const auto there = read(file.name, kMostConfBytes);
-            if (!there && there.error().code == ErrorCode::kNotFound) request.last.push_back({file.name, file.content, 0600});
-            else if (!there && there.error().code != ErrorCode::kUsage) return there.error();
+            if (!there && there.error().code == ErrorCode::kNotFound) {
+                request.last.push_back({file.name, file.content, 0600});
+            } else if (!there && there.error().code != ErrorCode::kUsage) {
+                return there.error();
+            }
         }
         const auto conf = read(kConf, kMostConfBytes);
         auto old = read(kAutoConf, kMostConfBytes);
@@ -134,7 +138,7 @@ class PostgresRestorer final : public engine::Restorer {
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {
-        return repository.ports().files.exists(into + "/" + std::string(repository::kRestoreMarker));
+        return repository.ports().files.exists(into + "/" + repository::kRestoreMarker);
     }
 
     // What an interrupted restore says of itself: one to another point, or with other places, begins anew.
@@ -148,7 +152,7 @@ class PostgresRestorer final : public engine::Restorer {
     static Status check_targets(repository::Repository& repository, const engine::RestorePlan& plan,
                                 const std::string& into, bool is_overwritten,
                                 const std::map<std::string, std::string>& places) {
-        const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
+        const auto marker = repository.ports().files.read(into + "/" + repository::kRestoreMarker);
         if (marker && *marker == purpose(plan, places)) return {};
         // The newest state may be another one by now.
         std::string hint = "Name a new or empty directory (--into).";
