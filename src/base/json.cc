@@ -98,4 +98,14 @@ std::optional<bool> find_boolean(const Json& object, std::string_view key) {
     return member->get<bool>();
 }
 
+std::vector<std::string> find_strings(const Json& object, std::string_view key) {
+    std::vector<std::string> texts;
+    const Json* list = find_member(object, key);
+    if (list == nullptr || !list->is_array()) return texts;
+    for (const Json& item : *list) {
+        if (item.is_string()) texts.push_back(item.get<std::string>());
+    }
+    return texts;
+}
+
 }  // namespace aeterna

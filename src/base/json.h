@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -31,6 +32,8 @@ using Json = nlohmann::json;
 [[nodiscard]] std::optional<std::int64_t> find_integer_or_text(const Json& object, std::string_view key);
 [[nodiscard]] std::optional<double> find_number(const Json& object, std::string_view key);
 [[nodiscard]] std::optional<bool> find_boolean(const Json& object, std::string_view key);
+// The texts of a list, in order: what is no text in it is left out, and what is no list has none.
+[[nodiscard]] std::vector<std::string> find_strings(const Json& object, std::string_view key);
 
 // null for nothing: `json_or_null(optional)`.
 template <class T>

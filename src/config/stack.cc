@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kStackFolder = "/etc/aeterna-dr";
 constexpr std::size_t kStackFileLimitBytes = 1 << 20;
 constexpr Duration kLongestCooldown = std::chrono::hours(24);
-// Below that, an incident could be gone before anybody writes its post-mortem.
 constexpr Duration kShortestMerge = std::chrono::seconds(1);
+// Below that, an incident could be gone before anybody writes its post-mortem.
 constexpr Duration kShortestKeep = std::chrono::hours(24 * 7);
 
 bool is_name(const std::string& text) {
@@ -188,6 +188,11 @@ std::optional<Assist> assist_from_name(std::string_view name) {
         if (assist_name(assist) == name) return assist;
     }
     return std::nullopt;
+}
+
+bool Host::can_hold(const std::string& node) const {
+    return std::any_of(processes.begin(), processes.end(),
+                       [&](const HostProcess& process) { return process.node == node && process.honours_fence; });
 }
 
 bool StoreSection::is_approved(const std::string& action) const {

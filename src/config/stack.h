@@ -34,6 +34,9 @@ struct Host {
     std::string executor;  // "local" | "none" (ssh, kubernetes: later)
     std::string fence_directory;  // on the host: FENCE_DIRECTORY/NODE/HOLDER keeps NODE from being started
     std::vector<HostProcess> processes;
+
+    // Whether a marker keeps this node of it from being started.
+    [[nodiscard]] bool can_hold(const std::string& node) const;
 };
 
 // How far a failover of ours may go when the primary is proven dead: wait for Patroni or Sentinel alone, say what it

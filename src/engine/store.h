@@ -10,6 +10,7 @@
 
 #include "config/stack.h"
 #include "engine/capture/backup.h"
+#include "engine/capture/backup_engine.h"
 #include "engine/capture/capture.h"
 #include "engine/detect/monitor.h"
 #include "engine/drill/drill_store.h"
@@ -75,6 +76,8 @@ class Store {
                                                                    const env::Context&) {
         return make_error(ErrorCode::kUsage, "this store cannot be backed up yet");
     }
+    // Null where we take the backups ourselves. This store must outlive it.
+    [[nodiscard]] virtual std::unique_ptr<BackupEngine> make_backup_engine() { return nullptr; }
     // What the data takes now, of the servers that run. kUsage where the store cannot say.
     [[nodiscard]] virtual Result<std::uint64_t> data_bytes(const env::Context&) {
         return make_error(ErrorCode::kUsage, "this store does not say its size");

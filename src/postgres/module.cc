@@ -23,7 +23,7 @@ namespace aeterna::postgres {
 
 namespace {
 
-class PostgresStore final : public engine::Store, public engine::EngineOwner {
+class PostgresStore final : public engine::Store {
   public:
     PostgresStore(Settings settings, EngineSettings engine, const env::Env& env)
         : settings_(std::move(settings)), engine_(std::move(engine)), env_(env) {}

@@ -56,6 +56,8 @@ struct Settings {
     std::vector<config::Host> hosts;  // of the stack file, for fencing and starting
     std::string state_directory;
 
+    // What backups that we take are of.
+    [[nodiscard]] const std::string& series() const { return scope.empty() ? stack_name : scope; }
     // The host of a node or an agent; nullptr when the stack file names none.
     [[nodiscard]] const config::Host* host_of(const std::string& node) const;
     [[nodiscard]] const NodeSettings* find(const std::string& node) const;

@@ -9,12 +9,8 @@ namespace aeterna::report {
 namespace {
 
 std::vector<std::string> texts(const Json& object, std::string_view key) {
-    std::vector<std::string> found;
-    const Json* list = find_member(object, key);
-    if (list == nullptr || !list->is_array()) return found;
-    for (const Json& item : *list) {
-        if (item.is_string()) found.push_back(one_line(item.get<std::string>(), 500));
-    }
+    std::vector<std::string> found = find_strings(object, key);
+    for (std::string& text : found) text = one_line(text, 500);
     return found;
 }
 

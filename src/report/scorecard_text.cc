@@ -152,10 +152,7 @@ std::vector<std::string> remarks_of(const Json& store, const std::string& fault)
         remarks.push_back(fmt::format("{} writes of the schedule came too late and were not sent",
                                       number("missed_slots")));
     }
-    const Json* notes = find_member(store, "notes");
-    for (const Json& note : notes != nullptr && notes->is_array() ? *notes : Json::array()) {
-        if (note.is_string()) remarks.push_back("note: " + one_line(note.get<std::string>(), 2000));
-    }
+    for (const std::string& note : find_strings(store, "notes")) remarks.push_back("note: " + one_line(note, 2000));
     return remarks;
 }
 

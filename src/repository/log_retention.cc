@@ -16,9 +16,7 @@ class LogJudge {
             if (log.origin) parents_[log.name] = log.origin->log;
         }
         for (const Backup& backup : kept) {
-            if (!backup.log) continue;
-            const auto [place, is_new] = firsts_.try_emplace(backup.log->name, backup.log->from);
-            if (!is_new) place->second = std::min(place->second, backup.log->from);
+            if (backup.log) need(backup.log->name, backup.log->from);
         }
         for (const LogState& log : logs) extend_to_parents(log, logs);
         for (const auto& [log, from] : firsts_) {
@@ -43,15 +41,18 @@ class LogJudge {
     }
 
   private:
+    void need(const std::string& log, std::uint64_t from) {
+        const auto [place, is_new] = firsts_.try_emplace(log, from);
+        if (!is_new) place->second = std::min(place->second, from);
+    }
+
     // A backup may begin before the byte at which its log does: what is between is its parent's.
     void extend_to_parents(const LogState& log, const std::vector<LogState>& logs) {
         const LogState* child = &log;
         for (std::size_t steps = 0; steps < logs.size(); ++steps) {
             const auto first = firsts_.find(child->name);
             if (first == firsts_.end() || !child->origin || first->second >= child->origin->at) return;
-            const std::uint64_t from = first->second;
-            const auto [place, is_new] = firsts_.try_emplace(child->origin->log, from);
-            if (!is_new) place->second = std::min(place->second, from);
+            need(child->origin->log, first->second);
             const auto parent = std::find_if(logs.begin(), logs.end(), [&](const LogState& one) { return one.name == child->origin->log; });
             if (parent == logs.end()) return;
             child = &*parent;

@@ -190,10 +190,7 @@ Status can_fence(const config::Stack& stack, const std::vector<std::string>& nod
                                           host->executor, node),
                               "Set 'executor: local' where aeterna-dr runs on the host itself.");
         }
-        const bool is_able = std::any_of(host->processes.begin(), host->processes.end(), [&](const auto& process) {
-            return process.node == node && process.honours_fence;
-        });
-        if (!is_able) {
+        if (!host->can_hold(node)) {
             return make_error(ErrorCode::kConfiguration,
                               fmt::format("nothing would keep '{}' from being started again", node),
                               "Make what starts it honour the markers, then add 'fence: marker' (docs/stack-file.md).");

@@ -224,6 +224,7 @@ class PgBackRestTest(unittest.TestCase):
         backup = self.back_up()
         own = self.stack_file(engine="native", section="", more=[f"repository: {{place: {self.room / 'own'}, key_file: {self.room / 'key'}}}"], name="own")
         cases = ((("backup", "postgres", "--checkpoint", "spread"), None, 2), (("backup", "postgres", "--node", "postgres-1"), None, 2),
+                 (("backup", "postgres", "--database", "app"), None, 2),
                  (("backups", "forget", backup["id"]), None, 5), (("backups", "show", backup["id"], "--files"), None, 2),
                  (("restore-test", "postgres"), None, 2), (("restore", "postgres", "--into", self.room / "x", "--for", "patroni-replica"), None, 2),
                  (("backup", "postgres", "--type", "full"), own, 2),

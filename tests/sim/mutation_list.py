@@ -113,7 +113,7 @@ MUTATIONS = [
     ("actor.still_held", "src/engine/runbook/execution_run.cc",
      "ExecutionRun::apply_step(std::size_t index, StepContext& step_context) {\n    if («!parts_.hold.is_held()») {",
      "false", ["stopped"]),
-    ("actor.one_at_a_time", "src/engine/runbook/actor_lock.cc", "if (made && «made->created») {", "true",
+    ("actor.one_at_a_time", "src/engine/runbook/etcd_actor_lock.cc", "if (made && «made->created») {", "true",
      ["two controllers"]),
     ("restart.paused", STEPS + "restart_agent.cc", "|| «world.config().paused») return", "false", ["agent lost"]),
     ("policy.window", POLICY, "const auto* window = «orders.window_for(section.name, now)») {",

@@ -166,7 +166,7 @@ Result<int> act(Session& session, const ActRequest& request) {
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     const MonoTime begun = session.env().clock.now();
-    const std::vector<std::string> plan = runner.plan(runbook, request.parameters, session.context());
+    const std::vector<std::string> plan = runner.plan(runbook, session.context());
     const Duration planned = session.env().clock.now() - begun;
     if (request.dry_run) {
         if (session.options.json) {
@@ -235,8 +235,8 @@ Result<int> abort_execution(Session& session, const std::string& id, bool yes) {
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     AETERNA_ASSIGN(const auto execution, runner.abort(found, runbook ? &*runbook : nullptr,
-                                                      run_request(session, found.parameters, engine::Runbook().budget),
-                                                      run_context(session, {}, engine::Runbook().budget)));
+                                                      run_request(session, found.parameters, engine::kUsualBudget),
+                                                      run_context(session, {}, engine::kUsualBudget)));
     AETERNA_ASSIGN(const int code, report(session, *journal, execution));
     const bool is_done = execution.state == engine::ExecutionState::kAborted && !execution.error;
     return is_done ? 0 : code;

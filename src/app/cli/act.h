@@ -1,5 +1,6 @@
 // Acting from a command: a runbook's plan, the leave to run it, the run with its progress, and its outcome as text or
-// JSON. Shared by failover, switchover and execution resume, approve, abort.
+// JSON. Shared by failover, switchover, fence, unfence, restore --in-place and execution; a drill asks for the leave
+// alone.
 #pragma once
 
 #include <string>

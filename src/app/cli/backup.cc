@@ -19,18 +19,19 @@ struct BackupOptions {
     bool read_all = false;
 };
 
-void show(const Session& session, const repository::BackupResult& result) {
-    if (session.options.json) {
-        Json document = backup_json(result.backup);
-        document["known_files"] = result.known_files;
-        document["problem_lines"] = result.problems;
-        session.print_json(Json{{"backup", document}});
-        return;
-    }
-    const repository::Backup& backup = result.backup;
-    session.print(fmt::format("{}  {} files ({} known), {}, stored {} in {}", backup.id, backup.files,
-                              result.known_files, human_bytes(backup.bytes), human_bytes(backup.stored_bytes),
-                              format_duration(backup.finished_at - backup.started_at)));
+// `document` and `line` are the backup for scripts and for people.
+int show(const Session& session, const repository::BackupResult& result, Json document, const std::string& line) {
+    for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
+    document["problem_lines"] = result.problems;
+    if (session.options.json) session.print_json(Json{{"backup", document}});
+    else session.print(line);
+    // What is in the repository is whole, but it is not all that was asked for.
+    return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+}
+
+std::string stored_text(const repository::Backup& backup) {
+    return fmt::format("stored {} in {}", human_bytes(backup.stored_bytes),
+                       format_duration(backup.finished_at - backup.started_at));
 }
 
 Result<int> run_files(Session& session, const BackupOptions& options) {
@@ -45,10 +46,12 @@ Result<int> run_files(Session& session, const BackupOptions& options) {
     request.workers = worker_count();
     request.progress = progress_lines(session);
     AETERNA_ASSIGN(const auto result, repository::back_up_tree(*opened, request, context));
-    for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
-    show(session, result);
-    // What is in the repository is whole, but it is not all that was asked for.
-    return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+    const repository::Backup& backup = result.backup;
+    Json document = backup_json(backup);
+    document["known_files"] = result.known_files;
+    return show(session, result, std::move(document),
+                fmt::format("{}  {} files ({} known), {}, {}", backup.id, backup.files, result.known_files,
+                            human_bytes(backup.bytes), stored_text(backup)));
 }
 
 struct StoreBackupOptions {
@@ -56,20 +59,12 @@ struct StoreBackupOptions {
     engine::OptionValues values;
 };
 
-Result<int> show_store_backup(const Session& session, const repository::BackupResult& result) {
-    for (const std::string& problem : result.problems) session.progress("not as it should be: " + problem);
-    if (session.options.json) {
-        Json document = backup_json(result.backup);
-        document["problem_lines"] = result.problems;
-        session.print_json(Json{{"backup", document}});
-    } else {
-        const repository::Backup& backup = result.backup;
-        const std::string from = backup.node.empty() ? fmt::format("{} by {}", human_bytes(backup.bytes), engine_of(backup))
-                                                     : fmt::format("{} files, {} from '{}'", backup.files, human_bytes(backup.bytes), backup.node);
-        session.print(fmt::format("{}  {}, stored {} in {}", backup.id, from, human_bytes(backup.stored_bytes),
-                                  format_duration(backup.finished_at - backup.started_at)));
-    }
-    return result.problem_count == 0 ? 0 : exit_code(ErrorCode::kPartial);
+int show_store_backup(const Session& session, const repository::BackupResult& result) {
+    const repository::Backup& backup = result.backup;
+    const std::string from = backup.node.empty() ? fmt::format("{} by {}", human_bytes(backup.bytes), engine_of(backup))
+                                                 : fmt::format("{} files, {} from '{}'", backup.files,
+                                                               human_bytes(backup.bytes), backup.node);
+    return show(session, result, backup_json(backup), fmt::format("{}  {}, {}", backup.id, from, stored_text(backup)));
 }
 
 Result<int> run_store(Session& session, const std::string& name, const StoreBackupOptions& options) {

@@ -17,9 +17,7 @@ Result<std::vector<StoreEngine>> find_engines(Session& session) {
     if (!stack || std::none_of(stack->stores.begin(), stack->stores.end(), names_one)) return engines;
     AETERNA_ASSIGN(const OpenStack* open, session.open());
     for (const auto& store : open->stores) {
-        auto* owner = dynamic_cast<engine::EngineOwner*>(store.get());
-        if (auto engine = owner ? owner->make_backup_engine() : nullptr)
-            engines.push_back({store->name(), std::move(engine)});
+        if (auto engine = store->make_backup_engine()) engines.push_back({store->name(), std::move(engine)});
     }
     return engines;
 }
@@ -32,20 +30,22 @@ Result<std::unique_ptr<engine::BackupEngine>> find_engine(Session& session, cons
     return std::unique_ptr<engine::BackupEngine>();
 }
 
-Result<bool> wants_repository(const Session& session, bool has_engines) {
-    if (!has_engines) return true;
-    AETERNA_ASSIGN(const auto stack, stack_if_any(session));
-    return stack && !stack->repository.empty();
+Result<bool> wants_repository(Session& session, const std::vector<StoreEngine>& engines) {
+    if (engines.empty()) return true;
+    AETERNA_ASSIGN(const OpenStack* open, session.open());
+    return !open->stack.repository.empty();
 }
 
 std::string engine_of(const repository::Backup& backup) {
     return find_string(backup.details, "engine").value_or("native");
 }
 
-Result<std::vector<repository::Backup>> list_backups(Session& session, const env::Context& context) {
-    AETERNA_ASSIGN(const auto engines, find_engines(session));
+namespace {
+
+Result<std::vector<repository::Backup>> list_all(Session& session, const std::vector<StoreEngine>& engines,
+                                                 const env::Context& context) {
     std::vector<repository::Backup> all;
-    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
     if (has_repository) {
         AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
         AETERNA_ASSIGN(repository::Repository * opened, place->open(session, {}, context));
@@ -60,30 +60,41 @@ Result<std::vector<repository::Backup>> list_backups(Session& session, const env
     return all;
 }
 
+// Null where `id` means none.
+Result<const repository::Backup*> find_meant(const std::vector<repository::Backup>& all, const std::string& id) {
+    if (id == "latest" && !all.empty()) return &all.back();
+    std::vector<const repository::Backup*> meant;
+    for (const repository::Backup& one : all) {
+        if (one.id == id) return &one;
+        if (!id.empty() && one.id.starts_with(id)) meant.push_back(&one);
+    }
+    if (meant.size() > 1) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", id, meant.size()),
+                          fmt::format("Write all of it, such as '{}'.", meant.front()->id));
+    }
+    return meant.empty() ? nullptr : meant.front();
+}
+
+}  // namespace
+
+Result<std::vector<repository::Backup>> list_backups(Session& session, const env::Context& context) {
+    AETERNA_ASSIGN(const auto engines, find_engines(session));
+    return list_all(session, engines, context);
+}
+
 Result<std::optional<repository::Backup>> find_engines_backup(Session& session, const std::string& id,
                                                               const env::Context& context) {
     AETERNA_ASSIGN(const auto engines, find_engines(session));
     if (engines.empty()) return std::optional<repository::Backup>();
-    AETERNA_ASSIGN(auto all, list_backups(session, context));
-    std::optional<repository::Backup> chosen;
-    if (id == "latest" && !all.empty()) chosen = all.back();
-    const auto is_meant = [&](const repository::Backup& one) { return !id.empty() && one.id.starts_with(id); };
-    const auto exact = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.id == id; });
-    const auto meant = std::count_if(all.begin(), all.end(), is_meant);
-    if (exact != all.end()) chosen = *exact;
-    else if (meant == 1) chosen = *std::find_if(all.begin(), all.end(), is_meant);
-    else if (meant > 1) {
-        return make_error(
-            ErrorCode::kUsage, fmt::format("'{}' may mean {} backups", id, meant),
-            fmt::format("Write all of it, such as '{}'.", std::find_if(all.begin(), all.end(), is_meant)->id));
-    }
-    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, true));
-    if (!chosen && !has_repository) {
+    AETERNA_ASSIGN(const auto all, list_all(session, engines, context));
+    AETERNA_ASSIGN(const repository::Backup* meant, find_meant(all, id));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
+    if (!meant && !has_repository) {
         return make_error(ErrorCode::kNotFound, fmt::format("there is no backup '{}'", id),
                           "'aeterna-dr backups list' shows which there are.");
     }
-    if (chosen && engine_of(*chosen) == "native") chosen.reset();
-    return chosen;
+    if (!meant || engine_of(*meant) == "native") return std::optional<repository::Backup>();
+    return std::optional(*meant);
 }
 
 namespace {

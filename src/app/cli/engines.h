@@ -20,7 +20,7 @@ struct StoreEngine {
 [[nodiscard]] Result<std::vector<StoreEngine>> find_engines(Session& session);
 [[nodiscard]] Result<std::unique_ptr<engine::BackupEngine>> find_engine(Session& session, const std::string& store);
 // Whether a command has a repository of ours to look into as well, or has to complain that there is none.
-[[nodiscard]] Result<bool> wants_repository(const Session& session, bool has_engines);
+[[nodiscard]] Result<bool> wants_repository(Session& session, const std::vector<StoreEngine>& engines);
 
 // "native", or the engine that keeps it.
 [[nodiscard]] std::string engine_of(const repository::Backup& backup);

@@ -1,4 +1,5 @@
-// What the commands of the repository share: opening it by --repo and --key-file, progress, and JSON of a backup.
+// What the commands of the repository share: opening it by --repo and --key-file, by an escrow or by the stack file,
+// lending it to runbooks, progress, and JSON of a backup.
 #pragma once
 
 #include <memory>
@@ -60,7 +61,7 @@ class RepositoryPlace {
 // Where results of work with the repository are kept: the stack's, else the user's.
 [[nodiscard]] Result<std::string> state_directory_of(const Session& session);
 
-// The credential in the file. kUsage without a path, kNotFound without the file.
+// The credential in the file. kUsage without a path, kConfiguration without the file.
 [[nodiscard]] Result<repository::Credential> read_credential(const Session& session, const std::string& path);
 
 // A line on stderr every two seconds: done, rate, and how long it may still take.

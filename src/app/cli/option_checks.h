@@ -12,7 +12,7 @@ namespace aeterna::app {
 // "2026-03-01T10:00:00Z", or an age: "24h" before now. Empty text gives `fallback`.
 [[nodiscard]] Result<WallTime> parse_since(const std::string& text, WallTime now, WallTime fallback);
 
-// A drill's first seed, of `runs` in a row; nothing for an empty text. None of them may leave what JSON's integers hold.
+// The first seed of `runs` in a row; nothing for an empty text. None of them may leave what JSON's integers hold.
 [[nodiscard]] Result<std::optional<std::uint64_t>> parse_seed(const std::string& text, std::uint64_t runs);
 
 }  // namespace aeterna::app

@@ -13,7 +13,7 @@ namespace {
 
 Json gap_json(const engine::RecoveryWindow& window) {
     if (!window.gap) return nullptr;
-    return Json{{"from", window.gap->from},
+    return Json{{"from", window.to},
                 {"from_time", window.until ? Json(format_time(*window.until)) : Json(nullptr)},
                 {"to", window.gap->to.empty() ? Json(nullptr) : Json(window.gap->to)},
                 {"to_time", window.gap->to_time ? Json(format_time(*window.gap->to_time)) : Json(nullptr)},
@@ -57,7 +57,7 @@ void print_window(const Session& session, const std::string& store, const engine
 Result<int> run_points(Session& session, const std::string& wanted) {
     const env::Context context = session.context(kRepositoryTimeout);
     AETERNA_ASSIGN(const auto engines, find_engines(session));
-    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
     Json list = Json::array();
     const auto show = [&](const std::string& store, const std::string& engine, const std::vector<engine::RecoveryWindow>& windows) {
         for (const engine::RecoveryWindow& window : windows) {

@@ -92,7 +92,7 @@ Result<int> run_check(Session& session, const RepoOptions& options) {
     AETERNA_ASSIGN(const unsigned percent, percent_of(options.read_data));
     const env::Context context = session.context(kRepositoryTimeout);
     AETERNA_ASSIGN(const auto engines, find_engines(session));
-    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, !engines.empty()));
+    AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
     Json own, of_engines;
     int code = 0;
     if (has_repository) {

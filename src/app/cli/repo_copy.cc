@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "repository/pipeline/copy.h"

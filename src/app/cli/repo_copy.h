@@ -1,11 +1,13 @@
 // repo copy.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include "app/cli/session.h"
+namespace CLI {
+class App;
+}
 
 namespace aeterna::app {
+
+class Session;
 
 void add_copy_command(CLI::App& repo, Session& session);
 

@@ -9,6 +9,7 @@
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/restore_in_place.h"
+#include "app/cli/restore_test_report.h"
 #include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
@@ -36,11 +37,16 @@ std::string archive_command(const Session& session, const RepositoryPlace& place
                        shell_word(place.name()), shell_word(key.empty() ? key : session.env().files.canonical(key)));
 }
 
+// Only a restore into a running server may need one meanwhile.
+Status refuse_sandbox(const StoreRestoreOptions& options) {
+    if (!options.sandbox.is_given()) return {};
+    return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server",
+                      "Leave them out.");
+}
+
 // What is said of one kind of target does not silently mean nothing for the other.
 Status check_options(const engine::StoreModule& module, const StoreRestoreOptions& options, bool is_server) {
-    if (!is_server && options.sandbox.is_given()) {
-        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out.");
-    }
+    if (!is_server) AETERNA_TRY(refuse_sandbox(options));
     const auto others = is_server ? module.restore_options().value_or(std::vector<engine::CommandOption>()) : module.load_options();
     for (const engine::CommandOption& other : others) {
         if (engine::option_words(options.values, other.name).empty()) continue;
@@ -66,9 +72,7 @@ Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptio
                                            "--node and --during-maintenance are of --in-place",
                                            "Leave them out."));
     }
-    if (options.sandbox.is_given()) {
-        return make_error(ErrorCode::kUsage, "--work, --server-bin and --run-as are of a restore into a running server", "Leave them out with --in-place.");
-    }
+    AETERNA_TRY(refuse_sandbox(options));
     auto elsewhere = module.restore_options().value_or(std::vector<engine::CommandOption>());
     for (const engine::CommandOption& other : module.load_options()) elsewhere.push_back(other);
     for (const engine::CommandOption& other : elsewhere) {
@@ -81,8 +85,7 @@ Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptio
 
 // To a server that takes writes, by the last restore test of the store that passed; nothing where none has.
 std::optional<double> predicted_seconds(const Session& session, const std::string& store, std::uint64_t bytes) {
-    const auto directory = state_directory_of(session);
-    const auto tests = directory ? engine::recorded_tests(*directory, session.env()) : Result<std::vector<Json>>(directory.error());
+    const auto tests = known_tests(session);
     const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
     return basis ? std::optional(engine::forecast_seconds(*basis, bytes)) : std::nullopt;
 }
@@ -174,7 +177,7 @@ Result<int> run_store(Session& session, const engine::StoreModule& module, const
     order.workers = worker_count();
     order.progress = progress_lines(session);
     order.note = [&session](const std::string& line) { session.progress(line); };
-    // What is loaded into a server is a logical backup, and those are ours.
+    // What is loaded into a server comes out of our own repository.
     AETERNA_ASSIGN(const auto engine, is_server ? Result<std::unique_ptr<engine::BackupEngine>>(nullptr) : find_engine(session, std::string(module.name())));
     if (engine && !options.cluster.empty()) {
         return make_error(ErrorCode::kUsage, fmt::format("--cluster is of our own backups, and '{}' has the stack's", engine->name()), "Leave it out.");

@@ -7,11 +7,11 @@
 #include "app/cli/commands.h"
 #include "app/cli/engines.h"
 #include "app/cli/open_repository.h"
+#include "app/cli/option_checks.h"
 #include "app/cli/restore_test_report.h"
 #include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
-#include "base/strings.h"
 #include "engine/restore_test/history.h"
 #include "engine/restore_test/random_point.h"
 #include "env/posix/file_system.h"
@@ -50,13 +50,6 @@ Result<StackPart> read_stack_part(Session& session, const std::string& store) {
     part.rto = found->objectives().rto;
     part.queries = found->test_queries();
     return part;
-}
-
-Result<std::uint64_t> seed_of(const Session& session, const RestoreTestOptions& options) {
-    if (options.seed.empty()) return session.env().random.next() % 1'000'000;
-    const auto given = to_integer(options.seed);
-    if (given && *given >= 0) return static_cast<std::uint64_t>(*given);
-    return make_error(ErrorCode::kUsage, fmt::format("'{}' is no seed", one_line(options.seed)), "Give a whole number, 0 or more (--seed).");
 }
 
 Status draw(Session& session, repository::Repository& repository, engine::Restorer& restorer, std::uint64_t seed,
@@ -120,8 +113,9 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
         AETERNA_ASSIGN(report.objective, parse_duration(options.rto));
     }
     engine::RestoreTestOrder order;
-    AETERNA_ASSIGN(order.user, find_run_as(session, options.sandbox.run_as, tester->server_user()));
-    const std::string work = find_work(session, options.sandbox.work, part.state_directory, order.user.has_value());
+    AETERNA_ASSIGN(order.room.user, find_run_as(session, options.sandbox.run_as, tester->server_user()));
+    const std::string work =
+        find_work(session, options.sandbox.work, part.state_directory, order.room.user.has_value());
     AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
     AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
     order.restore.to = options.to;
@@ -129,22 +123,24 @@ Result<int> run_test(Session& session, const engine::StoreModule& module, const 
     order.restore.series = options.series;
     order.restore.cluster = options.cluster;
     if (options.random) {
-        AETERNA_ASSIGN(report.seed, seed_of(session, options));
+        AETERNA_ASSIGN(const auto given, parse_seed(options.seed, 1));
+        report.seed = given.value_or(env.random.next() % 1'000'000);
         AETERNA_TRY(draw(session, *opened, *module.make_restorer(session.env()), *report.seed, order.restore, context));
         report.to = order.restore.to;
     }
     order.restore.workers = worker_count();
     order.restore.progress = progress_lines(session);
-    order.server_bin = server_bin_of(session, options.sandbox);
+    order.room.server_bin = server_bin_of(session, options.sandbox);
     order.options = options.values;
     order.queries = all_queries(part, options);
     order.ledgers = part.ledgers;
     order.note = [&session](const std::string& line) { session.progress(line); };
-    AETERNA_ASSIGN(const auto sandbox, engine::Sandbox::make(sandbox_order(*tester, work, order.user), env, context));
+    AETERNA_ASSIGN(const auto sandbox,
+                   engine::Sandbox::make(sandbox_order(*tester, work, order.room.user), env, context));
     if (sandbox->removed_dead() > 0) {
         session.progress(fmt::format("removed {} that a killed test had left", sandbox->removed_dead()));
     }
-    order.sandbox = sandbox->path();
+    order.room.sandbox = sandbox->path();
     AETERNA_ASSIGN(report.result, tester->run(*opened, order, context));
     return finish(session, part, report, sandbox->remove(), context);
 }

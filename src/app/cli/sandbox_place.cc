@@ -26,13 +26,13 @@ Result<std::optional<env::User>> find_run_as(const Session& session, const std::
         return make_error(ErrorCode::kUsage, fmt::format("only root can run the server as '{}'", wanted),
                           "Leave --run-as out, or run this as that user.");
     }
-    auto user = processes.find_user(wanted.empty() ? usual : wanted);
+    const std::string& name = wanted.empty() ? usual : wanted;
+    auto user = processes.find_user(name);
     if (!user || user->owner.uid == 0) {
-        return make_error(
-            ErrorCode::kUsage,
-            user ? std::string("the server refuses to run as root")
-                 : fmt::format("there is no user '{}' to run the server as", wanted.empty() ? usual : wanted),
-            "Name an ordinary account: --run-as USER.");
+        return make_error(ErrorCode::kUsage,
+                          user ? std::string("the server refuses to run as root")
+                               : fmt::format("there is no user '{}' to run the server as", name),
+                          "Name an ordinary account: --run-as USER.");
     }
     return std::optional(std::move(*user));
 }

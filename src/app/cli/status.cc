@@ -9,6 +9,7 @@
 #include "app/cli/commands.h"
 #include "app/cli/frame.h"
 #include "app/cli/look.h"
+#include "base/strings.h"
 
 namespace aeterna::app {
 namespace {
@@ -20,12 +21,6 @@ struct StatusOptions {
     bool watch = false;
     bool exit_code = false;
 };
-
-std::string joined(const std::vector<std::string>& lines) {
-    std::string text;
-    for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
-    return text;
-}
 
 // What the looking thread found last, for the painting one.
 struct Latest {
@@ -106,7 +101,7 @@ void print_view(const Session& session, const StatusView& view) {
     options.color = session.color();
     // Text that goes to a file or a pipe keeps whole lines.
     options.width = is_terminal(STDOUT_FILENO) ? static_cast<std::size_t>(screen_size().columns) : 0;
-    session.print(joined(render_status(view, options)));
+    session.print(join(render_status(view, options), "\n"));
 }
 
 Result<int> watch_as_text(Session& session, const OpenStack& open) {

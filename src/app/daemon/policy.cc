@@ -9,7 +9,6 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
-constexpr Duration kBudget = std::chrono::minutes(15);
 constexpr std::string_view kNotBegun = "not begun: ";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
@@ -172,7 +171,8 @@ void Policy::begin(const engine::ExecutionRecord& execution, const std::string& 
     hand.thread = env_.threads.start(
         execution.runbook + " " + execution.store,
         [this, &hand, store = execution.store, incident_id, work = std::move(work)](const std::stop_token& stop) {
-            const env::Context context{env_.clock.now() + kBudget + std::chrono::minutes(1), stop, incident_id};
+            const env::Context context{env_.clock.now() + engine::kUsualBudget + std::chrono::minutes(1), stop,
+                                       incident_id};
             finish(store, hand, incident_id, work(context));
         });
 }
@@ -201,7 +201,6 @@ Result<engine::ExecutionRecord> Policy::perform(const engine::ExecutionRecord& e
     engine::RunRequest request;
     request.parameters = execution.parameters;
     request.trigger = execution.trigger;
-    request.budget = kBudget;
     return work(runner, runbook, request, context);
 }
 

@@ -83,7 +83,6 @@ struct RestorePlan {
 // What lies behind a stretch and cannot be restored, because a part of the log is missing. Positions as the store
 // writes them.
 struct RecoveryGap {
-    std::string from;                  // the stretch's end
     std::string to;                    // where the next one begins; empty: nowhere before the next backup
     std::optional<WallTime> to_time;   // of that, by our clock
     std::vector<std::string> missing;  // of the log, in words

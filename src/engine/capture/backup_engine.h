@@ -37,12 +37,4 @@ class BackupEngine {
     [[nodiscard]] virtual Result<EngineCheck> check(const env::Context& context) = 0;
 };
 
-// A store that may have one. Stores that can are found by a cast: most never will.
-class EngineOwner {
-  public:
-    virtual ~EngineOwner() = default;
-    // Null where we take the backups ourselves. The store must outlive it.
-    [[nodiscard]] virtual std::unique_ptr<BackupEngine> make_backup_engine() = 0;
-};
-
 }  // namespace aeterna::engine

@@ -29,7 +29,7 @@ FindingState Hysteresis::update_strong(std::optional<bool> condition, MonoTime n
     return state_;
 }
 
-void Hysteresis::restart(MonoTime) {
+void Hysteresis::restart() {
     true_since_.reset();
     false_since_.reset();
     if (state_ == FindingState::kSuspect) state_ = FindingState::kUnknown;

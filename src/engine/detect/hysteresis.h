@@ -22,7 +22,7 @@ class Hysteresis {
     // As update, but with strong evidence: fires at once when `condition` is true.
     FindingState update_strong(std::optional<bool> condition, MonoTime now);
     // Forgets a running suspicion (this process stalled), keeps a firing state.
-    void restart(MonoTime now);
+    void restart();
     [[nodiscard]] FindingState state() const { return state_; }
 
   private:

@@ -37,18 +37,17 @@ std::vector<IncidentChange> IncidentBook::restore(const std::vector<IncidentSumm
 std::vector<IncidentChange> IncidentBook::update(const std::vector<Finding>& findings, WallTime now) {
     std::vector<IncidentChange> changes;
     for (const Finding& finding : findings) {
+        const bool fires = finding.state == FindingState::kFiring;
         // What most findings are: nothing is wrong, and nothing was.
-        const bool may_close = finding.state == FindingState::kClear && !open_.empty();
-        if (!may_close && finding.state != FindingState::kFiring) continue;
+        if (!fires && (finding.state != FindingState::kClear || open_.empty())) continue;
         const auto found = open_.find({finding.detector, finding.subject});
-        if (finding.state == FindingState::kClear && found != open_.end()) {
+        if (found == open_.end()) {
+            if (fires) changes.push_back(open_one(finding, now));
+        } else if (!fires) {
             changes.push_back(closed(std::move(found->second.incident), now));
             open_.erase(found);
-        } else if (finding.state == FindingState::kFiring && found == open_.end()) {
-            changes.push_back(open_one(finding, now));
-        } else if (finding.state == FindingState::kFiring) {
-            std::optional<IncidentChange> change = update_one(found->second, finding, now);
-            if (change) changes.push_back(std::move(*change));
+        } else if (auto change = update_one(found->second, finding, now)) {
+            changes.push_back(std::move(*change));
         }
     }
     return changes;

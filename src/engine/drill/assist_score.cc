@@ -3,27 +3,14 @@
 #include <algorithm>
 
 namespace aeterna::engine {
-namespace {
-
-std::vector<std::string> texts(const Json& object, std::string_view key) {
-    std::vector<std::string> found;
-    const Json* list = find_member(object, key);
-    if (list == nullptr || !list->is_array()) return found;
-    for (const Json& item : *list) {
-        if (item.is_string()) found.push_back(item.get<std::string>());
-    }
-    return found;
-}
-
-}  // namespace
 
 std::optional<AssistScore> assist_score(const Json& facts, WallTime from) {
     const auto outcome = find_string(facts, "assist");
     if (!outcome) return std::nullopt;
     AssistScore score;
     score.outcome = *outcome;
-    score.reasons = texts(facts, "assist_reasons");
-    score.fenced = texts(facts, "fenced");
+    score.reasons = find_strings(facts, "assist_reasons");
+    score.fenced = find_strings(facts, "fenced");
     const auto acted_at = parse_time(find_string(facts, "assist_acted_at").value_or(""));
     if (acted_at) score.acted_at_seconds = to_seconds(*acted_at - from);
     const bool has_acted = *outcome == "acted";

@@ -31,16 +31,6 @@ std::vector<env::ProcessId> processes_of(const Json& inverse) {
     return processes;
 }
 
-std::vector<std::string> texts_of(const Json& inverse, std::string_view key) {
-    std::vector<std::string> texts;
-    const Json* list = find_member(inverse, key);
-    if (list == nullptr || !list->is_array()) return texts;
-    for (const Json& item : *list) {
-        if (item.is_string()) texts.push_back(item.get<std::string>());
-    }
-    return texts;
-}
-
 Result<std::unique_ptr<hosts::Executor>> executor_for(const config::Stack& stack, const std::string& node,
                                                       const env::Env& env) {
     const config::Host* host = stack.host_of(node);
@@ -72,10 +62,7 @@ std::vector<std::string> holdable(const config::Stack& stack, const std::vector<
     std::vector<std::string> held;
     for (const std::string& node : nodes) {
         const config::Host* host = stack.host_of(node);
-        if (host == nullptr) continue;
-        for (const config::HostProcess& process : host->processes) {
-            if (process.node == node && process.honours_fence) held.push_back(node);
-        }
+        if (host != nullptr && host->can_hold(node)) held.push_back(node);
     }
     return held;
 }
@@ -112,7 +99,7 @@ Result<FaultRecord> FaultInjector::prepare(const std::string& drill_id, const st
 // Before the kill and not with it: what a drill measures begins with the signal.
 Status FaultInjector::hold(const FaultRecord& fault) {
     const std::string holder = find_string(fault.inverse, "holder").value_or("");
-    for (const std::string& node : texts_of(fault.inverse, "held")) {
+    for (const std::string& node : find_strings(fault.inverse, "held")) {
         const config::Host* host = stack_.host_of(node);
         if (host == nullptr) continue;
         AETERNA_TRY(hosts::put_marker(env_.files, host->fence_directory,
@@ -123,7 +110,7 @@ Status FaultInjector::hold(const FaultRecord& fault) {
 
 Status FaultInjector::release(const FaultRecord& fault, const env::Context& context) {
     const std::string holder = find_string(fault.inverse, "holder").value_or("");
-    for (const std::string& node : texts_of(fault.inverse, "held")) {
+    for (const std::string& node : find_strings(fault.inverse, "held")) {
         AETERNA_ASSIGN(const auto executor, executor_for(stack_, node, env_));
         AETERNA_TRY(executor->unfence({node}, holder, context));
     }
@@ -131,7 +118,7 @@ Status FaultInjector::release(const FaultRecord& fault, const env::Context& cont
 }
 
 Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
-    const std::vector<std::string> hit = texts_of(fault.inverse, "hit");
+    const std::vector<std::string> hit = find_strings(fault.inverse, "hit");
     if (hit.empty()) return make_error(ErrorCode::kInternal, "the fault names no node");
     AETERNA_ASSIGN(const auto executor, executor_for(stack_, hit.front(), env_));
     std::vector<env::ProcessId> processes = processes_of(fault.inverse);
@@ -159,7 +146,7 @@ Status FaultInjector::inject(FaultRecord& fault, const env::Context& context) {
 
 Status FaultInjector::complete(const FaultRecord& fault, const env::Context& context) {
     if (fault.kind != "kill") return {};
-    const std::vector<std::string> nodes = texts_of(fault.inverse, "hit");
+    const std::vector<std::string> nodes = find_strings(fault.inverse, "hit");
     bool was_empty = false;
     while (env_.clock.remaining(context) > Duration::zero()) {
         bool is_empty = true;
@@ -183,7 +170,7 @@ Status FaultInjector::heal(FaultRecord& fault, const env::Context& context) {
     };
     keep(release(fault, context), "could not lift the drill's hold");
     if (fault.kind == "pause") keep(continue_stopped(fault, context), "could not continue what was stopped");
-    for (const std::string& node : texts_of(fault.inverse, "start")) {
+    for (const std::string& node : find_strings(fault.inverse, "start")) {
         const auto executor = executor_for(stack_, node, env_);
         const Status started = executor ? (*executor)->start(node, context) : Status(executor.error());
         // A failover that still holds its fence starts the node itself when it lifts it; a fence that nobody lifts
@@ -203,7 +190,7 @@ Status FaultInjector::continue_stopped(const FaultRecord& fault, const env::Cont
     std::optional<Error> first_error;
     std::vector<env::ProcessId> processes = processes_of(fault.inverse);
     // Also what was forked and stopped after the last entry in the journal, if its drill died just then.
-    const auto present = find_all(stack_, texts_of(fault.inverse, "hit"), /*must_run=*/false, env_, context);
+    const auto present = find_all(stack_, find_strings(fault.inverse, "hit"), /*must_run=*/false, env_, context);
     if (present) processes.insert(processes.end(), present->begin(), present->end());
     else first_error = present.error();
     std::reverse(processes.begin(), processes.end());

@@ -44,11 +44,9 @@ struct TestPhase {
 };
 
 struct RestoreTestOrder {
-    RestoreOrder restore;           // `into` and the tablespaces' places are the test's own choice
-    std::string sandbox;            // a directory of its own (sandbox.h)
-    std::optional<env::User> user;  // whom the server runs as; nothing: ourselves
-    std::string server_bin;         // where the server's programs are; empty: looked for
-    OptionValues options;           // of the store alone
+    RestoreOrder restore;  // `into` and the tablespaces' places are the test's own choice
+    ScratchRoom room;
+    OptionValues options;  // of the store alone
     std::vector<TestQuery> queries;
     std::string ledgers;  // directory of the drills' evidence; empty: none
     std::function<void(const std::string&)> note;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/paths.h"
 #include "engine/restore_test/await_lock.h"
 
 namespace aeterna::engine {
@@ -17,10 +18,6 @@ constexpr const char* kMarker = "/marker.json";
 constexpr const char* kWorkLock = "/restore-test.lock";
 constexpr Duration kGentle = std::chrono::seconds(10);
 constexpr Duration kKilled = std::chrono::seconds(10);
-
-bool lies_in(const std::string& path, const std::string& directory) {
-    return path == directory || path.starts_with(directory + "/");
-}
 
 std::vector<env::ProcessInfo> inhabitants(const std::string& path, const std::vector<std::string>& programs,
                                           const env::Env& env) {

@@ -1,7 +1,8 @@
-// Sandbox: the directory of one restore test, WORK/restore-test-XXXXXXXX, with a marker that says whose it is. It goes
-// with everything that runs in it when the test ends; what a killed test left goes when the next one begins, and
-// nothing else does: a sandbox is dead when it belongs to our user and the process that its marker names (pid and start
-// time) is gone.
+// Sandbox: the directory of one restore test, or of a restore that needs a server of its own meanwhile,
+// WORK/restore-test-XXXXXXXX, with a marker that says whose it is. It goes with everything that runs in it when its
+// maker is done; what a killed one left goes when the next is made, and nothing else does: a sandbox is dead when it
+// belongs to our user and the process that its marker names (pid and start time) is gone, or when it has no marker yet
+// and nothing else in it either.
 #pragma once
 
 #include <memory>

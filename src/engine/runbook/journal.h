@@ -125,12 +125,12 @@ class Journal {
     virtual Status put_drill(const DrillRecord& drill) = 0;
     [[nodiscard]] virtual Result<std::optional<DrillRecord>> drill(const std::string& id) = 0;
     [[nodiscard]] virtual Result<std::vector<DrillRecord>> drills(std::size_t limit) = 0;
+    // Running or ending ones, oldest first. While the drill lock is free, these are the dead.
+    [[nodiscard]] virtual Result<std::vector<DrillRecord>> unfinished_drills() = 0;
 
     virtual Status put_maintenance(const MaintenanceRecord& window) = 0;
     // Newest first; only those that held at `since` or later.
     [[nodiscard]] virtual Result<std::vector<MaintenanceRecord>> maintenance(WallTime since) = 0;
-    // Running or ending ones, oldest first. While the drill lock is free, these are the dead.
-    [[nodiscard]] virtual Result<std::vector<DrillRecord>> unfinished_drills() = 0;
 
     // Removes what ended before `before` and is evidence of nothing that is kept: drills stay for ever, with every
     // event, incident and execution of their time; so does what is open, unfinished or not healed, with its events.

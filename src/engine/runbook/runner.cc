@@ -1,4 +1,4 @@
-// The doors to an execution: begin, resume, plan. The drive itself is execution_run.cc.
+// The doors to an execution: begin, resume, abort, plan. The drive itself is execution_run.cc.
 #include "engine/runbook/runner.h"
 
 #include <fmt/format.h>
@@ -107,17 +107,15 @@ Result<ExecutionRecord> Runner::abort(const ExecutionRecord& execution, Runbook*
         AETERNA_TRY(journal_.put_execution(present));
         return present;
     }
-    ExecutionRun before({journal_, *hold, env_, *runbook, request}, present, bounded);
-    before.replay(history);
-    if (before.has_passed_no_return()) {
+    begin_again(present);
+    mark_for_abort(present);
+    ExecutionRun run({journal_, *hold, env_, *runbook, request}, present, bounded);
+    run.replay(history);
+    if (run.has_passed_no_return()) {
         return make_error(ErrorCode::kGuardRefused, fmt::format("execution '{}' has come too far to be taken back", present.id),
                           fmt::format("It can be gone on with: 'aeterna-dr execution resume {}'.", present.id));
     }
-    begin_again(present);
-    mark_for_abort(present);
     AETERNA_TRY(journal_.put_execution(present));
-    ExecutionRun run({journal_, *hold, env_, *runbook, request}, std::move(present), bounded);
-    run.replay(history);
     return run.drive();
 }
 
@@ -131,7 +129,7 @@ Result<ExecutionRecord> Runner::load_resumable(const std::string& id) {
                       "Run the runbook anew.");
 }
 
-std::vector<std::string> Runner::plan(Runbook& runbook, const Json&, const env::Context& context) {
+std::vector<std::string> Runner::plan(Runbook& runbook, const env::Context& context) {
     std::vector<std::string> lines;
     // Later checks may build on facts of earlier ones; those of this plan are forgotten with it.
     Json facts = Json::object();

@@ -13,7 +13,7 @@ namespace aeterna::engine {
 struct RunRequest {
     Json parameters = Json::object();
     std::string trigger = "cli";
-    Duration budget = std::chrono::minutes(15);
+    Duration budget = kUsualBudget;
     std::function<void(const StepRecord&)> on_record;  // progress for the terminal; may be empty
 };
 
@@ -34,8 +34,7 @@ class Runner {
     [[nodiscard]] Result<ExecutionRecord> abort(const ExecutionRecord& execution, Runbook* runbook,
                                                 const RunRequest& request, const env::Context& context);
     // What run() would do, one line per step; asks every check(), changes nothing, journals nothing.
-    [[nodiscard]] std::vector<std::string> plan(Runbook& runbook, const Json& parameters,
-                                                const env::Context& context);
+    [[nodiscard]] std::vector<std::string> plan(Runbook& runbook, const env::Context& context);
 
   private:
     // As the journal has it, under the lock. kNotFound, kUsage when it has ended.

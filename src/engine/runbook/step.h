@@ -70,6 +70,9 @@ class Step {
     virtual Status undo(StepContext&) { return {}; }
 };
 
+// Of all steps of a runbook together, where nobody says otherwise.
+inline constexpr Duration kUsualBudget = std::chrono::minutes(15);
+
 struct Runbook {
     std::string name;     // "failover"
     std::string store;    // "redis"
@@ -77,7 +80,7 @@ struct Runbook {
     // The word that a standing approval must carry for the disruptive part; empty when nothing is changed.
     std::string approval;
     std::vector<std::unique_ptr<Step>> steps;
-    Duration budget = std::chrono::minutes(15);  // of all steps together, where nobody says otherwise
+    Duration budget = kUsualBudget;
 };
 
 }  // namespace aeterna::engine

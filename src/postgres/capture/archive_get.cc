@@ -15,8 +15,6 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 40;
-
 // A file that gets its name only when it is complete.
 class NewFile {
   public:
@@ -147,7 +145,9 @@ class Fetch {
         const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
             const std::size_t take = std::min<std::uint64_t>(bytes.size(), part.to - has_to);
             const std::string_view text(bytes.data(), take);
-            if (header_.size() < kHeaderBytes) header_ += text.substr(0, kHeaderBytes - header_.size());
+            if (header_.size() < kWalSegmentHeaderBytes) {
+                header_ += text.substr(0, kWalSegmentHeaderBytes - header_.size());
+            }
             AETERNA_TRY(out_.append(text));
             has_to += take;
             return has_to < part.to;
@@ -204,7 +204,7 @@ class Fetch {
     const env::Context& context_;
     NewFile out_;
     std::vector<std::string> logs_;
-    std::string header_;
+    std::string header_;  // of the segment's first page
 };
 
 class PostgresArchive final : public engine::Archive {

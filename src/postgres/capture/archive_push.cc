@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/paths.h"
 #include "postgres/capture/segment_plan.h"
 #include "postgres/capture/wal_logs.h"
 #include "postgres/client/control_file.h"
@@ -13,8 +14,7 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr std::size_t kMostSegmentBytes = 1 << 30;  // initdb's own limit
-constexpr std::size_t kMostHistoryBytes = 1 << 20;
-constexpr int kAttempts = 5;  // against a receiver that appends at the same time
+constexpr int kAttempts = 5;                        // against a receiver that appends at the same time
 
 class Push {
   public:
@@ -88,8 +88,7 @@ class Push {
     Status need_history(Timeline timeline) {
         AETERNA_ASSIGN(const auto origin, repository::read_origin(repository_, log_of(timeline), context_));
         if (origin || timeline <= 1) return {};
-        const std::string path = folder() + "/" + history_file_name(timeline);
-        const auto text = env_.files.read(path, kMostHistoryBytes);
+        const auto text = env_.files.read(beside(history_file_name(timeline)), kMostHistoryBytes);
         if (text) return put_history(timeline, *text);
         if (text.error().code != ErrorCode::kNotFound) return text.error();
         return make_error(ErrorCode::kPartial,
@@ -97,10 +96,7 @@ class Push {
                           "Push its .history file first.");
     }
 
-    [[nodiscard]] std::string folder() const {
-        const std::size_t slash = request_.from.rfind('/');
-        return slash == std::string::npos ? std::string(".") : request_.from.substr(0, slash);
-    }
+    [[nodiscard]] std::string beside(const std::string& name) const { return parent_of(request_.from) + "/" + name; }
 
     // Up to a fork its bytes are the parent's: they end the parent's log, where they are still missing.
     Status put_segment(Timeline timeline, Lsn start, std::string_view bytes) {
@@ -121,7 +117,7 @@ class Push {
         if (!log || !writer->end() || *writer->end() >= part.from) return {};
         for (Lsn at = *writer->end() / segment_bytes * segment_bytes; at < start; at += segment_bytes) {
             const std::string name = wal_segment_name(log->timeline, at, segment_bytes);
-            const auto earlier = env_.files.read(folder() + "/" + name, kMostSegmentBytes);
+            const auto earlier = env_.files.read(beside(name), kMostSegmentBytes);
             if (!earlier || !check_segment(*parse_wal_segment_name(name), *earlier)) continue;
             const Lsn from = std::max(at, *writer->end());
             AETERNA_TRY(put_part({part.log, from, at + segment_bytes}, std::string_view(*earlier).substr(from - at)));

@@ -19,7 +19,6 @@ constexpr Duration kAuditEvery = std::chrono::minutes(10);
 constexpr Duration kAskEvery = std::chrono::seconds(30);
 constexpr Duration kRoundTimeout = std::chrono::hours(2);
 constexpr std::size_t kPieceBytes = 4 << 20;
-constexpr Lsn kProofBytes = 8192;
 
 // What one node has of one hole, on its way into the log.
 class HoleFiller {
@@ -27,13 +26,13 @@ class HoleFiller {
     HoleFiller(repository::Repository& repository, WalDonor& donor, const WalPath& path, const env::Context& context)
         : repository_(repository), donor_(donor), path_(path), context_(context) {}
 
-    // `end` is where the timeline ends on the node. How far below `hole.to` it was filled is told by `from()`.
+    // `end` is where the timeline ends on the node. What was put is told by filled(), whatever ended it.
     Status run(WalHole hole, Lsn end) {
         const auto part = std::find_if(path_.parts.begin(), path_.parts.end(),
                                        [&](const auto& one) { return one.timeline == hole.timeline; });
         log_ = wal_log_name({path_.system_identifier, hole.timeline});
         if (end > hole.to && hole.to < part->to)
-            AETERNA_TRY(compare({hole.timeline, hole.to, std::min(end, hole.to + kProofBytes)}));
+            AETERNA_TRY(compare({hole.timeline, hole.to, std::min(end, hole.to + kWalPageBytes)}));
         hole.to = std::min(hole.to, end);
         const Status done = store(hole, lead_in(hole.from, part->from));
         if (done || done.error().code != ErrorCode::kNotFound) return done;
@@ -42,7 +41,6 @@ class HoleFiller {
         hole.from = *kept;
         return store(hole, hole.from);
     }
-    // What was put.
     [[nodiscard]] std::optional<WalHole> filled() const { return filled_; }
 
   private:
@@ -157,12 +155,13 @@ Status Backfill::go_round(const SourceView& source, const env::Context& context)
         state_.audited(met, std::nullopt, {});
         return round.error();
     }
-    const WalAudit& audit = round->audit;
-    const bool has_hole =
-        std::any_of(audit.holes.begin(), audit.holes.end(), [&](const auto& hole) { return audit.is_open(hole); });
+    std::set<WalHole> open;
+    for (const WalHole& hole : round->audit.holes) {
+        if (round->audit.is_open(hole)) open.insert(hole);
+    }
     // Before it is told: what is told while the audit of before still counts would be taken for mended at once.
-    state_.audited(met, has_hole, round->asked);
-    report(audit, source);
+    state_.audited(met, !open.empty(), std::move(round->asked));
+    report(std::move(open), source);
     return {};
 }
 
@@ -177,9 +176,10 @@ Result<Backfill::Round> Backfill::fill(const SourceView& source, const env::Cont
     if (!first) return first.error();
     Round round{std::move(*first), {}};
     WalAudit& audit = round.audit;
+    if (audit.holes.empty()) return round;
     std::vector<SourceView> nodes;
     for (const NodeSettings& node : settings_.nodes) {
-        auto view = audit.holes.empty() ? Result<SourceView>(source) : sessions_.look(node, context);
+        auto view = sessions_.look(node, context);
         if (view && view->system_identifier == source.system_identifier) nodes.push_back(std::move(*view));
     }
     // The primary has other work.
@@ -200,7 +200,7 @@ Result<bool> Backfill::ask(const SourceView& node, const WalAudit& audit, const 
     AETERNA_ASSIGN(auto connection, resources_.replication.connect(target, env_.clock.within(10s, context)));
     WalDonor donor(std::move(connection), node, env_);
     AETERNA_ASSIGN(const auto history, donor.history(context));
-    Status worst;
+    Status first_error;
     bool has_answered = true;
     for (const WalHole& hole : audit.holes) {
         const auto end = end_on(node, history, hole.timeline);
@@ -208,11 +208,11 @@ Result<bool> Backfill::ask(const SourceView& node, const WalAudit& audit, const 
         if (may_get_more(node, hole) || (is_asked && !donor.is_usable())) has_answered = false;
         if (!is_asked || !donor.is_usable()) continue;
         // A timeline that nothing was captured of yet: its history comes before its first byte.
-        const auto own = history_of_ancestor(audit.history, hole.timeline);
-        if (own) AETERNA_TRY(resources_.repository.check_place(context));
-        if (own)
+        if (const auto own = history_of_ancestor(audit.path.history, hole.timeline)) {
+            AETERNA_TRY(resources_.repository.check_place(context));
             AETERNA_TRY(put_timeline_history(resources_.repository, {audit.path.system_identifier, hole.timeline}, *own,
                                              context));
+        }
         HoleFiller filler(resources_.repository, donor, audit.path, context);
         const Status done = filler.run(hole, *end);
         if (filler.filled()) {
@@ -221,18 +221,13 @@ Result<bool> Backfill::ask(const SourceView& node, const WalAudit& audit, const 
             teller_.say("backfilled", "backfill: " + line);
             resources_.voice.report({"capture.backfilled", node.node, line});
         }
-        const bool is_gone = !done && done.error().code == ErrorCode::kNotFound;
-        if (!done && !is_gone && worst) worst = done;
+        if (!done && done.error().code != ErrorCode::kNotFound && first_error) first_error = done;
     }
-    if (!worst) return worst.error();
+    AETERNA_TRY(first_error);
     return has_answered;
 }
 
-void Backfill::report(const WalAudit& audit, const SourceView& source) {
-    std::set<WalHole> open;
-    for (const WalHole& hole : audit.holes) {
-        if (audit.is_open(hole)) open.insert(hole);
-    }
+void Backfill::report(std::set<WalHole> open, const SourceView& source) {
     std::vector<WalHole> unknown;
     std::set_difference(open.begin(), open.end(), reported_.begin(), reported_.end(), std::back_inserter(unknown));
     if (!unknown.empty()) {

@@ -39,7 +39,7 @@ class Backfill {
     [[nodiscard]] Result<Round> fill(const SourceView& source, const env::Context& context);
     // Whether the node has given what it has of all that is missing, and will not come to have more.
     [[nodiscard]] Result<bool> ask(const SourceView& node, const WalAudit& audit, const env::Context& context);
-    void report(const WalAudit& audit, const SourceView& source);
+    void report(std::set<WalHole> open, const SourceView& source);
 
     const Settings& settings_;
     const env::Env& env_;

@@ -48,7 +48,7 @@ class BaseBackup final : public TarSink {
         repository::Backup header;
         header.kind = kBaseKind;
         header.store = "postgres";
-        header.name = settings_.scope.empty() ? settings_.stack_name : settings_.scope;
+        header.name = settings_.series();
         header.node = node.name;
         AETERNA_TRY(identify(header));
         details_.host = ask_host_needs(settings_, node, env_, context_);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "postgres/client/wal.h"
+
 namespace aeterna::postgres {
 
 void Exposure::looked(MonoTime asked_at, Lsn end) {
@@ -38,9 +40,9 @@ std::optional<Duration> Exposure::rpo_now(MonoTime now) const {
 std::uint64_t Exposure::behind_bytes() const { return open_.empty() ? 0 : open_.back().end - durable_; }
 
 Lsn written_end(Lsn insert_position, std::uint64_t segment_bytes) {
-    constexpr std::uint64_t kPage = 8192, kShortHeader = 24, kLongHeader = 40;  // XLOG_BLCKSZ, access/xlog_internal.h
-    const std::uint64_t header = insert_position % segment_bytes < kPage ? kLongHeader : kShortHeader;
-    const std::uint64_t into_page = insert_position % kPage;
+    const std::uint64_t header =
+        insert_position % segment_bytes < kWalPageBytes ? kWalSegmentHeaderBytes : kWalPageHeaderBytes;
+    const std::uint64_t into_page = insert_position % kWalPageBytes;
     return into_page == header ? insert_position - into_page : insert_position;
 }
 

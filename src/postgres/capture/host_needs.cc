@@ -61,16 +61,6 @@ class Asker {
     const env::Context& context_;
 };
 
-std::vector<std::string> strings_of(const Json& json, const char* member) {
-    std::vector<std::string> result;
-    const Json* list = find_member(json, member);
-    if (list == nullptr || !list->is_array()) return result;
-    for (const Json& one : *list) {
-        if (one.is_string()) result.push_back(one.get<std::string>());
-    }
-    return result;
-}
-
 }  // namespace
 
 Json host_needs_json(const HostNeeds& needs) {
@@ -92,8 +82,8 @@ HostNeeds read_host_needs(const Json& json) {
     if (const Json* extensions = find_member(json, "extensions"); extensions != nullptr && extensions->is_object()) {
         for (const auto& [name, version] : extensions->items()) needs.extensions[name] = version.is_string() ? version.get<std::string>() : "";
     }
-    needs.libraries = strings_of(json, "libraries");
-    needs.not_asked = strings_of(json, "not_asked");
+    needs.libraries = find_strings(json, "libraries");
+    needs.not_asked = find_strings(json, "not_asked");
     return needs;
 }
 

@@ -53,8 +53,9 @@ class CaptureState {
     // it: an audit of before says nothing of it.
     void met_hole() {
         const std::lock_guard lock(mutex_);
-        is_behind_hole_ = holds_slots_ = true;
+        is_behind_hole_ = true;
         if (has_hole_ == false) has_hole_.reset();
+        asked_.clear();
         exposure_.set_hole(true);
     }
     // Whether anything was put into a log since we began.
@@ -75,7 +76,6 @@ class CaptureState {
         const bool is_outdated = is_behind_hole_ || holes_met != holes_met_;
         if (*has_hole || !is_outdated) has_hole_ = has_hole;
         if (is_outdated) return;
-        holds_slots_ = false;
         asked_ = std::move(asked);
         exposure_.set_hole(*has_hole);
     }
@@ -83,7 +83,7 @@ class CaptureState {
     // ever: the guard drops one that holds too much (slot_guard.h).
     [[nodiscard]] bool is_held(const std::string& node) const {
         const std::lock_guard lock(mutex_);
-        return holds_slots_ || (has_hole_ == true && !asked_.contains(node));
+        return has_hole_ != false && !asked_.contains(node);
     }
     // When it is seen again, it may be one that came back with more than it had.
     void lost_sight_of(const std::string& node) {
@@ -156,9 +156,8 @@ class CaptureState {
     bool has_captured_ = false;
     std::uint64_t holes_met_ = 0;
     bool is_behind_hole_ = false;  // and nothing is durable there yet
-    bool holds_slots_ = true;
     std::optional<bool> has_hole_;
-    std::set<std::string> asked_;  // for what is missing
+    std::set<std::string> asked_;  // for what is missing; nobody while that is not known
 };
 
 // Tells a thing once, until something else is to be told about its subject. False when it was told before.

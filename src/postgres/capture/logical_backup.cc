@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "base/url.h"
 #include "postgres/capture/source.h"
 #include "postgres/client/programs.h"
 #include "repository/pipeline/stream_backup.h"
@@ -33,7 +32,7 @@ class LogicalBackup {
         repository::Backup header;
         header.kind = kLogicalKind;
         header.store = "postgres";
-        header.name = settings_.scope.empty() ? settings_.stack_name : settings_.scope;
+        header.name = settings_.series();
         header.node = source.node;
         AETERNA_TRY(look(header));
         AETERNA_TRY(find_programs(parse_server_major(header.server_version).value_or(0)));

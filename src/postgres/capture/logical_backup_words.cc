@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/url.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/capture/logical_backup.h"
 
 namespace aeterna::postgres {
@@ -34,14 +35,15 @@ std::vector<engine::CommandOption> logical_backup_options() {
 }
 
 Result<std::optional<LogicalBackupOptions>> read_logical_options(const engine::OptionValues& values) {
-    const auto is_given = [&](const char* name) { return !engine::option_words(values, name).empty(); };
+    const auto is_given = [&](const std::string& name) { return !engine::option_words(values, name).empty(); };
     if (!is_given("logical")) {
         if (!is_given("database")) return std::optional<LogicalBackupOptions>();
         return make_error(ErrorCode::kUsage, "a base backup is of all databases", "Add --logical to dump one alone.");
     }
-    for (const char* name : {"checkpoint", "max-rate", "manifest-checksums", "label"}) {
-        if (!is_given(name)) continue;
-        return make_error(ErrorCode::kUsage, fmt::format("--{} is of base backups", name), "Leave it out with --logical.");
+    for (const engine::CommandOption& option : base_backup_options()) {
+        if (!is_given(option.name)) continue;
+        return make_error(ErrorCode::kUsage, fmt::format("--{} is of base backups", option.name),
+                          "Leave it out with --logical.");
     }
     LogicalBackupOptions options;
     options.databases = engine::option_words(values, "database");

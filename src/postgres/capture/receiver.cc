@@ -1,6 +1,7 @@
-// Two threads: the one that runs it streams and appends, the keeper (keeper.h) looks at the nodes each second and moves
-// the slots. A session is one connection to one primary; whatever goes wrong ends it, and the next one begins at the
-// durable end, from which the slots hold everything.
+// Three threads: the one that runs it streams and appends, the keeper (keeper.h) looks at the nodes each second and
+// moves the slots, the backfill (backfill.h) audits and fills what is missing. A session is one connection to one
+// primary; whatever goes wrong ends it, and the next one begins at the durable end, from which the slots hold
+// everything.
 #include "postgres/capture/receiver.h"
 
 #include <fmt/format.h>
@@ -32,8 +33,6 @@ constexpr Duration kAppendTimeout = std::chrono::seconds(120);
 // Another receiver writes this log: it has what we have, and the one that loses a piece leaves it alone for a while.
 constexpr Duration kStandBy = std::chrono::seconds(10);
 constexpr Duration kFirstWait = std::chrono::milliseconds(200), kLongestWait = std::chrono::seconds(5);
-
-constexpr std::string_view kWalRemoved = "58P01";  // undefined_file: the requested segment "has already been removed"
 
 bool is_fatal(const Error& error) {
     return error.code == ErrorCode::kWrongKey || error.code == ErrorCode::kNoRepository;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 namespace aeterna::postgres {
 
 Result<bool> is_slot_protected(std::string_view config, const std::string& slot) {

@@ -17,8 +17,8 @@ struct SourceCandidate {
     std::string failure;          // why not
 };
 
-// Pure. The replica that has replayed most, of those that stream; else the primary; else any replica. `wanted` names a node,
-// which is taken as it is. kNotFound when nobody answered.
+// Pure. The replica that has replayed most, of those that stream; else the primary; else any replica. `wanted` names a
+// node, which is taken as it is. kUsage for another name, kUnavailable when nobody answered.
 [[nodiscard]] Result<std::string> choose_source(const std::vector<SourceCandidate>& candidates,
                                                 const std::string& wanted);
 

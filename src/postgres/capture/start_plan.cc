@@ -26,7 +26,6 @@ Timeline newest_captured(const std::vector<CapturedLog>& logs) {
 StartPlan plan_after_hole(const ServerTimeline& server) {
     StartPlan plan;
     plan.position = server.slot_restart - server.slot_restart % server.segment_bytes;
-    plan.is_first = true;
     const auto holder = std::find_if(server.history.begin(), server.history.end(),
                                      [&](const TimelineSwitch& past) { return plan.position < past.at; });
     plan.timeline = holder == server.history.end() ? server.timeline : holder->timeline;

@@ -26,7 +26,6 @@ struct ServerTimeline {
 struct StartPlan {
     Timeline timeline = 0;
     Lsn position = 0;
-    bool is_first = false;  // nothing was captured of this branch before
     // Captured bytes that are no part of the server's history: [dead_from, dead_to) of dead_timeline stay where they are.
     Timeline dead_timeline = 0;
     Lsn dead_from = 0, dead_to = 0;

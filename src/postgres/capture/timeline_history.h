@@ -35,6 +35,7 @@ struct TimelineSwitch {
 // and a line more (timeline.c, writeTimeLineHistory). Nothing when `text` has no line of `of`.
 [[nodiscard]] std::optional<std::string> history_of_ancestor(std::string_view text, Timeline of);
 [[nodiscard]] std::string history_file_name(Timeline timeline);
+inline constexpr std::size_t kMostHistoryBytes = 1 << 20;  // that a history file is read of
 // "00000002.history" gives 2.
 [[nodiscard]] std::optional<Timeline> parse_history_file_name(std::string_view name);
 

@@ -78,9 +78,6 @@ Result<WalAudit> audit_wal(repository::Repository& repository, const std::string
                            std::uint64_t segment_bytes, repository::LogEnds& ends, const env::Context& context) {
     WalAudit audit;
     AETERNA_ASSIGN(audit.path, find_wal_path(repository, system_identifier, std::nullopt, context));
-    const std::string newest = wal_log_name({system_identifier, audit.path.parts.back().timeline});
-    AETERNA_ASSIGN(const auto origin, repository::read_origin(repository, newest, context));
-    if (origin) audit.history = origin->history;
     std::optional<Lsn> oldest;
     AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
     for (const repository::Backup& backup : backups) {

@@ -38,7 +38,6 @@ using CapturedWal = std::map<Timeline, std::vector<repository::LogRange>>;
 
 struct WalAudit {
     WalPath path;
-    std::string history;               // of its newest timeline
     std::vector<WalHole> holes;        // behind the beginning of the oldest backup on the way
     std::optional<Lsn> newest_backup;  // on the way; the log is needed from there on
     // Whether no backup on the way begins behind it: then nothing behind it can be restored.

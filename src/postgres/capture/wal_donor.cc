@@ -12,10 +12,8 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::uint64_t kDonorPageBytes = 8192;
 constexpr Duration kDonorSilence = std::chrono::seconds(15), kDonorStatusEvery = std::chrono::seconds(5);
 constexpr Duration kDonorTurn = std::chrono::milliseconds(200), kDonorCommandTimeout = std::chrono::seconds(10);
-constexpr std::string_view kSegmentRemoved = "58P01";  // undefined_file: the requested segment "has already been removed"
 
 }  // namespace
 
@@ -27,7 +25,7 @@ std::optional<Lsn> end_on(const SourceView& node, const std::vector<TimelineSwit
 }
 
 Lsn lead_in(Lsn from, Lsn begin) {
-    const Lsn before = from == 0 ? 0 : (from - 1) / kDonorPageBytes * kDonorPageBytes;
+    const Lsn before = from == 0 ? 0 : (from - 1) / kWalPageBytes * kWalPageBytes;
     return std::max(before, begin);
 }
 
@@ -64,7 +62,7 @@ Status WalDonor::read(const WalHole& stretch, const Each& each, const env::Conte
                 return make_error(ErrorCode::kTimeout, fmt::format("'{}' is silent", node_.node));
             }
         } else if (!part) {
-            if (sqlstate_of(part.error()) != kSegmentRemoved) return part.error();
+            if (sqlstate_of(part.error()) != kWalRemoved) return part.error();
             return make_error(ErrorCode::kNotFound,
                               fmt::format("'{}' has removed the WAL at {}", node_.node, format_lsn(stretch.from)));
         } else if (part->kind == Kind::kEnd) {
@@ -112,7 +110,7 @@ Status WalDonor::send_status(Reading& reading, const env::Context& context) {
 Result<std::optional<Lsn>> WalDonor::first_kept(const WalHole& stretch, const env::Context& context) {
     const std::uint64_t bytes = node_.segment_bytes;
     const auto has = [&](std::uint64_t number) -> Result<bool> {
-        const WalHole page{stretch.timeline, number * bytes, std::min(number * bytes + kDonorPageBytes, stretch.to)};
+        const WalHole page{stretch.timeline, number * bytes, std::min(number * bytes + kWalPageBytes, stretch.to)};
         const Status read_it = read(
             page, [](Lsn, std::string_view) { return Status(); }, context);
         if (!read_it && read_it.error().code != ErrorCode::kNotFound) return read_it.error();

@@ -1,7 +1,6 @@
 // A node that still has WAL which the repository lacks: stretches of it by START_REPLICATION without a slot (as
-// pg_receivewal without
-// --slot: a client that names no slot and reports no flush position holds nothing and counts as no standby), each
-// proved before it is kept.
+// pg_receivewal without --slot: a client that names no slot and reports no flush position holds nothing and counts as
+// no standby), each proved before it is kept.
 #pragma once
 
 #include <functional>

@@ -22,7 +22,7 @@ bool WalPath::has(Timeline timeline, Lsn end) const {
 
 Result<WalPath> make_wal_path(const std::string& system_identifier, Timeline timeline, std::string_view history) {
     AETERNA_ASSIGN(const auto switches, parse_timeline_history(history, timeline));
-    WalPath path{system_identifier, {}};
+    WalPath path{system_identifier, {}, std::string(history)};
     Lsn from = 0;
     for (const TimelineSwitch& one : switches) {
         // A timeline that was left before it wrote anything has no part in it.

@@ -19,6 +19,7 @@ struct WalPath {
     };
     std::string system_identifier;
     std::vector<Part> parts;
+    std::string history = {};  // its newest timeline's file; empty for one that goes on from nothing
 
     // The part that has the byte before `end`, which may be its end; null when none has it.
     [[nodiscard]] const Part* part_ending_at(Lsn end) const;
@@ -26,7 +27,7 @@ struct WalPath {
     [[nodiscard]] bool has(Timeline timeline, Lsn end) const;
 };
 
-// To the end of `timeline`, which `history` (its file's text, empty for one that goes on from nothing) explains. kProtocol.
+// To the end of `timeline`, which `history` explains. kProtocol.
 [[nodiscard]] Result<WalPath> make_wal_path(const std::string& system_identifier, Timeline timeline,
                                             std::string_view history);
 

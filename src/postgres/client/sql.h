@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "env/sql.h"
 
@@ -49,5 +50,7 @@ struct Answerer {
 
 // "42P01" of an error whose message carries it (env/sql.h); empty when there is none.
 [[nodiscard]] std::string sqlstate_of(const Error& error);
+// undefined_file: "requested WAL segment … has already been removed".
+inline constexpr std::string_view kWalRemoved = "58P01";
 
 }  // namespace aeterna::postgres

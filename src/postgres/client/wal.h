@@ -26,7 +26,11 @@ struct WalSegmentName {
 // "000000010000000000000003"; nothing for every other name (".partial", ".history", "archive_status").
 [[nodiscard]] std::optional<WalSegmentName> parse_wal_segment_name(std::string_view name);
 
-// Of a segment's first 40 bytes.
+// XLOG_BLCKSZ, and what each page begins with; a segment's first page tells more.
+inline constexpr std::uint64_t kWalPageBytes = 8192;
+inline constexpr std::size_t kWalPageHeaderBytes = 24, kWalSegmentHeaderBytes = 40;
+
+// Of a segment's first kWalSegmentHeaderBytes.
 struct WalSegmentHeader {
     std::uint32_t timeline = 0;
     std::uint64_t page_lsn = 0;        // a recycled file that was not written yet has its old one here

@@ -11,7 +11,7 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::size_t kShortHeaderBytes = 24, kLongHeaderBytes = 40, kRecordHeader = 24;
+constexpr std::size_t kRecordHeader = 24;
 constexpr std::size_t kCrcAt = 20;  // xl_crc: of what is behind the header, then of the header before it
 // xlp_info
 constexpr std::uint16_t kFirstIsContinued = 0x0001, kIsLong = 0x0002, kFirstIsOverwrite = 0x0008;
@@ -74,8 +74,8 @@ Error WalRecordReader::misfit(std::string_view why) const {
 }
 
 std::size_t WalRecordReader::header_bytes() const {
-    if (header_.size() < kShortHeaderBytes) return kShortHeaderBytes;
-    return (little_endian<std::uint16_t>(header_, 2) & kIsLong) != 0 ? kLongHeaderBytes : kShortHeaderBytes;
+    if (header_.size() < kWalPageHeaderBytes) return kWalPageHeaderBytes;
+    return (little_endian<std::uint16_t>(header_, 2) & kIsLong) != 0 ? kWalSegmentHeaderBytes : kWalPageHeaderBytes;
 }
 
 Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bool(const WalRecord&)>& each) {
@@ -92,17 +92,20 @@ Result<bool> WalRecordReader::add(std::string_view bytes, const std::function<bo
             pass(resume_at_ - position_, nullptr, 0);
             continue;
         }
-        if (position_ % kPageBytes == 0 || !header_.empty()) {
-            pass(header_bytes() - header_.size(), &header_, kLongHeaderBytes);
+        if (position_ % kWalPageBytes == 0 || !header_.empty()) {
+            pass(header_bytes() - header_.size(), &header_, kWalSegmentHeaderBytes);
             if (header_.size() == header_bytes()) AETERNA_TRY(begin_page());
             continue;
         }
-        const std::uint64_t room = kPageBytes - position_ % kPageBytes;
+        const std::uint64_t room = kWalPageBytes - position_ % kWalPageBytes;
         if (skip_ > 0) {
             skip_ -= pass(std::min(skip_, room), nullptr, 0);
             continue;
         }
-        if (taken_ == 0) begin_ = position_;
+        if (taken_ == 0) {
+            begin_ = position_;
+            record_.clear();
+        }
         const std::uint64_t wanted = (length_ == 0 ? sizeof(std::uint32_t) : length_) - taken_;
         take_sum(bytes.substr(0, std::min(wanted, room)));
         taken_ += pass(std::min(wanted, room), &record_, kept_);
@@ -134,7 +137,6 @@ Status WalRecordReader::begin_page() {
     }
     if ((taken_ > 0 || skip_ > 0) && !is_continued && (flags & kFirstIsOverwrite) != 0) {
         // The server died in the middle of it, and wrote over what was missing when it was up again.
-        record_.clear();
         length_ = taken_ = skip_ = 0;
         crc_ = 0;
         return {};
@@ -172,9 +174,7 @@ Result<WalRecord> WalRecordReader::finish_record() {
     if (manager == kXact) read_transaction(record, info, xid, data);
     if (manager == kXlog) read_control(record, info, data);
     previous_ = begin_;
-    finished_.swap(record_);
-    record_.clear();
-    record.bytes = finished_;
+    record.bytes = record_;
     length_ = taken_ = 0;
     return record;
 }

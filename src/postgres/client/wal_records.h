@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "postgres/client/wal.h"
 
 namespace aeterna::postgres {
 
@@ -24,7 +25,7 @@ struct WalRecord {
     std::uint32_t xid = 0;   // that wrote it; of kCommit and kAbort: that ended, 0 for a prepared transaction's
     WallTime time{};         // of the server's clock; of every kind but kOther. A checkpoint's: when it began
     std::string name;        // of kRestorePoint
-    std::string_view bytes;  // its first ones, as many as the reader keeps; valid until it reads on
+    std::string_view bytes;  // its first ones, as many as the reader keeps; valid while `each` runs
 };
 
 class WalRecordReader {
@@ -35,7 +36,7 @@ class WalRecordReader {
         : segment_bytes_(segment_bytes),
           kept_(kept),
           position_(position),
-          is_synchronised_(position % kPageBytes != 0) {}
+          is_synchronised_(position % kWalPageBytes != 0) {}
 
     // The stream's next bytes. `each` gets every record whose last byte is among them, until it returns false; then, and
     // behind the last record of all, this gives false. kCorrupt where the bytes are no WAL that goes on from what was before, or
@@ -45,8 +46,6 @@ class WalRecordReader {
     [[nodiscard]] std::uint64_t position() const { return position_; }
 
   private:
-    static constexpr std::uint64_t kPageBytes = 8192;
-
     [[nodiscard]] std::size_t header_bytes() const;
     Status begin_page();
     void take_sum(std::string_view bytes);
@@ -64,7 +63,7 @@ class WalRecordReader {
     std::uint64_t length_ = 0;               // of it; 0 until its first four bytes are there
     std::uint64_t taken_ = 0;                // bytes of it so far
     std::uint32_t crc_ = 0;                  // of them, without the header
-    std::string record_, finished_;          // its first bytes, and those of the one before
+    std::string record_;                     // its first bytes
     std::optional<std::uint64_t> previous_;  // where the record before it begins
 };
 

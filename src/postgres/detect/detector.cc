@@ -18,7 +18,7 @@ Track::Track(const DetectorSpec& spec, std::string subject)
 }
 
 engine::Finding Track::update(const World& world, Verdict verdict) {
-    if (world.stalled) hysteresis_.restart(world.now);
+    if (world.stalled) hysteresis_.restart();
     if (world.isolated || world.stalled) verdict = Verdict::unknown();
     const Duration fire_after = verdict.fire_after.value_or(spec_.fire_after);
     if (fire_after != fire_after_ && hysteresis_.state() != engine::FindingState::kFiring) {

@@ -5,20 +5,19 @@
 #include <set>
 
 #include "base/strings.h"
+#include "postgres/capture/base_backup.h"
 #include "postgres/capture/logical_backup.h"
 #include "postgres/engines/driver.h"
 #include "postgres/engines/restored_directory.h"
-#include "postgres/restore/timeline_word.h"
 
 namespace aeterna::postgres {
 namespace {
 
 // How long the WAL of a backup may take into the archive once the backup has ended: archive_command is another process.
 constexpr Duration kArchivePatience = std::chrono::seconds(60);
-constexpr Duration kTimeForAnswer =
-    std::chrono::seconds(5);  // of the engine; so long before the deadline no new question is asked
+// Of the engine: so long before the deadline no new question is asked.
+constexpr Duration kTimeForAnswer = std::chrono::seconds(5);
 constexpr Duration kArchiveLook = std::chrono::seconds(1);
-constexpr const char* kNativeOptions[] = {"checkpoint", "max-rate", "manifest-checksums", "label"};
 constexpr const char* kBackupType = "type";
 
 Status refuse_option(const std::string& engine, const std::string& option) {
@@ -29,7 +28,6 @@ class DrivenEngine final : public engine::BackupEngine {
   public:
     DrivenEngine(const EngineSettings& settings, const env::Env& env, std::unique_ptr<env::FileTree> tree)
         : settings_(settings),
-          series_(settings.series),
           env_(env),
           tree_(std::move(tree)),
           driver_(make_engine_driver(settings_, env)),
@@ -45,19 +43,20 @@ class DrivenEngine final : public engine::BackupEngine {
         AETERNA_ASSIGN(const auto found, driver_->read_backups(context));
         std::vector<repository::Backup> entries;
         for (const EngineBackup& backup : found)
-            entries.push_back(catalog_entry(backup, settings_.name, series_));
+            entries.push_back(catalog_entry(backup, settings_.name, settings_.series));
         return entries;
     }
 
     Result<std::vector<engine::RecoveryWindow>> recovery_windows(const env::Context& context) override {
         AETERNA_ASSIGN(const EngineCatalog catalog, driver_->read_catalog(context));
-        return engine_windows(catalog, series_);
+        return engine_windows(catalog, settings_.series);
     }
 
     Result<repository::BackupResult> back_up(const engine::BackupOrder& order, const env::Context& context) override {
-        for (const char* option : kNativeOptions) {
-            if (!engine::option_words(order.options, option).empty())
-                AETERNA_TRY(refuse_option(settings_.name, option));
+        AETERNA_TRY(read_logical_options(order.options));
+        for (const engine::CommandOption& option : base_backup_options()) {
+            if (!engine::option_words(order.options, option.name).empty())
+                AETERNA_TRY(refuse_option(settings_.name, option.name));
         }
         if (!order.node.empty()) AETERNA_TRY(refuse_option(settings_.name, "node"));
         AETERNA_TRY(driver_->check_options(order));
@@ -68,7 +67,7 @@ class DrivenEngine final : public engine::BackupEngine {
         AETERNA_TRY(std::move(pushed));
         AETERNA_ASSIGN(const EngineBackup taken, find_new(before, context));
         repository::BackupResult result;
-        result.backup = catalog_entry(taken, settings_.name, series_);
+        result.backup = catalog_entry(taken, settings_.name, settings_.series);
         if (taken.has_damaged_pages.value_or(false)) {
             result.problems.push_back("page checksums did not match: the server's data is damaged");
             result.problem_count = 1;
@@ -80,14 +79,7 @@ class DrivenEngine final : public engine::BackupEngine {
         AETERNA_TRY(check_restore_options(order));
         AETERNA_ASSIGN(const EngineCatalog catalog, driver_->read_catalog(context));
         AETERNA_ASSIGN(const RecoveryTarget target, read_target(catalog, order.to));
-        std::optional<Timeline> timeline;
-        if (!order.timeline.empty()) {
-            AETERNA_ASSIGN(timeline, parse_timeline(order.timeline));
-            if (target.kind == RecoveryTarget::Kind::kBackup) {
-                return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline",
-                                  "Leave --timeline out, or give another --to.");
-            }
-        }
+        AETERNA_ASSIGN(const auto timeline, parse_target_timeline(order.timeline, target));
         AETERNA_ASSIGN(point_, choose_engine_point(catalog, target, timeline));
         AETERNA_ASSIGN(const auto more, driver_->examine(point_.backup, catalog, context));
         point_.notes.insert(point_.notes.end(), more.begin(), more.end());
@@ -167,10 +159,10 @@ class DrivenEngine final : public engine::BackupEngine {
         for (const char* option : {"for", "delta", "delta-from"}) {
             if (!engine::option_words(order.options, option).empty()) AETERNA_TRY(refuse_option(settings_.name, option));
         }
-        if (!order.series.empty() && order.series != series_) {
+        if (!order.series.empty() && order.series != settings_.series) {
             return make_error(ErrorCode::kNotFound,
                               fmt::format("{} has no backups of '{}' here", settings_.name, one_line(order.series)),
-                              fmt::format("Its backups are of '{}': leave --name out.", series_));
+                              fmt::format("Its backups are of '{}': leave --name out.", settings_.series));
         }
         return driver_->check_options(order);
     }
@@ -187,18 +179,15 @@ class DrivenEngine final : public engine::BackupEngine {
             return target;
         }
         AETERNA_ASSIGN(RecoveryTarget target, parse_recovery_target(word));
-        if (target.kind == RecoveryTarget::Kind::kTime && target.time > env_.clock.wall_now()) {
-            return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(word)),
-                              "Write --to latest for the newest state.");
-        }
+        AETERNA_TRY(refuse_future(target, env_.clock.wall_now()));
         return target;
     }
 
     [[nodiscard]] engine::RestorePlan describe(const engine::RestoreOrder& order, std::uint64_t free) const {
         const EngineBackup& backup = point_.backup;
         engine::RestorePlan plan;
-        plan.backup = catalog_entry(backup, settings_.name, series_);
-        plan.lines = {fmt::format("{} backup {} of '{}' by {}, ended {}", backup.type, backup.id, series_,
+        plan.backup = catalog_entry(backup, settings_.name, settings_.series);
+        plan.lines = {fmt::format("{} backup {} of '{}' by {}, ended {}", backup.type, backup.id, settings_.series,
                                   settings_.name, format_time(backup.finished_at)),
                       fmt::format("{} bytes into '{}' ({} bytes free)", backup.bytes, order.into, free),
                       fmt::format("its server, once started, asks {} for WAL from {} on, timeline {}, and promotes",
@@ -209,7 +198,7 @@ class DrivenEngine final : public engine::BackupEngine {
         plan.lines.insert(plan.lines.end(), point_.notes.begin(), point_.notes.end());
         plan.document = Json{{"engine", settings_.name},
                              {"backup", backup.id},
-                             {"name", series_},
+                             {"name", settings_.series},
                              {"server_version", backup.server_version},
                              {"into", order.into},
                              {"bytes", backup.bytes},
@@ -225,7 +214,6 @@ class DrivenEngine final : public engine::BackupEngine {
     }
 
     const EngineSettings settings_;
-    const std::string series_;
     const env::Env& env_;
     std::unique_ptr<env::FileTree> tree_;
     std::unique_ptr<EngineDriver> driver_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/strings.h"
 #include "postgres/capture/base_backup.h"
@@ -168,6 +169,12 @@ class EngineSearch {
 };
 
 }  // namespace
+
+void sort_oldest_first(std::vector<EngineBackup>& backups) {
+    std::sort(backups.begin(), backups.end(), [](const EngineBackup& a, const EngineBackup& b) {
+        return std::tie(a.finished_at, a.id) < std::tie(b.finished_at, b.id);
+    });
+}
 
 repository::Backup catalog_entry(const EngineBackup& backup, const std::string& engine, const std::string& series) {
     repository::Backup entry;

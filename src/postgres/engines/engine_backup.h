@@ -29,6 +29,9 @@ struct EngineBackup {
     std::string system_identifier, server_version;
 };
 
+// By when they ended.
+void sort_oldest_first(std::vector<EngineBackup>& backups);
+
 // An engine's repository as it is now, backups oldest first.
 struct EngineCatalog {
     std::vector<EngineBackup> backups;

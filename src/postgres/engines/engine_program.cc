@@ -16,17 +16,16 @@ Result<std::optional<env::User>> EngineProgram::user() const {
     env::Processes& processes = env_.processes;
     const bool is_root = processes.effective_uid() == 0;
     if (settings_.user.empty() && !is_root) return std::optional<env::User>();
-    auto found = processes.find_user(settings_.user.empty() ? kUsualUser : settings_.user);
+    const std::string name = settings_.user.empty() ? kUsualUser : settings_.user;
+    auto found = processes.find_user(name);
     if (!found) {
         return make_error(ErrorCode::kConfiguration,
-                          fmt::format("there is no user '{}' to run {} as",
-                                      settings_.user.empty() ? kUsualUser : settings_.user, settings_.name),
+                          fmt::format("there is no user '{}' to run {} as", name, settings_.name),
                           "Name the owner of its repository: 'engine_user' in the stack file.");
     }
     if (found->owner.uid == processes.effective_uid()) return std::optional<env::User>();
     if (is_root) return std::optional(std::move(*found));
-    return make_error(ErrorCode::kConfiguration,
-                      fmt::format("only root can run {} as '{}'", settings_.name, settings_.user),
+    return make_error(ErrorCode::kConfiguration, fmt::format("only root can run {} as '{}'", settings_.name, name),
                       "Run this as that user, or leave 'engine_user' out.");
 }
 
@@ -35,7 +34,16 @@ std::optional<std::string> EngineProgram::find() const {
     return env_.files.exists(settings_.program) ? std::optional(settings_.program) : std::nullopt;
 }
 
-std::string EngineProgram::path() const { return find().value_or(settings_.program); }
+std::vector<std::string> EngineProgram::config_words() const {
+    if (settings_.config_file.empty()) return {};
+    return {"--config=" + settings_.config_file};
+}
+
+std::vector<std::string> EngineProgram::command() const {
+    std::vector<std::string> words = config_words();
+    words.insert(words.begin(), find().value_or(settings_.program));
+    return words;
+}
 
 Result<env::RunResult> EngineProgram::run(std::vector<std::string> arguments, const env::Context& context,
                                           Duration longest_silence,
@@ -66,6 +74,26 @@ Result<env::RunResult> EngineProgram::run(std::vector<std::string> arguments, co
         };
     }
     return env_.processes.run(options, context);
+}
+
+std::string_view behind_mark(std::string_view line, std::string_view mark) {
+    const std::size_t at = line.find(mark);
+    return at == std::string_view::npos ? std::string_view() : trim(line.substr(at + mark.size()));
+}
+
+Status judge_engine_run(const std::string& engine, const env::RunResult& result, const std::string& hint) {
+    if (result.exit_status == 0) return {};
+    if (result.exit_status < 0) {
+        return make_error(ErrorCode::kIo, fmt::format("{} was ended by signal {}", engine, result.signal));
+    }
+    std::string said = fmt::format("it ended with {} and without a word", result.exit_status);
+    for (const std::string_view line : split(result.errors, '\n')) {
+        if (const auto words = behind_mark(line, "ERROR: "); !words.empty()) said = one_line(words, 600);
+    }
+    const std::string what = engine + ": " + said;
+    const bool is_full = lower(result.errors).find("no space left on device") != std::string::npos;
+    if (is_full) return make_error(ErrorCode::kNoSpace, what, "Make room there, then try again.");
+    return make_error(ErrorCode::kServer, what, hint);
 }
 
 std::string checked_restore_command(const std::vector<std::string>& words, int absent) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "env/env.h"
@@ -28,8 +29,10 @@ class EngineProgram {
                                              Duration longest_silence,
                                              const std::function<void(std::string_view)>& on_line = nullptr) const;
 
-    // The program's absolute path, or its name where it is not there.
-    [[nodiscard]] std::string path() const;
+    // --config, where the stack file names one.
+    [[nodiscard]] std::vector<std::string> config_words() const;
+    // The program's absolute path, or its name where it is not there, and those.
+    [[nodiscard]] std::vector<std::string> command() const;
 
   private:
     [[nodiscard]] std::optional<std::string> find() const;
@@ -37,6 +40,11 @@ class EngineProgram {
     const EngineSettings& settings_;
     const env::Env& env_;
 };
+
+// What stands behind `mark` in a line, trimmed; empty where it does not.
+[[nodiscard]] std::string_view behind_mark(std::string_view line, std::string_view mark);
+// The success of a run, else its last "ERROR: …" line; `hint` where nothing better is known.
+Status judge_engine_run(const std::string& engine, const env::RunResult& result, const std::string& hint);
 
 // restore_command out of the program's words: "%f" and "%p" are added, and of its exit codes only `absent` becomes 1,
 // every other failure 255.

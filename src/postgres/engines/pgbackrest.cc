@@ -83,8 +83,7 @@ class PgBackRest final : public EngineDriver {
     }
 
     std::string restore_command(const std::string& into) const override {
-        std::vector<std::string> words = {program_.path()};
-        if (!settings_.config_file.empty()) words.push_back("--config=" + settings_.config_file);
+        std::vector<std::string> words = program_.command();
         words.insert(words.end(), {"--stanza=" + settings_.stanza, "--pg1-path=" + into, "archive-get"});
         return checked_restore_command(words, kPgBackRestAbsent);
     }
@@ -124,8 +123,7 @@ class PgBackRest final : public EngineDriver {
 
   private:
     [[nodiscard]] std::vector<std::string> words_with(const char* console) const {
-        std::vector<std::string> words;
-        if (!settings_.config_file.empty()) words.push_back("--config=" + settings_.config_file);
+        std::vector<std::string> words = program_.config_words();
         words.push_back("--stanza=" + settings_.stanza);
         words.emplace_back(console);
         words.emplace_back("--log-level-stderr=warn");

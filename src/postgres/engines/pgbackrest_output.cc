@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/strings.h"
+#include "postgres/engines/engine_program.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -149,17 +150,8 @@ Status read_backups(const Json& stanza, const std::map<std::int64_t, Database>& 
         backup.server_version = databases.at(key->place).version;
         info.backups.push_back(std::move(backup));
     }
-    const auto is_older = [](const auto& a, const auto& b) {
-        return std::tie(a.finished_at, a.id) < std::tie(b.finished_at, b.id);
-    };
-    std::sort(info.backups.begin(), info.backups.end(), is_older);
+    sort_oldest_first(info.backups);
     return {};
-}
-
-// "2026-11-27 04:06:16.034 P00  ERROR: [032]: text" → what stands behind `mark`; nothing for another line.
-std::string_view behind_mark(std::string_view line, std::string_view mark) {
-    const std::size_t at = line.find(mark);
-    return at == std::string_view::npos ? std::string_view() : trim(line.substr(at + mark.size()));
 }
 
 }  // namespace
@@ -250,23 +242,12 @@ std::string pgbackrest_version(std::string_view text) {
 }
 
 Status judge_pgbackrest(const env::RunResult& result) {
-    if (result.exit_status == 0) return {};
-    std::string_view said;
-    for (const std::string_view line : split(result.errors, '\n')) {
-        if (const auto words = behind_mark(line, "ERROR: "); !words.empty()) said = words;
-    }
-    const std::string words =
-        said.empty() ? fmt::format("it ended with {} and without a word", result.exit_status) : one_line(said, 600);
-    if (result.exit_status < 0)
-        return make_error(ErrorCode::kIo, fmt::format("pgbackrest was ended by signal {}", result.signal));
+    Status done = judge_engine_run("pgbackrest", result, "pgbackrest's own log says more (its log-path).");
     if (result.exit_status == kLockError) {
-        return make_error(ErrorCode::kLocked, "pgbackrest: " + words,
-                          "Another pgbackrest is at work; try again when it has ended.");
+        done.error().code = ErrorCode::kLocked;
+        done.error().hint = "Another pgbackrest is at work; try again when it has ended.";
     }
-    if (result.errors.find("No space left on device") != std::string::npos) {
-        return make_error(ErrorCode::kNoSpace, "pgbackrest: " + words, "Make room there, then try again.");
-    }
-    return make_error(ErrorCode::kServer, "pgbackrest: " + words, "pgbackrest's own log says more (its log-path).");
+    return done;
 }
 
 }  // namespace aeterna::postgres

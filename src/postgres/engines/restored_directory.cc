@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include "postgres/client/wal.h"
+#include "postgres/restore/old_state.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_conf.h"
 
 namespace aeterna::postgres {
 namespace {
-
-constexpr std::size_t kMostRestoredConfBytes = 1 << 20;
 
 // Files of a directory that belongs to somebody.
 class OwnedFiles {
@@ -20,7 +19,7 @@ class OwnedFiles {
     [[nodiscard]] bool has(const std::string& name) const { return files_.exists(path_ + "/" + name); }
     [[nodiscard]] Result<std::string> read_if_any(const std::string& name) const {
         if (!has(name)) return std::string();
-        return files_.read(path_ + "/" + name, kMostRestoredConfBytes);
+        return files_.read(path_ + "/" + name, kMostConfBytes);
     }
     Status write(const std::string& name, const std::string& text) const {
         AETERNA_TRY(files_.write_durable(path_ + "/" + name, text, 0600));
@@ -40,11 +39,7 @@ class OwnedFiles {
 }  // namespace
 
 Status check_empty_target(env::FileTree& tree, const std::string& path) {
-    const auto entries = tree.entries(path);
-    if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
-    if (entries->empty()) return {};
-    return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", path),
-                      "Name a new or empty directory (--into).");
+    return check_empty(tree, path, "Name a new or empty directory (--into).");
 }
 
 Status make_target(env::FileTree& tree, env::Files& files, const std::string& path,
@@ -60,18 +55,15 @@ Status let_stand_alone(env::Files& files, const std::string& path, const std::op
     const OwnedFiles directory(files, path, user);
     AETERNA_ASSIGN(const std::string control, files.read(path + "/" + kControlPath, kMostControlBytes));
     AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
-    AETERNA_TRY(directory.add("postgresql.conf", minimal_conf()));
-    AETERNA_TRY(directory.add("pg_hba.conf", minimal_hba()));
-    AETERNA_TRY(directory.add("pg_ident.conf", "# Written by aeterna-dr's restore.\n"));
-    AETERNA_ASSIGN(const std::string conf, directory.read_if_any("postgresql.conf"));
-    AETERNA_ASSIGN(const std::string old, directory.read_if_any("postgresql.auto.conf"));
+    for (const MinimalFile& file : minimal_files()) AETERNA_TRY(directory.add(file.name, file.content));
+    AETERNA_ASSIGN(const std::string conf, directory.read_if_any(kConf));
+    AETERNA_ASSIGN(const std::string old, directory.read_if_any(kAutoConf));
     // First what keeps it off the live archive: whoever starts it between two of these gets at worst a server that has
     // ended its recovery early. One that finds no recovery.signal would promote at once, one with standby.signal never.
-    AETERNA_TRY(directory.write("postgresql.auto.conf",
-                                restored_auto_conf(old, conf, path, parsed, Starter::kPeople, std::nullopt) +
-                                    recovery_conf(recovery.restore_command, recovery.target)));
-    AETERNA_TRY(directory.remove("standby.signal"));
-    return directory.add("recovery.signal", "");
+    AETERNA_TRY(directory.write(kAutoConf, restored_auto_conf(old, conf, path, parsed, Starter::kPeople, std::nullopt) +
+                                               recovery_conf(recovery.restore_command, recovery.target)));
+    AETERNA_TRY(directory.remove(kStandbySignal));
+    return directory.add(kRecoverySignal, "");
 }
 
 }  // namespace aeterna::postgres

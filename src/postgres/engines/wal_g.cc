@@ -73,8 +73,7 @@ class WalG final : public EngineDriver {
     }
 
     std::string restore_command(const std::string& /*into*/) const override {
-        std::vector<std::string> words = {program_.path()};
-        if (!settings_.config_file.empty()) words.push_back("--config=" + settings_.config_file);
+        std::vector<std::string> words = program_.command();
         words.emplace_back("wal-fetch");
         return checked_restore_command(words, kWalGAbsent);
     }
@@ -106,10 +105,10 @@ class WalG final : public EngineDriver {
     // kServer where its exit code is not 0.
     Result<env::RunResult> run(const std::vector<std::string>& question, const env::Context& context,
                                Duration silence = kQuestionSilence) {
-        std::vector<std::string> words = question;
-        if (!settings_.config_file.empty()) words.insert(words.begin(), "--config=" + settings_.config_file);
+        std::vector<std::string> words = program_.config_words();
+        words.insert(words.end(), question.begin(), question.end());
         AETERNA_ASSIGN(env::RunResult result, program_.run(std::move(words), context, silence));
-        AETERNA_TRY(judge_wal_g(result));
+        AETERNA_TRY(judge_engine_run("wal-g", result, ""));
         return result;
     }
 

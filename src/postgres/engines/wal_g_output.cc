@@ -127,9 +127,7 @@ Result<std::vector<EngineBackup>> parse_wal_g_backups(std::string_view output, s
             return not_understood_wal_g(fmt::format("'{}' needs a backup that is not there", backup.id));
         backup.parent = whole->id;
     }
-    std::sort(backups.begin(), backups.end(), [](const auto& a, const auto& b) {
-        return std::tie(a.finished_at, a.id) < std::tie(b.finished_at, b.id);
-    });
+    sort_oldest_first(backups);
     return backups;
 }
 
@@ -164,23 +162,6 @@ Status read_wal_g_archive(std::string_view output, ArchivedWal& wal) {
         if (const auto history = history_by(starts, timeline)) wal.histories[timeline] = *history;
     }
     return {};
-}
-
-Status judge_wal_g(const env::RunResult& result) {
-    if (result.exit_status == 0) return {};
-    constexpr std::string_view kMark = "ERROR: ";
-    std::string_view said;
-    for (const std::string_view line : split(result.errors, '\n')) {
-        if (const std::size_t at = line.find(kMark); at != std::string_view::npos)
-            said = trim(line.substr(at + kMark.size()));
-    }
-    if (result.exit_status < 0)
-        return make_error(ErrorCode::kIo, fmt::format("wal-g was ended by signal {}", result.signal));
-    const bool is_full = result.errors.find("no space left on device") != std::string::npos;
-    return make_error(is_full ? ErrorCode::kNoSpace : ErrorCode::kServer,
-                      "wal-g: " + (said.empty() ? fmt::format("it ended with {} and without a word", result.exit_status)
-                                                : one_line(said, 600)),
-                      is_full ? "Make room there, then try again." : "");
 }
 
 }  // namespace aeterna::postgres

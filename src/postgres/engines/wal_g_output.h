@@ -1,13 +1,12 @@
-// What WAL-G writes, read strictly: `backup-list --detail --json`, `wal-show --detailed-json`, and a
-// backup's sentinel. Pure. Forms: WAL-G's
-// manual (docs/PostgreSQL.md of its version 3.0.9) and its answers; what is not of these forms is kProtocol.
+// What WAL-G writes, read strictly: `backup-list --detail --json`, `wal-show --detailed-json`, and a backup's sentinel.
+// Pure. Forms: WAL-G's manual (docs/PostgreSQL.md of its version 3.0.9) and its answers; what is not of these forms is
+// kProtocol.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "env/processes.h"
 #include "postgres/engines/engine_backup.h"
 
 namespace aeterna::postgres {
@@ -19,8 +18,5 @@ namespace aeterna::postgres {
 [[nodiscard]] Result<std::vector<std::string>> parse_wal_g_tablespaces(std::string_view sentinel);
 // Ranges of segments and what is missing of them, and where timelines begin.
 [[nodiscard]] Status read_wal_g_archive(std::string_view output, ArchivedWal& wal);
-
-// The success of a run, or its last "ERROR: …" line.
-Status judge_wal_g(const env::RunResult& result);
 
 }  // namespace aeterna::postgres

@@ -11,7 +11,7 @@
 namespace aeterna::postgres {
 namespace {
 
-// The types of two and three words (PostgreSQL 15 to 17, bin/pg_dump/pg_dump.c), longest first; all others have one.
+// The types of two and three words (PostgreSQL 15 to 17, bin/pg_dump/pg_dump.c); all others have one.
 constexpr std::string_view kTypes[] = {"TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH TEMPLATE",
                                        "MATERIALIZED VIEW DATA", "PUBLICATION TABLES IN SCHEMA", "TEXT SEARCH PARSER",
                                        "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "MATERIALIZED VIEW",
@@ -109,7 +109,7 @@ class Choice {
         } while (chosen_.size() != before);
         ArchiveChoice choice;
         for (const ArchiveEntry& entry : entries_) {
-            if (chosen_.count(entry.id) > 0) {
+            if (is_chosen(entry.id)) {
                 choice.ids.push_back(entry.id);
             } else if (is_link(entry) && needs_chosen(entry)) {
                 choice.left_out.push_back(fmt::format("{} {}.{}", entry.type, entry.space, entry.name));
@@ -119,7 +119,7 @@ class Choice {
     }
 
   private:
-    [[nodiscard]] bool is_chosen(int id) const { return chosen_.count(id) > 0; }
+    [[nodiscard]] bool is_chosen(int id) const { return chosen_.contains(id); }
     [[nodiscard]] bool is_link(const ArchiveEntry& entry) const {
         return has(kLinks, entry.type) || (has(kCallers, entry.type) && into_empty_);
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/paths.h"
 #include "base/strings.h"
 #include "postgres/capture/logical_backup.h"
 #include "postgres/restore/load_plan.h"
@@ -41,7 +42,7 @@ class ExportFile {
         AETERNA_TRY(file_->sync_data());
         AETERNA_TRY(replaces ? files_.rename_over(part_, path_) : files_.rename_new(part_, path_));
         file_.reset();
-        return files_.sync_directory(path_.substr(0, std::max<std::size_t>(1, path_.rfind('/'))));
+        return files_.sync_directory(parent_of(path_));
     }
     [[nodiscard]] std::uint64_t bytes() const { return size_; }
 
@@ -62,7 +63,8 @@ class PostgresExporter final : public engine::Exporter {
         engine::ExportResult result;
         AETERNA_ASSIGN(result.backup, choose_backup(backups, order.backup, order.series, kLogicalKind));
         AETERNA_ASSIGN(const LogicalDetails details, read_logical_details(result.backup.details));
-        AETERNA_ASSIGN(const DumpedDatabase database, choose_database(details, read_load_wish(order.options).database, ""));
+        AETERNA_ASSIGN(const DumpedDatabase database,
+                       choose_database(details.databases, read_load_wish(order.options).database, ""));
         result.what = fmt::format("the database '{}'", one_line(database.name));
         if (!order.replaces && files_.stat(order.output)) return is_there(order.output);
         AETERNA_ASSIGN(const auto stream,

@@ -1,4 +1,5 @@
-// The shell of load.h: asks the target, streams the dump out of the repository into pg_restore.
+// The shell of load.h: asks the target, and gives pg_restore a dump, streamed out of the repository or, out of a base
+// backup, made by a server in a sandbox (scratch_dump.h).
 #include "postgres/restore/load.h"
 
 #include <fmt/format.h>
@@ -37,10 +38,10 @@ class Loader final : public engine::Restorer {
         AETERNA_ASSIGN(const auto backups, repository.catalog().all(context));
         AETERNA_ASSIGN(backup_, choose_backup(backups, order.to, order.series, kLogicalKind));
         AETERNA_ASSIGN(const LogicalDetails details, read_logical_details(backup_.details));
-        AETERNA_ASSIGN(database_, choose_database(details, wish_.database, target_.database));
+        AETERNA_ASSIGN(database_, choose_database(details.databases, wish_.database, target_.database));
         AETERNA_ASSIGN(program_, find_client_program(env_.processes, "pg_restore", details.dump_major, context));
         AETERNA_TRY(look_at_target(context));
-        AETERNA_TRY(check_load(details, wish_, found_));
+        AETERNA_TRY(check_load(details.dump_major, wish_, found_));
         repository::EntryReader reader(repository, context);
         AETERNA_ASSIGN(const bool is_whole, repository::has_everything(reader, backup_));
         if (!is_whole) return lost_a_part(backup_);
@@ -75,9 +76,7 @@ class Loader final : public engine::Restorer {
         dump_ = std::make_unique<ScratchDump>(env_, files_, order);
         AETERNA_ASSIGN(engine::RestorePlan restore, dump_->plan(repository, context));
         AETERNA_ASSIGN(program_, find_client_program(env_.processes, "pg_restore", dump_->major(), context));
-        LogicalDetails details;
-        details.dump_major = dump_->major();
-        AETERNA_TRY(check_load(details, wish_, found_));
+        AETERNA_TRY(check_load(dump_->major(), wish_, found_));
         return describe_scratch_load(std::move(restore), wish_, found_);
     }
 

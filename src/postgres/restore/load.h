@@ -1,6 +1,7 @@
-// `restore postgres --into postgresql://…`: a database of a logical backup, or some of its schemas or tables, into a
-// server that runs, by stock pg_restore, which stops at its first error. A database that is there gets everything in one
-// transaction or nothing; a new one is dropped again when it did not get everything.
+// `restore postgres --into postgresql://…`: a database of a logical backup, or of a base backup at any point of its
+// WAL, or some of its schemas or tables, into a server that runs, by stock pg_restore, which stops at its first error.
+// A database that is there gets everything in one transaction or nothing; a new one is dropped again when it did not
+// get everything.
 #pragma once
 
 #include <memory>

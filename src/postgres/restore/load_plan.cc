@@ -54,10 +54,10 @@ bool means_base_backup(const std::vector<repository::Backup>& backups, const Loa
     }
 }
 
-Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
+Result<DumpedDatabase> choose_database(const std::vector<DumpedDatabase>& databases, const std::string& wanted,
                                        const std::string& target) {
     std::vector<std::string> names;
-    for (const DumpedDatabase& one : details.databases) {
+    for (const DumpedDatabase& one : databases) {
         names.push_back(one.name);
         if (one.name == wanted) return one;
     }
@@ -65,21 +65,21 @@ Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std:
     if (!wanted.empty()) {
         return make_error(ErrorCode::kNotFound, fmt::format("the backup has no database '{}'", one_line(wanted)), hint);
     }
-    for (const DumpedDatabase& one : details.databases) {
-        if (one.name == target || details.databases.size() == 1) return one;
+    for (const DumpedDatabase& one : databases) {
+        if (one.name == target || databases.size() == 1) return one;
     }
     return make_error(ErrorCode::kUsage, fmt::format("the backup has {} databases", names.size()), hint);
 }
 
-Status check_load(const LogicalDetails& details, const LoadWish& wish, const LoadTarget& target) {
+Status check_load(int dump_major, const LoadWish& wish, const LoadTarget& target) {
     if (target.in_recovery) {
         return make_error(ErrorCode::kGuardRefused, fmt::format("the server at {} is a replica", target.address),
                           "Name the primary, or the proxy that leads to it.");
     }
-    if (target.major < details.dump_major) {
+    if (target.major < dump_major) {
         return make_error(ErrorCode::kGuardRefused,
                           fmt::format("the server at {} is PostgreSQL {}, older than the dump's {}", target.address,
-                                      target.major, details.dump_major),
+                                      target.major, dump_major),
                           "Restore into a server of the same or a later version.");
     }
     if (wish.clean && !target.exists) {

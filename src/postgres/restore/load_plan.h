@@ -27,8 +27,8 @@ struct LoadWish {
                                      const std::string& series);
 
 // kUsage with the names that there are, kNotFound for another name.
-[[nodiscard]] Result<DumpedDatabase> choose_database(const LogicalDetails& details, const std::string& wanted,
-                                                     const std::string& target);
+[[nodiscard]] Result<DumpedDatabase> choose_database(const std::vector<DumpedDatabase>& databases,
+                                                     const std::string& wanted, const std::string& target);
 
 // The server that it goes to.
 struct LoadTarget {
@@ -40,8 +40,8 @@ struct LoadTarget {
     bool exists = false;           // the database
     std::int64_t relations = 0;  // that people made in it
 };
-// kGuardRefused for a replica, for a server older than the dump, and for --clean on a database that is not there.
-Status check_load(const LogicalDetails& details, const LoadWish& wish, const LoadTarget& target);
+// kGuardRefused for a replica and for a server older than the dump, kUsage for --clean on a database that is not there.
+Status check_load(int dump_major, const LoadWish& wish, const LoadTarget& target);
 
 // CREATE DATABASE as the dumped one was made.
 [[nodiscard]] std::string create_database(const DumpedDatabase& like, const std::string& name, int server_major);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/paths.h"
 #include "postgres/client/control_file.h"
 #include "repository/pipeline/tree_walk.h"
 
@@ -10,9 +11,6 @@ namespace {
 
 Status check_delta_from(repository::Repository& repository, const std::string& from, const std::string& into) {
     AETERNA_ASSIGN(const auto entries, repository.ports().tree.entries(from));
-    const auto lies_in = [](const std::string& path, const std::string& directory) {
-        return (path + "/").starts_with(directory + "/");
-    };
     if (!entries.empty() && !lies_in(into, from) && !lies_in(from, into)) return {};
     return make_error(ErrorCode::kUsage,
                       fmt::format("'{}' is {}", from, entries.empty() ? "empty" : "not apart from the target"),
@@ -21,7 +19,7 @@ Status check_delta_from(repository::Repository& repository, const std::string& f
 
 // What a restore that was cut off has overwritten has no control file; its marker says what it is.
 Status check_same_cluster(env::Files& files, const std::string& directory, const std::string& system_identifier) {
-    if (files.exists(directory + "/" + std::string(repository::kRestoreMarker))) return {};
+    if (files.exists(directory + "/" + repository::kRestoreMarker)) return {};
     AETERNA_ASSIGN(const ControlFile control,
                    read_control_of(files, directory, "Leave --delta out and name an empty directory."));
     if (control.system_identifier == system_identifier) return {};
@@ -29,17 +27,6 @@ Status check_same_cluster(env::Files& files, const std::string& directory, const
                       fmt::format("'{}' is of the cluster {}, the backup of {}", directory, control.system_identifier,
                                   system_identifier),
                       "Name a data directory of the same cluster, or an empty one.");
-}
-
-Result<std::uint64_t> bytes_in(env::FileTree& tree, const std::string& directory) {
-    std::uint64_t bytes = 0;
-    repository::TreeWalk walk(tree, directory);
-    repository::VisitedNode node;
-    while (true) {
-        AETERNA_ASSIGN(const bool has_more, walk.next(node));
-        if (!has_more) return bytes;
-        if (node.info.type == env::NodeType::kFile) bytes += node.info.size;
-    }
 }
 
 }  // namespace
@@ -51,8 +38,15 @@ std::string delta_from(const engine::OptionValues& options, env::Files& files) {
     return given.empty() ? given : files.canonical(given);
 }
 
-Result<OldState> look_at_old_state(repository::Repository& repository, const engine::RestoreOrder& order,
-                                   const std::string& system_identifier) {
+Status check_empty(env::FileTree& tree, const std::string& directory, const std::string& hint) {
+    const auto entries = tree.entries(directory);
+    if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
+    if (entries->empty()) return {};
+    return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", directory), hint);
+}
+
+Result<bool> overwrites_old_state(repository::Repository& repository, const engine::RestoreOrder& order,
+                                  const std::string& system_identifier) {
     env::Files& files = repository.ports().files;
     const std::string from = delta_from(order.options, files);
     if (is_delta(order.options) && !from.empty()) {
@@ -60,20 +54,28 @@ Result<OldState> look_at_old_state(repository::Repository& repository, const eng
                           "Leave one of them out.");
     }
     if (!from.empty()) AETERNA_TRY(check_delta_from(repository, from, order.into));
-    OldState old;
-    if (!is_delta(order.options)) return old;
+    if (!is_delta(order.options)) return false;
     const auto entries = repository.ports().tree.entries(order.into);
     if (!entries && entries.error().code != ErrorCode::kNotFound) return entries.error();
-    if (!entries || entries->empty()) return old;
+    if (!entries || entries->empty()) return false;
     if (files.exists(order.into + "/" + kServerPidFile)) {
         return make_error(ErrorCode::kGuardRefused,
                           fmt::format("there is '{}/{}': a server may run there", order.into, kServerPidFile),
                           "Stop it; if it has crashed, remove that file.");
     }
     AETERNA_TRY(check_same_cluster(files, order.into, system_identifier));
-    old.is_overwritten = true;
-    AETERNA_ASSIGN(old.bytes, bytes_in(repository.ports().tree, order.into));
-    return old;
+    return true;
+}
+
+Result<std::uint64_t> bytes_of_files(env::FileTree& tree, const std::string& directory) {
+    std::uint64_t bytes = 0;
+    repository::TreeWalk walk(tree, directory);
+    repository::VisitedNode node;
+    while (true) {
+        AETERNA_ASSIGN(const bool has_more, walk.next(node));
+        if (!has_more) return bytes;
+        if (node.info.type == env::NodeType::kFile) bytes += node.info.size;
+    }
 }
 
 }  // namespace aeterna::postgres

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/paths.h"
 #include "base/strings.h"
 #include "postgres/restore/recovery_conf.h"
 
@@ -44,10 +45,6 @@ std::string recovery_settings(const Recovery& recovery) {
                                    {"recovery_target_lsn", format_lsn(recovery.last)},
                                    {"recovery_target_inclusive", "on"},
                                    {"recovery_target_action", "promote"}});
-}
-
-bool lies_in(const std::string& path, const std::string& directory) {
-    return path == directory || path.starts_with(directory + "/");
 }
 
 }  // namespace
@@ -119,7 +116,7 @@ Result<std::map<std::string, std::string>> place_tablespaces(const std::vector<T
             return make_error(ErrorCode::kUsage, fmt::format("'{}' is no absolute directory", one_line(place)),
                               "Write OID=/DIR.");
         }
-        found->second = place.size() > 1 && place.back() == '/' ? place.substr(0, place.size() - 1) : place;
+        found->second = without_trailing_slashes(place);
     }
     for (const auto& [path, place] : places) {
         for (const auto& [other, other_place] : places) {
@@ -176,14 +173,15 @@ std::vector<std::string> recovery_setting_names() {
     return names;
 }
 
-std::string minimal_conf() {
-    return "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
-           "listen_addresses = ''\n";
-}
-
-std::string minimal_hba() {
-    return "# Written by aeterna-dr's restore: the backup's data directory had no pg_hba.conf.\n"
-           "local all all peer\n";
+std::span<const MinimalFile> minimal_files() {
+    static constexpr MinimalFile kFiles[] = {
+        {kConf, "# Written by aeterna-dr's restore: the backup's data directory had no postgresql.conf.\n"
+                "listen_addresses = ''\n"},
+        {"pg_hba.conf", "# Written by aeterna-dr's restore: the backup's data directory had no pg_hba.conf.\n"
+                        "local all all peer\n"},
+        // Only named where the old configuration names one; the server does not start without it.
+        {"pg_ident.conf", "# Written by aeterna-dr's restore.\n"}};
+    return kFiles;
 }
 
 }  // namespace aeterna::postgres

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,8 +61,21 @@ enum class Starter {
 // What of that belongs to the recovery alone, and stays until somebody resets it (ALTER SYSTEM RESET).
 [[nodiscard]] std::vector<std::string> recovery_setting_names();
 
-// For a data directory whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to start it.
-[[nodiscard]] std::string minimal_conf();
-[[nodiscard]] std::string minimal_hba();
+// Files of a data directory.
+inline constexpr const char* kConf = "postgresql.conf";
+inline constexpr const char* kAutoConf = "postgresql.auto.conf";
+inline constexpr std::size_t kMostConfBytes = 1 << 20;
+// A server that finds it asks restore_command for WAL, goes to the target and promotes; with the other one it never
+// does.
+inline constexpr const char* kRecoverySignal = "recovery.signal";
+inline constexpr const char* kStandbySignal = "standby.signal";
+
+// What a data directory lacks whose configuration lay elsewhere (Debian's /etc/postgresql): enough for its owner to
+// start it.
+struct MinimalFile {
+    const char* name;
+    const char* content;
+};
+[[nodiscard]] std::span<const MinimalFile> minimal_files();
 
 }  // namespace aeterna::postgres

@@ -41,7 +41,7 @@ class PointSearch {
             if (point) return noting(cluster, clusters.front(), *point);
             // A time before it began may be of the one before it. Once it had, it never is, whatever has become of its backups
             // and its WAL: the old one may have lived on.
-            if (target_.kind != Kind::kTime || !begins_later(cluster)) break;
+            if (!begins_later(cluster)) break;
         }
         return not_found();
     }
@@ -90,7 +90,9 @@ class PointSearch {
         return std::optional<RecoveryPoint>();
     }
 
+    // Than the time that is wanted, for all that its backups say.
     [[nodiscard]] bool begins_later(const Cluster& cluster) const {
+        if (target_.kind != Kind::kTime) return false;
         return std::all_of(cluster.backups.begin(), cluster.backups.end(), [&](const repository::Backup& backup) {
             const auto start = read_starting_point(repository_, backup, context_);
             return start && is_too_young(*start);

@@ -57,6 +57,26 @@ Result<RecoveryTarget> parse_recovery_target(const std::string& word) {
     return target;
 }
 
+Result<std::optional<Timeline>> parse_target_timeline(const std::string& word, const RecoveryTarget& target) {
+    if (word.empty()) return std::optional<Timeline>();
+    const auto number = to_integer(word);
+    if (!number || *number < 1 || *number > std::numeric_limits<Timeline>::max()) {
+        return make_error(ErrorCode::kUsage, fmt::format("'{}' is no timeline", one_line(word)),
+                          "Write its number, such as --timeline 2.");
+    }
+    if (target.kind == Kind::kBackup) {
+        return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline",
+                          "Leave --timeline out, or give another --to.");
+    }
+    return std::optional(static_cast<Timeline>(*number));
+}
+
+Status refuse_future(const RecoveryTarget& target, WallTime now) {
+    if (target.kind != Kind::kTime || target.time <= now) return {};
+    return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(target.word)),
+                      "Write --to latest for the newest state.");
+}
+
 bool StopFinder::is_behind_target(const WalRecord& record) const {
     switch (target_.kind) {
         // A checkpoint's time is when it began: what comes behind its record is younger.

@@ -1,8 +1,9 @@
-// Where a recovery stops: the words of --to, and the search for the record after which nothing is replayed. Pure.
+// Where a recovery stops: the words of --to and --timeline, and the search for the record after which nothing is
+// replayed. Pure.
 //
-// Whatever the word says, the server gets a record's position. So it stops where the plan says: not at the first commit after a
-// time that may never come ("recovery ended before configured recovery target was reached"), and not behind what was
-// captured after the plan was made.
+// Whatever the word says, the server gets a record's position. So it stops where the plan says: not at the first commit
+// after a time that may never come ("recovery ended before configured recovery target was reached"), and not behind
+// what was captured after the plan was made.
 #pragma once
 
 #include <optional>
@@ -30,6 +31,11 @@ struct RecoveryTarget {
 };
 // "latest", a time with its offset, "lsn:0/3000148", "name:before-migration", "xid:742", or a backup. kUsage.
 [[nodiscard]] Result<RecoveryTarget> parse_recovery_target(const std::string& word);
+// Of --timeline beside it: a number above 0; nothing for no word. kUsage, for a backup as it is too.
+[[nodiscard]] Result<std::optional<Timeline>> parse_target_timeline(const std::string& word,
+                                                                    const RecoveryTarget& target);
+// kUsage for a time behind `now`.
+Status refuse_future(const RecoveryTarget& target, WallTime now);
 
 struct RecoveryStop {
     Lsn last = 0;  // the last record that is replayed begins here

@@ -144,7 +144,6 @@ class WindowSearch {
     // What is missing from `end` on, where the history goes on behind it.
     void note_gap(engine::RecoveryWindow& window, Lsn end) const {
         engine::RecoveryGap gap;
-        gap.from = window.to;
         for (const WalHole& hole : holes_) {
             if (hole.to <= end || hole.from > end) continue;
             gap.missing.push_back(describe_hole({hole.timeline, end, hole.to}));

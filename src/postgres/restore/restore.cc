@@ -3,21 +3,16 @@
 #include <fmt/format.h>
 
 #include "base/strings.h"
+#include "postgres/client/control_file.h"
 #include "postgres/client/wal.h"
 #include "postgres/restore/host_check.h"
 #include "postgres/restore/old_state.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
-#include "postgres/restore/timeline_word.h"
 
 namespace aeterna::postgres {
 namespace {
-
-constexpr std::size_t kMostConfBytes = 1 << 20;
-constexpr const char* kAutoConf = "postgresql.auto.conf";
-// A server that finds it asks restore_command for WAL, goes to the target and promotes.
-constexpr const char* kRecoverySignal = "recovery.signal";
 
 constexpr const char* kStarter = "for";
 constexpr const char* kStarters[] = {"people", "patroni-bootstrap", "patroni-replica"};
@@ -36,15 +31,8 @@ class PostgresRestorer final : public engine::Restorer {
         engine::RestorePlan plan;
         RecoveryOrder wanted{{}, order.series, {}, order.cluster};
         AETERNA_ASSIGN(wanted.target, parse_recovery_target(order.to));
-        if (!order.timeline.empty()) {
-            AETERNA_ASSIGN(wanted.timeline, parse_timeline(order.timeline));
-            if (wanted.target.kind == RecoveryTarget::Kind::kBackup) {
-                return make_error(ErrorCode::kUsage, "a backup as it is has its own timeline", "Leave --timeline out, or give another --to.");
-            }
-        }
-        if (wanted.target.kind == RecoveryTarget::Kind::kTime && wanted.target.time > repository.ports().clock.wall_now()) {
-            return make_error(ErrorCode::kUsage, fmt::format("'{}' lies in the future", one_line(order.to)), "Write --to latest for the newest state.");
-        }
+        AETERNA_ASSIGN(wanted.timeline, parse_target_timeline(order.timeline, wanted.target));
+        AETERNA_TRY(refuse_future(wanted.target, repository.ports().clock.wall_now()));
         AETERNA_ASSIGN(RecoveryPoint point, choose_recovery_point(repository, wanted, context));
         plan.backup = point.backup;
         if (point.replay) {
@@ -57,10 +45,14 @@ class PostgresRestorer final : public engine::Restorer {
             describe(plan, point, order, {}, 0);
             return plan;
         }
-        AETERNA_ASSIGN(const OldState old, look_at_old_state(repository, order, details.system_identifier));
-        AETERNA_TRY(check_targets(repository, plan, order.into, old, places));
+        AETERNA_ASSIGN(const bool is_overwritten, overwrites_old_state(repository, order, details.system_identifier));
+        AETERNA_TRY(check_targets(repository, plan, order.into, is_overwritten, places));
+        std::uint64_t old_bytes = 0;
+        if (is_overwritten) {
+            AETERNA_ASSIGN(old_bytes, bytes_of_files(repository.ports().tree, order.into));
+        }
         const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
-        const std::uint64_t needed = plan.backup.bytes - std::min(plan.backup.bytes, old.bytes);
+        const std::uint64_t needed = plan.backup.bytes - std::min(plan.backup.bytes, old_bytes);
         if (free > 0 && free < needed && places.empty() && !has_marker(repository, order.into)) {
             return make_error(ErrorCode::kNoSpace,
                               fmt::format("'{}' needs {} bytes and has {}", order.into, needed, free),
@@ -70,11 +62,11 @@ class PostgresRestorer final : public engine::Restorer {
             point.notes.push_back(std::move(line));
         }
         describe(plan, point, order, places, free);
-        if (old.is_overwritten) {
+        if (is_overwritten) {
             plan.approval = fmt::format("overwrite the data directory '{}'", order.into);
             plan.lines.push_back(
                 fmt::format("what '{}' holds now is overwritten: {} bytes, of which only what differs is fetched",
-                            order.into, old.bytes));
+                            order.into, old_bytes));
         }
         return plan;
     }
@@ -83,7 +75,7 @@ class PostgresRestorer final : public engine::Restorer {
                                               const engine::RestorePlan& plan, const env::Context& context) override {
         AETERNA_ASSIGN(const BaseBackupDetails details, read_details(plan.backup.details));
         // A person may have thought about it for long: a server may run there by now.
-        AETERNA_TRY(look_at_old_state(repository, order, details.system_identifier));
+        AETERNA_TRY(overwrites_old_state(repository, order, details.system_identifier));
         repository::RestoreRequest request;
         request.backup = plan.backup;
         request.into = order.into;
@@ -95,21 +87,19 @@ class PostgresRestorer final : public engine::Restorer {
                        place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         request.purpose = purpose(plan, request.elsewhere);
         // A backup of a standby says that it is one.
-        request.omitted = {"standby.signal", kRecoverySignal, kServerPidFile, "postmaster.opts"};
+        request.omitted = {kStandbySignal, kRecoverySignal, kServerPidFile, "postmaster.opts"};
         const auto read = [&](const char* path, std::size_t limit) {
             return repository::read_small_file(repository, plan.backup, path, limit, context);
         };
-        const auto add_missing = [&](const char* path, const std::string& content) -> Status {
-            const auto there = read(path, kMostConfBytes);
-            if (!there && there.error().code == ErrorCode::kNotFound) request.last.push_back({path, content, 0600});
-            else if (!there && there.error().code != ErrorCode::kUsage) return there.error();
-            return {};
-        };
-        AETERNA_TRY(add_missing("postgresql.conf", minimal_conf()));
-        AETERNA_TRY(add_missing("pg_hba.conf", minimal_hba()));
-        // Only named where the old configuration names one; the server does not start without it.
-        AETERNA_TRY(add_missing("pg_ident.conf", "# Written by aeterna-dr's restore.\n"));
-        const auto conf = read("postgresql.conf", kMostConfBytes);
+        for (const MinimalFile& file : minimal_files()) {
+            const auto there = read(file.name, kMostConfBytes);
+            if (!there && there.error().code == ErrorCode::kNotFound) {
+                request.last.push_back({file.name, file.content, 0600});
+            } else if (!there && there.error().code != ErrorCode::kUsage) {
+                return there.error();
+            }
+        }
+        const auto conf = read(kConf, kMostConfBytes);
         auto old = read(kAutoConf, kMostConfBytes);
         if (!old && old.error().code != ErrorCode::kNotFound) return old.error();
         AETERNA_ASSIGN(std::string control, read(kControlPath, kMostControlBytes));
@@ -148,14 +138,7 @@ class PostgresRestorer final : public engine::Restorer {
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {
-        return repository.ports().files.exists(into + "/" + std::string(repository::kRestoreMarker));
-    }
-
-    static Status check_empty(repository::Repository& repository, const std::string& place, const std::string& hint) {
-        const auto entries = repository.ports().tree.entries(place);
-        if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
-        if (entries->empty()) return {};
-        return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", place), hint);
+        return repository.ports().files.exists(into + "/" + repository::kRestoreMarker);
     }
 
     // What an interrupted restore says of itself: one to another point, or with other places, begins anew.
@@ -167,9 +150,9 @@ class PostgresRestorer final : public engine::Restorer {
 
     // One that an interrupted restore to the same point left may be gone on with.
     static Status check_targets(repository::Repository& repository, const engine::RestorePlan& plan,
-                                const std::string& into, const OldState& old,
+                                const std::string& into, bool is_overwritten,
                                 const std::map<std::string, std::string>& places) {
-        const auto marker = repository.ports().files.read(into + "/" + std::string(repository::kRestoreMarker));
+        const auto marker = repository.ports().files.read(into + "/" + repository::kRestoreMarker);
         if (marker && *marker == purpose(plan, places)) return {};
         // The newest state may be another one by now.
         std::string hint = "Name a new or empty directory (--into).";
@@ -177,10 +160,11 @@ class PostgresRestorer final : public engine::Restorer {
             hint = fmt::format("It holds an interrupted restore of {}: go on with it by that position (--to lsn:) or backup, or name another "
                                "directory (--into).", one_line(*marker));
         }
-        if (!old.is_overwritten) AETERNA_TRY(check_empty(repository, into, hint));
+        env::FileTree& tree = repository.ports().tree;
+        if (!is_overwritten) AETERNA_TRY(check_empty(tree, into, hint));
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
-            AETERNA_TRY(check_empty(repository, place,
+            AETERNA_TRY(check_empty(tree, place,
                                     fmt::format("Name a new or empty directory for it: --tablespace {}=DIR.", oid)));
         }
         return {};

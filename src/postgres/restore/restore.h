@@ -1,5 +1,5 @@
-// `restore postgres` into an empty directory, from a base backup alone: what pg_ctl, run by the directory's owner,
-// brings up as it was when the backup ended.
+// `restore postgres --into DIR`: a base backup in an empty directory, or over an old state of the cluster, and the
+// configuration by which its server, once its owner or Patroni starts it, goes on along the captured WAL to the target.
 #pragma once
 
 #include <memory>

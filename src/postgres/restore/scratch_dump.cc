@@ -69,9 +69,7 @@ Result<DumpedDatabase> ScratchDump::choose(const LoadWish& wish, const std::stri
                                            const env::Context& context) {
     AETERNA_ASSIGN(const auto session, scratch_.server().connect("template1", context));
     AETERNA_ASSIGN(const env::SqlRows rows, session->query(databases_query(scratch_.major()), {}, context));
-    LogicalDetails details;
-    details.databases = read_databases(rows);
-    return choose_database(details, wish.database, target);
+    return choose_database(read_databases(rows), wish.database, target);
 }
 
 Result<std::vector<std::string>> ScratchDump::names_of(std::string_view question, const LoadWish& wish,

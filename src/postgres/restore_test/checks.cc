@@ -13,11 +13,6 @@ using engine::TestOutcome;
 
 constexpr std::size_t kShownFindings = 3;
 
-bool ends_test(const Error& error) {
-    return error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDeadline ||
-           error.code == ErrorCode::kTimeout;
-}
-
 std::vector<std::string> lines_with(std::string_view text, std::string_view part) {
     std::vector<std::string> found;
     for (const std::string_view line : split(text, '\n')) {
@@ -72,6 +67,11 @@ Result<std::string> look_into(const ScratchServer& server, const std::string& da
 }
 
 }  // namespace
+
+bool ends_test(const Error& error) {
+    return error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDeadline ||
+           error.code == ErrorCode::kTimeout;
+}
 
 Result<TestCheck> check_databases(const ScratchServer& server, std::vector<std::string>& databases,
                                   const env::Context& context) {

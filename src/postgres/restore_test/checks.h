@@ -22,6 +22,9 @@ namespace aeterna::postgres {
 // Every page of the cleanly ended server.
 [[nodiscard]] Result<engine::TestCheck> check_pages(const ScratchServer& server, const env::Context& context);
 
+// A deadline or a stop, whatever was asked.
+[[nodiscard]] bool ends_test(const Error& error);
+
 // Pure.
 [[nodiscard]] engine::TestCheck read_amcheck(const env::RunResult& result);
 [[nodiscard]] engine::TestCheck read_checksums(const env::RunResult& result);

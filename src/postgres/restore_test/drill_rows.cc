@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "postgres/restore_test/checks.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -103,9 +104,7 @@ Result<TestCheck> check_drill_rows(const ScratchServer& server, const std::vecto
     for (const std::string& database : databases) {
         const Status read = read_rows(server, database, rows, context);
         if (read) continue;
-        const ErrorCode code = read.error().code;
-        if (code == ErrorCode::kCancelled || code == ErrorCode::kTimeout || code == ErrorCode::kDeadline)
-            return read.error();
+        if (ends_test(read.error())) return read.error();
         return TestCheck{
             "drill rows", engine::CheckKind::kOther, TestOutcome::kNotChecked, read.error().to_string(), {}};
     }

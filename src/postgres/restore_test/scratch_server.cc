@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "base/strings.h"
+#include "postgres/client/control_file.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -115,7 +116,7 @@ Error ScratchServer::ended() const {
 
 // A postmaster that ends by itself removes its pid file, or panics. What the log has else is of its children and clients.
 bool ScratchServer::was_killed() const {
-    if (is_running() || !env_.files.exists(order_.place.data() + "/postmaster.pid")) return false;
+    if (is_running() || !env_.files.exists(order_.place.data() + "/" + kServerPidFile)) return false;
     const auto log = env_.files.read_tail(order_.place.log(), kLogTail);
     return log && log->find("PANIC:  ") == std::string::npos;
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "postgres/capture/base_backup.h"
 #include "postgres/restore_test/checks.h"
 #include "postgres/restore_test/drill_rows.h"
 #include "postgres/restore_test/scratch_restore.h"
@@ -17,9 +16,7 @@ using engine::TestOutcome;
 constexpr Duration kCleanEnd = std::chrono::minutes(10);
 
 ScratchWish test_wish(const engine::RestoreTestOrder& order) {
-    return {order.restore,
-            {order.sandbox, order.user, order.server_bin},
-            engine::option_word(order.options, "superuser"),
+    return {order.restore, order.room, engine::option_word(order.options, "superuser"),
             engine::option_words(order.options, "preload")};
 }
 

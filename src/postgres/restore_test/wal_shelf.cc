@@ -9,8 +9,6 @@
 namespace aeterna::postgres {
 namespace {
 
-constexpr std::size_t kHistoryLimit = 1 << 20;
-
 // Called with "--from LSN --until LSN FILE INTO". 1: not there; PostgreSQL gives up at 255 instead of taking it for the end.
 constexpr const char* kShelfScript =
     "wal=$(dirname \"$0\")/wal/$5\n"
@@ -57,7 +55,7 @@ class Shelf {
             const std::string name = history_file_name(timeline);
             AETERNA_ASSIGN(const bool is_there, fetch(name));
             if (!is_there || timeline != replay_.timeline) continue;
-            AETERNA_ASSIGN(newest, repository_.ports().files.read(place_.wal() + "/" + name, kHistoryLimit));
+            AETERNA_ASSIGN(newest, repository_.ports().files.read(place_.wal() + "/" + name, kMostHistoryBytes));
         }
         return make_wal_path(request_.cluster, replay_.timeline, newest);
     }

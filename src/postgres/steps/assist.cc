@@ -70,9 +70,7 @@ void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) co
     }
     const config::Host* host = parts_.settings.host_of(old_.name);
     for (const std::string& node : old_.fence_group()) {
-        const auto process = std::find_if(host->processes.begin(), host->processes.end(),
-                                          [&](const auto& candidate) { return candidate.node == node; });
-        if (process != host->processes.end() && process->honours_fence) continue;
+        if (host->can_hold(node)) continue;
         evidence.cannot_fence = fmt::format("'{}' cannot be fenced on host '{}': its starter honours no markers",
                                             node, host->name);
     }

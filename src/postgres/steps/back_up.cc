@@ -46,15 +46,11 @@ class BackUp final : public engine::Step {
 
   private:
     Result<repository::BackupResult> take(const engine::StepContext& step) const {
-        if (!parts_.lent) {
-            return make_error(ErrorCode::kConfiguration, "no repository is at hand",
-                              "Name it in the stack file (repository.place).");
-        }
+        AETERNA_ASSIGN(const engine::LentRepository* lent, lent_to(parts_));
         engine::BackupOrder order;
         order.note = step.progress;
         order.progress = [](const repository::Progress&) {};
-        AETERNA_ASSIGN(repository::Repository * repository,
-                       parts_.lent->open(repository::SessionKind::kWrite, step.context));
+        AETERNA_ASSIGN(repository::Repository * repository, lent->open(repository::SessionKind::kWrite, step.context));
         const auto replication = env::make_libpq_replication_connector();
         return take_base_backup(parts_.settings, parts_.env, *replication, *repository, order, step.context);
     }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/strings.h"
 #include "postgres/client/control_file.h"
 #include "postgres/steps/assist.h"
 #include "postgres/steps/in_place.h"
@@ -65,9 +64,7 @@ class CheckRestore final : public engine::Step {
                                "A restore in place needs a host with 'executor: local' for every member.");
             const config::Host* host = parts_.settings.host_of(node.name);
             for (const std::string& name : node.fence_group()) {
-                const auto process = std::find_if(host->processes.begin(), host->processes.end(),
-                                                  [&](const auto& candidate) { return candidate.node == name; });
-                if (process != host->processes.end() && process->honours_fence) continue;
+                if (host->can_hold(name)) continue;
                 return refused(fmt::format("'{}' cannot be held down on host '{}'", name, host->name),
                                "Make its starter honour the markers, then say 'fence: marker' (docs/stack-file.md).");
             }

@@ -81,8 +81,8 @@ class FetchRestore final : public engine::Step {
     // The control file comes last, and the marker goes before.
     [[nodiscard]] bool is_whole(const InPlace& place) const {
         const std::string data = place.scratch().data() + "/";
-        return parts_.env.files.exists(data + std::string(kControlPath)) &&
-               !parts_.env.files.exists(data + std::string(repository::kRestoreMarker));
+        return parts_.env.files.exists(data + kControlPath) &&
+               !parts_.env.files.exists(data + repository::kRestoreMarker);
     }
 
     // Its owner, and he alone, can look into it.

@@ -37,7 +37,8 @@ class HandOver final : public engine::Step {
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         if (!step.facts.contains("restore.stopped")) return engine::CheckOutcome::kReady;
         AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, member(), step.context));
-        return !is_down && leads(step.context) ? engine::CheckOutcome::kAlreadyDone : engine::CheckOutcome::kReady;
+        return !is_down && leads(look(step.context), parts_) ? engine::CheckOutcome::kAlreadyDone
+                                                             : engine::CheckOutcome::kReady;
     }
 
     Status apply(engine::StepContext& step) override {
@@ -51,7 +52,7 @@ class HandOver final : public engine::Step {
     }
 
     Status verify(engine::StepContext& step) override {
-        if (leads(step.context)) return {};
+        if (leads(look(step.context), parts_)) return {};
         return make_error(ErrorCode::kTimeout, fmt::format("'{}' does not lead yet", parts_.candidate),
                           "Look at its log and at Patroni's.");
     }
@@ -64,12 +65,11 @@ class HandOver final : public engine::Step {
         return error;
     }
 
-    bool leads(const env::Context& context) { return postgres::leads(live_.look(context, parts_.candidate), parts_); }
+    [[nodiscard]] World look(const env::Context& context) { return live_.look(context, parts_.candidate); }
 
     Status await_leader(engine::StepContext& step) {
         std::string told;
-        while (!leads(step.context)) {
-            const World world = live_.look(step.context, parts_.candidate);
+        for (World world = look(step.context); !leads(world, parts_); world = look(step.context)) {
             const auto& rest = world.of(parts_.candidate).rest;
             const std::string line =
                 rest.value

@@ -38,13 +38,16 @@ Result<RestoreWish> read_restore_wish(const Json& parameters) {
     return wish;
 }
 
+Result<const engine::LentRepository*> lent_to(const StepParts& parts) {
+    if (parts.lent) return parts.lent.get();
+    return make_error(ErrorCode::kConfiguration, "no repository is at hand",
+                      "Name it in the stack file (repository.place).");
+}
+
 Result<RestoreSource> open_source(const StepParts& parts, const env::Context& context) {
-    if (!parts.lent || !parts.restore) {
-        return make_error(ErrorCode::kConfiguration, "no repository is at hand",
-                          "Name it in the stack file (repository.place).");
-    }
+    AETERNA_ASSIGN(const engine::LentRepository* lent, lent_to(parts));
     RestoreSource source;
-    AETERNA_ASSIGN(source.repository, parts.lent->open(repository::SessionKind::kRead, context));
+    AETERNA_ASSIGN(source.repository, lent->open(repository::SessionKind::kRead, context));
     AETERNA_ASSIGN(source.plan.backup, source.repository->catalog().find(parts.restore->backup, context));
     source.plan.replay = parts.restore->replay;
     AETERNA_ASSIGN(source.details, read_details(source.plan.backup.details));

@@ -33,6 +33,9 @@ void put_in_place(Json& facts, const InPlace& place);
 // The parameters "node", "backup", "replay" and "superuser".
 [[nodiscard]] Result<RestoreWish> read_restore_wish(const Json& parameters);
 
+// What the runbook was lent. kConfiguration where that is nothing.
+[[nodiscard]] Result<const engine::LentRepository*> lent_to(const StepParts& parts);
+
 // The plan that the wish was made of. The repository stays open until the next call.
 struct RestoreSource {
     repository::Repository* repository = nullptr;

@@ -107,18 +107,20 @@ class RejoinMembers final : public engine::Step {
             return make_error(ErrorCode::kAwaitingApproval, fmt::format("'{}' does not lead: the other members' data is left alone", parts_.candidate),
                               "Bring it up, then resume this execution.");
         }
-        if (parts_.env.files.exists(place.kept) || step.facts.contains(kEmptied)) return {};
+        if (parts_.env.files.exists(place.kept) || find_member(step.facts, kEmptied) != nullptr) return {};
         return make_error(ErrorCode::kAwaitingApproval, fmt::format("the old data '{}' is gone: the other members' is all that is left of it", place.kept),
                           "Make them anew by hand ('unfence' and 'patronictl reinit') when nobody needs it, then resume this execution.");
     }
 
     Status empty(engine::StepContext& step, const NodeSettings& node) const {
         AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, step.context));
-        if (!is_down && !step.facts[kEmptied].contains(node.name)) {
-            step.progress(fmt::format("'{}' was let go by somebody: it is not emptied", node.name));
+        if (!is_down) {
+            const Json* emptied = find_member(step.facts, kEmptied);
+            // Else it was let go in a former life of this execution.
+            if (emptied == nullptr || find_member(*emptied, node.name) == nullptr)
+                step.progress(fmt::format("'{}' was let go by somebody: it is not emptied", node.name));
             return {};
         }
-        if (!is_down) return {};  // let go in a former life of this execution
         step.facts[kEmptied][node.name] = true;
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, node.name, parts_.env));
         AETERNA_ASSIGN(const std::string data, executor->data_directory(node.name, step.context));

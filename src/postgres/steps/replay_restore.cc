@@ -21,10 +21,6 @@ namespace {
 
 constexpr Duration kCleanEnd = 10min;
 constexpr Duration kQuestion = 60s;
-// The new timeline begins where the last record ends, or behind the page header that lies there (XLogLongPHD has 40
-// bytes).
-constexpr std::uint64_t kPageHeaderBytes = 40;
-constexpr std::size_t kMostHistoryBytes = 1 << 20;
 
 constexpr const char* kOldCollations =
     "SELECT string_agg(quote_ident(datname), ', ') FROM pg_database WHERE datcollversion <> "
@@ -128,9 +124,10 @@ class ReplayRestore final : public engine::Step {
             AETERNA_ASSIGN(const std::string text,
                            parts_.env.files.read(directory + history_file_name(newest), kMostHistoryBytes));
             AETERNA_ASSIGN(const auto switches, parse_timeline_history(text, newest));
+            // Where the last record ends, or behind the page header that lies there.
             const bool is_there = !switches.empty() && switches.back().timeline == replay.timeline &&
                                   switches.back().at > replay.last &&
-                                  switches.back().at <= replay.to + kPageHeaderBytes;
+                                  switches.back().at <= replay.to + kWalSegmentHeaderBytes;
             if (is_there) return newest;
         }
         return make_error(ErrorCode::kServer,

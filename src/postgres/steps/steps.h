@@ -12,6 +12,10 @@
 // (node name); "assist" (off, refused, not_needed, proposed, proven, acted), "assist_reasons" (lines),
 // "assist_acted_at" (time of the release), "lease_remaining_seconds" (what the release saved), "fenced" (nodes that
 // this execution holds down now), "salvaged" (what only the old primary had).
+// Of a restore: "restore.data", "restore.sandbox", "restore.kept" (in_place.h), "restore.had_primary" (whether a member
+// took writes when it was checked), "restore.fetched" (bytes), "restore.replayed" (timeline of the restored directory),
+// "restore.stopped" (all members were held down), "restore.emptied" (members whose data is gone), "restore.new_backup"
+// (its id).
 #pragma once
 
 #include <memory>

@@ -54,9 +54,9 @@ class StopCluster final : public engine::Step {
 
     // The second vantage: what the process tables say must show on the network.
     Status verify(engine::StepContext& step) override {
-        AETERNA_ASSIGN(const bool is_down, is_all_down(step.context));
         const World world = live_.look(step.context);
         for (const NodeSettings& node : parts_.settings.nodes) {
+            AETERNA_ASSIGN(const bool is_down, is_held_down(parts_, node, step.context));
             const NodeObservations& of = world.of(node.name);
             if (is_down && !of.sql.value && !of.rest.value) continue;
             return make_error(ErrorCode::kServer,

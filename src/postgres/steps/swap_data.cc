@@ -5,7 +5,6 @@
 // from there.
 #include <fmt/format.h>
 
-#include "postgres/restore/old_state.h"
 #include "postgres/steps/in_place.h"
 
 namespace aeterna::postgres {
@@ -34,11 +33,11 @@ class SwapData final : public engine::Step {
 
     Status apply(engine::StepContext& step) override {
         AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
-        AETERNA_ASSIGN(env::FileTree * tree, file_tree());
+        AETERNA_ASSIGN(const engine::LentRepository* lent, lent_to(parts_));
         AETERNA_TRY(require_held_down(step.context));
-        if (!exists(place.kept)) AETERNA_TRY(tree->rename(place.data, place.kept));
-        if (exists(place.scratch().data())) AETERNA_TRY(tree->rename(place.scratch().data(), place.data));
-        AETERNA_TRY(tree->sync_file_system(place.kept));
+        if (!exists(place.kept)) AETERNA_TRY(lent->tree.rename(place.data, place.kept));
+        if (exists(place.scratch().data())) AETERNA_TRY(lent->tree.rename(place.scratch().data(), place.data));
+        AETERNA_TRY(lent->tree.sync_file_system(place.kept));
         step.progress(fmt::format("the old data directory is '{}' now", place.kept));
         return {};
     }
@@ -52,19 +51,14 @@ class SwapData final : public engine::Step {
     Status undo(engine::StepContext& step) override {
         AETERNA_ASSIGN(const InPlace place, in_place(step.facts));
         if (!exists(place.kept)) return {};
-        AETERNA_ASSIGN(env::FileTree * tree, file_tree());
+        AETERNA_ASSIGN(const engine::LentRepository* lent, lent_to(parts_));
         AETERNA_TRY(require_held_down(step.context));
-        if (exists(place.data)) AETERNA_TRY(tree->rename(place.data, place.scratch().data()));
-        AETERNA_TRY(tree->rename(place.kept, place.data));
-        return tree->sync_file_system(place.data);
+        if (exists(place.data)) AETERNA_TRY(lent->tree.rename(place.data, place.scratch().data()));
+        AETERNA_TRY(lent->tree.rename(place.kept, place.data));
+        return lent->tree.sync_file_system(place.data);
     }
 
   private:
-    [[nodiscard]] Result<env::FileTree*> file_tree() const {
-        if (parts_.lent) return &parts_.lent->tree;
-        return make_error(ErrorCode::kConfiguration, "no repository is at hand",
-                          "Name it in the stack file (repository.place).");
-    }
     [[nodiscard]] bool exists(const std::string& path) const { return parts_.env.files.exists(path); }
     [[nodiscard]] bool is_done(const InPlace& place) const {
         return exists(place.kept) && exists(place.data) && !exists(place.scratch().data());

@@ -18,8 +18,8 @@ std::vector<engine::Finding> Detectors::update(const Seen& seen, const Verdict& 
     findings_.clear();
     if (context.stalled) {
         for (auto& [key, memory] : memory_) {
-            memory.hysteresis.restart(context.now);
-            memory.spoken.restart(context.now);
+            memory.hysteresis.restart();
+            memory.spoken.restart();
         }
     }
     for (const auto& [name, node] : seen.nodes) judge_node(name, node, verdict, context);

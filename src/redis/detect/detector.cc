@@ -8,7 +8,7 @@ using engine::FindingState;
 engine::Finding Detector::settle(const std::string& subject, Opinion opinion, const Snapshot& snapshot) {
     Tracked& tracked = tracked_.try_emplace(subject, settings_).first->second;
     if (tracked.since == WallTime{}) tracked.since = snapshot.wall_now;
-    if (snapshot.stalled) tracked.hysteresis.restart(snapshot.now);
+    if (snapshot.stalled) tracked.hysteresis.restart();
     std::optional<bool> condition = opinion.condition;
     if (snapshot.isolated || snapshot.stalled || opinion.is_suspect) condition = std::nullopt;
     FindingState state = opinion.is_strong ? tracked.hysteresis.update_strong(condition, snapshot.now)

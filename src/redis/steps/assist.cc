@@ -29,11 +29,7 @@ class StackHands final : public Hands {
     }
 
     bool can_fence(const RedisNode& node) override {
-        if (!executor_of(node)) return false;
-        const auto& processes = stack_.host_of(node.name)->processes;
-        return std::any_of(processes.begin(), processes.end(), [&](const config::HostProcess& process) {
-            return process.node == node.name && process.honours_fence;
-        });
+        return executor_of(node) && stack_.host_of(node.name)->can_hold(node.name);
     }
 
     bool has_files_of(const RedisNode& node) const override {

@@ -86,6 +86,14 @@ std::vector<Command> read_commands(std::string_view text, std::size_t at, bool& 
     return commands;
 }
 
+std::string tail_path(const std::string& directory, const std::string& node) {
+    return directory + "/" + node + "-tail.aof";
+}
+
+std::string only_it_had(const std::vector<Command>& writes, const std::string& node) {
+    return describe_writes(writes) + ", which only '" + node + "' had";
+}
+
 }  // namespace
 
 Json to_json(const Salvaged& salvaged) {
@@ -177,14 +185,14 @@ Result<std::uint64_t> keep_writes(const std::vector<Command>& writes, const std:
     std::string text;
     for (const Command& write : writes) text += encode_command(write);
     AETERNA_TRY(files.make_directories(directory, 0700));
-    AETERNA_TRY(files.write_durable(directory + "/" + node + "-tail.aof", text, 0600));
+    AETERNA_TRY(files.write_durable(tail_path(directory, node), text, 0600));
     return static_cast<std::uint64_t>(text.size());
 }
 
 Result<Salvaged> find_kept_writes(const std::string& node, const std::string& directory, env::Files& files) {
-    AETERNA_ASSIGN(const std::string text, files.read(directory + "/" + node + "-tail.aof", kLargestTail));
+    AETERNA_ASSIGN(const std::string text, files.read(tail_path(directory, node), kLargestTail));
     const std::vector<Command> writes = writes_of(parse_aof_end(text));
-    return Salvaged{directory, 1, text.size(), describe_writes(writes) + ", which only '" + node + "' had", writes.size()};
+    return Salvaged{directory, 1, text.size(), only_it_had(writes, node), writes.size()};
 }
 
 Result<Salvaged> salvage_stream(const Target& target, const StreamRange& range,
@@ -203,7 +211,7 @@ Result<Salvaged> salvage_stream(const Target& target, const StreamRange& range,
     if (writes.empty()) return salvaged;
     AETERNA_ASSIGN(salvaged.bytes, keep_writes(kept, target.name, directory, env.files));
     salvaged.files = 1;
-    salvaged.summary = describe_writes(writes) + ", which only '" + target.name + "' had";
+    salvaged.summary = only_it_had(writes, target.name);
     return salvaged;
 }
 

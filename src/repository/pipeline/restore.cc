@@ -74,7 +74,7 @@ class TreeRestore {
     }
 
     [[nodiscard]] const std::string& purpose() const { return request_.purpose.empty() ? request_.backup.id : request_.purpose; }
-    [[nodiscard]] std::string marker() const { return request_.into + "/" + std::string(kRestoreMarker); }
+    [[nodiscard]] std::string marker() const { return request_.into + "/" + kRestoreMarker; }
     [[nodiscard]] std::string absolute(const std::string& path) const {
         for (const auto& [from, place] : request_.elsewhere) {
             if (path == from || (path.size() > from.size() && path[from.size()] == '/' && path.starts_with(from))) {

@@ -52,6 +52,6 @@ struct RestoreResult {
                                                   std::size_t limit_bytes, const env::Context& context);
 
 // Lies in the directory until the restore is done.
-inline constexpr std::string_view kRestoreMarker = ".aeterna-dr-restore";
+inline constexpr const char* kRestoreMarker = ".aeterna-dr-restore";
 
 }  // namespace aeterna::repository

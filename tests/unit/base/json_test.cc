@@ -67,6 +67,16 @@ TEST(FindTyped, TakesNoOtherType) {
     for (const char* key : {"text", "integer", "list", "missing"}) EXPECT_FALSE(find_boolean(object, key)) << key;
 }
 
+TEST(FindStrings, LeavesOutWhatIsNoText) {
+    const Json object =
+        document(R"({"list": ["b", 1, null, "a", ["c"]], "empty": [], "text": "a", "object": {"a": "b"}})");
+    EXPECT_EQ(find_strings(object, "list"), (std::vector<std::string>{"b", "a"}));
+    for (const char* key : {"empty", "text", "object", "missing"}) {
+        EXPECT_TRUE(find_strings(object, key).empty()) << key;
+    }
+    EXPECT_TRUE(find_strings(document("[\"a\"]"), "a").empty());
+}
+
 TEST(FindInteger, RefusesWhatDoesNotFit) {
     const Json object = document(R"({"max": 9223372036854775807, "min": -9223372036854775808,
                                      "over": 9223372036854775808, "far": 18446744073709551615})");

@@ -175,6 +175,22 @@ TEST(Stack, AProcessOfNoStoresNodeIsRefused) {
     EXPECT_TRUE(lab->stores[0].settings.finish());
 }
 
+TEST(Stack, ANodeIsHeldWhereItsStarterHonoursMarkers) {
+    testing::FakeFiles files;
+    const auto stack = load(files, R"(name: s
+hosts:
+  - name: a
+    processes:
+      - {node: redis-1, pid_file: p, fence: marker}
+      - {node: sentinel-1, pid_file: q}
+stores: {redis: {}}
+)");
+    ASSERT_TRUE(stack) << stack.error().to_string();
+    EXPECT_TRUE(stack->hosts[0].can_hold("redis-1"));
+    EXPECT_FALSE(stack->hosts[0].can_hold("sentinel-1"));
+    EXPECT_FALSE(stack->hosts[0].can_hold("redis-2"));
+}
+
 TEST(Stack, EveryWordThatIsUsedCanBeApproved) {
     testing::FakeFiles files;
     const auto stack = load(files, "name: s\nstores: {redis: {approvals: [heartbeat, failover, switchover, drill, fence, unfence]}}\n");

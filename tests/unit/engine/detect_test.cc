@@ -24,7 +24,7 @@ std::string play(const std::string& input) {
     std::string states;
     for (const char c : input) {
         now += std::chrono::seconds(1);
-        if (c == 'r') hysteresis.restart(now);
+        if (c == 'r') hysteresis.restart();
         if (c == '!') hysteresis.update_strong(true, now);
         if (c == '1' || c == '0') hysteresis.update(c == '1', now);
         if (c == '?') hysteresis.update(std::nullopt, now);

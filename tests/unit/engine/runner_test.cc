@@ -387,7 +387,7 @@ TEST_F(RunnerTest, ThePlanTouchesNothing) {
                                                    {"d", failing_check(ErrorCode::kAwaitingApproval)},
                                                    {"e", failing_check(ErrorCode::kNotFound)},
                                                    {"f", due_when(rains)}});
-    const auto lines = Runner(*temp.journal, lock, fake.env).plan(runbook, Json::object(), fake.clock.context());
+    const auto lines = Runner(*temp.journal, lock, fake.env).plan(runbook, fake.clock.context());
     EXPECT_THAT(lines, ElementsAre("1. set a (reversible; undo: yes) – already done",
                                    "2. set b (reversible; undo: yes) – would run",
                                    "3. set c (reversible; undo: yes) – refused: toy says no",

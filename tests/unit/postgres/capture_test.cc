@@ -104,7 +104,7 @@ ServerTimeline server_on(Timeline timeline, std::vector<TimelineSwitch> history 
 TEST(StartPlan, BeginsWithTheSegmentThatTheSlotHolds) {
     const auto plan = plan_start({}, server_on(1));
     ASSERT_TRUE(plan);
-    EXPECT_EQ(*plan, (StartPlan{.timeline = 1, .position = 0x500'0000, .is_first = true}));
+    EXPECT_EQ(*plan, (StartPlan{.timeline = 1, .position = 0x500'0000}));
     // Of an old segment when the fork came after it.
     EXPECT_EQ(plan_start({}, server_on(3, {{1, 0x400'0000}, {2, 0x500'0001}}))->timeline, 2U);
     EXPECT_EQ(plan_start({}, server_on(3, {{1, 0x400'0000}, {2, 0x500'0000}}))->timeline, 3U);

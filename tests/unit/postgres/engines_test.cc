@@ -468,6 +468,10 @@ class EngineQuestions : public ::testing::Test {
         programs_.says = says;
         return make_engine_driver(settings_, env_);
     }
+    std::unique_ptr<engine::BackupEngine> engine() {
+        settings_.kind = EngineSettings::Kind::kPgBackRest;
+        return make_backup_engine(settings_, env_, nullptr);
+    }
     const env::Context context_{MonoTime::max(), {}, ""};
     OneProgram programs_;
 
@@ -484,6 +488,17 @@ TEST_F(EngineQuestions, AListOfBackupsDoesNotReadTheArchive) {
         EXPECT_FALSE(driver(kind, says)->read_backups(context_)->empty());
         EXPECT_EQ(programs_.runs.size(), 1U);
     }
+}
+
+TEST_F(EngineQuestions, NoOptionOfOurOwnBackupsIsIgnored) {
+    for (const char* option : {"checkpoint", "max-rate", "manifest-checksums", "label", "database"}) {
+        engine::BackupOrder order;
+        order.options[option] = {"word"};
+        const auto done = engine()->back_up(order, context_);
+        ASSERT_FALSE(done) << option;
+        EXPECT_EQ(done.error().code, ErrorCode::kUsage) << option;
+    }
+    EXPECT_THAT(programs_.runs, IsEmpty());
 }
 
 TEST_F(EngineQuestions, NoProgramIsSilentForEver) {

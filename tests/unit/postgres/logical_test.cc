@@ -277,12 +277,12 @@ LogicalDetails two_databases() {
 
 TEST(Load, ADatabaseIsNamedOrObvious) {
     LogicalDetails details = two_databases();
-    EXPECT_EQ(choose_database(details, "b", "a")->name, "b");
-    EXPECT_EQ(choose_database(details, "", "a")->name, "a");
-    EXPECT_EQ(choose_database(details, "", "other").error().code, ErrorCode::kUsage);
-    EXPECT_EQ(choose_database(details, "c", "a").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(choose_database(details.databases, "b", "a")->name, "b");
+    EXPECT_EQ(choose_database(details.databases, "", "a")->name, "a");
+    EXPECT_EQ(choose_database(details.databases, "", "other").error().code, ErrorCode::kUsage);
+    EXPECT_EQ(choose_database(details.databases, "c", "a").error().code, ErrorCode::kNotFound);
     details.databases.pop_back();
-    EXPECT_EQ(choose_database(details, "", "other")->name, "a");
+    EXPECT_EQ(choose_database(details.databases, "", "other")->name, "a");
 }
 
 TEST(Load, APointInTimeIsOfBaseBackups) {
@@ -312,18 +312,18 @@ TEST(Load, APointInTimeIsOfBaseBackups) {
 TEST(Load, ReplicasAndOlderServersAreRefused) {
     const LogicalDetails details = two_databases();
     LoadTarget target{"1.2.3.4:5432", "a", 15, false, "8", false, 0};
-    EXPECT_TRUE(check_load(details, {}, target));
+    EXPECT_TRUE(check_load(details.dump_major, {}, target));
     target.in_recovery = true;
-    EXPECT_EQ(check_load(details, {}, target).error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(check_load(details.dump_major, {}, target).error().code, ErrorCode::kGuardRefused);
     target.in_recovery = false;
     target.major = 14;
-    EXPECT_EQ(check_load(details, {}, target).error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(check_load(details.dump_major, {}, target).error().code, ErrorCode::kGuardRefused);
     target.major = 17;
     LoadWish clean;
     clean.clean = true;
-    EXPECT_EQ(check_load(details, clean, target).error().code, ErrorCode::kUsage);
+    EXPECT_EQ(check_load(details.dump_major, clean, target).error().code, ErrorCode::kUsage);
     target.exists = true;
-    EXPECT_TRUE(check_load(details, clean, target));
+    EXPECT_TRUE(check_load(details.dump_major, clean, target));
 }
 
 TEST(Load, OnlyWhatIsThereNeedsApproval) {

@@ -1,5 +1,5 @@
-// The plan of the real failover runbook, over servers that all refuse: what depends on a proof is neither "already done"
-// nor promised.
+// The plan of the real failover runbook, over servers that all refuse: what depends on a proof is neither "already
+// done" nor promised. And single steps of a restore there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include "../engine/toy_runbook.h"
 #include "../support/fake_env.h"
 #include "fixtures.h"
+#include "hosts/fence_marker.h"
 #include "postgres/steps/steps.h"
 
 namespace aeterna::postgres {
@@ -41,7 +42,7 @@ struct Stage {
 
     std::vector<std::string> plan(const Json& parameters) {
         auto runbook = make_runbook("failover", parameters, settings, env);
-        return engine::Runner(*temp.journal, lock, env).plan(*runbook, parameters, fake.clock.context(20min));
+        return engine::Runner(*temp.journal, lock, env).plan(*runbook, fake.clock.context(20min));
     }
     // What each line says after the step's description.
     std::vector<std::string> verdicts(const Json& parameters) {
@@ -91,6 +92,24 @@ TEST(RestorePlan, NeedsABackupAndWalBehindIt) {
         ASSERT_FALSE(runbook);
         EXPECT_EQ(runbook.error().code, ErrorCode::kUsage);
     }
+}
+
+TEST(RestoreSteps, NameTheMemberThatIsNotHeldDown) {
+    Stage stage;
+    config::Host host{"here", "a", "local", "/fences", {}};
+    for (const NodeSettings& node : stage.settings.nodes) {
+        for (const std::string& name : node.fence_group()) {
+            host.processes.push_back({name, "/run/" + name, {}, true});
+            if (node.name == "postgres-2") continue;
+            ASSERT_TRUE(hosts::put_marker(stage.fake.files, host.fence_directory, {name, "test", "restore", {}}));
+        }
+    }
+    stage.settings.hosts = {host};
+    Json facts = Json::object();
+    engine::StepContext step{stage.fake.clock.context(1min), facts, [](const std::string&) {}};
+    const Status verified = make_stop_cluster({stage.settings, stage.env, "postgres-1", ""})->verify(step);
+    ASSERT_FALSE(verified);
+    EXPECT_THAT(verified.error().message, HasSubstr("'postgres-2' answers, or something of it runs"));
 }
 
 }  // namespace

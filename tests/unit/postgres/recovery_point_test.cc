@@ -246,7 +246,7 @@ TEST_F(RecoveryPointTest, AHoleIsToldWithBothItsEnds) {
     auto windows = find_recovery_windows(*repository_, rig::forever()).value();
     ASSERT_EQ(windows.size(), 1U);
     ASSERT_TRUE(windows[0].gap);
-    EXPECT_EQ(windows[0].gap->from, format_lsn(hole));
+    EXPECT_EQ(windows[0].to, format_lsn(hole));
     EXPECT_EQ(windows[0].gap->to, "") << "no backup is behind it";
     EXPECT_EQ(windows[0].gap->missing, std::vector<std::string>{"the WAL of timeline 1 " + missing});
     // A backup makes good for it, as far as its own log goes.

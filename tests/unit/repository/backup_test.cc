@@ -257,14 +257,14 @@ TEST_F(Plain, AnInterruptedRestoreIsFinishedByTheNext) {
     const std::string out = parent_.file("out");
     ASSERT_TRUE(rig_.restore(backup, out));
     // As if killed: the marker is there, one file is half done, one has another content where zeros belong.
-    write_file(out + "/" + std::string(kRestoreMarker), backup.id);
+    write_file(out + "/" + kRestoreMarker, backup.id);
     ASSERT_EQ(::truncate((out + "/stream").c_str(), 1 << 20), 0);
     overwrite_at(out + "/table", (8 << 20) + 5000, noise(200000, 9));
     const auto again = rig_.restore(backup, out);
     ASSERT_TRUE(again) << again.error().to_string();
     EXPECT_EQ(difference(from_, out), "");
     EXPECT_GT(again->kept_bytes, 10U << 20) << "what is right of a file is kept";
-    write_file(out + "/" + std::string(kRestoreMarker), backup.id);
+    write_file(out + "/" + kRestoreMarker, backup.id);
     EXPECT_GT(rig_.restore(backup, out)->kept_bytes, 12U << 20) << "what is there is not fetched again";
     EXPECT_EQ(difference(from_, out), "");
 }

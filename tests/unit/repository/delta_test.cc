@@ -118,7 +118,7 @@ TEST_F(DeltaTest, LastFilesGoFirst) {
     const auto repository = rig_.open();
     request.backup = backup_;
     ASSERT_FALSE(restore_tree(*repository, request, {MonoTime::max(), stop.get_token(), "test"}));
-    EXPECT_TRUE(fs::exists(other() + "/" + std::string(kRestoreMarker)));
+    EXPECT_TRUE(fs::exists(other() + "/" + kRestoreMarker));
     EXPECT_FALSE(fs::exists(other() + "/conf/1"));
 }
 
