@@ -192,4 +192,8 @@ std::string propose_next_step(const World& world) {
            " back: no other node may take over without a loss that somebody has to accept";
 }
 
+std::string describe_remaining(const LeaderKey& leader) {
+    return leader.remaining_seconds ? fmt::format("{} s", *leader.remaining_seconds) : "an unknown time";
+}
+
 }  // namespace aeterna::postgres

@@ -20,4 +20,7 @@ namespace aeterna::postgres {
 [[nodiscard]] std::optional<std::int64_t> candidate_lag(const World& world,
                                                         const std::string& node);
 
+// "25 s" of its lease, or that it is not known.
+[[nodiscard]] std::string describe_remaining(const LeaderKey& leader);
+
 }  // namespace aeterna::postgres

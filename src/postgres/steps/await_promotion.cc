@@ -107,8 +107,9 @@ class AwaitPromotion final : public engine::Step {
     static Duration lease_left(const World& world) {
         const DcsView* dcs = world.dcs();
         if (!dcs || !dcs->leader) return Duration::zero();
+        // What could not be read may be the whole of it.
         return std::chrono::seconds(
-            std::max<std::int64_t>(0, dcs->leader->remaining_seconds.value_or(0)));
+            std::max<std::int64_t>(0, dcs->leader->remaining_seconds.value_or(dcs->config.ttl)));
     }
 
     static Error propose(const World& world, const std::string& why) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/strings.h"
 #include "postgres/detect/explain_stuck.h"
@@ -12,6 +13,8 @@ namespace aeterna::postgres {
 namespace {
 
 using Lines = std::vector<std::string>;
+
+constexpr std::int64_t kUnknownLeaseSeconds = std::numeric_limits<std::int64_t>::max();
 
 bool refused(const Look& look) { return look.answer == Answer::kRefused; }
 bool silent(const Look& look) { return look.answer == Answer::kSilent; }
@@ -161,9 +164,11 @@ LossVerdict judge_lost_agent(const World& world, const NodeSettings& old, const 
         return verdict;
     }
     verdict.reasons = {describe_look(world, old.agent + " REST", rest), describe_vitals(old.agent, evidence.agent)};
-    const auto left = world.dcs()->leader->remaining_seconds.value_or(world.dcs()->leader->granted_seconds);
-    verdict.reasons.push_back(fmt::format("etcd: its lease ends in {} s, then a second writer is promoted", left));
-    if (left <= kAgentLossMarginSeconds) verdict.kind = LossKind::kLost;
+    const std::optional<std::int64_t> left = world.dcs()->leader->remaining_seconds;
+    verdict.reasons.push_back(left ? fmt::format("etcd: its lease ends in {} s, then a second writer is promoted", *left)
+                                   : "etcd: how long its lease still lasts could not be read");
+    // etcd that elects answers nobody, and gives every lease its whole time again: what is unknown is asked again.
+    if (left.value_or(kUnknownLeaseSeconds) <= kAgentLossMarginSeconds) verdict.kind = LossKind::kLost;
     return verdict;
 }
 

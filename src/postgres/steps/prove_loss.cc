@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "postgres/detect/explain_stuck.h"
 #include "postgres/steps/await_loss.h"
 
 namespace aeterna::postgres {
@@ -70,8 +71,8 @@ class ProveLoss final : public engine::Step {
         step.progress(fmt::format("'{}' is lost: {}", old.name, join(verdict.reasons, "; ")));
         if (!may_act) {
             step.progress(fmt::format("proposal: fence {} and release its lease (run 'aeterna-dr failover postgres'); "
-                                      "Patroni does so by itself in {} s",
-                                      join(old.fence_group(), " and "), leader.remaining_seconds.value_or(0)));
+                                      "Patroni does so by itself in {}",
+                                      join(old.fence_group(), " and "), describe_remaining(leader)));
         }
         return {};
     }

@@ -40,6 +40,7 @@ Checks::Checks(World& world, Cluster& cluster, Crew& crew, const std::string& as
         };
     }
     world_.processes.on_signal = [this](Process& from, const Process& to, int number) { signalled(from, to, number); };
+    cluster_.on_forced_start = [this](int node) { forced_[node] = world_.now(); };
     cluster_.on_start_program = [this](int node, const Process& caller) { program_started(node, caller); };
     look();
 }
@@ -72,6 +73,13 @@ int Checks::node_of(const Process& process) const {
     return -1;
 }
 
+// What a person has started past the marker is no longer ours to hold down, until we kill it again; who leads then is
+// for Patroni to say, by the key.
+bool Checks::is_forced(int node, MonoTime from) const {
+    const auto found = forced_.find(node);
+    return found != forced_.end() && found->second >= from;
+}
+
 // --- The leader key ------------------------------------------------------------------------------
 
 void Checks::key_changed(const models::Etcd::ClientChange& change) {
@@ -91,14 +99,16 @@ void Checks::key_changed(const models::Etcd::ClientChange& change) {
 
 void Checks::released(const models::Etcd::ClientChange& change, std::size_t controller, const std::string& member) {
     ++release_count_;
-    releases_[member] = {world_.age(), true, true};
+    releases_[member] = {world_.now(), true, true};
     const std::string did = "released the leader key of " + member;
     world_.trace(fmt::format("{} {}", change.client.command, did));
     const int node = member.back() - '1';
     truth_.refresh();
     std::vector<std::string> why = truth_.refusals(node, controller, change.sent_at);
     const std::string running = truth_.running_of(node);
-    if (!running.empty()) why.push_back(running + " ran");
+    // Of a start by force after the last look nobody knew; the key's revision forbids it once that one has written it.
+    const bool is_unknown = is_forced(node, change.sent_at - Truth::kKnown) && !cluster_.postgres(node).is_running();
+    if (!running.empty() && !is_unknown) why.push_back(running + " ran");
     const models::EtcdKey* actor = change.after.find(kActorKey);
     const auto holder = actor == nullptr ? actors_.end() : actors_.find(actor->lease);
     if (holder == actors_.end() || holder->second != &change.client) why.emplace_back("it did not hold the actor lock");
@@ -115,7 +125,7 @@ void Checks::released(const models::Etcd::ClientChange& change, std::size_t cont
 void Checks::written(const models::Postgres& server) {
     const int node = server.name().back() - '1';
     const auto fence = fences_.find(node);
-    if (fence != fences_.end() && fence->second.at != MonoTime::max()) {
+    if (fence != fences_.end() && fence->second.at != MonoTime::max() && !is_forced(node, fence->second.at)) {
         const Controller& controller = *controllers_[fence->second.controller];
         for (const auto& [id, execution] : controller.pages().executions) {
             const bool is_ours = find_boolean(execution.facts, "fence.confirmed").value_or(false) &&
@@ -132,7 +142,7 @@ void Checks::written(const models::Postgres& server) {
     const models::EtcdKey* key = cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
     if (key != nullptr && key->value == server.name()) return;
     violated(fmt::format("{} wrote after its leader key had been released by us at {:.3f} s", server.name(),
-                         to_seconds(found->second.at)));
+                         age_of(found->second.at)));
 }
 
 // Held down until somebody leads, or as long as that may take.
@@ -140,12 +150,14 @@ void Checks::look_at_releases() {
     const models::EtcdKey* key = cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
     for (auto& [member, release] : releases_) {
         if (!release.is_held) continue;
-        const std::string running = truth_.running_of(member.back() - '1');
-        if (key != nullptr || world_.age() - release.at > kHeldDown) release.is_held = false;
+        const int node = member.back() - '1';
+        const std::string running = truth_.running_of(node);
+        const bool is_over = key != nullptr || world_.now() - release.at > kHeldDown;
+        if (is_over || is_forced(node, release.at - Truth::kKnown)) release.is_held = false;
         if (!release.is_held || running.empty()) continue;
         release.is_held = false;
         violated(fmt::format("{} runs, whose leader key was released at {:.3f} s, and nobody leads yet", running,
-                             to_seconds(release.at)));
+                             age_of(release.at)));
     }
 }
 
@@ -155,6 +167,7 @@ void Checks::signalled(const Process& from, const Process& to, int number) {
     const auto controller = owner(from);
     const int node = node_of(to);
     if (!controller || number != SIGKILL) return;
+    forced_.erase(node);
     ++kills_;
     const auto fence = fences_.find(node);
     const bool is_same = fence != fences_.end() && fence->second.controller == *controller &&

@@ -28,7 +28,7 @@ class Checks {
   private:
     // Somebody took this node's leader key away, and it was a controller.
     struct Release {
-        Duration at{};
+        MonoTime at{};
         bool is_open = false;  // it has not held the key again
         bool is_held = false;  // nobody has held it since
     };
@@ -42,6 +42,8 @@ class Checks {
     void violated_by_fence(std::size_t controller, const std::string& did, const std::vector<std::string>& why);
     [[nodiscard]] std::optional<std::size_t> owner(const Process& process) const;
     [[nodiscard]] int node_of(const Process& process) const;
+    [[nodiscard]] bool is_forced(int node, MonoTime from) const;
+    [[nodiscard]] double age_of(MonoTime time) const { return to_seconds(world_.age() - (world_.now() - time)); }
     void key_changed(const models::Etcd::ClientChange& change);
     void released(const models::Etcd::ClientChange& change, std::size_t controller, const std::string& member);
     void written(const models::Postgres& server);
@@ -65,6 +67,7 @@ class Checks {
     Truth truth_;
     std::map<std::string, Release> releases_;  // by member
     std::map<int, Fence> fences_;              // by node: the newest
+    std::map<int, MonoTime> forced_;           // by node: a person has started it past our marker
     std::map<std::string, MonoTime> begun_;    // executions, by id
     std::map<std::string, std::size_t> markers_;  // "node by holder" → whose directory
     std::map<std::int64_t, const Process*> actors_;  // by the lease of their lock

@@ -75,6 +75,12 @@ void Cluster::reset_host(int node) {
     });
 }
 
+void Cluster::start_past_markers(int node) {
+    if (patroni(node).is_running()) return;
+    if (on_forced_start) on_forced_start(node);
+    patroni(node).start();
+}
+
 void Cluster::supervise(Duration restart_after) {
     restart_after_ = restart_after;
     for (int i = 0; i < kNodes; ++i) {

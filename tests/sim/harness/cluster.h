@@ -38,7 +38,9 @@ class Cluster : public Site {
     // By hand, past every agent; an empty value removes the key.
     void put_key(const std::string& key, const std::string& value);
     // A person starts it, or its supervisor's unit without the condition: no marker counts.
-    void start_past_markers(int node) { patroni(node).start(); }
+    void start_past_markers(int node);
+    // Such a start, before it happens.
+    std::function<void(int node)> on_forced_start;
     // A supervisor starts agents that were killed, unless a marker inhibits it.
     void supervise(Duration restart_after);
     // A start by the "start-node" program, before it happens.

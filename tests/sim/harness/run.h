@@ -1,6 +1,7 @@
 // run_schedule: one schedule from a healthy cluster to its end, and what must hold:
 //   - never two writers by our hand: whose leader key we released runs no more until somebody leads, and writes no more
-//     until it holds the key again; a confirmed fence lets nobody write
+//     until it holds the key again; a confirmed fence lets nobody write; what a person starts by force, past the marker, runs
+//     by that person's hand, and writes no more without the key all the same
 //   - whatever forbids to act is heeded: a fence, a SIGKILL or a release is wrong while the models say (truth.h) that
 //     the cluster was paused, a failover was asked for, ... for longer than anybody may take to know it
 //   - who is killed had been silent for 5 s to us and to its replicas, or was dead, or its agent was

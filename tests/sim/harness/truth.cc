@@ -37,6 +37,8 @@ void Truth::refresh() {
     const models::EtcdStore& store = cluster_.etcd().store();
     if (std::exchange(view_revision_, store.revision) != store.revision)
         view_ = models::read_view(store.keys, settings.prefix);
+    const auto lease = store.leases.find(view_.leader_lease);
+    lease_ends_.note(lease == store.leases.end() || lease->second.expires_at - now <= kLeaseLeft, now);
     for (int node = 0; node < Cluster::kNodes; ++node) look_at(node, now);
     for (std::size_t i = 0; i < controllers_.size(); ++i) {
         bool hears_somebody = false, hears_failsafe = false;
@@ -153,12 +155,9 @@ std::vector<std::string> Truth::against_silent(int node, std::size_t controller)
     const MonoTime now = world_.now();
     const MonoTime from = now - kSilenceBeforeAct, to = now - kKnown;
     std::vector<std::string> lines;
-    // Without its agent nobody renews the lease: then it must be stopped before the lease ends.
-    const models::EtcdStore& store = cluster_.etcd().store();
-    const models::EtcdKey* key = store.find(cluster_.settings().prefix + "leader");
-    const auto lease = key == nullptr ? store.leases.end() : store.leases.find(key->lease);
-    const Duration left = lease == store.leases.end() ? Duration() : lease->second.expires_at - now;
-    if (!cluster_.patroni(node).is_running() && left <= kLeaseLeft) return lines;
+    // Without its agent nobody renews the lease: then it must be stopped before the lease ends. An election may have given
+    // it its whole time again since the last look.
+    if (!cluster_.patroni(node).is_running() && lease_ends_.touches(to, now)) return lines;
     if (truth.heard[controller].touches(from, to, kOneQuestion)) lines.emplace_back("it had answered within 5 s");
     if (truth.replicas_hear[controller].covers(from, to)) lines.emplace_back("a replica still heard it");
     return lines;

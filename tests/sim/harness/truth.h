@@ -61,6 +61,7 @@ class Truth {
     std::array<NodeTruth, Cluster::kNodes> nodes_;
     std::array<Spans, 2> isolated_, failsafe_;
     Spans paused_, standby_cluster_, failover_asked_, no_quorum_, config_spoilt_, window_;
+    Spans lease_ends_;  // of the leader key: soon, or there is none
     bool is_window_open_ = false;
     models::PatroniView view_;  // of this revision of the store
     std::int64_t view_revision_ = 0;

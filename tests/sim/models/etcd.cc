@@ -7,6 +7,7 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(100);  // heartbeat-interval
 constexpr int kTicksPerExpiry = 5;
+constexpr Duration kElectionTimeout = std::chrono::seconds(1);
 constexpr Duration kRequestTimeout = std::chrono::seconds(7);
 constexpr Duration kShortestCommit = std::chrono::microseconds(300);
 constexpr Duration kLongestCommit = std::chrono::milliseconds(4);  // two fsyncs
@@ -72,7 +73,7 @@ void Etcd::elect() {
         if (!has_majority(candidate)) continue;
         leader_ = static_cast<int>(candidate);
         leader_serves_ = true;
-        store_.extend_all(world_.now());
+        store_.extend_all(world_.now(), kElectionTimeout);
         return;
     }
 }
@@ -83,7 +84,7 @@ void Etcd::tick() {
     leader_serves_ = leader_ >= 0 && has_majority(static_cast<std::size_t>(leader_));
     if (was_serving && !leader_serves_) {
         lost_at_ = world_.now();
-        election_after_ = world_.rng().between(std::chrono::seconds(1), std::chrono::seconds(2));
+        election_after_ = world_.rng().between(kElectionTimeout, 2 * kElectionTimeout);
     }
     if (!leader_serves_ && world_.now() - lost_at_ >= election_after_) elect();
     if (leader_serves_ && ++ticks_ % kTicksPerExpiry == 0) {

@@ -65,8 +65,8 @@ void EtcdStore::expire(MonoTime now) {
     for (const std::int64_t id : over) revoke(id);
 }
 
-void EtcdStore::extend_all(MonoTime now) {
-    for (auto& [id, lease] : leases) lease.expires_at = now + lease.ttl;
+void EtcdStore::extend_all(MonoTime now, Duration more) {
+    for (auto& [id, lease] : leases) lease.expires_at = now + lease.ttl + more;
 }
 
 }  // namespace aeterna::sim::models

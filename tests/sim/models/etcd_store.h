@@ -52,9 +52,9 @@ class EtcdStore {
     [[nodiscard]] std::optional<Duration> keep_alive(std::int64_t id, MonoTime now);
     bool revoke(std::int64_t id);
     void expire(MonoTime now);
-    // A new leader of the cluster gives every lease its whole time again (etcd server/lease,
+    // A new leader of the cluster gives every lease its whole time again, and `more` (etcd server/lease,
     // lessor.Promote).
-    void extend_all(MonoTime now);
+    void extend_all(MonoTime now, Duration more);
 
   private:
     void detach(const std::string& key, std::int64_t lease);

@@ -144,6 +144,12 @@ TEST(Loss, ALivingPrimaryIsStoppedOnlyBeforeASecondOneIsPromoted) {
     EXPECT_EQ(scene.judge().kind, LossKind::kWait);
     scene.cluster.dcs = dcs_view("postgres-1", 8);
     EXPECT_EQ(scene.judge().kind, LossKind::kLost);
+    // Asked while etcd elects a leader, which prolongs every lease.
+    scene.cluster.dcs = dcs_view("postgres-1", std::nullopt);
+    scene.cluster.dcs->leader->granted_seconds = 0;
+    EXPECT_EQ(scene.judge().kind, LossKind::kWait);
+    EXPECT_THAT(scene.why(), HasSubstr("could not be read"));
+    scene.cluster.dcs = dcs_view("postgres-1", 8);
     scene.evidence.agent.alive = 1;
     EXPECT_EQ(scene.judge().kind, LossKind::kNotNeeded) << "its agent lives: it will renew the lease";
 }

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "postgres/detect/detectors/detectors.h"
+#include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
 
@@ -19,8 +20,8 @@ Verdict judge_agent(const World& world, const NodeSettings& node) {
     verdict.reasons = {describe_look(world, node.agent + " REST", rest), node.name + " SQL: it accepts writes"};
     const DcsView* dcs = world.dcs();
     if (dcs && dcs->leader && world.key_holder == node.name) {
-        verdict.reasons.push_back(fmt::format("etcd: its lease ends in {} s, then another node is promoted beside it",
-                                              dcs->leader->remaining_seconds.value_or(0)));
+        verdict.reasons.push_back(fmt::format("etcd: its lease ends in {}, then another node is promoted beside it",
+                                              describe_remaining(*dcs->leader)));
     }
     return verdict;
 }

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "postgres/detect/detectors/detectors.h"
+#include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
 
@@ -22,9 +23,8 @@ Verdict judge_unreachable(const World& world) {
         verdict.reasons.push_back(
             describe_look(world, node.name + " SQL", world.of(node.name).sql));
     }
-    verdict.reasons.push_back(fmt::format("etcd: the lease of '{}' still has {} s",
-                                          world.key_holder,
-                                          world.dcs()->leader->remaining_seconds.value_or(0)));
+    verdict.reasons.push_back(fmt::format("etcd: the lease of '{}' still has {}", world.key_holder,
+                                          describe_remaining(*world.dcs()->leader)));
     return verdict;
 }
 
