@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "live"))
 from support import Lab, run, wait_until  # noqa: E402
-from trial_redis_assist import Stack, Writers, await_execution, executions, without_cooldown  # noqa: E402
+from assisted_redis import Stack, Writers, await_execution, executions, without_cooldown  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "assist_redis.jsonl"
 RESULTS.parent.mkdir(exist_ok=True)

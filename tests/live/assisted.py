@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg2
 
-from support import Lab, run, wait_until
+from support import Lab, wait_until
 
 
 class Rows:
@@ -138,7 +138,7 @@ class AssistTest(unittest.TestCase):
 
     def fences(self):
         folder = Path(self.lab.directory, "state", "fences")
-        return sorted(str(marker.relative_to(folder)) for marker in folder.glob("*/*"))
+        return sorted(str(marker.relative_to(folder)) for marker in folder.glob("*/*") if ".tmp-" not in marker.name)
 
     def patch(self, settings):
         if not patch(self.lab, settings):

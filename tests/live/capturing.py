@@ -4,17 +4,15 @@ import socket
 import subprocess
 import threading
 from datetime import timezone
-from pathlib import Path
 
 import psycopg2
 
+# Repository and key belong to the server's user, as restore_command needs it.
+from servers import AS_OWNER as AS_SERVER, BIN as BINARIES
 from support import Done, wait_until
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
 ADDRESS = "127.0.93.1"
 SLOT = "aeterna"
-# PostgreSQL refuses root; repository and key belong to the same user, as restore_command needs it.
-AS_SERVER = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
 MIB = 1 << 20
 
 
@@ -38,6 +36,13 @@ def iso(moment):
     return moment.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def stack_of(*servers, more=""):
+    """A stack file of these servers. Nobody answers at the Patroni addresses: SQL alone says who is the primary."""
+    nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
+                    f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
+    return f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n{more}    nodes:\n{nodes}"
+
+
 class Server:
     """One data directory with its postmaster."""
 
@@ -51,10 +56,14 @@ class Server:
         with open(self.data / "pg_hba.conf", "a") as file:
             file.write("host all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n")
 
-    def copy_of(self, other):
+    def copy_of(self, other, follows=False):
         done = as_server(BINARIES / "pg_basebackup", "-D", self.data, "-d", other.dsn(), "-c", "fast", "-X", "stream",
                          "--no-sync")
         assert done.code == 0, done
+        if follows:
+            (self.data / "standby.signal").touch()
+            with open(self.data / "postgresql.auto.conf", "a") as file:
+                file.write(f"primary_conninfo = '{other.dsn()}'\n")
         return self
 
     def start(self, wait=True):
@@ -91,6 +100,9 @@ class Server:
     def one(self, statement, *values):
         rows = self.sql(statement, *values)
         return rows[0][0] if rows else None
+
+    def pid(self):
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
     def cut_off(self):
         """From its primary: what that one writes from now on, this one does not have."""
@@ -136,6 +148,13 @@ class Writer(threading.Thread):
         self.is_over.set()
         self.join()
         return set(self.acknowledged)
+
+
+def members(lab, place):
+    """Every PostgreSQL of a lab by its name."""
+    status = lab.lab_status()
+    return {node["name"]: Member(place, node["name"], status["credentials"]["postgres"], node["address"])
+            for node in status["nodes"] if node["kind"] == "postgres"}
 
 
 class Member(Server):

@@ -7,9 +7,10 @@ import subprocess
 import tempfile
 import time
 import unittest
+from datetime import timedelta
 from pathlib import Path
 
-from capturing import ADDRESS, AS_SERVER, BINARIES, Server, as_server
+from capturing import ADDRESS, AS_SERVER, BINARIES, Server, as_server, iso, stack_of
 from support import PROGRAM, wait_until
 
 
@@ -36,10 +37,15 @@ class RestoringTest(unittest.TestCase):
         self.primary.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
         self.write_stack(self.primary)
 
+    def binaries(self, server):
+        """The programs for its data."""
+        return BINARIES
+
     def start(self, server):
         options = (f"-h {ADDRESS} -p {server.port} -c unix_socket_directories='' -c max_wal_size=64MB "
                    f"{getattr(server, 'options', '')}")
-        done = as_server(BINARIES / "pg_ctl", "-D", server.data, "-l", self.room / f"{server.name}.log", "-o", options, "-t", "60", "-w", "start")
+        done = as_server(self.binaries(server) / "pg_ctl", "-D", server.data, "-l", self.room / f"{server.name}.log",
+                         "-o", options, "-t", "60", "-w", "start")
         self.assertEqual(done.code, 0, (done, self.log(server)))
 
     def log(self, server):
@@ -51,9 +57,7 @@ class RestoringTest(unittest.TestCase):
         return server
 
     def write_stack(self, *servers):
-        nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
-                        f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
-        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n    nodes:\n{nodes}")
+        self.stack.write_text(stack_of(*servers))
 
     def arguments(self, *words):
         return [PROGRAM, "--repo", self.repo, "--key-file", self.key, "--stack", self.stack, *words]
@@ -72,12 +76,9 @@ class RestoringTest(unittest.TestCase):
         self.addCleanup(end)
         return process
 
-    def standby_of(self, upstream, name):
-        standby = self.make_server(name).copy_of(upstream)
-        (standby.data / "standby.signal").touch()
-        with open(standby.data / "postgresql.auto.conf", "a") as file:
-            file.write(f"primary_conninfo = '{upstream.dsn()}'\n")
-        standby.options = self.primary.options
+    def standby_of(self, upstream, name, more=""):
+        standby = self.make_server(name).copy_of(upstream, follows=True)
+        standby.options = f"{self.primary.options} {more}"
         self.start(standby)
         return standby
 
@@ -97,7 +98,27 @@ class RestoringTest(unittest.TestCase):
         while self.watches:
             process = self.watches.pop()
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            finally:
+                process.kill()
+
+    def watch_the_new_cluster(self):
+        """Captures and backs up what is another cluster under the old name."""
+        refused = self.begin("backup", "watch")
+        _, err = refused.communicate(timeout=60)
+        self.assertEqual(refused.returncode, 5, err)
+        self.assertIn("--new-cluster", err)
+        self.watch("--new-cluster")
+        self.back_up()
+        self.pass_checkpoint_time()
+
+    def write_around_a_time(self, number):
+        """A row, a time behind it as a word for --to, and the next row."""
+        committed = self.insert(number)
+        time.sleep(0.05)
+        self.insert(number + 1)
+        return iso(committed + timedelta(milliseconds=10))
 
     def await_durable(self, server):
         end = server.end_of_wal()

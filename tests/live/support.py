@@ -67,12 +67,34 @@ def wait_until(what, condition, seconds):
         time.sleep(0.1)
 
 
+def host_port(address):
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
 def is_running(pid):
     """False for a zombie, too."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
         return False
+
+
+def kill_at(test, pattern, *arguments, **options):
+    """Runs aeterna-dr and kills it (SIGKILL) as soon as a line of its stderr matches; what it has said until then."""
+    command = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True, **options)
+    said = ""
+    with command.stderr:
+        try:
+            for line in command.stderr:
+                said += line
+                if re.search(pattern, line):
+                    return said
+        finally:
+            command.kill()
+            command.wait()
+    test.fail(f"it never said '{pattern}':\n{said}")
 
 
 def processes_of(directory):
@@ -94,6 +116,16 @@ def processes_of(directory):
         if mark in environment or cwd == directory or cwd.startswith(directory + "/"):
             found.append(int(entry))
     return found
+
+
+def damage(repository):
+    """Another byte in the middle of the largest pack; its path."""
+    pack = max((path for path in (repository / "packs").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(content)
+    return pack
 
 
 class Lab:
@@ -129,6 +161,13 @@ class Lab:
 
     def cli(self, *arguments, timeout=300):
         return run("--stack", self.stack, *arguments, timeout=timeout, prefix=self.prefix)
+
+    def take_over(self, *arguments, timeout=300):
+        """As cli(); waits for a dead program's lock, which is a lease and ends by itself."""
+        def done():
+            done = self.cli(*arguments, timeout=timeout)
+            return done if done.code != 11 else None
+        return wait_until("the end of the dead program's lock", done, 60)
 
     def lab_status(self):
         return run("lab", "status", "--json", "--dir", self.directory, prefix=self.prefix).json()

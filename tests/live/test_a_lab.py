@@ -83,11 +83,13 @@ class LabTest(unittest.TestCase):
         ours = {node["address"] for node in first.lab_status()["nodes"]}
         theirs = {node["address"] for node in second.lab_status()["nodes"]}
         self.assertFalse(ours & theirs)
-        self.assertTrue(second.status()["healthy"])
+        second.await_healthy(60)
+        before = first.lab_status()["nodes"]
         done = second.down()
         self.assertEqual(done.code, 0, done)
         self.assertEqual(processes_of(second.directory), [])
-        self.assertTrue(first.status()["healthy"])
+        self.assertEqual(first.lab_status()["nodes"], before)
+        first.await_healthy(60)
 
     def test_status_and_down_where_no_lab_is_say_so(self):
         for command in ("status", "down"):

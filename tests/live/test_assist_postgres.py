@@ -4,7 +4,7 @@ import signal
 import unittest
 
 import assisted
-from support import processes_of, run, wait_until
+from support import is_running, run, wait_until
 
 
 class AsynchronousTest(assisted.AssistTest):
@@ -24,7 +24,7 @@ class AsynchronousTest(assisted.AssistTest):
         self.lose_node(signal.SIGSTOP)
         self.check_taken_over(self.execution())
         for pid in pids:
-            self.assertFalse(os.path.exists(f"/proc/{pid}"), "it lives on")
+            self.assertFalse(is_running(pid), "it lives on")
 
     def test_a_dead_agent_comes_back_before_its_lease_ends(self):
         with assisted.Rows(self.lab) as rows:
@@ -77,9 +77,9 @@ class SynchronousTest(assisted.AssistTest):
     def test_a_program_killed_with_the_fence_in_place_goes_on_with_it(self):
         serve = self.lab.node("serve")["pid"]
         self.lose_node()
-        wait_until("a fence", self.fences, 30)
+        wait_until("the fence of agent and server", lambda: len(self.fences()) == 2, 30)
         os.kill(serve, signal.SIGKILL)
-        wait_until("its end", lambda: serve not in processes_of(self.lab.directory), 10)
+        wait_until("its end", lambda: not is_running(serve), 30)
         self.assertEqual(len(self.fences()), 2, "agent and server are held down")
         denied = run("lab", "up", "--dir", self.lab.directory, "--only", self.agent)
         self.assertEqual(denied.code, 5, denied)

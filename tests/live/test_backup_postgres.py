@@ -2,16 +2,14 @@
 stock pg_ctl brings up: under load, with a tablespace, from the replica; with a stream that is cut, changed, or whose server dies."""
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import unittest
 from pathlib import Path
 
-from servers import AS_OWNER, BIN, Server, command, make_place
+from servers import AS_OWNER, BIN, Server, command, make_place, make_room
 from support import run, wait_until
 
 ROLE, PASSWORD = "aeterna_dr", "right"
@@ -96,10 +94,7 @@ class BackupPostgresTest(unittest.TestCase):
         cls.oid = cls.primary.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'elsewhere'")
 
     def setUp(self):
-        self.room = Path(tempfile.mkdtemp(dir=self.place))
-        if AS_OWNER:
-            shutil.chown(self.room, "postgres", "postgres")
-        os.chmod(self.room, 0o755)
+        make_room(self)
         self.stack = self.stack_file([("postgres-1", (self.host, self.primary.port)), ("postgres-2", (self.host, self.replica.port))])
         self.assertEqual(self.cli("repo", "init").code, 0)
         self.await_replay()
@@ -147,7 +142,7 @@ class BackupPostgresTest(unittest.TestCase):
                                  "-T", "100", "-c", "2", "-n", "postgres"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 cwd="/", start_new_session=True)
         try:
-            wait_until("the load", lambda: int(self.primary.psql("SELECT count(*) FROM pgbench_history")) > 100, 60)
+            wait_until("the load", lambda: int(self.replica.psql("SELECT count(*) FROM pgbench_history")) > 100, 60)
             backup = self.back_up()
         finally:
             os.killpg(load.pid, signal.SIGTERM)

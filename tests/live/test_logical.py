@@ -5,13 +5,12 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import unittest
 from pathlib import Path
 
-from servers import AS_OWNER, BIN, Server, command, make_place
-from support import run, wait_until
+from servers import AS_OWNER, BIN, Server, command, make_place, make_room
+from support import PROGRAM, run, wait_until
 
 ROLE, PASSWORD = "aeterna_dr", "right"
 
@@ -58,7 +57,7 @@ class LogicalTest(unittest.TestCase):
         (cls.place / "restorer").write_text("restores\n")
 
     def setUp(self):
-        self.room = Path(tempfile.mkdtemp(dir=self.place))
+        make_room(self)
         self.stack = self.stack_file()
         self.assertEqual(self.cli("repo", "init").code, 0)
         self.await_replay()
@@ -307,9 +306,8 @@ class LogicalTest(unittest.TestCase):
         done = self.cli("backup", "postgres", "--logical", "--node", "postgres-1", limit="4s")
         self.assertEqual(done.code, 8, done)
         self.assertEqual(self.pg_dump_processes(), [])
-        program = subprocess.Popen(["build/release/bin/aeterna-dr", "--stack", self.stack, "backup", "postgres", "--logical", "--node",
-                                    "postgres-1"], cwd=Path(__file__).resolve().parent.parent.parent, stderr=subprocess.PIPE, text=True,
-                                   env={**os.environ, "STATE_DIRECTORY": str(self.room / "state")})
+        program = subprocess.Popen([PROGRAM, "--stack", self.stack, "backup", "postgres", "--logical", "--node", "postgres-1"],
+                                   stderr=subprocess.PIPE, text=True, env={**os.environ, "STATE_DIRECTORY": str(self.room / "state")})
         try:
             # The server's side of the first one may still be waiting for the lock.
             (_, words), = wait_until("the dump", self.pg_dump_processes, 60)
@@ -363,7 +361,6 @@ class LogicalTest(unittest.TestCase):
         self.primary.psql(f"CREATE DATABASE {name}")
         if AS_OWNER:
             shutil.chown(output, "postgres")
-            os.chmod(self.room, 0o755)
         command(BIN / "pg_restore", "--exit-on-error", "-j", "2", "-h", self.place, "-p", self.primary.port, "-U", "postgres", "-d", name, output)
         self.assertEqual(self.shape(name), self.shape("app"))
         content = output.read_bytes()

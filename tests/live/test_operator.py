@@ -8,7 +8,8 @@ import unittest
 from pathlib import Path
 
 import test_drill
-from support import PROGRAM, run, shared_lab, wait_until
+from support import PROGRAM, is_running, kill_at, run, shared_lab, wait_until
+from watching import seen, stopped
 
 
 class DrillAbortTest(unittest.TestCase):
@@ -19,7 +20,7 @@ class DrillAbortTest(unittest.TestCase):
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.addCleanup(drill.kill)
         self.assertTrue(any("injecting:" in line for line in drill.stderr), "the drill ended before its fault")
-        wait_until("something stopped", lambda: "T" in test_drill.states(lab), 10)
+        wait_until("something stopped", lambda: "T" in test_drill.states(lab), 30)
         done = lab.cli("--json", "drill", "abort", timeout=400)
         self.assertEqual(done.code, 0, done)
         self.assertEqual(done.json()["state"], "aborted")
@@ -36,20 +37,17 @@ class IncidentTest(unittest.TestCase):
         lab = shared_lab()
         replica = next(node["name"] for node in lab.status()["stores"]["redis"]["nodes"]
                        if node["kind"] == "redis" and node["role"] == "replica")
-        pid = lab.node(replica)["pid"]
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(os.kill, pid, signal.SIGCONT)
 
         def opened():
-            return next((each for each in lab.status()["incidents"] if each["subject"] == replica), None)
-        incident = wait_until("an incident", opened, 60)["id"]
-        done = lab.cli("--json", "incident", "ack", incident, timeout=60)
-        self.assertEqual(done.code, 0, done)
-        self.assertTrue(done.json()["incident"]["acknowledged_at"])
-        self.assertTrue(opened()["acknowledged_by"], "serve itself knows it")
-        refused = lab.cli("incident", "close", incident, timeout=60)
-        self.assertEqual(refused.code, 5, refused)
-        os.kill(pid, signal.SIGCONT)
+            return next((each for each in seen(lab)["incidents"] if each["subject"] == replica), None)
+        with stopped(lab.node(replica)["pid"]):
+            incident = wait_until("an incident", opened, 60)["id"]
+            done = lab.cli("--json", "incident", "ack", incident, timeout=60)
+            self.assertEqual(done.code, 0, done)
+            self.assertTrue(done.json()["incident"]["acknowledged_at"])
+            self.assertTrue(opened()["acknowledged_by"], "serve itself knows it")
+            refused = lab.cli("incident", "close", incident, timeout=60)
+            self.assertEqual(refused.code, 5, refused)
         lab.await_healthy(120)
         self.assertEqual(lab.cli("incident", "close", incident, timeout=60).code, 2, "it has closed by itself")
         self.assertEqual(lab.cli("incident", "ack", "inc-none", timeout=60).code, 1)
@@ -62,8 +60,10 @@ class IncidentTest(unittest.TestCase):
 
     def test_an_incident_whose_node_is_gone_can_be_closed_with_and_without_serve(self):
         lab = shared_lab()
-        os.kill(lab.node("serve")["pid"], signal.SIGTERM)
-        wait_until("the end of serve", lambda: lab.status()["watcher"] == "direct", 30)
+        serve = lab.node("serve")["pid"]
+        os.kill(serve, signal.SIGTERM)
+        # It answers no more before it has ended, and `lab up` starts no second one beside it.
+        wait_until("the end of serve", lambda: not is_running(serve), 60)
         self.plant(lab, "inc-ghost-1")
         self.plant(lab, "inc-ghost-2")
         done = lab.cli("--json", "incident", "close", "inc-ghost-1", timeout=60)
@@ -83,15 +83,11 @@ class ExecutionAbortTest(unittest.TestCase):
         return lab.cli("--json", "execution", "show", execution).json()["execution"]
 
     def interrupted(self, lab, candidate):
-        """A switchover that is killed while it waits for its moment: the candidate is preferred, nothing is promoted."""
+        """A switchover that is killed before the Sentinels see it: the candidate is preferred, nothing is promoted."""
         before = {each["id"] for each in lab.cli("--json", "execution", "list").json()["executions"]}
-        command = subprocess.Popen([PROGRAM, "--stack", lab.stack, "switchover", "redis", "--candidate", candidate, "--yes"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(command.kill)
-        self.assertTrue(any("redis.choose_moment" in line for line in command.stderr), "it never came to that step")
-        command.send_signal(signal.SIGKILL)
-        command.wait()
-        command.stderr.close()
+        # What it waits for next takes the Sentinels seconds.
+        kill_at(self, r" redis\.prefer_candidate +apply +done",
+                "--stack", lab.stack, "switchover", "redis", "--candidate", candidate, "--yes")
         return next(each["id"] for each in lab.cli("--json", "execution", "list").json()["executions"]
                     if each["id"] not in before)
 
@@ -112,11 +108,7 @@ class ExecutionAbortTest(unittest.TestCase):
         execution = self.interrupted(lab, candidate)
         self.assertEqual(lab.cli("execution", "approve", execution, timeout=60).code, 2, "it awaits no approval")
         self.assertEqual(lab.cli("execution", "abort", execution, timeout=60).code, 7, "nobody has agreed")
-
-        def abort():
-            done = lab.cli("--json", "execution", "abort", execution, "--yes", timeout=120)
-            return done if done.code != 11 else None  # the dead program's lock is a lease
-        done = wait_until("the abort", abort, 40)
+        done = lab.take_over("--json", "execution", "abort", execution, "--yes", timeout=120)
         self.assertEqual(done.code, 0, done)
         record = done.json()["execution"]
         self.assertEqual(record["state"], "aborted")

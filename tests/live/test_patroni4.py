@@ -58,7 +58,7 @@ class Patroni4Test(unittest.TestCase):
         candidate = next(f"postgres-{number}" for number in "123" if f"postgres-{number}" != before)
         done = self.lab.cli("switchover", "postgres", "--candidate", candidate, "--yes", timeout=200)
         self.assertEqual(done.code, 0, done)
-        self.assertEqual(self.postgres()["primary"], candidate)
+        wait_until("serve to see it", lambda: self.postgres()["primary"] == candidate, 30)
 
     def test_a_killed_primary_is_seen_waited_for_and_watched_back(self):
         old = self.postgres()["primary"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg2
 
-from capturing import AS_SERVER, as_server, iso
+from capturing import AS_SERVER, BINARIES, as_server, iso
 from support import PROGRAM, wait_until
 
 HOST = "127.0.95.1"
@@ -64,9 +64,15 @@ class Member:
         return self
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
             self.process.wait(timeout=60)
+        finally:
+            self.process.kill()
+            if (self.data / "postmaster.pid").exists():
+                as_server(BINARIES / "pg_ctl", "-D", self.data, "-m", "immediate", "-t", "60", "-w", "stop")
 
     def role(self):
         try:
@@ -89,8 +95,11 @@ class Member:
     def rows(self):
         return {row[0] for row in self.sql("SELECT id FROM ledger")}
 
+    def said(self):
+        return self.log.read_text(errors="replace")
+
     def tail(self):
-        said = self.log.read_text(errors="replace")
+        said = self.said()
         odd = [line for line in said.splitlines() if any(word in line for word in ("FATAL", "PANIC", "ERROR", "aeterna-dr: "))]
         return "\n".join(odd[-30:]) + "\n…\n" + said[-3000:]
 
@@ -185,7 +194,7 @@ class PatroniRestoreTest(unittest.TestCase):
         # The replica comes out of the repository and follows.
         two.start()
         wait_until("the replica", lambda: two.role() == "replica", 90)
-        self.assertIn("replica has been created using aeterna", two.tail())
+        self.assertIn("replica has been created using aeterna", two.said())
         self.await_rows(two, set(range(1, 21)))
         one.sql("INSERT INTO ledger VALUES (21, 'followed')")
         wait_until("a row that follows", lambda: 21 in two.rows(), 30)
@@ -211,7 +220,7 @@ class PatroniRestoreTest(unittest.TestCase):
         three.sql("INSERT INTO ledger VALUES (100, 'of the new cluster')")
         four.start()
         wait_until("its replica", lambda: four.role() == "replica", 90)
-        self.assertIn("replica has been created using aeterna", four.tail())
+        self.assertIn("replica has been created using aeterna", four.said())
         self.await_rows(four, {*range(1, 21), 100})
 
 

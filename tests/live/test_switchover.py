@@ -6,12 +6,7 @@ import unittest
 
 import psycopg2
 import redis
-from support import run, shared_lab
-
-
-def host_port(address):
-    host, port = address.rsplit(":", 1)
-    return host, int(port)
+from support import host_port, run, shared_lab, wait_until
 
 
 class RedisRecords:
@@ -115,8 +110,8 @@ class SwitchoverTest(unittest.TestCase):
         with AllNodesWriter(records.nodes, records.write) as writer:
             done = lab.cli("switchover", store, *options, "--yes", timeout=200)
         self.assertEqual(done.code, 0, done)
-        after = lab.status()["stores"][store]["primary"]
-        self.assertNotEqual(after, before)
+        after = wait_until("serve to see it", lambda: (lambda now: now if now != before else None)(
+            lab.status()["stores"][store]["primary"]), 30)
         print(f"     {store}: {before} to {after}, outage {writer.longest_outage():.3f} s", flush=True)
         self.assertGreater(len(writer.acknowledged), 100)
         self.assertEqual(sorted(set(writer.acknowledged) - records.present(after)), [])

@@ -18,20 +18,12 @@ class BackfillTest(RestoringTest):
     def await_said(self, text, seconds=60):
         wait_until(f"'{text}'", lambda: text in self.said(), seconds)
 
-    def add_standby(self, keeps):
-        standby = self.make_server("standby").copy_of(self.primary)
-        (standby.data / "standby.signal").touch()
-        with open(standby.data / "postgresql.auto.conf", "a") as file:
-            file.write(f"primary_conninfo = '{self.primary.dsn()}'\n")
-        standby.options = f"{self.primary.options} -c wal_keep_size={keeps}"
-        self.start(standby)
-        self.write_stack(self.primary, standby)
-        return standby
+    def segment_name(self, lsn):
+        number = lsn // SEGMENT
+        return f"00000001{number // 256:08X}{number % 256:08X}"
 
     def has_segment(self, server, lsn):
-        number = lsn // SEGMENT
-        name = f"00000001{number // 256:08X}{number % 256:08X}"
-        return server.one("SELECT count(*) FROM pg_ls_waldir() WHERE name = %s", name) > 0
+        return server.one("SELECT count(*) FROM pg_ls_waldir() WHERE name = %s", self.segment_name(lsn)) > 0
 
     def make_hole(self, *without_slot):
         """Nobody captures while rows 2 and 3 are written; where that begins, and when 2 had been committed."""
@@ -55,7 +47,8 @@ class BackfillTest(RestoringTest):
         return begin, two
 
     def test_a_standby_still_has_it(self):
-        standby = self.add_standby("1GB")
+        standby = self.standby_of(self.primary, "standby", "-c wal_keep_size=1GB")
+        self.write_stack(self.primary, standby)
         begin, two = self.make_hole(self.primary)
         self.assertTrue(self.has_segment(standby, begin))
         self.watch()
@@ -112,8 +105,7 @@ class BackfillTest(RestoringTest):
         pieces[-2].unlink()
         (window,) = self.recovery_points()
         self.assertIsNotNone(window["not_restorable"])
-        number = lsn // SEGMENT
-        name = f"00000001{number // 256:08X}{number % 256:08X}"
+        name = self.segment_name(lsn)
         done = self.cli("archive-push", self.primary.data / "pg_wal" / name, name, "--data-directory", self.primary.data)
         self.assertEqual(done.code, 0, done)
         (window,) = self.recovery_points()

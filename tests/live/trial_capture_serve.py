@@ -10,8 +10,9 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from capturing import MIB, Member, Writer, position
-from support import Lab, restart_serve, run, wait_until
+import capturing
+from capturing import MIB, Writer, position
+from support import Lab, is_running, restart_serve, run, wait_until
 
 SEGMENT = 16 * MIB
 
@@ -60,10 +61,7 @@ class CaptureServeTest(unittest.TestCase):
         wait_until("a running capture with an RPO under 5 s", running, seconds)
 
     def members(self):
-        status = self.lab.lab_status()
-        credentials = status["credentials"]["postgres"]
-        return {node["name"]: Member(self.place, node["name"], credentials, node["address"])
-                for node in status["nodes"] if node["kind"] == "postgres"}
+        return capturing.members(self.lab, self.place)
 
     def find_leader(self):
         name = wait_until("a primary", lambda: self.postgres()["primary"], 120)
@@ -200,7 +198,7 @@ class CaptureServeTest(unittest.TestCase):
         pid = self.lab.node("serve")["pid"]
         self.leader.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 60) FROM generate_series(1, 1000) n")
         os.kill(pid, signal.SIGTERM)
-        wait_until("the end of serve", lambda: not Path(f"/proc/{pid}").exists(), 60)
+        wait_until("the end of serve", lambda: not is_running(pid), 60)
         status = self.lab.status()
         self.assertEqual(status["watcher"], "direct")
         self.assertEqual(status["stores"]["postgres"]["capture"], "unknown")

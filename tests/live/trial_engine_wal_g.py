@@ -4,23 +4,24 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from servers import AS_OWNER, BIN, Server, command, make_place
-from support import run, wait_until
+from engine_trial import SEGMENT, EngineTrial
+from servers import AS_OWNER, BIN, Server, command
 
 REAL = os.environ.get("WAL_G")
-SEGMENT = 24
 
 
-@unittest.skipUnless((BIN / "postgres").exists(), "no PostgreSQL 15 on this machine")
-class WalGTest(unittest.TestCase):
+class WalGTest(EngineTrial, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        make_place(cls)
+        super().setUpClass()
+        cls.server.psql("CREATE TABLE ledger (n int)")
+
+    @classmethod
+    def make_server(cls):
         cls.host = f"127.0.79.{random.randrange(1, 250)}"
         cls.server = Server(cls.place, "a", cls.host)
         cls.program, cls.conf, cls.storage = cls.place / "wal-g", cls.place / "wal-g.json", cls.place / "storage"
@@ -31,9 +32,6 @@ class WalGTest(unittest.TestCase):
         command(BIN / "initdb", "-D", cls.server.data, "-U", "postgres", "-A", "trust", "--data-checksums", "--no-sync", "--locale=C.UTF-8")
         with open(cls.server.data / "postgresql.conf", "a") as conf:
             conf.write(f"archive_mode = on\narchive_command = '{cls.program} --config={cls.conf} wal-push %p'\n")
-        cls.server.start()
-        cls.addClassCleanup(cls.server.stop, "immediate")
-        cls.server.psql("CREATE TABLE ledger (n int)")
 
     @classmethod
     def configure(cls, **more):
@@ -41,41 +39,14 @@ class WalGTest(unittest.TestCase):
                                         "PGUSER": "postgres", "PGDATABASE": "postgres", "WALG_COMPRESSION_METHOD": "lz4", **more}))
         os.chmod(cls.conf, 0o644)
 
-    def setUp(self):
-        self.room = Path(tempfile.mkdtemp(dir=self.place))
-        os.chmod(self.room, 0o755)
-        if AS_OWNER:
-            shutil.chown(self.room, "postgres", "postgres")
-        self.stack = self.room / "stack.yaml"
-        self.stack.write_text("\n".join([
+    def stack_file(self):
+        path = self.room / "stack.yaml"
+        path.write_text("\n".join([
             "name: test", f"state_directory: {self.room / 'state'}", "stores:", "  postgres:", "    objectives: {rto: 5m, rpo: 5m}", "    scope: test",
             "    user: postgres", "    database: postgres", "    engine: wal-g",
             f"    wal_g: {{program: {self.program}, config_file: {self.conf}, data_directory: {self.server.data}}}", "    nodes:",
             f"      - {{name: postgres-1, address: \"{self.host}:{self.server.port}\", patroni: \"http://{self.host}:1\"}}"]) + "\n")
-
-    def cli(self, *words):
-        return run("--stack", self.stack, "--timeout", "200s", *words, timeout=250, env={"STATE_DIRECTORY": str(self.room / "state")})
-
-    def answer(self, *words, code=0):
-        done = self.cli("--json", *words)
-        self.assertEqual(done.code, code, done)
-        return done.json()
-
-    def commit(self, number):
-        """In the archive when it returns; the instant after it."""
-        self.server.psql(f"INSERT INTO ledger VALUES ({number})")
-        after = self.server.psql("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
-        segment = self.server.psql("SELECT pg_walfile_name(pg_switch_wal())")
-        wait_until(segment, lambda: self.server.psql("SELECT last_archived_wal FROM pg_stat_archiver")[:SEGMENT] >= segment, 60)
-        return after.replace(" ", "T") + "Z"
-
-    def start_restored(self, into):
-        restored = Server(self.place, into.name, self.host)
-        restored.data = into
-        restored.start()
-        self.addCleanup(restored.stop, "immediate")
-        wait_until("the promotion", lambda: restored.psql("SELECT pg_is_in_recovery()") == "f", 60)
-        return restored
+        return path
 
     def archived(self):
         return {path.name[:SEGMENT] for path in (self.storage / "wal_005").iterdir()}
@@ -85,10 +56,10 @@ class WalGTest(unittest.TestCase):
         return path
 
     def test_backup_list_and_restore(self):
-        first = self.answer("backup", "postgres", "--type", "full")["backup"]
+        first = self.back_up("--type", "full")
         self.assertEqual((first["engine"], first["kind"], first["name"]), ("wal-g", "base", "test"))
         self.commit(1)
-        second = self.answer("backup", "postgres")["backup"]
+        second = self.back_up()
         after = self.commit(2)
         self.commit(3)
         ids = [backup["id"] for backup in self.answer("backups", "list")["backups"]]
@@ -120,8 +91,8 @@ class WalGTest(unittest.TestCase):
         self.assertIn("backups", self.cli("config", "check").out)
 
     def test_wal_that_is_gone(self):
-        whole = self.answer("backup", "postgres", "--type", "full")["backup"]
-        hit = self.answer("backup", "postgres", "--type", "full")["backup"]
+        whole = self.back_up("--type", "full")
+        hit = self.back_up("--type", "full")
         self.commit(10)
         missing = self.server.psql(f"SELECT pg_walfile_name('{hit['details']['stop_lsn']}')")
         path = self.wal_file(missing)
@@ -134,35 +105,15 @@ class WalGTest(unittest.TestCase):
         document = self.answer("restore", "postgres", "--into", self.room / "before")["restore"]
         self.assertEqual(document["backup"], whole["id"])
 
-    def test_an_error_of_the_archive_is_no_end_of_wal(self):
-        """Otherwise a server without a target would promote on what it has, and call it the newest state."""
-        self.answer("backup", "postgres", "--type", "full")
-        self.server.psql("INSERT INTO ledger VALUES (19)")  # at the very beginning of a segment its predecessor would be named
-        segment = self.server.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        self.commit(20)
-        into = self.room / "cut"
-        self.answer("restore", "postgres", "--into", into)
-        restored, path = Server(self.place, "cut", self.host), self.wal_file(segment)
-        restored.data = into
-        mode = path.stat().st_mode
-        path.chmod(0)
-        try:
-            with self.assertRaises(subprocess.CalledProcessError):
-                restored.start()
-        finally:
-            path.chmod(mode)
-        self.assertNotIn("archive recovery complete", (self.place / "cut.log").read_text())
-        self.assertEqual(self.start_restored(into).psql("SELECT count(*) FROM ledger WHERE n = 20"), "1")
-
     def test_tablespaces_are_not_written_over(self):
         """backup-fetch would truncate what is at their old places, which may be a server's that runs."""
-        self.answer("backup", "postgres", "--type", "full")
+        self.back_up("--type", "full")
         place = Path(tempfile.mkdtemp(dir=self.place))
         if AS_OWNER:
             shutil.chown(place, "postgres", "postgres")
         self.server.psql(f"CREATE TABLESPACE other LOCATION '{place}'")
         self.addCleanup(self.server.psql, "DROP TABLESPACE other")
-        with_one = self.answer("backup", "postgres", "--type", "full")["backup"]
+        with_one = self.back_up("--type", "full")
         self.server.psql("CREATE TABLE ours (n int) TABLESPACE other")
         self.addCleanup(self.server.psql, "DROP TABLE ours")
         into = self.room / "not"
@@ -180,7 +131,7 @@ class WalGTest(unittest.TestCase):
         self.assertEqual(done.code, 4, done)
         self.assertIn("lists no new backup", done.err)
         self.configure(misbehave="unarchived")
-        done = run("--stack", self.stack, "--timeout", "30s", "backup", "postgres", env={"STATE_DIRECTORY": str(self.room / "state")})
+        done = self.cli("backup", "postgres", limit="30s")
         self.assertEqual(done.code, 1, done)
         self.assertIn("cannot be restored: its WAL", done.err)
         self.configure(misbehave="garbage")

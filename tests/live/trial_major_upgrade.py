@@ -4,13 +4,11 @@ history, backups and WAL of both stay apart, and a time picks the cluster that i
 Needs the programs of another version: scripts/fetch-other-postgres DIR, then AETERNA_DR_OTHER_POSTGRES=DIR."""
 import os
 import subprocess
-import time
 import unittest
-from datetime import timedelta
 from pathlib import Path
 
 import capturing
-from capturing import AS_SERVER, as_server, iso
+from capturing import AS_SERVER, as_server
 from restoring import RestoringTest
 
 OTHER = Path(os.environ.get("AETERNA_DR_OTHER_POSTGRES", "/nowhere"))
@@ -20,14 +18,8 @@ IS_USABLE = (OTHER / "bin/postgres").exists() and subprocess.run(
 
 @unittest.skipUnless(IS_USABLE, "no other PostgreSQL: scripts/fetch-other-postgres DIR, AETERNA_DR_OTHER_POSTGRES=DIR")
 class MajorUpgradeTest(RestoringTest):
-    def start(self, server):
-        """With the programs of its data's own version."""
-        major = (server.data / "PG_VERSION").read_text().strip()
-        if major == "15":
-            return super().start(server)
-        options = f"-h {capturing.ADDRESS} -p {server.port} -c unix_socket_directories='' {getattr(server, 'options', '')}"
-        done = as_server(OTHER / "bin/pg_ctl", "-D", server.data, "-l", self.room / f"{server.name}.log", "-o", options, "-w", "start")
-        self.assertEqual(done.code, 0, (done, self.log(server)))
+    def binaries(self, server):
+        return super().binaries(server) if (server.data / "PG_VERSION").read_text().strip() == "15" else OTHER / "bin"
 
     def move_to_the_other_version(self):
         new = self.make_server("upgraded")
@@ -52,30 +44,20 @@ class MajorUpgradeTest(RestoringTest):
         self.watch()
         self.back_up()
         self.pass_checkpoint_time()
-        one = self.insert(1)
-        time.sleep(0.05)
-        self.insert(2)
+        of_the_old = self.write_around_a_time(1)
         self.await_durable(self.primary)
         self.end_watch()
         self.move_to_the_other_version()
-        process = self.begin("backup", "watch")
-        _, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 5, err)
-        self.assertIn("--new-cluster", err)
-        self.watch("--new-cluster")
-        self.back_up()
-        self.pass_checkpoint_time()
-        three = self.insert(3)
-        time.sleep(0.05)
-        self.insert(4)
+        self.watch_the_new_cluster()
+        of_the_new = self.write_around_a_time(3)
         self.await_durable(self.primary)
         clusters = {point["cluster"] for point in self.recovery_points()}
         self.assertEqual(len(clusters), 2)
         server, plan = self.restore("latest")
         self.assertEqual(server.rows(), {1, 2, 3, 4})
         server.stop()
-        self.assertEqual(self.rows_at(iso(three + timedelta(milliseconds=10))), {1, 2, 3})
-        server, plan = self.restore(iso(one + timedelta(milliseconds=10)))
+        self.assertEqual(self.rows_at(of_the_new), {1, 2, 3})
+        server, plan = self.restore(of_the_old)
         self.assertEqual(server.rows(), {1})
         self.assertEqual(server.one("SHOW server_version"), old_version)
         self.assertIn("newer backups are of another one", " ".join(plan["notes"]))
@@ -90,7 +72,7 @@ class MajorUpgradeTest(RestoringTest):
         done = self.cli("restore-test", "postgres", "--work", self.room / "w", "--server-bin", capturing.BINARIES)
         self.assertEqual(done.code, 2, done)
         self.assertIn("has PostgreSQL 15, the backup is of 16", done.err)
-        done = self.cli("restore-test", "postgres", "--work", self.room / "w", "--to", iso(one + timedelta(milliseconds=10)))
+        done = self.cli("restore-test", "postgres", "--work", self.room / "w", "--to", of_the_old)
         self.assertEqual(done.code, 0, done)
 
 

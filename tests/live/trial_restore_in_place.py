@@ -1,20 +1,15 @@
 """A lab's cluster put back to an earlier point where it lives, under its own Patroni: as a whole, with our program killed at every
 step, taken back, and refused where it could not end well."""
-import os
 import random
-import re
 import shutil
-import signal
-import subprocess
-import threading
 import time
 import unittest
 from datetime import datetime, timezone
 from pathlib import Path
 
-import psycopg2
-
-from support import PROGRAM, Lab, wait_until
+import capturing
+from capturing import Writer, iso
+from support import Lab, kill_at, run, wait_until
 
 NODES = ("postgres-1", "postgres-2", "postgres-3")
 STEPS = ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "clear_keys", "hand_over", "confirm_one_writer", "rejoin_members", "back_up")
@@ -27,18 +22,18 @@ class RestoreInPlaceTest(unittest.TestCase):
         cls.addClassCleanup(cls.lab.remove)
         cls.lab.up()
         cls.lab.await_healthy(180)
-        cls.credentials = cls.lab.lab_status()["credentials"]["postgres"]
+        cls.members = capturing.members(cls.lab, Path(cls.lab.base))
 
     def setUp(self):
         self.lab.await_healthy(240)
-        self.sql("CREATE TABLE IF NOT EXISTS ledger (id bigint PRIMARY KEY)")
+        self.sql("CREATE TABLE IF NOT EXISTS ledger (id bigint PRIMARY KEY, filler text)")
         self.sql("DELETE FROM ledger")
         done = self.lab.cli("backup", "postgres", timeout=200)
         self.assertEqual(done.code, 0, done)
         time.sleep(2.1)  # a backup serves for a time that is two seconds after its checkpoint
         self.sql("INSERT INTO ledger SELECT generate_series(1, 1000)")
         time.sleep(0.05)
-        self.point = datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self.point = iso(datetime.now(timezone.utc))
         time.sleep(0.05)
         self.sql("DELETE FROM ledger WHERE id > 10")
         self.sql("INSERT INTO ledger SELECT generate_series(2001, 2100)")
@@ -52,25 +47,11 @@ class RestoreInPlaceTest(unittest.TestCase):
         time.sleep(2)
         wait_until("the capture", is_captured, 90)
 
-    def connect(self, node=None):
-        address = self.lab.node(node or self.primary())["address"]
-        host, port = address.rsplit(":", 1)
-        connection = psycopg2.connect(host=host, port=port, user=self.credentials["user"], password=self.credentials["password"],
-                                      dbname=self.credentials["database"], connect_timeout=5)
-        connection.autocommit = True
-        return connection
-
     def sql(self, statement, node=None):
-        connection = self.connect(node)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
+        return self.members[node or self.primary()].sql(statement)
 
     def rows(self, node=None):
-        return {row[0] for row in self.sql("SELECT id FROM ledger", node)}
+        return self.members[node or self.primary()].rows()
 
     def primary(self):
         return wait_until("a primary", lambda: self.lab.status()["stores"]["postgres"]["primary"], 60)
@@ -104,7 +85,8 @@ class RestoreInPlaceTest(unittest.TestCase):
         self.lab.await_healthy(240)
         self.sql("INSERT INTO ledger VALUES (5000)")
         self.await_captured()
-        done = self.lab.cli("restore-test", "postgres", "--database", self.credentials["database"], "--query", "SELECT count(*) = 1001 FROM ledger",
+        database = self.members[primary].credentials["database"]
+        done = self.lab.cli("restore-test", "postgres", "--database", database, "--query", "SELECT count(*) = 1001 FROM ledger",
                             timeout=300)
         self.assertEqual(done.code, 0, done)
 
@@ -131,31 +113,14 @@ class RestoreInPlaceTest(unittest.TestCase):
 
     def killed_at(self, step):
         """Begins the restore and kills it when the journal says that `step` begins; the execution's id."""
-        command = subprocess.Popen([PROGRAM, "--stack", self.lab.stack, *self.arguments("--yes")], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(command.wait)
-        self.addCleanup(command.kill)
-        said = []
-        for line in command.stderr:
-            said.append(line)
-            if re.search(rf"postgres\.{step} +apply +started", line):
-                command.send_signal(signal.SIGKILL)
-                break
-        command.wait()
-        command.stderr.close()
+        said = kill_at(self, rf"postgres\.{step} +apply +started", "--stack", self.lab.stack, *self.arguments("--yes"))
         executions = [one for one in self.lab.cli("--json", "execution", "list").json()["executions"]
                       if one["runbook"] == "restore" and one["state"] == "running"]
-        self.assertEqual(len(executions), 1, "".join(said))
+        self.assertEqual(len(executions), 1, said)
         return executions[0]["id"]
 
     def act(self, *words):
-        """A dead program's lock is a lease; it ends by itself."""
-        end = time.monotonic() + 60
-        while True:
-            done = self.lab.cli(*words, "--yes", timeout=500)
-            if done.code != 11 or time.monotonic() > end:
-                return done
-            time.sleep(1)
+        return self.lab.take_over(*words, "--yes", timeout=500)
 
     def test_killed_at_every_step_and_resumed(self):
         for step in STEPS:
@@ -171,12 +136,11 @@ class RestoreInPlaceTest(unittest.TestCase):
     def test_killed_and_taken_back(self):
         for step in ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "clear_keys"):
             with self.subTest(step=step):
-                primary, acknowledged, is_over = self.primary(), set(), threading.Event()
-                writer = threading.Thread(target=self.write, args=(primary, acknowledged, is_over))
-                writer.start()
+                primary = self.primary()
+                # Until the server is gone: what the others, which are stopped first, no longer get.
+                writer = Writer(self.members[primary], 10_000 + random.randrange(1_000_000) * 1000)
                 execution = self.killed_at(step)
-                is_over.set()
-                writer.join()
+                acknowledged = writer.end()
                 done = self.act("execution", "abort", execution)
                 self.assertIn(done.code, (0, 4), done)
                 self.lab.await_healthy(240)
@@ -196,19 +160,6 @@ class RestoreInPlaceTest(unittest.TestCase):
         self.check_restored()
         self.drop_kept()
 
-    def write(self, node, acknowledged, is_over):
-        """Until the server is gone: what the others, which are stopped first, no longer get."""
-        number = 10_000 + random.randrange(1_000_000) * 1000
-        try:
-            connection = self.connect(node)
-            with connection.cursor() as cursor:
-                while not is_over.is_set():
-                    cursor.execute("INSERT INTO ledger VALUES (%s)", (number,))
-                    acknowledged.add(number)
-                    number += 1
-        except psycopg2.Error:
-            pass
-
     def test_a_dead_restore_keeps_the_assist_away(self):
         execution = self.killed_at("swap_data")
         time.sleep(20)  # the lock of the dead ends after 15 s
@@ -227,15 +178,11 @@ class RestoreInPlaceTest(unittest.TestCase):
         stack = Path(self.lab.stack).read_text()
         other = Path(self.lab.base, "no-hosts.yaml")
         other.write_text(stack.replace("executor: local", "executor: none"))
-        done = self.lab_with(other, *self.arguments("--yes"))
+        done = run("--stack", other, *self.arguments("--yes"), timeout=200, prefix=self.lab.prefix)
         self.assertEqual(done.code, 5, done)
         self.assertIn("executor", done.err)
         self.assertEqual(self.rows(), self.after)
         self.assertEqual(self.beside(primary), [])
-
-    def lab_with(self, stack, *words):
-        from support import run
-        return run("--stack", stack, *words, timeout=200, prefix=self.lab.prefix)
 
     def refused(self, why, *more):
         done = self.lab.cli(*self.arguments("--yes", *more), timeout=200)

@@ -1,5 +1,6 @@
 """Restore tests of real base backups: what passes, what has to fail, what must stay unknown, and that nothing stays behind,
 whatever phase a test is killed in."""
+import contextlib
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import unittest
 from pathlib import Path
 
 from servers import AS_OWNER, BIN, Server, command, make_place
-from support import PROGRAM, ROOT, run, wait_until
+from support import PROGRAM, ROOT, damage, run, wait_until
 from test_backup_postgres import PASSWORD, ROLE
 
 SCRIPT = ROOT / "infrastructure/ha/backups/restore-test.sh"
@@ -91,6 +92,34 @@ class RestoreTestTest(unittest.TestCase):
         self.assertIn(done.code, (0, 3), done)
         return done.json()["backup"]
 
+    def begin(self, *words, stack=None, said=subprocess.PIPE):
+        """A command that runs beside the test."""
+        process = subprocess.Popen([PROGRAM, "--stack", stack or self.stack, *words], stderr=said, stdout=said, text=True,
+                                   stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
+
+        def end():
+            process.kill()
+            process.communicate()
+        self.addCleanup(end)
+        return process
+
+    def begin_test(self, line, *words):
+        """A restore test that has said `line`."""
+        test = self.begin("--json", "restore-test", "postgres", "--work", self.work, *words)
+        for said in test.stderr:
+            if line in said:
+                return test
+        self.fail(f"it never said '{line}'")
+
+    @contextlib.contextmanager
+    def capturing(self, stack):
+        watch = self.begin("backup", "watch", stack=stack, said=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            watch.terminate()
+            watch.wait(60)
+
     def restore_test(self, *words, code=0, stack=None, work=None):
         done = self.cli("--json", "restore-test", "postgres", "--work", work or self.work, *words, stack=stack)
         self.assertEqual(done.code, code, done)
@@ -160,18 +189,13 @@ class RestoreTestTest(unittest.TestCase):
         own = self.copy_of_the_server()
         stack = self.stack_file(own)
         self.back_up(stack=stack)
-        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        try:
+        with self.capturing(stack):
             # Over the end of a segment, so that more than one is asked for.
             own.psql("INSERT INTO damaged VALUES (8001, 'after the backup')")
             own.psql("SELECT pg_switch_wal()")
             own.psql("INSERT INTO damaged VALUES (8002, 'in the next segment')")
             commit = own.psql("SELECT pg_current_wal_lsn()")
             self.back_up_reaches(stack, commit)
-        finally:
-            watch.terminate()
-            watch.wait(60)
         if AS_OWNER:
             os.chmod(self.room / "key", 0o600)
             os.chmod(self.room / "repo", 0o700)
@@ -186,9 +210,7 @@ class RestoreTestTest(unittest.TestCase):
         own = self.copy_of_the_server()
         own.psql("CREATE TABLE steps (n serial, at timestamptz NOT NULL DEFAULT clock_timestamp())")
         stack = self.stack_file(own)
-        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        try:
+        with self.capturing(stack):
             self.back_up(stack=stack)
             for number in range(40):
                 own.psql("INSERT INTO steps DEFAULT VALUES")
@@ -196,9 +218,6 @@ class RestoreTestTest(unittest.TestCase):
                 if number == 20:
                     self.back_up(stack=stack)
             self.back_up_reaches(stack, own.psql("SELECT pg_current_wal_lsn()"))
-        finally:
-            watch.terminate()
-            watch.wait(60)
         window, = self.cli("--json", "recovery-points", stack=stack).json()["recovery_points"]
         self.assertEqual(len(window["backups"]), 2)
         drawn = {}
@@ -356,12 +375,7 @@ class RestoreTestTest(unittest.TestCase):
     def test_a_killed_postmaster_says_nothing_of_the_backup(self):
         """As a machine does it that is short of memory; its children then complain in the log."""
         self.back_up()
-        test = subprocess.Popen([PROGRAM, "--stack", self.stack, "--json", "restore-test", "postgres", "--work", self.work, "--query",
-                                 "SELECT pg_sleep(60)"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        for said in test.stderr:
-            if "questioning" in said:
-                break
+        test = self.begin_test("questioning", "--query", "SELECT pg_sleep(60)")
         sandbox, = [name for name in os.listdir(self.work) if name.startswith("restore-test-")]
         os.kill(int((self.work / sandbox / "data/postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
         out, _ = test.communicate(timeout=60)
@@ -392,12 +406,7 @@ class RestoreTestTest(unittest.TestCase):
 
     def test_a_corrupt_pack_fails(self):
         self.back_up()
-        packs = sorted((self.room / "repo" / "packs").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
-        with open(packs[-1], "r+b") as file:
-            file.seek(packs[-1].stat().st_size // 2)
-            byte = file.read(1)
-            file.seek(-1, 1)
-            file.write(bytes([byte[0] ^ 1]))
+        damage(self.room / "repo")
         test = self.restore_test(code=1)
         self.assertEqual((test["verdict"], test["recovery_seconds"], test["checks"]), ("fail", None, []))
         self.assertIn("fail", self.cli("backups", "list").out)
@@ -449,17 +458,9 @@ class RestoreTestTest(unittest.TestCase):
 
     def kill_at(self, line):
         """Starts a test, kills it with SIGKILL as soon as it says `line`; the sandbox that it leaves."""
-        test = subprocess.Popen([PROGRAM, "--stack", self.stack, "restore-test", "postgres", "--work", self.work],
-                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, stdin=subprocess.DEVNULL,
-                                env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        for said in test.stderr:
-            if line in said:
-                break
-        else:
-            self.fail(f"it never said '{line}'")
+        test = self.begin_test(line)
         test.send_signal(signal.SIGKILL)
-        test.wait()
-        test.stderr.close()
+        test.communicate()
         left = [name for name in os.listdir(self.work) if name.startswith("restore-test-")]
         self.assertEqual(len(left), 1, line)
         return self.work / left[0]
@@ -476,13 +477,7 @@ class RestoreTestTest(unittest.TestCase):
         self.back_up()
         dead = self.kill_at("questioning")
         wait_until("the server of the dead test", lambda: servers_in(dead), 10)
-        living = subprocess.Popen([PROGRAM, "--stack", self.stack, "restore-test", "postgres", "--work", self.work],
-                                  stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, stdin=subprocess.DEVNULL,
-                                  env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        self.addCleanup(living.stderr.close)
-        for said in living.stderr:
-            if "fetching" in said:
-                break
+        living = self.begin_test("fetching")
         living.send_signal(signal.SIGSTOP)
         try:
             self.assertFalse(dead.exists())
@@ -491,18 +486,13 @@ class RestoreTestTest(unittest.TestCase):
             self.assertEqual((done.code, done.out), (0, "0 removed\n"))
         finally:
             living.send_signal(signal.SIGCONT)
-        living.stderr.read()
-        self.assertEqual(living.wait(), 0)
+        living.communicate(timeout=120)
+        self.assertEqual(living.returncode, 0)
         self.assert_nothing_left(self.work)
 
     def test_a_stopped_test_cleans_up_and_says_that_nothing_is_known(self):
         self.back_up()
-        test = subprocess.Popen([PROGRAM, "--stack", self.stack, "--json", "restore-test", "postgres", "--work", self.work],
-                                stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
-                                env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        for said in test.stderr:
-            if "questioning" in said:
-                break
+        test = self.begin_test("questioning")
         test.send_signal(signal.SIGTERM)
         out, _ = test.communicate(timeout=60)
         self.assertEqual(test.returncode, 130)
@@ -570,9 +560,7 @@ class RestoreTestTest(unittest.TestCase):
         own.start()
         stack = self.stack_file(own, more=["    restore_test:", "      queries:",
                                            "        - {name: later, database: postgres, sql: 'SELECT count(*) = 1 FROM damaged WHERE n = 8001'}"])
-        watch = subprocess.Popen([PROGRAM, "--stack", stack, "backup", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 stdin=subprocess.DEVNULL, env=dict(os.environ, STATE_DIRECTORY=str(self.room / "state")))
-        try:
+        with self.capturing(stack):
             # WAL that no restore needs.
             for _ in range(3):
                 own.psql("INSERT INTO damaged SELECT 9000, 'x' FROM generate_series(1, 100)")
@@ -582,9 +570,6 @@ class RestoreTestTest(unittest.TestCase):
             own.psql("SELECT pg_switch_wal()")
             own.psql("CHECKPOINT")
             self.back_up_reaches(stack, own.psql("SELECT pg_current_wal_lsn()"))
-        finally:
-            watch.terminate()
-            watch.wait(60)
         done = self.script("postgres", AETERNA_DR_STACK=str(stack), prefix=("sh", "-c", 'umask 022; exec "$@"', "sh"))
         self.assertEqual(done.returncode, 0, done)
         test = json.loads(done.stdout)["restore_test"]
@@ -594,11 +579,7 @@ class RestoreTestTest(unittest.TestCase):
 
     def test_the_old_script_fails_with_a_backup_that_does_not_restore(self):
         self.back_up()
-        pack = max((self.room / "repo" / "packs").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
-        content = bytearray(pack.read_bytes())
-        content[len(content) // 2] ^= 1
-        os.chmod(pack, 0o600)
-        pack.write_bytes(content)
+        damage(self.room / "repo")
         done = self.script("postgres")
         self.assertEqual(done.returncode, 1, done)
         report = json.loads((self.work / "restore-test-report.json").read_text())

@@ -12,8 +12,8 @@ import urllib.request
 
 import assisted
 import redis
+from assisted_redis import Stack
 from support import ROOT, Lab, run
-from trial_redis_assist import Stack
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 KINDS = {"postgres": {"agent": "patroni", "server": "postgres", "etcd": "etcd"},

@@ -3,7 +3,7 @@ that lives only meanwhile: at any time, with all that is the table's own, and no
 import os
 import unittest
 
-from capturing import ADDRESS, AS_SERVER, as_server, iso
+from capturing import ADDRESS, as_server, iso
 from restoring import RestoringTest
 from support import wait_until
 

@@ -13,7 +13,8 @@ import time
 import unittest
 from pathlib import Path
 
-from capturing import ADDRESS, AS_SERVER, BINARIES, MIB, Member, Server, Writer, as_server, position
+import capturing
+from capturing import AS_SERVER, BINARIES, MIB, Member, Server, Writer, as_server, position, stack_of
 from support import PROGRAM, Lab, restart_serve, wait_until
 
 
@@ -38,11 +39,8 @@ class WalReceiverTest(unittest.TestCase):
         self.addCleanup(server.stop)
         return server
 
-    def write_stack(self, *servers):
-        # Nobody answers at these Patroni addresses: SQL alone says who is the primary.
-        nodes = "".join(f"      - {{name: {server.name}, address: '{ADDRESS}:{server.port}', "
-                        f"patroni: 'http://{ADDRESS}:{number}'}}\n" for number, server in enumerate(servers, 1))
-        self.stack.write_text(f"name: test\nstores:\n  postgres:\n    scope: test\n    user: postgres\n    nodes:\n{nodes}")
+    def write_stack(self, *servers, **options):
+        self.stack.write_text(stack_of(*servers, **options))
 
     def arguments(self, *words, key=None, repo=None):
         return [PROGRAM, "--repo", repo or self.repo, "--key-file", key or self.key, *words]
@@ -183,8 +181,7 @@ class WalReceiverTest(unittest.TestCase):
 
     def test_under_a_name_of_its_own_it_confirms_what_the_repository_has(self):
         base = self.make_server("base").copy_of(self.primary)
-        self.write_stack(self.primary)
-        self.stack.write_text(self.stack.read_text().replace("    user: postgres\n", "    user: postgres\n    synchronous_name: repository\n"))
+        self.write_stack(self.primary, more="    synchronous_name: repository\n")
         self.watch()
         wait_until("the slot", self.primary.held_from, 30)
         self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
@@ -203,8 +200,7 @@ class WalReceiverTest(unittest.TestCase):
         self.assertEqual(acknowledged - base.rows(), set())
 
     def test_commits_wait_while_nobody_confirms_them(self):
-        self.write_stack(self.primary)
-        self.stack.write_text(self.stack.read_text().replace("    user: postgres\n", "    user: postgres\n    synchronous_name: repository\n"))
+        self.write_stack(self.primary, more="    synchronous_name: repository\n")
         self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
         self.primary.sql("SELECT pg_reload_conf()")
         writer = Writer(self.primary, 1)
@@ -216,11 +212,7 @@ class WalReceiverTest(unittest.TestCase):
         writer.end()
 
     def begin_with_standby(self):
-        standby = self.make_server("standby").copy_of(self.primary)
-        (standby.data / "standby.signal").touch()
-        with open(standby.data / "postgresql.auto.conf", "a") as file:
-            file.write(f"primary_conninfo = '{self.primary.dsn()}'\n")
-        standby.begin()
+        standby = self.make_server("standby").copy_of(self.primary, follows=True).begin()
         self.write_stack(self.primary, standby)
         self.watch()
         wait_until("the slots", lambda: self.primary.held_from() and standby.held_from(), 30)
@@ -432,10 +424,7 @@ class PatroniTest(unittest.TestCase):
         self.addCleanup(self.end_watches)
 
     def members(self):
-        status = self.lab.lab_status()
-        credentials = status["credentials"]["postgres"]
-        return {node["name"]: Member(self.place, node["name"], credentials, node["address"])
-                for node in status["nodes"] if node["kind"] == "postgres"}
+        return capturing.members(self.lab, self.place)
 
     def leader(self):
         name = wait_until("a primary", lambda: self.lab.status()["stores"]["postgres"]["primary"], 120)

@@ -5,11 +5,11 @@ import signal
 import time
 from pathlib import Path
 
-from support import wait_until
+from support import is_running, wait_until
 
 
 def seen(lab):
-    """The status as `serve` sees it: a command that finds it too slow to answer looks for itself, and knows no incident."""
+    """The status as `serve` sees it: a command that finds it too slow to answer looks for itself."""
     def served():
         status = lab.status()
         return status if status["watcher"] == "serve" else None
@@ -55,14 +55,7 @@ def start_of(pid):
 def kill(pid):
     """kill -9, and back only when nothing of it can answer any more."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(f"the end of process {pid}", lambda: not is_alive(pid), 10)
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
+    wait_until(f"the end of process {pid}", lambda: not is_running(pid), 10)
 
 
 @contextlib.contextmanager

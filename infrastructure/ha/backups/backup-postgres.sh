@@ -63,9 +63,11 @@ run() {
 # Of the server: with its stack file, or one for this run alone.
 run_on_server() {
     if has_stack; then run "$@"; return; fi
-    stack=$(mktemp "${TMPDIR:-/tmp}/backup-postgres.XXXXXX") || exit 1
-    trap 'rm -f "$stack"' EXIT
+    stack=
+    trap '[ -z "$stack" ] || rm -f "$stack"' EXIT
     trap 'exit 130' HUP INT TERM
+    # A signal must not fall between the file and its name.
+    stack=$(trap '' HUP INT TERM; mktemp "${TMPDIR:-/tmp}/backup-postgres.XXXXXX") || exit 1
     stack_of_one > "$stack"
     [ -n "${PGPASSWORD:-}" ] && export AETERNA_DR_PG_PASSWORD="$PGPASSWORD"
     run --stack "$stack" "$@"

@@ -33,6 +33,10 @@ std::string lost_node(const engine::ExecutionRecord& execution) {
     return by_parameter.value_or(find_string(execution.facts, "old_primary").value_or(""));
 }
 
+bool has_dealt_with_outage(const engine::ExecutionRecord& execution) {
+    return execution.state != engine::ExecutionState::kRefused;
+}
+
 Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status) {
     Json parameters = Json::object();
     if (status == nullptr) return parameters;
@@ -225,7 +229,7 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
     retry_at_[incident_id] = env_.clock.now() + kRetryAfter;
     if (result) {
         handled_.insert(incident_id);
-        slots_[store].handled_until[hand.node] = env_.clock.wall_now();
+        if (has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     }
     hand.busy = false;
 }

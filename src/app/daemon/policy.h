@@ -2,7 +2,8 @@
 // once, if the store carries the standing approval; without it, the incident says what it waits for. Each execution has
 // its own thread and acts under the actor lock; while another process holds that lock, it tries again as long as the
 // incident is open. An incident that was open while an execution of its store ran counts as handled by it, unless it is
-// about another node: nothing is started twice for one outage, and the death of the next primary waits for nobody.
+// about another node, or the execution was refused: nothing is started twice for one outage, the death of the next
+// primary waits for nobody, and a master that came back empty while its death was looked into is not left alone.
 //
 // While a maintenance window holds, nothing is begun or gone on with; what is still open when it ends, is begun then.
 //
@@ -109,6 +110,9 @@ class Policy {
 
 // The primary that an execution is about, as its parameters or its facts say; empty when neither does.
 [[nodiscard]] std::string lost_node(const engine::ExecutionRecord& execution);
+
+// One that was refused because the primary answers has done nothing about what that came back without.
+[[nodiscard]] bool has_dealt_with_outage(const engine::ExecutionRecord& execution);
 
 // The node that an incident names as the dead primary: its subject, if that is a node; else nothing.
 [[nodiscard]] Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status);

@@ -43,7 +43,7 @@ void Policy::take_over() {
         const auto slot = slots_.find(execution.store);
         if (is_ours) handled_.insert(incident_of(execution));
         if (slot != slots_.end()) remember(execution);
-        if (is_ours && slot != slots_.end() && execution.ended_at) {
+        if (is_ours && slot != slots_.end() && execution.ended_at && has_dealt_with_outage(execution)) {
             WallTime& until = slot->second.handled_until[lost_node(execution)];
             until = std::max(until, *execution.ended_at);
         }

@@ -19,25 +19,11 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
-class AliveProcesses final : public env::Processes {
+class AliveProcesses final : public testing::FakeProcesses {
   public:
     bool alive = true;
-    Result<env::ProcessId> spawn(const env::SpawnOptions&) override { return refuse(); }
-    Result<env::RunResult> run(const env::RunOptions&, const env::Context&) override { return refuse(); }
-    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
     bool is_alive(const env::ProcessId& id) override { return alive && id.pid == 42 && id.start_ticks == 7; }
-    Status signal(const env::ProcessId&, int) override { return refuse(); }
-    bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
-    std::vector<env::ProcessInfo> list() override { return {}; }
-    std::vector<std::string> environment_of(int) override { return {}; }
-    std::uint32_t effective_uid() override { return 1000; }
     int own_pid() override { return 42; }
-    Result<env::User> find_user(const std::string&) override { return refuse(); }
-    std::optional<std::string> find_program(const std::string&, const std::vector<std::string>&) override { return {}; }
-    std::string own_executable() override { return ""; }
-
-  private:
-    static Error refuse() { return make_error(ErrorCode::kNotFound, "no processes in this test"); }
 };
 
 class PolicyTest : public ::testing::Test {
@@ -153,6 +139,26 @@ TEST_F(PolicyTest, TheDeathOfTheNextPrimaryWaitsForNobody) {
     run();
     EXPECT_EQ(store->built.back()["old_primary"], "redis-2");
     EXPECT_EQ(word(), "act");
+}
+
+// Dead for a moment, it is back without its data while its death is looked into: that execution finds that it answers.
+TEST_F(PolicyTest, WhatIsFoundDuringARefusedExecutionIsNotHandledByIt) {
+    const std::pair<bool, bool> rows[] = {{true, false}, {true, true}, {false, false}, {false, true}};
+    int number = 0;
+    for (const auto& [is_refused, is_restarted] : rows) {
+        SCOPED_TRACE(++number);
+        restart();
+        store->outcome = is_refused ? Status(make_error(ErrorCode::kGuardRefused, "the master answers")) : Status();
+        const auto down = incident("inc-down-" + std::to_string(number), "redis-1");
+        ASSERT_TRUE(react({down}));
+        const auto empty = incident("inc-empty-" + std::to_string(number), "redis-1", "redis.master_empty");
+        EXPECT_FALSE(react({down, empty})) << "the same outage is in hand";
+        run();
+        if (is_restarted) restart();
+        EXPECT_EQ(react({down, empty}), is_refused);
+        EXPECT_FALSE(react({down, empty})) << "and once only";
+        fake.clock.advance(1h);
+    }
 }
 
 // No node is named: it is about whoever was primary when it was first seen.

@@ -82,6 +82,28 @@ TEST_F(FenceTest, AnOrderThatComesTooLateKillsNothing) {
     EXPECT_FALSE(real().processes.is_alive(server));
 }
 
+// Every look takes four seconds, which is more than there are.
+class SlowClock final : public env::Clock {
+  public:
+    MonoTime now() const override { return real().clock.now() + 4s * ++looks_; }
+    WallTime wall_now() const override { return real().clock.wall_now(); }
+    bool sleep_until(MonoTime, const std::stop_token& stop) override { return !stop.stop_requested(); }
+
+  private:
+    mutable int looks_ = 0;
+};
+
+TEST_F(FenceTest, WhatItHasKilledIsSeenToBeGoneHoweverSlowTheMachineIs) {
+    SlowClock clock;
+    const env::Env& env = real();
+    const env::Env slow{clock,      env.random, env.threads,       env.files, env.processes,
+                        env.dialer, env.http,   env.http_listener, env.sql,   env.log};
+    const auto server = spawn({"sleep", "1001"}, "server");
+    const Status fenced = (*make_executor(host_, slow))->fence({{"server-1"}, "exec-1", "test"}, within(1min));
+    EXPECT_TRUE(fenced) << fenced.error().to_string();
+    EXPECT_FALSE(real().processes.is_alive(server));
+}
+
 TEST_F(FenceTest, EachHolderLiftsItsOwn) {
     ASSERT_TRUE(fence("exec-1"));
     ASSERT_TRUE(fence("q1-7"));

@@ -145,7 +145,7 @@ class FakeFiles : public env::Files {
     std::set<std::string> locks_;
 };
 
-class FakeProcesses final : public env::Processes {
+class FakeProcesses : public env::Processes {
   public:
     Result<env::ProcessId> spawn(const env::SpawnOptions&) override { return refuse(); }
     Result<env::RunResult> run(const env::RunOptions&, const env::Context&) override { return refuse(); }
