@@ -1,113 +1,19 @@
 """A lab's cluster put back to an earlier point where it lives, under its own Patroni: as a whole, with our program killed at every
 step, taken back, and refused where it could not end well."""
-import os
 import random
-import re
-import shutil
-import signal
-import subprocess
 import threading
 import time
 import unittest
-from datetime import datetime, timezone
 from pathlib import Path
 
 import psycopg2
 
-from support import PROGRAM, Lab, wait_until
+from in_place import NODES, InPlaceTest
 
-NODES = ("postgres-1", "postgres-2", "postgres-3")
 STEPS = ("fetch_restore", "replay_restore", "stop_cluster", "swap_data", "clear_keys", "hand_over", "confirm_one_writer", "rejoin_members", "back_up")
 
 
-class RestoreInPlaceTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab()
-        cls.addClassCleanup(cls.lab.remove)
-        cls.lab.up()
-        cls.lab.await_healthy(180)
-        cls.credentials = cls.lab.lab_status()["credentials"]["postgres"]
-
-    def setUp(self):
-        self.lab.await_healthy(240)
-        self.sql("CREATE TABLE IF NOT EXISTS ledger (id bigint PRIMARY KEY)")
-        self.sql("DELETE FROM ledger")
-        done = self.lab.cli("backup", "postgres", timeout=200)
-        self.assertEqual(done.code, 0, done)
-        time.sleep(2.1)  # a backup serves for a time that is two seconds after its checkpoint
-        self.sql("INSERT INTO ledger SELECT generate_series(1, 1000)")
-        time.sleep(0.05)
-        self.point = datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        time.sleep(0.05)
-        self.sql("DELETE FROM ledger WHERE id > 10")
-        self.sql("INSERT INTO ledger SELECT generate_series(2001, 2100)")
-        self.after = {*range(1, 11), *range(2001, 2101)}
-        self.await_captured()
-
-    def await_captured(self):
-        def is_captured():
-            postgres = self.lab.status()["stores"]["postgres"]
-            return postgres["capture"] == "running" and (postgres["rpo_now_seconds"] or 99) < 2
-        time.sleep(2)
-        wait_until("the capture", is_captured, 90)
-
-    def connect(self, node=None):
-        address = self.lab.node(node or self.primary())["address"]
-        host, port = address.rsplit(":", 1)
-        connection = psycopg2.connect(host=host, port=port, user=self.credentials["user"], password=self.credentials["password"],
-                                      dbname=self.credentials["database"], connect_timeout=5)
-        connection.autocommit = True
-        return connection
-
-    def sql(self, statement, node=None):
-        connection = self.connect(node)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
-
-    def rows(self, node=None):
-        return {row[0] for row in self.sql("SELECT id FROM ledger", node)}
-
-    def primary(self):
-        return wait_until("a primary", lambda: self.lab.status()["stores"]["postgres"]["primary"], 60)
-
-    def data(self, node):
-        return Path(self.lab.directory, "data", node)
-
-    def beside(self, node):
-        """What a restore has left beside the data directory."""
-        return sorted(path.name for path in self.data(node).parent.iterdir()
-                      if path.name.startswith("exec-") or path.name.startswith(node + ".before-"))
-
-    def drop_kept(self):
-        for node in NODES:
-            for name in self.beside(node):
-                shutil.rmtree(self.data(node).parent / name)
-
-    def arguments(self, *more):
-        return ["restore", "postgres", "--in-place", "--to", self.point, *more]
-
-    def check_restored(self):
-        primary = self.primary()
-        self.assertEqual(self.rows(), set(range(1, 1001)))
-        for node in NODES:
-            self.assertEqual(self.sql("SELECT pg_is_in_recovery()", node)[0][0], node != primary, node)
-            wait_until(f"the rows of {node}", lambda: self.rows(node) == set(range(1, 1001)), 60)
-        auto = (self.data(primary) / "postgresql.auto.conf").read_text()
-        self.assertNotRegex(auto, "recovery_target|restore_command")
-        self.assertEqual([name for name in self.beside(primary) if name.startswith("exec-")], [])
-        # The capture goes on from the new timeline, and what it has can be restored.
-        self.lab.await_healthy(240)
-        self.sql("INSERT INTO ledger VALUES (5000)")
-        self.await_captured()
-        done = self.lab.cli("restore-test", "postgres", "--database", self.credentials["database"], "--query", "SELECT count(*) = 1001 FROM ledger",
-                            timeout=300)
-        self.assertEqual(done.code, 0, done)
-
+class RestoreInPlaceTest(InPlaceTest):
     def test_to_a_time(self):
         before = {node: self.rows(node) for node in NODES}
         primary = self.primary()
@@ -125,37 +31,6 @@ class RestoreInPlaceTest(unittest.TestCase):
         self.assertEqual(len(self.beside(primary)), 1)
         self.check_restored()
         self.drop_kept()
-
-    def timeline(self, node):
-        return self.sql("SELECT timeline_id FROM pg_control_checkpoint()", node)[0][0]
-
-    def killed_at(self, step):
-        """Begins the restore and kills it when the journal says that `step` begins; the execution's id."""
-        command = subprocess.Popen([PROGRAM, "--stack", self.lab.stack, *self.arguments("--yes")], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(command.wait)
-        self.addCleanup(command.kill)
-        said = []
-        for line in command.stderr:
-            said.append(line)
-            if re.search(rf"postgres\.{step} +apply +started", line):
-                command.send_signal(signal.SIGKILL)
-                break
-        command.wait()
-        command.stderr.close()
-        executions = [one for one in self.lab.cli("--json", "execution", "list").json()["executions"]
-                      if one["runbook"] == "restore" and one["state"] == "running"]
-        self.assertEqual(len(executions), 1, "".join(said))
-        return executions[0]["id"]
-
-    def act(self, *words):
-        """A dead program's lock is a lease; it ends by itself."""
-        end = time.monotonic() + 60
-        while True:
-            done = self.lab.cli(*words, "--yes", timeout=500)
-            if done.code != 11 or time.monotonic() > end:
-                return done
-            time.sleep(1)
 
     def test_killed_at_every_step_and_resumed(self):
         for step in STEPS:
@@ -232,15 +107,6 @@ class RestoreInPlaceTest(unittest.TestCase):
         self.assertIn("executor", done.err)
         self.assertEqual(self.rows(), self.after)
         self.assertEqual(self.beside(primary), [])
-
-    def lab_with(self, stack, *words):
-        from support import run
-        return run("--stack", stack, *words, timeout=200, prefix=self.lab.prefix)
-
-    def refused(self, why, *more):
-        done = self.lab.cli(*self.arguments("--yes", *more), timeout=200)
-        self.assertEqual(done.code, 5, done)
-        self.assertIn(why, done.err)
 
 
 if __name__ == "__main__":

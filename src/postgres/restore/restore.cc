@@ -162,7 +162,7 @@ class PostgresRestorer final : public engine::Restorer {
             return make_error(ErrorCode::kGuardRefused,
                               fmt::format("the WAL on the way makes a tablespace in '{}', which is in use on this machine: what is replayed would be "
                                           "written over it", one_line(directory)),
-                              "Name a point behind a backup that was taken since, a point before it, or restore on another machine.");
+                              "Name a point behind a backup that was begun since, a point before it, or restore on another machine.");
         }
         return {};
     }
