@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/drill/fault.h"
+#include "engine/runbook/records.h"
 
 namespace aeterna::stack {
 
@@ -19,11 +20,7 @@ Result<std::unique_ptr<env::FileLock>> lock_drills(const config::Stack& stack,
 }
 
 bool is_drill_alive(const engine::DrillRecord& drill, const env::Env& env) {
-    const Json* process = find_member(drill.parameters, "process");
-    if (process == nullptr) return false;
-    const auto pid = find_integer(*process, "pid"), start = find_integer(*process, "start");
-    if (!pid || !start) return false;
-    return env.processes.is_alive({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
+    return engine::is_process_alive(find_member(drill.parameters, "process"), env.processes);
 }
 
 Result<std::size_t> heal_faults(const config::Stack& stack, engine::Journal& journal,

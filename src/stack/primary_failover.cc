@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/runbook/records.h"
 #include "stack/healing.h"
 #include "stack/start_guard.h"
 
@@ -33,9 +34,7 @@ Json parameters_of(const PrimaryFailoverOptions& options, config::Assist assist,
                     {"seed", options.seed},
                     {"assist", config::assist_name(assist)},
                     {"assist_by", options.assist ? "drill" : "stack"}};
-    if (const auto own = env.processes.inspect(env.processes.own_pid())) {
-        parameters["process"] = {{"pid", own->id.pid}, {"start", own->id.start_ticks}};
-    }
+    parameters["process"] = engine::own_process_to_json(env.processes);
     return parameters;
 }
 

@@ -255,6 +255,46 @@ class BackupFaultsTest(RestoringTest):
         self.back_up()
         self.assertEqual(len(self.rows_at("latest")), 20000)
 
+    # ------------------------------------------------------------------------------------------ tablespaces
+
+    def test_a_tablespace_that_was_made_behind_the_backup(self):
+        """Its directory is in the WAL, as it was: a copy that replays this on the same machine would write into the live server's."""
+        self.watch()
+        self.back_up()
+        self.pass_checkpoint_time()
+        before = self.insert(1)
+        time.sleep(0.05)
+        self.insert(2)  # up to this commit everything is replayed that is not later than `before`
+        live = self.room / "live space"  # PostgreSQL takes no quote in it
+        live.mkdir()
+        if AS_SERVER:
+            shutil.chown(live, "postgres", "postgres")
+        self.primary.sql("CREATE TABLESPACE aside LOCATION %s", str(live))
+        self.primary.sql("CREATE TABLE kept (id bigint, filler text) TABLESPACE aside")
+        self.primary.sql("INSERT INTO kept SELECT n, 'early' FROM generate_series(1, 1000) n")
+        early = self.primary.end_of_wal()
+        self.primary.sql("UPDATE kept SET filler = 'late'")
+        self.primary.sql("CHECKPOINT")
+        self.await_durable(self.primary)
+        to = f"lsn:{early >> 32:X}/{early & 0xffffffff:X}"
+        done = self.cli("restore-test", "postgres", "--work", self.room, "--to", to)
+        self.primary.stop("fast")
+        self.start(self.primary)  # what it reads now is what lies on the disk
+        self.assertEqual(self.primary.sql("SELECT count(*), min(filler), max(filler) FROM kept"), [(1000, "late", "late")])
+        why = f"the WAL on the way makes a tablespace in '{live}', which is in use on this machine"
+        self.assertEqual(done.code, 5, done)
+        self.assertIn(why, done.err)
+        self.assert_refused(5, why, to)
+        self.assert_refused(5, why, "latest")
+        self.assertEqual(self.rows_at(iso(before + timedelta(milliseconds=20))), {1}, "before it was made")
+        self.back_up()
+        oid = self.primary.one("SELECT oid FROM pg_tablespace WHERE spcname = 'aside'")
+        server, _ = self.restore("latest", "--tablespace", f"{oid}={self.room / 'another space'}")
+        self.assertEqual(server.one("SELECT count(*) FROM kept WHERE filler = 'late'"), 1000)
+        server.sql("UPDATE kept SET filler = 'of the copy'")
+        server.stop("fast")
+        self.assertEqual(self.primary.one("SELECT count(*) FROM kept WHERE filler = 'late'"), 1000)
+
     # ------------------------------------------------------------------------------------------ another cluster
 
     def test_a_cluster_that_was_made_anew_under_the_same_name(self):

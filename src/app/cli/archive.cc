@@ -69,6 +69,7 @@ void add_archive_push_command(CLI::App& app, Session& session) {
     command->add_option("from", request->from, "%p: where it is")->required()->type_name("PATH");
     command->add_option("file", request->file, "%f: a WAL segment or a history file")->required()->type_name("FILE");
     command->add_option("--data-directory", request->data_directory, "Of the server; else where it runs")->type_name("DIR");
+    command->add_flag("--new-cluster", request->accepts_new_cluster, "Once: the repository has another cluster's WAL, and this one's is to lie beside it");
     command->callback([&session, request] { session.run([&session, request] { return run_push(session, *request); }); });
 }
 

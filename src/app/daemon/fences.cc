@@ -6,14 +6,15 @@
 #include <set>
 
 #include "base/strings.h"
+#include "engine/runbook/execution_run.h"
 #include "stack/fencing.h"
 #include "stack/healing.h"
 
 namespace aeterna::app {
 namespace {
 
-// An execution that has run for longer lost its process: its budget is 15 minutes.
-constexpr Duration kLongestRun = std::chrono::minutes(20);
+// For so long one without a process may be gone on with by somebody.
+constexpr Duration kOrphanTime = std::chrono::minutes(20);
 constexpr Duration kReadTime = std::chrono::seconds(2);
 
 Result<std::vector<hosts::FenceMarker>> read_markers(const config::Stack& stack, const env::Env& env) {
@@ -35,12 +36,13 @@ Result<std::vector<hosts::FenceMarker>> read_markers(const config::Stack& stack,
     return all;
 }
 
-std::string fate(const engine::ExecutionRecord& execution, WallTime now) {
+// A restore takes days where it has to: as long as its process lives, it lifts its fences by itself.
+std::string fate(const engine::ExecutionRecord& execution, const env::Env& env) {
     const std::string who = fmt::format("{} ({} {})", execution.id, execution.runbook, execution.store);
     if (execution.state != engine::ExecutionState::kRunning) {
         return fmt::format("{} has ended: {}", who, engine::execution_state_name(execution.state));
     }
-    if (now - execution.started_at < kLongestRun) return "";
+    if (engine::is_driven(execution, env) || env.clock.wall_now() - execution.started_at < kOrphanTime) return "";
     return fmt::format("{} has not ended since {}", who, format_time(execution.started_at));
 }
 
@@ -49,7 +51,7 @@ std::string fate(const engine::ExecutionRecord& execution, WallTime now) {
 Result<std::string> holder_gone(const std::string& holder, engine::Journal& journal, const env::Env& env) {
     if (holder == stack::kOperator) return std::string();
     AETERNA_ASSIGN(const auto execution, journal.execution(holder));
-    if (execution) return fate(*execution, env.clock.wall_now());
+    if (execution) return fate(*execution, env);
     AETERNA_ASSIGN(const auto drill, journal.drill(holder));
     if (!drill) return fmt::format("nobody knows '{}'", holder);
     if (drill->state == "running" && stack::is_drill_alive(*drill, env)) return std::string();

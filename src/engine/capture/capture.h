@@ -81,13 +81,14 @@ struct ArchivePush {
     std::string file;            // as the server names it
     std::string from;            // where it is
     std::string data_directory;  // where the server runs; "." is what archive_command has
+    bool accepts_new_cluster = false;  // as in CaptureResources
 };
 
 class Archive {
   public:
     virtual ~Archive() = default;
     // Durable in the repository when it returns, whoever brought it. kGuardRefused where the repository has other bytes
-    // there; kConfiguration for a file that is not what it is named.
+    // there, or WAL of other clusters alone; kConfiguration for a file that is not what it is named.
     virtual Status push(repository::Repository& repository, const ArchivePush& request, const env::Context& context) = 0;
     // kAbsent only when the repository certainly has nothing of it nor of what would come after it. Every error leaves
     // `into` as it was.

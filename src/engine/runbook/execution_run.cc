@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kUnwinding = "runner.unwinding";
 constexpr const char* kAborting = "runner.aborting";
+constexpr const char* kProcess = "runner.process";
 // To know what happened is worth a little more than the deadline.
 constexpr Duration kVerifyGrace = std::chrono::seconds(5);
 
@@ -41,6 +42,15 @@ bool is_resumable(const ExecutionRecord& execution) {
         case ExecutionState::kAborted: return false;
     }
     return false;
+}
+
+bool is_driven(const ExecutionRecord& execution, const env::Env& env) {
+    return execution.state == ExecutionState::kRunning &&
+           is_process_alive(find_member(execution.facts, kProcess), env.processes);
+}
+
+void mark_as_driven(ExecutionRecord& execution, const env::Env& env) {
+    execution.facts[kProcess] = own_process_to_json(env.processes);
 }
 
 void mark_for_abort(ExecutionRecord& execution) {

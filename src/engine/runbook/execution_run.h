@@ -20,6 +20,12 @@ namespace aeterna::engine {
 // True when resume() may go on with it: running, awaiting approval, unknown, or with an unfinished undo.
 [[nodiscard]] bool is_resumable(const ExecutionRecord& execution);
 
+// Whether the process that drives it lives, however long it takes. False also for one that has ended.
+[[nodiscard]] bool is_driven(const ExecutionRecord& execution, const env::Env& env);
+
+// From now on it is this process that drives it.
+void mark_as_driven(ExecutionRecord& execution, const env::Env& env);
+
 // The next drive takes back what has an undo and ends as aborted, whoever drives it.
 void mark_for_abort(ExecutionRecord& execution);
 

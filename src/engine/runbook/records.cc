@@ -93,4 +93,15 @@ std::optional<Error> error_from_json(const Json& document) {
     return error;
 }
 
+Json own_process_to_json(env::Processes& processes) {
+    const auto own = processes.inspect(processes.own_pid());
+    return own ? Json{{"pid", own->id.pid}, {"start", own->id.start_ticks}} : Json(nullptr);
+}
+
+bool is_process_alive(const Json* process, env::Processes& processes) {
+    if (process == nullptr) return false;
+    const auto pid = find_integer(*process, "pid"), start = find_integer(*process, "start");
+    return pid && start && processes.is_alive({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
+}
+
 }  // namespace aeterna::engine

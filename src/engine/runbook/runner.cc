@@ -30,7 +30,8 @@ Status compare(const Runbook& runbook, const ExecutionRecord& execution, const s
                       "Finish it with the version that began it, or abort it and run the runbook anew.");
 }
 
-void begin_again(ExecutionRecord& execution) {
+void begin_again(ExecutionRecord& execution, const env::Env& env) {
+    mark_as_driven(execution, env);
     execution.state = ExecutionState::kRunning;
     execution.ended_at.reset();
     execution.error.reset();
@@ -75,6 +76,7 @@ Result<ExecutionRecord> Runner::run(Runbook& runbook, const RunRequest& request,
     record.store = runbook.store;
     record.parameters = request.parameters;
     record.trigger = request.trigger;
+    mark_as_driven(record, env_);
     const env::Context bounded = env_.clock.within(request.budget, context);
     AETERNA_ASSIGN(const std::unique_ptr<ActorLockHold> hold, lock_.acquire(intent_of(record), bounded));
     AETERNA_TRY(journal_.put_execution(record));
@@ -89,7 +91,7 @@ Result<ExecutionRecord> Runner::resume(ExecutionRecord execution, Runbook& runbo
     AETERNA_ASSIGN(ExecutionRecord present, load_resumable(execution.id));
     AETERNA_ASSIGN(const std::vector<StepRecord> history, journal_.steps(present.id));
     AETERNA_TRY(compare(runbook, present, history));
-    begin_again(present);
+    begin_again(present, env_);
     AETERNA_TRY(journal_.put_execution(present));
     ExecutionRun run({journal_, *hold, env_, runbook, request}, std::move(present), bounded);
     run.replay(history);
@@ -107,7 +109,7 @@ Result<ExecutionRecord> Runner::abort(const ExecutionRecord& execution, Runbook*
         AETERNA_TRY(journal_.put_execution(present));
         return present;
     }
-    begin_again(present);
+    begin_again(present, env_);
     mark_for_abort(present);
     ExecutionRun run({journal_, *hold, env_, *runbook, request}, present, bounded);
     run.replay(history);

@@ -29,6 +29,9 @@ class Push {
         // has.
         if (!timeline && !segment) return is_known_extra() ? Status() : Status(not_a_file_of_wal());
         AETERNA_TRY(read_control());
+        if (!request_.accepts_new_cluster) {
+            AETERNA_TRY(require_known_cluster(repository_, system_, request_.file, context_));
+        }
         if (timeline) {
             AETERNA_ASSIGN(const std::string text, env_.files.read(request_.from, kMostHistoryBytes));
             return put_history(*timeline, text);

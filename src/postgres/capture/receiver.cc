@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "postgres/capture/backfill.h"
 #include "postgres/capture/keeper.h"
@@ -168,16 +167,11 @@ class Receiver final : public engine::Capture {
                               fmt::format("'{}' belongs to the cluster '{}', not to '{}'", source_.node,
                                           source_.system_identifier, system_identifier_));
         }
-        AETERNA_ASSIGN(const auto logs, list_wal_logs(resources_.repository, storing(context)));
-        std::set<std::string> systems;
-        for (const WalLog& log : logs) systems.insert(log.system_identifier);
-        if (!systems.empty() && !systems.contains(source_.system_identifier) && !resources_.accepts_new_cluster) {
-            is_refused_ = true;
-            return make_error(
-                ErrorCode::kGuardRefused,
-                fmt::format("the repository has WAL of the cluster '{}', '{}' belongs to the cluster '{}'",
-                            *systems.begin(), source_.node, source_.system_identifier),
-                "Check --repo and --stack; --new-cluster begins a second history beside it.");
+        if (!resources_.accepts_new_cluster) {
+            const Status known = require_known_cluster(resources_.repository, source_.system_identifier, source_.node,
+                                                       storing(context));
+            is_refused_ = !known && known.error().code == ErrorCode::kGuardRefused;
+            AETERNA_TRY(known);
         }
         system_identifier_ = source_.system_identifier;
         is_cluster_known_ = true;

@@ -1,5 +1,9 @@
 #include "postgres/capture/wal_logs.h"
 
+#include <fmt/format.h>
+
+#include <set>
+
 namespace aeterna::postgres {
 
 Result<std::vector<WalLog>> list_wal_logs(repository::Repository& repository, const env::Context& context) {
@@ -9,6 +13,18 @@ Result<std::vector<WalLog>> list_wal_logs(repository::Repository& repository, co
         if (auto log = parse_wal_log_name(name)) logs.push_back(std::move(*log));
     }
     return logs;
+}
+
+Status require_known_cluster(repository::Repository& repository, const std::string& system_identifier,
+                             const std::string& whose, const env::Context& context) {
+    AETERNA_ASSIGN(const auto logs, list_wal_logs(repository, context));
+    std::set<std::string> systems;
+    for (const WalLog& log : logs) systems.insert(log.system_identifier);
+    if (systems.empty() || systems.contains(system_identifier)) return {};
+    return make_error(ErrorCode::kGuardRefused,
+                      fmt::format("the repository has WAL of the cluster '{}', '{}' belongs to the cluster '{}'",
+                                  *systems.begin(), whose, system_identifier),
+                      "Check --repo and --stack; --new-cluster, once, begins a second history beside it.");
 }
 
 Status put_timeline_history(repository::Repository& repository, const WalLog& log, const std::string& history,

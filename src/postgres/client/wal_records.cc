@@ -16,9 +16,11 @@ constexpr std::size_t kCrcAt = 20;  // xl_crc: of what is behind the header, the
 // xlp_info
 constexpr std::uint16_t kFirstIsContinued = 0x0001, kIsLong = 0x0002, kFirstIsOverwrite = 0x0008;
 // xl_rmid, and the upper half of xl_info
-constexpr unsigned kXlog = 0, kXact = 1;
+constexpr unsigned kXlog = 0, kXact = 1, kTblspc = 5;
 constexpr unsigned kCheckpointShutdown = 0x00, kCheckpointOnline = 0x10, kSwitch = 0x40, kRestorePoint = 0x70;
 constexpr unsigned kCommit = 0x00, kAbort = 0x20, kCommitPrepared = 0x30, kAbortPrepared = 0x40, kXactMask = 0x70;
+constexpr unsigned kTablespaceCreate = 0x00;
+constexpr std::size_t kTablespacePathAt = 4;
 constexpr std::size_t kCheckpointTimeAt = 64, kRestorePointNameAt = 8, kRestorePointNameBytes = 64;
 constexpr std::int64_t kPostgresEpoch = 946'684'800;  // 2000-01-01, seconds since 1970
 
@@ -64,6 +66,13 @@ void read_control(WalRecord& record, unsigned info, std::string_view data) {
         record.time = from_timestamp(data, 0);
         record.name = std::string(name.substr(0, name.find('\0')));
     }
+}
+
+void read_tablespace(WalRecord& record, unsigned info, std::string_view data) {
+    if ((info & 0xF0) != kTablespaceCreate || data.size() <= kTablespacePathAt) return;
+    record.kind = WalRecord::Kind::kTablespace;
+    const std::size_t end = data.find('\0', kTablespacePathAt);
+    if (end != std::string_view::npos) record.name = std::string(data.substr(kTablespacePathAt, end - kTablespacePathAt));
 }
 
 }  // namespace
@@ -173,6 +182,7 @@ Result<WalRecord> WalRecordReader::finish_record() {
     const std::string_view data = main_data(record_);
     if (manager == kXact) read_transaction(record, info, xid, data);
     if (manager == kXlog) read_control(record, info, data);
+    if (manager == kTblspc) read_tablespace(record, info, data);
     previous_ = begin_;
     record.bytes = record_;
     length_ = taken_ = 0;

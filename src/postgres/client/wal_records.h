@@ -1,6 +1,6 @@
 // The records in a stream of WAL: where each one begins and ends, and when transactions ended. Pure.
 //
-// Layout: PostgreSQL 15, src/include/access/xlog_internal.h (pages), xlogrecord.h, xact.h, catalog/pg_control.h
+// Layout: PostgreSQL 15, src/include/access/xlog_internal.h (pages), xlogrecord.h, xact.h, catalog/pg_control.h, commands/tablespace.h
 // (little-endian, pages of 8 KiB). A record begins at a multiple of 8, runs over page headers, and names the one before
 // it.
 #pragma once
@@ -17,14 +17,14 @@
 namespace aeterna::postgres {
 
 struct WalRecord {
-    enum class Kind { kOther, kCommit, kAbort, kRestorePoint, kCheckpoint };
+    enum class Kind { kOther, kCommit, kAbort, kRestorePoint, kCheckpoint, kTablespace };
     std::uint64_t begin = 0;
     std::uint64_t end =
         0;  // of its bytes: the next one begins there, or behind a page's header, or in the next segment
     Kind kind = Kind::kOther;
     std::uint32_t xid = 0;   // that wrote it; of kCommit and kAbort: that ended, 0 for a prepared transaction's
-    WallTime time{};         // of the server's clock; of every kind but kOther. A checkpoint's: when it began
-    std::string name;        // of kRestorePoint
+    WallTime time{};  // of the server's clock; of what ends a transaction, a restore point, a checkpoint: when it began
+    std::string name;  // of kRestorePoint; the directory of kTablespace, empty where it is longer than what is kept
     std::string_view bytes;  // its first ones, as many as the reader keeps; valid while `each` runs
 };
 

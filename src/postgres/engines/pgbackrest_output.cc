@@ -22,6 +22,9 @@ Error not_understood(std::string_view what) {
 
 WallTime from_epoch(std::int64_t seconds) { return WallTime(std::chrono::seconds(seconds)); }
 
+// What had happened by then: it cuts its times to whole seconds.
+WallTime behind_epoch(std::int64_t seconds) { return from_epoch(seconds + 1); }
+
 // A member that has to be there, of an object within.
 const Json* part(const Json& object, std::string_view key) {
     const Json* found = find_member(object, key);
@@ -70,7 +73,7 @@ Status read_times(const Json& json, EngineBackup& backup) {
                stop = times ? find_integer(*times, "stop") : std::nullopt;
     if (!start || !stop) return not_understood("a backup without 'timestamp'");
     backup.started_at = from_epoch(*start);
-    backup.finished_at = from_epoch(*stop);
+    backup.finished_at = behind_epoch(*stop);
     return {};
 }
 
@@ -216,7 +219,7 @@ Status read_pgbackrest_listing(std::string_view text, ArchivedWal& wal, std::vec
         const auto segment = parse_wal_segment_name(name.substr(0, kSegmentNameBytes));
         const auto size = find_integer(entry, "size"), time = find_integer(entry, "time");
         if (!segment || !size || !time) return not_understood(fmt::format("'{}' in the archive", one_line(path)));
-        if (*size > 0) wal.add(*segment, from_epoch(*time));
+        if (*size > 0) wal.add(*segment, behind_epoch(*time));
     }
     return {};
 }

@@ -113,6 +113,7 @@ bool StopFinder::see(const WalRecord& record) {
     if (is_over_) return !is_commit;
     passed_.last = record.begin;
     passed_.end = record.end;
+    if (record.kind == WalRecord::Kind::kTablespace) passed_.tablespaces.push_back(record.name);
     if (is_commit) {
         ++passed_.commits;
         passed_.last_commit = record.time;

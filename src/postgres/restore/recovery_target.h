@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "postgres/capture/timeline_history.h"
 #include "postgres/client/wal_records.h"
@@ -43,6 +44,7 @@ struct RecoveryStop {
     std::uint64_t commits = 0;            // replayed, since the scan began
     std::optional<WallTime> last_commit;  // of those
     std::optional<WallTime> next_commit;  // the first one that is not replayed, where it is known
+    std::vector<std::string> tablespaces;  // made by what is replayed: their directories, empty where one is not known
     Duration clock_back{};  // the largest step back from an earlier commit's time to a later one's, of those replayed
 };
 

@@ -39,12 +39,16 @@ class PostgresRestorer final : public engine::Restorer {
             plan.replay = engine::RestorePlan::Replay{point.replay->from, point.replay->stop.last, point.replay->stop.end, point.replay->timeline};
         }
         const BaseBackupDetails& details = point.details;
-        AETERNA_ASSIGN(const auto places,
-                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
+        if (point.replay && starter_of(order) != Starter::kPatroniReplica) {
+            AETERNA_TRY(check_new_tablespaces(repository, point.replay->stop));
+        }
+        // Without a directory nothing is placed: check_restore says what becomes of tablespaces in place.
         if (order.into.empty()) {
             describe(plan, point, order, {}, 0);
             return plan;
         }
+        AETERNA_ASSIGN(const auto places,
+                       place_tablespaces(details.tablespaces, tablespace_words(order, details), order.into));
         AETERNA_ASSIGN(const bool is_overwritten, overwrites_old_state(repository, order, details.system_identifier));
         AETERNA_TRY(check_targets(repository, plan, order.into, is_overwritten, places));
         std::uint64_t old_bytes = 0;
@@ -135,6 +139,22 @@ class PostgresRestorer final : public engine::Restorer {
         const std::string given = engine::option_word(order.options, kStarter);
         if (given.empty() || given == kStarters[0]) return Starter::kPeople;
         return given == kStarters[1] ? Starter::kPatroniBootstrap : Starter::kPatroniReplica;
+    }
+
+    // Replayed, CREATE TABLESPACE takes the directory that it took then, and what comes behind it is written over what lies
+    // there by now: where the server that it was taken from lives on this machine, over its tables.
+    static Status check_new_tablespaces(repository::Repository& repository, const RecoveryStop& stop) {
+        for (const std::string& directory : stop.tablespaces) {
+            if (!directory.empty()) {
+                const auto entries = repository.ports().tree.entries(directory);
+                if (entries ? entries->empty() : entries.error().code == ErrorCode::kNotFound) continue;
+            }
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("the WAL on the way makes a tablespace in '{}', which is in use on this machine: what is replayed would be "
+                                          "written over it", one_line(directory)),
+                              "Name a point behind a backup that was begun since, a point before it, or restore on another machine.");
+        }
+        return {};
     }
 
     static bool has_marker(repository::Repository& repository, const std::string& into) {

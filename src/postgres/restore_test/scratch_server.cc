@@ -62,6 +62,9 @@ Status ScratchServer::write_configuration() const {
 
 Status ScratchServer::start(const env::Context& context) {
     AETERNA_TRY(write_configuration());
+    // Of one that was killed while it wrote it: the server takes an empty one for another's that starts, and ends.
+    const std::string pid_file = order_.place.data() + "/postmaster.pid";
+    if (const auto left = env_.files.read(pid_file, 1); left && left->empty()) AETERNA_TRY(env_.files.remove(pid_file));
     AETERNA_ASSIGN(const env::RunResult shown,
                    run("pg_controldata", {"-D", order_.place.data()}, env_.clock.within(kSmallProgram, context)));
     if (shown.exit_status != 0) {

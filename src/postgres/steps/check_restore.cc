@@ -100,6 +100,10 @@ class CheckRestore final : public engine::Step {
         if (dcs->config.is_standby_cluster)
             return refused("it is a standby cluster: its data comes from elsewhere",
                            "Restore the cluster that it follows.");
+        // Until a standby is made anew nobody can commit, and that is done only when a write has proved who the writer is.
+        if (dcs->config.synchronous_mode_strict)
+            return refused("synchronous_mode_strict is on: the restored member could not be proved by a write",
+                           "Set it to false in Patroni's configuration for the time of the restore.");
         if (dcs->failover) return refused("a failover or switchover is under way", "Wait for its end.");
         if (parts_.candidate.empty()) {
             return refused("which member is to be restored is not known: none takes writes",

@@ -1,6 +1,7 @@
 // Every fence is lifted or reported: whose holder counts as gone, and what becomes of it.
 #include "app/daemon/fences.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "../engine/temp_journal.h"
@@ -32,13 +33,14 @@ class FencesTest : public ::testing::Test {
             open.stack.hosts[0].processes.back().node = node;
         }
     }
-    void execution(const std::string& id, ExecutionState state, Duration age = 1s) {
+    void execution(const std::string& id, ExecutionState state, Duration age = 1s, Json facts = Json::object()) {
         engine::ExecutionRecord record;
         record.id = id;
         record.runbook = "failover";
         record.store = "redis";
         record.state = state;
         record.started_at = fake.clock.wall_now() - std::chrono::duration_cast<WallTime::duration>(age);
+        record.facts = std::move(facts);
         ASSERT_TRUE(temp.journal->put_execution(record));
     }
     std::string gone(const std::string& holder) { return holder_gone(holder, *temp.journal, fake.env).value(); }
@@ -68,6 +70,19 @@ TEST_F(FencesTest, AHolderIsGoneOnceNobodyIsGoingToLiftIt) {
     engine::DrillRecord drill{"q1-1", "q1", "running", kNow, {}, {{"process", {{"pid", 1}, {"start", 1}}}}, Json()};
     ASSERT_TRUE(temp.journal->put_drill(drill));
     EXPECT_EQ(gone("q1-1"), "the drill q1-1 is over") << "its process is dead";
+}
+
+TEST_F(FencesTest, AHolderWhoseProcessLivesIsNotGoneHoweverLongItTakes) {
+    fake.processes.alive = {7};
+    const Json mine = {{"runner.process", {{"pid", 7}, {"start", 1}}}};
+    execution("exec-long", ExecutionState::kRunning, 48h, mine);
+    EXPECT_EQ(gone("exec-long"), "") << "a restore of much data";
+    execution("exec-ended", ExecutionState::kFailed, 48h, mine);
+    EXPECT_THAT(gone("exec-ended"), ::testing::HasSubstr("has ended")) << "serve lives on";
+    execution("exec-other", ExecutionState::kRunning, 48h, {{"runner.process", {{"pid", 7}, {"start", 2}}}});
+    EXPECT_THAT(gone("exec-other"), ::testing::HasSubstr("has not ended since")) << "a later process has its number";
+    fake.processes.alive.clear();
+    EXPECT_THAT(gone("exec-long"), ::testing::HasSubstr("has not ended since"));
 }
 
 TEST_F(FencesTest, WhatIsLeftBehindIsAnIncidentOfItsStore) {

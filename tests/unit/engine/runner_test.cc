@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "../support/fake_env.h"
+#include "engine/runbook/execution_run.h"
 #include "temp_journal.h"
 #include "toy_runbook.h"
 
@@ -96,6 +97,27 @@ TEST_F(RunnerTest, RunsInOrderAndJournalsEachPhaseBeforeItActs) {
     EXPECT_TRUE(kept.ended_at);
     EXPECT_EQ(kept.facts["a.applied"], true);
     EXPECT_EQ(lock.intent, "toy redis (" + done.id + ")");
+}
+
+TEST_F(RunnerTest, SaysWhichProcessDrivesIt) {
+    fake.processes.alive = {fake.processes.own_pid()};
+    std::optional<ExecutionRecord> meanwhile;
+    ToyBehaviour looks;
+    looks.apply = [&] {
+        meanwhile = temp.journal->executions(1).value().at(0);
+        return Status();
+    };
+    const ExecutionRecord done = run({{"a", looks}});
+    ASSERT_TRUE(meanwhile);
+    EXPECT_TRUE(is_driven(*meanwhile, fake.env));
+    EXPECT_FALSE(is_driven(done, fake.env)) << "it has ended, and its process lives";
+    // Another process has died in it.
+    meanwhile->id = "exec-dead";
+    meanwhile->facts["runner.process"] = {{"pid", 1}, {"start", 1}};
+    ASSERT_TRUE(temp.journal->put_execution(*meanwhile));
+    EXPECT_FALSE(is_driven(*meanwhile, fake.env));
+    ASSERT_TRUE(resume(*meanwhile, {{"a", {}}}));
+    EXPECT_EQ(temp.journal->execution("exec-dead").value()->facts["runner.process"]["pid"], fake.processes.own_pid());
 }
 
 TEST_F(RunnerTest, SkipsWhatIsDoneAndNeverUndoesIt) {

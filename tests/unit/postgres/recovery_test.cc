@@ -79,6 +79,20 @@ TEST(WalRecords, SayWhatTheyAre) {
     EXPECT_EQ(records[4].kind, WalRecord::Kind::kOther);
 }
 
+TEST(WalRecords, SayWhichTablespacesAreMade) {
+    WalStream wal(kBegin);
+    wal.tablespace("/srv/fast");
+    wal.tablespace(std::string(300, 'x'));
+    wal.record(5, 0x10, std::string(4, '\1'));  // dropped
+    const auto records = read(wal.from(kBegin), kBegin);
+    ASSERT_EQ(records.size(), 3U);
+    EXPECT_EQ(records[0].kind, WalRecord::Kind::kTablespace);
+    EXPECT_EQ(records[0].name, "/srv/fast");
+    EXPECT_EQ(records[1].kind, WalRecord::Kind::kTablespace);
+    EXPECT_EQ(records[1].name, "") << "longer than what is kept of a record";
+    EXPECT_EQ(records[2].kind, WalRecord::Kind::kOther);
+}
+
 TEST(WalRecords, GoOnBehindASwitchOfSegments) {
     WalStream wal(kBegin);
     wal.other(100);
@@ -218,6 +232,20 @@ TEST(StopFinder, APositionIsTheLastRecordThatEndsByThen) {
     EXPECT_EQ(story.find(word(story.wal.end())).second.last, story.records.back().begin);
     EXPECT_EQ(story.find(word(story.wal.end() + 1)).first, Verdict::kBehind);
     EXPECT_EQ(story.find(word(story.consistent - 1)).first, Verdict::kBefore);
+}
+
+TEST(StopFinder, NamesTheTablespacesThatAreMadeOnTheWay) {
+    Story story;
+    story.wal.tablespace("/srv/fast");
+    story.wal.commit(kNoon + 10s);
+    story.wal.tablespace("/srv/later");
+    story.wal.commit(kNoon + 20s);
+    story.records = read(story.wal.from(kBegin), kBegin);
+    using Directories = std::vector<std::string>;
+    EXPECT_EQ(story.find("2026-03-01T12:00:03Z").second.tablespaces, Directories{});
+    EXPECT_EQ(story.find("xid:104").second.tablespaces, Directories{}) << "the record before it is the last";
+    EXPECT_EQ(story.find("2026-03-01T12:00:05Z").second.tablespaces, Directories{"/srv/fast"}) << "made, whether or not it is committed";
+    EXPECT_EQ(story.find("latest").second.tablespaces, (Directories{"/srv/fast", "/srv/later"}));
 }
 
 TEST(StopFinder, ANameAndATransaction) {

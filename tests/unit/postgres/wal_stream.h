@@ -58,6 +58,7 @@ class WalStream {
         put(data, 64, static_cast<std::int64_t>(to_unix_us(time) / 1'000'000));
         return record(0, 0x10, data);
     }
+    std::uint64_t tablespace(const std::string& directory) { return record(5, 0x00, bytes_of(16'384U) + directory + '\0'); }
     std::uint64_t other(std::size_t bytes) { return record(10, 0x10, std::string(bytes, 'x')); }
     // The rest of the segment has pages without records.
     std::uint64_t switch_segment() {

@@ -149,8 +149,11 @@ class FakeProcesses : public env::Processes {
   public:
     Result<env::ProcessId> spawn(const env::SpawnOptions&) override { return refuse(); }
     Result<env::RunResult> run(const env::RunOptions&, const env::Context&) override { return refuse(); }
-    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
-    bool is_alive(const env::ProcessId&) override { return false; }
+    std::optional<env::ProcessInfo> inspect(int pid) override {
+        if (!alive.contains(pid)) return std::nullopt;
+        return env::ProcessInfo{{pid, 1}, 1, 'S', 1000, "aeterna-dr", "/"};
+    }
+    bool is_alive(const env::ProcessId& id) override { return alive.contains(id.pid) && id.start_ticks == 1; }
     Status signal(const env::ProcessId&, int) override { return refuse(); }
     bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
     std::vector<env::ProcessInfo> list() override { return {}; }
@@ -162,6 +165,8 @@ class FakeProcesses : public env::Processes {
         return std::nullopt;
     }
     std::string own_executable() override { return "/usr/bin/aeterna-dr"; }
+
+    std::set<int> alive;  // pids; each began with tick 1
 
   private:
     static Error refuse() { return make_error(ErrorCode::kNotFound, "no processes in this test"); }
