@@ -119,13 +119,11 @@ TEST(RestoreTestSandbox, OnlyItsOwnNamesAreSwept) {
 }
 
 // Processes by table: what is alive, and what was signalled.
-class TableProcesses final : public env::Processes {
+class TableProcesses final : public aeterna::testing::FakeProcesses {
   public:
     std::vector<env::ProcessInfo> table;
     std::vector<std::pair<int, int>> signals;
 
-    Result<env::ProcessId> spawn(const env::SpawnOptions&) override { return none(); }
-    Result<env::RunResult> run(const env::RunOptions&, const env::Context&) override { return none(); }
     std::optional<env::ProcessInfo> inspect(int pid) override {
         for (const auto& process : table) {
             if (process.id.pid == pid) return process;
@@ -144,15 +142,8 @@ class TableProcesses final : public env::Processes {
     }
     bool wait_gone(const env::ProcessId& id, const env::Context&) override { return !is_alive(id); }
     std::vector<env::ProcessInfo> list() override { return table; }
-    std::vector<std::string> environment_of(int) override { return {}; }
     std::uint32_t effective_uid() override { return 0; }
     int own_pid() override { return 10; }
-    Result<env::User> find_user(const std::string&) override { return none(); }
-    std::optional<std::string> find_program(const std::string&, const std::vector<std::string>&) override { return {}; }
-    std::string own_executable() override { return ""; }
-
-  private:
-    static Error none() { return make_error(ErrorCode::kNotFound, "none"); }
 };
 
 TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {

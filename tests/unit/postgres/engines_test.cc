@@ -430,7 +430,7 @@ TEST(WalG, ReadsItsArchive) {
 // ---------------------------------------------------------------------------------------------- what they are asked
 
 // One program, what it says, and how it was run.
-class OneProgram final : public env::Processes {
+class OneProgram final : public aeterna::testing::FakeProcesses {
   public:
     std::string says;
     std::vector<env::RunOptions> runs;
@@ -443,20 +443,6 @@ class OneProgram final : public env::Processes {
         return result;
     }
     std::optional<std::string> find_program(const std::string& name, const std::vector<std::string>&) override { return "/bin/" + name; }
-    Result<env::ProcessId> spawn(const env::SpawnOptions& options) override { return none_.spawn(options); }
-    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
-    bool is_alive(const env::ProcessId&) override { return false; }
-    Status signal(const env::ProcessId& id, int number) override { return none_.signal(id, number); }
-    bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
-    std::vector<env::ProcessInfo> list() override { return {}; }
-    std::vector<std::string> environment_of(int) override { return {}; }
-    std::uint32_t effective_uid() override { return 1000; }
-    int own_pid() override { return 1; }
-    Result<env::User> find_user(const std::string& name) override { return none_.find_user(name); }
-    std::string own_executable() override { return ""; }
-
-  private:
-    aeterna::testing::FakeProcesses none_;
 };
 
 class EngineQuestions : public ::testing::Test {

@@ -33,7 +33,7 @@ TEST(ClientPrograms, VersionsAreRead) {
 }
 
 // Programs that are there, and what the one in PATH says of itself.
-class SomePrograms final : public env::Processes {
+class SomePrograms final : public aeterna::testing::FakeProcesses {
   public:
     std::vector<std::string> there;
     std::string version;
@@ -48,20 +48,6 @@ class SomePrograms final : public env::Processes {
         result.output = version;
         return result;
     }
-    Result<env::ProcessId> spawn(const env::SpawnOptions& options) override { return none_.spawn(options); }
-    std::optional<env::ProcessInfo> inspect(int) override { return std::nullopt; }
-    bool is_alive(const env::ProcessId&) override { return false; }
-    Status signal(const env::ProcessId& id, int number) override { return none_.signal(id, number); }
-    bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
-    std::vector<env::ProcessInfo> list() override { return {}; }
-    std::vector<std::string> environment_of(int) override { return {}; }
-    std::uint32_t effective_uid() override { return 0; }
-    int own_pid() override { return 1; }
-    Result<env::User> find_user(const std::string& name) override { return none_.find_user(name); }
-    std::string own_executable() override { return ""; }
-
-  private:
-    aeterna::testing::FakeProcesses none_;
 };
 
 TEST(ClientPrograms, NoneIsOlderThanTheServer) {
