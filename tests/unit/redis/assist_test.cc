@@ -248,7 +248,7 @@ TEST(Assist, ThePlanNamesTheConditionOfEveryStepThatMayNotBeNeeded) {
         stage.servers.nodes[1].is_refusing = is_dead;
         engine::Runbook built = stage.runbook();
         const auto lines = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
-                               .plan(built, Json::object(), stage.servers.fake.clock.context(20min));
+                               .plan(built, stage.servers.fake.clock.context(20min));
         const auto await = is_dead ? ::testing::Eq(std::string("would run"))
                                    : ::testing::Matcher<std::string>(HasSubstr("refused: the master 'redis-1' answers"));
         EXPECT_THAT(verdicts(lines),
