@@ -121,8 +121,14 @@ TEST(EmptyMaster, WhatAProcessThatDiedKeptIsTold) {
         SCOPED_TRACE(last_write);
         EmptyStage stage;
         bool is_dead = false;
-        stage.hands->executor.on_fence = [&] { *stage.servers.dead = is_dead = true; };
-        stage.run_until(last_write);
+        stage.servers.dead = &is_dead;
+        stage.hands->executor.on_fence = [&] { is_dead = true; };
+        engine::testing::World world;
+        engine::testing::MortalJournal mortal(*stage.temp.journal, world, last_write);
+        engine::Runbook first = stage.runbook();
+        static_cast<void>(
+            engine::Runner(mortal, stage.lock, stage.servers.env).run(first, {}, stage.servers.fake.clock.context(20min)));
+        stage.servers.dead = nullptr;
         stage.hands->executor.on_fence = {};
         const auto executions = stage.temp.journal->executions(1).value();
         if (!is_dead || executions.empty() || executions.at(0).facts.contains(kTakenSince)) continue;

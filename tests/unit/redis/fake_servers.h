@@ -52,7 +52,7 @@ class FakeServers final : public env::Dialer {
     std::function<void()> on_question;  // before each answer
     std::string next_error;             // what the present order is answered with
     std::function<std::string(bool is_sentinel, const Command&)> acl;  // answers ACL …
-    bool* dead = nullptr;  // it is us who died, when true: nothing is sent any more
+    const bool* dead = nullptr;  // it is us who died, when true: nothing is sent any more
     SettingsPointer settings = make_settings();
     aeterna::testing::FakeEnv fake;
     env::Env env{fake.clock, fake.random, fake.threads, fake.files, fake.processes,
