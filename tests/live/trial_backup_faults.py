@@ -5,11 +5,13 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 import unittest
+from datetime import timedelta
 
 import psycopg2
 
-from capturing import AS_SERVER, BINARIES, Server, as_server, position
+from capturing import AS_SERVER, BINARIES, Server, as_server, iso, position
 from restoring import RestoringTest
 from support import damage, wait_until
 

@@ -5,15 +5,14 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 import urllib.request
 import unittest
 from pathlib import Path
 
 from capturing import AS_SERVER
 from in_place import NODES, InPlaceTest
-from support import run, wait_until
-from watching import is_alive, kill
+from support import is_running, run, wait_until
+from watching import kill
 
 BEHIND = ("hand_over", "confirm_one_writer", "rejoin_members", "back_up")  # the steps behind the point of no return
 
@@ -28,7 +27,7 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
                 pid = int((self.data(node) / "postmaster.pid").read_text().splitlines()[0])
             except (OSError, ValueError, IndexError):
                 return None
-            return pid if is_alive(pid) and os.readlink(f"/proc/{pid}/cwd") == str(self.data(node)) else None
+            return pid if is_running(pid) and os.readlink(f"/proc/{pid}/cwd") == str(self.data(node)) else None
         return wait_until(f"a server of {node}", running, 120)
 
     def replaying_server(self):
