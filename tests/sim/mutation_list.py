@@ -73,7 +73,7 @@ MUTATIONS = [
     ("detect.agent_paused", "src/postgres/detect/detectors/agent_down.cc",
      "if («world.config().paused») return", "false", ["agent lost"]),
     # The fence.
-    ("fence.kill", HOST, "AETERNA_TRY(«executor_.kill(left, bounded)»);", "Status()",
+    ("fence.kill", HOST, "AETERNA_TRY(«executor_.kill(left, env_.clock.within(kConfirmTime, context))»);", "Status()",
      ["lost pid files"]),
     ("fence.until_none_is_left", HOST, "if («found == 0 && was_empty») return {};", "true", []),
     ("fence.kill_and_look", HOST, "found += «left.processes.size()»;\n            if (left.processes.empty()) continue;",
@@ -271,8 +271,8 @@ MUTATIONS = [
     ("redis.hand.gives_way_still", HAND, "turned = «is_taken_back(step)»\n", "true", ["dies promoting", "turned back"]),
     ("redis.hand.kept_before", HAND, "if («!keep_its_writes(promoted, step, brief)») return list", "false",
      ["dies promoting", "turned back"]),
-    ("redis.teach.replaced", REDIS + "teach_sentinels.cc", "if («names && is_replaced(*names, *master, budget)») return true;",
-     "false", ["untold", "sentinels lost", "dies promoting"]),
+    ("redis.teach.replaced", REDIS + "sentinel_teaching.cc",
+     "round.is_outdated = «named && is_replaced(cluster, *named, master, context)»;", "false", ["untold", "sentinels lost", "dies promoting"]),
     # The old master's return.
     ("redis.return.follow_at_start", REDIS + "rejoin.cc",
      "if («wanted != present») AETERNA_TRY(files.write_durable", "false",

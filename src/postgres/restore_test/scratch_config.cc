@@ -27,7 +27,7 @@ std::string value_of(std::string_view text, std::string_view name) {
 }  // namespace
 
 Status check_socket_path(const ScratchPlace& place) {
-    const std::string path = fmt::format("{}/.s.PGSQL.{}", place.sockets(), kScratchPort);
+    const std::string path = place.socket_path();
     if (path.size() <= kSocketPathLimit) return {};
     return make_error(ErrorCode::kConfiguration,
                       fmt::format("the socket's path '{}' is {} bytes too long", path, path.size() - kSocketPathLimit),

@@ -12,11 +12,14 @@
 
 namespace aeterna::postgres {
 
+inline constexpr int kScratchPort = 5432;  // part of the socket's name only
+
 struct ScratchPlace {
     std::string sandbox;
     [[nodiscard]] std::string data() const { return sandbox + "/data"; }
     [[nodiscard]] std::string tablespaces() const { return sandbox + "/spaces"; }
     [[nodiscard]] std::string sockets() const { return sandbox + "/s"; }
+    [[nodiscard]] std::string socket_path() const { return sockets() + "/.s.PGSQL." + std::to_string(kScratchPort); }
     [[nodiscard]] std::string configuration() const { return sandbox + "/postgresql.conf"; }
     [[nodiscard]] std::string hba() const { return sandbox + "/pg_hba.conf"; }
     [[nodiscard]] std::string ident() const { return sandbox + "/pg_ident.conf"; }
@@ -24,7 +27,6 @@ struct ScratchPlace {
     [[nodiscard]] std::string wal_script() const { return sandbox + "/get-wal"; }
     [[nodiscard]] std::string log() const { return sandbox + "/server.log"; }
 };
-inline constexpr int kScratchPort = 5432;  // part of the socket's name only
 // kConfiguration where the socket's path would be longer than the 107 bytes that the kernel takes (unix(7)).
 Status check_socket_path(const ScratchPlace& place);
 

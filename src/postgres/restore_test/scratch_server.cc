@@ -62,9 +62,10 @@ Status ScratchServer::write_configuration() const {
 
 Status ScratchServer::start(const env::Context& context) {
     AETERNA_TRY(write_configuration());
-    // Of one that was killed while it wrote it: the server takes an empty one for another's that starts, and ends.
-    const std::string pid_file = order_.place.data() + "/postmaster.pid";
-    if (const auto left = env_.files.read(pid_file, 1); left && left->empty()) AETERNA_TRY(env_.files.remove(pid_file));
+    // Of one that was killed. Whoever starts this one has ended it; a server that reads its files takes a number that nobody
+    // has reaped yet, or that is another's by now, for a server that runs, and an empty file for one that starts.
+    AETERNA_TRY(env_.files.remove(order_.place.data() + "/" + kServerPidFile));
+    AETERNA_TRY(env_.files.remove(order_.place.socket_path() + ".lock"));
     AETERNA_ASSIGN(const env::RunResult shown,
                    run("pg_controldata", {"-D", order_.place.data()}, env_.clock.within(kSmallProgram, context)));
     if (shown.exit_status != 0) {

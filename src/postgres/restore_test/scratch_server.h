@@ -28,7 +28,7 @@ class ScratchServer {
     ScratchServer(const ScratchServer&) = delete;
     ScratchServer& operator=(const ScratchServer&) = delete;
 
-    // Writes its configuration, starts it, and returns when it takes writes. kServer with its last words when it ends
+    // Nobody may run on its directory. Writes its configuration, starts it, and returns when it takes writes. kServer with its last words when it ends
     // instead, kNoSpace when those say so; kAuthentication when there is no such superuser.
     Status start(const env::Context& context);
     [[nodiscard]] bool is_running() const { return id_ && env_.processes.is_alive(*id_); }

@@ -40,11 +40,17 @@ class ConfirmOneWriter final : public engine::Step {
     }
 
     Status verify(engine::StepContext& step) override {
-        const World world = live_.look(step.context);
-        if (world.writers.size() == 1 && world.primary == fact(step.facts, "new_primary"))
-            return {};
-        return make_error(ErrorCode::kServer,
-                          "these nodes are not in recovery: " + join(world.writers, ", "));
+        while (true) {
+            const World world = live_.look(step.context);
+            if (world.writers.size() == 1 && world.primary == fact(step.facts, "new_primary"))
+                return {};
+            // It has just taken a row: silence is a busy machine's until it lasts.
+            if (world.writers.empty() && live_.pause(step.context)) continue;
+            return make_error(ErrorCode::kServer,
+                              world.writers.empty()
+                                  ? "no node answers as the primary any more"
+                                  : "these nodes are not in recovery: " + join(world.writers, ", "));
+        }
     }
 
   private:
