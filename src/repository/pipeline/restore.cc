@@ -6,6 +6,7 @@
 #include <atomic>
 #include <list>
 
+#include "base/paths.h"
 #include "base/strings.h"
 #include "repository/pipeline/bounded_queue.h"
 #include "repository/pipeline/job.h"
@@ -17,6 +18,25 @@ namespace {
 
 constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
+
+// The bytes that a map lays out, behind those of `content`, which stays at most `limit` long. `chunk_of` gives the plain
+// bytes of a chunk.
+Status append_content(const FileMap& map, std::uint64_t limit,
+                      const std::function<Result<const std::string*>(const Id& id)>& chunk_of, std::string& content) {
+    for (const Extent& extent : map.extents) {
+        if (content.size() + extent.bytes > limit)
+            return make_error(ErrorCode::kCorrupt, "a file map is longer than its file");
+        if (extent.chunk == kZeros) {
+            content.append(extent.bytes, '\0');
+            continue;
+        }
+        AETERNA_ASSIGN(const std::string* chunk, chunk_of(map.chunks[extent.chunk]));
+        if (std::uint64_t{extent.offset} + extent.bytes > chunk->size())
+            return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
+        content.append(*chunk, extent.offset, extent.bytes);
+    }
+    return {};
+}
 
 // A large file that workers write.
 struct OpenTarget {
@@ -77,9 +97,7 @@ class TreeRestore {
     [[nodiscard]] std::string marker() const { return request_.into + "/" + kRestoreMarker; }
     [[nodiscard]] std::string absolute(const std::string& path) const {
         for (const auto& [from, place] : request_.elsewhere) {
-            if (path == from || (path.size() > from.size() && path[from.size()] == '/' && path.starts_with(from))) {
-                return place + path.substr(from.size());
-            }
+            if (lies_in(path, from)) return place + path.substr(from.size());
         }
         return path.empty() ? request_.into : request_.into + "/" + path;
     }
@@ -240,19 +258,8 @@ class TreeRestore {
     Status read_small(const FileRecord& record) {
         small_.clear();
         for (const SegmentRef& segment : record.segments) {
-            for (const Extent& extent : segment.map.extents) {
-                if (small_.size() + extent.bytes > std::min(record.info.size, kSmallFileBytes))
-                    return make_error(ErrorCode::kCorrupt, "a map is longer than its file");
-                if (extent.chunk == kZeros) {
-                    small_.append(extent.bytes, '\0');
-                    continue;
-                }
-                AETERNA_ASSIGN(const std::string* chunk, chunk_of(segment.map.chunks[extent.chunk]));
-                if (std::uint64_t{extent.offset} + extent.bytes > chunk->size()) {
-                    return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
-                }
-                small_.append(*chunk, extent.offset, extent.bytes);
-            }
+            AETERNA_TRY(append_content(segment.map, std::min(record.info.size, kSmallFileBytes),
+                                       [this](const Id& id) { return chunk_of(id); }, small_));
         }
         return {};
     }
@@ -378,17 +385,11 @@ Result<std::string> read_small_file(Repository& repository, const Backup& backup
     std::string content, plain;
     for (const SegmentRef& segment : record.segments) {
         AETERNA_ASSIGN(const LoadedMap loaded, reader.load_map(segment));
-        for (const Extent& extent : loaded.map.extents) {
-            if (extent.chunk == kZeros) {
-                content.append(extent.bytes, '\0');
-                continue;
-            }
-            AETERNA_TRY(reader.read(EntryType::kData, loaded.map.chunks[extent.chunk], plain));
-            if (std::uint64_t{extent.offset} + extent.bytes > plain.size()) {
-                return make_error(ErrorCode::kCorrupt, "a file map points past the end of a chunk");
-            }
-            content.append(plain, extent.offset, extent.bytes);
-        }
+        const auto chunk_of = [&](const Id& id) -> Result<const std::string*> {
+            AETERNA_TRY(reader.read(EntryType::kData, id, plain));
+            return &plain;
+        };
+        AETERNA_TRY(append_content(loaded.map, limit_bytes, chunk_of, content));
     }
     return content;
 }
