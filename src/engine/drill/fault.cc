@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/runbook/records.h"
 #include "hosts/executor.h"
 
 namespace aeterna::engine {
@@ -14,7 +15,7 @@ namespace {
 
 Json to_json(const std::vector<env::ProcessId>& processes) {
     Json json = Json::array();
-    for (const env::ProcessId& id : processes) json.push_back({{"pid", id.pid}, {"start", id.start_ticks}});
+    for (const env::ProcessId& id : processes) json.push_back(process_to_json(id));
     return json;
 }
 
@@ -23,10 +24,7 @@ std::vector<env::ProcessId> processes_of(const Json& inverse) {
     const Json* list = find_member(inverse, "processes");
     if (list == nullptr || !list->is_array()) return processes;
     for (const Json& item : *list) {
-        const auto pid = find_integer(item, "pid"), start = find_integer(item, "start");
-        if (pid && start) {
-            processes.push_back({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
-        }
+        if (const auto process = process_from_json(item)) processes.push_back(*process);
     }
     return processes;
 }

@@ -93,15 +93,24 @@ std::optional<Error> error_from_json(const Json& document) {
     return error;
 }
 
+Json process_to_json(const env::ProcessId& process) {
+    return Json{{"pid", process.pid}, {"start", process.start_ticks}};
+}
+
+std::optional<env::ProcessId> process_from_json(const Json& document) {
+    const auto pid = find_integer(document, "pid"), start = find_integer(document, "start");
+    if (!pid || !start) return std::nullopt;
+    return env::ProcessId{static_cast<int>(*pid), static_cast<std::uint64_t>(*start)};
+}
+
 Json own_process_to_json(env::Processes& processes) {
     const auto own = processes.inspect(processes.own_pid());
-    return own ? Json{{"pid", own->id.pid}, {"start", own->id.start_ticks}} : Json(nullptr);
+    return own ? process_to_json(own->id) : Json(nullptr);
 }
 
 bool is_process_alive(const Json* process, env::Processes& processes) {
-    if (process == nullptr) return false;
-    const auto pid = find_integer(*process, "pid"), start = find_integer(*process, "start");
-    return pid && start && processes.is_alive({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
+    const auto id = process ? process_from_json(*process) : std::nullopt;
+    return id && processes.is_alive(*id);
 }
 
 }  // namespace aeterna::engine
