@@ -145,10 +145,7 @@ class PostgresRestorer final : public engine::Restorer {
     // there by now: where the server that it was taken from lives on this machine, over its tables.
     static Status check_new_tablespaces(repository::Repository& repository, const RecoveryStop& stop) {
         for (const std::string& directory : stop.tablespaces) {
-            if (!directory.empty()) {
-                const auto entries = repository.ports().tree.entries(directory);
-                if (entries ? entries->empty() : entries.error().code == ErrorCode::kNotFound) continue;
-            }
+            if (!directory.empty() && check_empty(repository.ports().tree, directory, "")) continue;
             return make_error(ErrorCode::kGuardRefused,
                               fmt::format("the WAL on the way makes a tablespace in '{}', which is in use on this machine: what is replayed would be "
                                           "written over it", one_line(directory)),

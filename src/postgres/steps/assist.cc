@@ -139,15 +139,7 @@ void refuse_assist(engine::StepContext& step, const std::vector<std::string>& re
     step.progress("assist refused: " + join(reasons, "; "));
 }
 
-std::vector<std::string> fenced_nodes(const Json& facts) {
-    std::vector<std::string> nodes;
-    const Json* list = find_member(facts, "fenced");
-    if (!list || !list->is_array()) return nodes;
-    for (const Json& node : *list) {
-        if (node.is_string()) nodes.push_back(node.get<std::string>());
-    }
-    return nodes;
-}
+std::vector<std::string> fenced_nodes(const Json& facts) { return find_strings(facts, "fenced"); }
 
 Status lift_fence(const StepParts& parts, engine::StepContext& step) {
     const std::vector<std::string> nodes = fenced_nodes(step.facts);

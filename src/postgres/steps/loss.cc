@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "base/strings.h"
 #include "postgres/detect/explain_stuck.h"
@@ -13,8 +12,6 @@ namespace aeterna::postgres {
 namespace {
 
 using Lines = std::vector<std::string>;
-
-constexpr std::int64_t kUnknownLeaseSeconds = std::numeric_limits<std::int64_t>::max();
 
 bool refused(const Look& look) { return look.answer == Answer::kRefused; }
 bool silent(const Look& look) { return look.answer == Answer::kSilent; }
@@ -168,7 +165,7 @@ LossVerdict judge_lost_agent(const World& world, const NodeSettings& old, const 
     verdict.reasons.push_back(left ? fmt::format("etcd: its lease ends in {} s, then a second writer is promoted", *left)
                                    : "etcd: how long its lease still lasts could not be read");
     // etcd that elects answers nobody, and gives every lease its whole time again: what is unknown is asked again.
-    if (left.value_or(kUnknownLeaseSeconds) <= kAgentLossMarginSeconds) verdict.kind = LossKind::kLost;
+    if (left && *left <= kAgentLossMarginSeconds) verdict.kind = LossKind::kLost;
     return verdict;
 }
 
