@@ -28,6 +28,9 @@ class FileLock {
     virtual ~FileLock() = default;
 };
 
+// What a write_durable() that was killed leaves beside its file is named as that one, with this and more behind it.
+inline constexpr std::string_view kLeftByWrite = ".tmp-";
+
 struct Owner {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;

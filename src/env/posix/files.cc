@@ -87,7 +87,7 @@ class PosixFiles final : public Files {
 
     Status write_durable(const std::string& path, std::string_view content, int mode) override {
         static std::atomic<unsigned> counter{0};
-        const std::string temporary = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter++);
+        const std::string temporary = fmt::format("{}{}{}-{}", path, kLeftByWrite, ::getpid(), counter++);
         const Status written = write_temporary(temporary, content, mode);
         if (!written) {
             ::unlink(temporary.c_str());

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "postgres/client/wal.h"
-#include "postgres/restore/old_state.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_conf.h"
+#include "repository/pipeline/restore.h"
 
 namespace aeterna::postgres {
 namespace {
@@ -39,7 +39,7 @@ class OwnedFiles {
 }  // namespace
 
 Status check_empty_target(env::FileTree& tree, const std::string& path) {
-    return check_empty(tree, path, "Name a new or empty directory (--into).");
+    return repository::check_target_empty(tree, path, "Name a new or empty directory (--into).");
 }
 
 Status make_target(env::FileTree& tree, env::Files& files, const std::string& path,

@@ -38,13 +38,6 @@ std::string delta_from(const engine::OptionValues& options, env::Files& files) {
     return given.empty() ? given : files.canonical(given);
 }
 
-Status check_empty(env::FileTree& tree, const std::string& directory, const std::string& hint) {
-    const auto entries = tree.entries(directory);
-    if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
-    if (entries->empty()) return {};
-    return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", directory), hint);
-}
-
 Result<bool> overwrites_old_state(repository::Repository& repository, const engine::RestoreOrder& order,
                                   const std::string& system_identifier) {
     env::Files& files = repository.ports().files;

@@ -18,9 +18,6 @@ inline constexpr const char* kDeltaFromOption = "delta-from";
 // Absolute; empty where it was not given.
 [[nodiscard]] std::string delta_from(const engine::OptionValues& options, env::Files& files);
 
-// kGuardRefused where something is in it; a directory that is not there is empty.
-Status check_empty(env::FileTree& tree, const std::string& directory, const std::string& hint);
-
 // Whether the target holds an old state, which is overwritten. kUsage for options that do not go together;
 // kGuardRefused for a target where a server may run, or of another cluster.
 [[nodiscard]] Result<bool> overwrites_old_state(repository::Repository& repository, const engine::RestoreOrder& order,

@@ -145,7 +145,7 @@ class PostgresRestorer final : public engine::Restorer {
     // there by now: where the server that it was taken from lives on this machine, over its tables.
     static Status check_new_tablespaces(repository::Repository& repository, const RecoveryStop& stop) {
         for (const std::string& directory : stop.tablespaces) {
-            if (!directory.empty() && check_empty(repository.ports().tree, directory, "")) continue;
+            if (!directory.empty() && repository::check_target_empty(repository.ports().tree, directory, "")) continue;
             return make_error(ErrorCode::kGuardRefused,
                               fmt::format("the WAL on the way makes a tablespace in '{}', which is in use on this machine: what is replayed would be "
                                           "written over it", one_line(directory)),
@@ -178,10 +178,10 @@ class PostgresRestorer final : public engine::Restorer {
                                "directory (--into).", one_line(*marker));
         }
         env::FileTree& tree = repository.ports().tree;
-        if (!is_overwritten) AETERNA_TRY(check_empty(tree, into, hint));
+        if (!is_overwritten) AETERNA_TRY(repository::check_target_empty(tree, into, hint));
         for (const auto& [path, place] : places) {
             const std::string oid = path.substr(path.find('/') + 1);
-            AETERNA_TRY(check_empty(tree, place,
+            AETERNA_TRY(repository::check_target_empty(tree, place,
                                     fmt::format("Name a new or empty directory for it: --tablespace {}=DIR.", oid)));
         }
         return {};

@@ -19,6 +19,10 @@ namespace {
 constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
 
+bool is_left_by_write(std::string_view name, std::string_view of_file) {
+    return name.starts_with(of_file) && name.substr(of_file.size()).starts_with(env::kLeftByWrite);
+}
+
 // The bytes that a map lays out, behind those of `content`, which stays at most `limit` long. `chunk_of` gives the plain
 // bytes of a chunk.
 Status append_content(const FileMap& map, std::uint64_t limit,
@@ -103,19 +107,32 @@ class TreeRestore {
     }
 
     Status prepare_directory() {
-        AETERNA_TRY(repository_.ports().files.make_directories(request_.into));
-        AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
-        if (!entries.empty()) {
-            const auto text = repository_.ports().files.read(marker());
-            if (!request_.replaces && (!text || *text != purpose())) {
-                return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", request_.into),
-                                  "Name a new or empty directory (--into).");
-            }
+        env::Files& files = repository_.ports().files;
+        AETERNA_TRY(files.make_directories(request_.into));
+        const Status empty = check_target_empty(tree_, request_.into, "Name a new or empty directory (--into).");
+        if (!empty) {
+            if (empty.error().code != ErrorCode::kGuardRefused) return empty;
+            const auto text = files.read(marker());
+            if (!request_.replaces && (!text || *text != purpose())) return empty;
             is_resumed_ = true;
         }
-        AETERNA_TRY(repository_.ports().files.write_durable(marker(), purpose()));
+        AETERNA_TRY(files.write_durable(marker(), purpose()));
+        AETERNA_TRY(remove_left_by_writes(marker()));
+        for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
         if (request_.replaces && is_resumed_) AETERNA_TRY(clear_for_replacement());
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(prepare_elsewhere(place));
+        return {};
+    }
+
+    // By an earlier one that was killed while it wrote that file.
+    Status remove_left_by_writes(const std::string& path) {
+        const std::string directory = path.substr(0, path.rfind('/'));
+        const auto names = repository_.ports().files.list(directory);
+        if (!names) return names.error().code == ErrorCode::kNotFound ? Status() : Status(names.error());
+        for (const std::string& name : *names) {
+            if (is_left_by_write(name, std::string_view(path).substr(directory.size() + 1)))
+                AETERNA_TRY(repository_.ports().files.remove(directory + "/" + name));
+        }
         return {};
     }
 
@@ -157,10 +174,7 @@ class TreeRestore {
 
     Status prepare_elsewhere(const std::string& place) {
         AETERNA_TRY(repository_.ports().files.make_directories(place));
-        AETERNA_ASSIGN(const auto entries, tree_.entries(place));
-        if (entries.empty() || is_resumed_) return {};
-        return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", place),
-                          "Name a new or empty directory for it.");
+        return is_resumed_ ? Status() : check_target_empty(tree_, place, "Name a new or empty directory for it.");
     }
 
     Status write_last_files() {
@@ -372,6 +386,16 @@ class TreeRestore {
 Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request, const env::Context& context) {
     TreeRestore restore(repository, request, context);
     return restore.run();
+}
+
+Status check_target_empty(env::FileTree& tree, const std::string& directory, const std::string& hint) {
+    const auto entries = tree.entries(directory);
+    if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
+    for (const env::NodeEntry& entry : *entries) {
+        if (!is_left_by_write(entry.name, kRestoreMarker))
+            return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", directory), hint);
+    }
+    return {};
 }
 
 Result<std::string> read_small_file(Repository& repository, const Backup& backup, const std::string& path,

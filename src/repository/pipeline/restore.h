@@ -54,4 +54,8 @@ struct RestoreResult {
 // Lies in the directory until the restore is done.
 inline constexpr const char* kRestoreMarker = ".aeterna-dr-restore";
 
+// kGuardRefused, with `hint`, where something is in it. A directory that is not there is empty, and so is one that has only
+// what a restore left that was killed while it wrote its marker.
+[[nodiscard]] Status check_target_empty(env::FileTree& tree, const std::string& directory, const std::string& hint);
+
 }  // namespace aeterna::repository

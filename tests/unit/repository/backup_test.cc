@@ -269,6 +269,29 @@ TEST_F(Plain, AnInterruptedRestoreIsFinishedByTheNext) {
     EXPECT_EQ(difference(from_, out), "");
 }
 
+TEST_F(Plain, ARestoreGoesOnFromWhereTheOneBeforeWasKilledInAWrite) {
+    write_file(from_ + "/last", "the backup's");
+    const std::string out = parent_.file("out");
+    RestoreRequest request;
+    request.backup = rig_.back_up(from_).backup;
+    request.into = out;
+    request.last = {{"last", "ours", 0600}};
+    // Killed in the first write of all: of the marker.
+    fs::create_directories(out);
+    write_file(out + "/" + kRestoreMarker + ".tmp-77-0", request.backup.id.substr(0, 5));
+    const auto repository = rig_.open();
+    const auto first = restore_tree(*repository, request, forever());
+    ASSERT_TRUE(first) << first.error().to_string();
+    EXPECT_FALSE(fs::exists(out + "/" + kRestoreMarker + ".tmp-77-0"));
+    // Killed in the last one.
+    write_file(out + "/" + kRestoreMarker, request.backup.id);
+    write_file(out + "/last.tmp-77-3", "ou");
+    const auto second = restore_tree(*repository, request, forever());
+    ASSERT_TRUE(second) << second.error().to_string();
+    EXPECT_EQ(read_file(out + "/last"), "ours");
+    EXPECT_FALSE(fs::exists(out + "/last.tmp-77-3"));
+}
+
 TEST_F(Plain, OneRecordIsFoundWithoutTheOthers) {
     for (int i = 0; i < 5000; ++i) write_file(from_ + "/d" + std::to_string(i % 50) + "/" + std::to_string(i), "x");
     const Backup backup = rig_.back_up(from_).backup;
