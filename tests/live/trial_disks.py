@@ -106,7 +106,7 @@ class FrozenDiskTest(DiskTest):
 
     def test_a_server_that_sigkill_may_not_end_is_never_taken_for_fenced(self):
         thaw = ["fsfreeze", "--unfreeze", str(self.data())]
-        with assisted.Rows(self.lab) as rows:
+        with assisted.Rows(self.lab):
             subprocess.run(["fsfreeze", "--freeze", str(self.data())], check=True)
             try:
                 found = wait_until("an incident", lambda: set(incidents(self.lab)), 60)
