@@ -297,6 +297,28 @@ class BackupFaultsTest(RestoringTest):
         server.stop("fast")
         self.assertEqual(self.primary.one("SELECT count(*) FROM kept WHERE filler = 'late'"), 1000)
 
+    def test_a_tablespace_that_was_made_while_the_backup_was_taken(self):
+        """Its server replays the backup's own WAL, whatever the log has."""
+        live = self.room / "live space"
+        live.mkdir()
+        if AS_SERVER:
+            shutil.chown(live, "postgres", "postgres")
+        why = f"the WAL on the way makes a tablespace in '{live}', which is in use on this machine"
+        taking = self.begin_backup(self.primary)
+        self.primary.sql("CREATE TABLESPACE aside LOCATION %s", str(live))
+        self.primary.sql("CREATE TABLE kept (id bigint) TABLESPACE aside")
+        self.assertEqual(len(self.primary.sql("SELECT 1 FROM pg_stat_progress_basebackup")), 1, "it was over too early")
+        _, err = taking.communicate(timeout=120)
+        self.assertEqual(taking.returncode, 0, err)
+        backup = self.cli("--json", "backups", "list").json()["backups"][0]["id"]
+        self.assert_refused(5, why, backup)
+        self.assert_refused(5, why, "latest")
+        self.watch()
+        self.insert(1)
+        self.await_durable(self.primary)
+        self.assert_refused(5, why, "latest")
+        self.assertEqual(self.cli("restore-test", "postgres", "--work", self.room, "--to", backup).code, 5)
+
     # ------------------------------------------------------------------------------------------ another cluster
 
     def test_a_cluster_that_was_made_anew_under_the_same_name(self):

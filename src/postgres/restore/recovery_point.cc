@@ -116,7 +116,7 @@ class PointSearch {
     }
 
     Result<RecoveryPoint> as_it_is(const repository::Backup& backup, const std::string& why = "") {
-        RecoveryPoint point{backup, {}, std::nullopt, notes_};
+        RecoveryPoint point{backup, {}, std::nullopt, false, notes_};
         AETERNA_ASSIGN(point.details, read_details(backup.details));
         if (!why.empty()) point.notes.push_back(why + ": what was committed after the backup ended is not in it");
         return point;
@@ -173,6 +173,7 @@ class PointSearch {
             const WalPath::Part* part = path_.part_ending_at(finder.stop().end);
             if (!part) return make_error(ErrorCode::kCorrupt, "the record to stop at is on no timeline");
             point.replay = Replay{part->timeline, from, finder.stop()};
+            point.has_seen_own_wal = has_seen_own_wal_;
             if (target_.kind == Kind::kLatest) AETERNA_TRY(note_hole(seen_to, point.notes));
             if (target_.kind == Kind::kTime && finder.stop().clock_back > kNotedStep) {
                 point.notes.push_back(fmt::format("the servers' clocks went back by {} among these commits, so some times came twice: it stops "
@@ -202,6 +203,7 @@ class PointSearch {
     // target. Gives where the WAL ends, `from` or less when the log does not have the backup's end.
     Result<Lsn> look_through(const RecoveryPoint& point, std::uint64_t segment_bytes, Lsn from, StopFinder& finder) {
         const BaseBackupDetails& details = point.details;
+        has_seen_own_wal_ = true;
         const auto seen_to = feed(details.from, details.to, segment_bytes, finder);
         if (!seen_to && seen_to.error().code != ErrorCode::kCorrupt) return seen_to.error();
         if (seen_to && (*seen_to >= details.to || finder.has_enough())) return *seen_to;
@@ -209,6 +211,7 @@ class PointSearch {
         // Its capture began while the backup was taken; who committed before that is not known. One who did behind it and
         // before the target shows that the target is later than all of them.
         finder = StopFinder(target_, details.to);
+        has_seen_own_wal_ = false;
         AETERNA_ASSIGN(const Lsn end, feed(from, details.to, segment_bytes, finder));
         if (target_.kind != Kind::kTime || finder.passed().last_commit) return end;
         finder = StopFinder(target_, details.to);
@@ -281,6 +284,7 @@ class PointSearch {
     WalPath path_;
     std::vector<std::string> notes_;
     bool has_several_ = false;
+    bool has_seen_own_wal_ = false;  // of the backup that was looked at last
     Lsn limit_ = 0;  // where the next newer backup ends, from which everything was searched; 0 before the first
 };
 

@@ -21,6 +21,8 @@ struct RecoveryPoint {
     repository::Backup backup;
     BaseBackupDetails details;
     std::optional<Replay> replay;    // nothing: to the end of the backup, by the WAL that it brings
+    // The replay's records begin with the WAL that the backup brings: the log has that too.
+    bool has_seen_own_wal = false;
     std::vector<std::string> notes;  // what people should know of the choice
 };
 

@@ -7,6 +7,7 @@
 #include "postgres/client/wal.h"
 #include "postgres/restore/host_check.h"
 #include "postgres/restore/old_state.h"
+#include "postgres/restore/own_wal.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/recovery_point.h"
 #include "postgres/restore/recovery_windows.h"
@@ -39,9 +40,7 @@ class PostgresRestorer final : public engine::Restorer {
             plan.replay = engine::RestorePlan::Replay{point.replay->from, point.replay->stop.last, point.replay->stop.end, point.replay->timeline};
         }
         const BaseBackupDetails& details = point.details;
-        if (point.replay && starter_of(order) != Starter::kPatroniReplica) {
-            AETERNA_TRY(check_new_tablespaces(repository, point.replay->stop));
-        }
+        if (starter_of(order) != Starter::kPatroniReplica) AETERNA_TRY(check_new_tablespaces(repository, point, context));
         // Without a directory nothing is placed: check_restore says what becomes of tablespaces in place.
         if (order.into.empty()) {
             describe(plan, point, order, {}, 0);
@@ -143,8 +142,15 @@ class PostgresRestorer final : public engine::Restorer {
 
     // Replayed, CREATE TABLESPACE takes the directory that it took then, and what comes behind it is written over what lies
     // there by now: where the server that it was taken from lives on this machine, over its tables.
-    static Status check_new_tablespaces(repository::Repository& repository, const RecoveryStop& stop) {
-        for (const std::string& directory : stop.tablespaces) {
+    static Status check_new_tablespaces(repository::Repository& repository, const RecoveryPoint& point, const env::Context& context) {
+        std::vector<std::string> directories;
+        if (point.replay) directories = point.replay->stop.tablespaces;
+        if (!point.has_seen_own_wal) {
+            AETERNA_ASSIGN(const StartingPoint start, read_starting_point(repository, point.backup, context));
+            AETERNA_ASSIGN(const auto own, tablespaces_in_own_wal(repository, point.backup, start, context));
+            directories.insert(directories.end(), own.begin(), own.end());
+        }
+        for (const std::string& directory : directories) {
             if (!directory.empty() && repository::check_target_empty(repository.ports().tree, directory, "")) continue;
             return make_error(ErrorCode::kGuardRefused,
                               fmt::format("the WAL on the way makes a tablespace in '{}', which is in use on this machine: what is replayed would be "
