@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/lent_bytes.h"
 #include "base/result.h"
 
 namespace aeterna::env {
@@ -34,6 +36,11 @@ class SourceFile {
     virtual ~SourceFile() = default;
     // Smaller than `into` only at the file's end.
     [[nodiscard]] virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) = 0;
+    // So many bytes as read_at() would give, without a copy. Nothing where they do not lie in memory together.
+    [[nodiscard]] virtual Result<std::optional<LentBytes>> lend(std::uint64_t offset, std::size_t bytes) {
+        (void)offset, (void)bytes;
+        return std::nullopt;
+    }
     // The first place at or after `offset` that may hold something else than zeros; the file's size when none does.
     [[nodiscard]] virtual Result<std::uint64_t> next_data(std::uint64_t offset) = 0;
     [[nodiscard]] virtual Result<NodeInfo> look() = 0;

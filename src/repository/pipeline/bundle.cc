@@ -29,7 +29,7 @@ void Bundle::keep(FileRecord& record, const FileRecord* previous) {
 Status Bundle::store(EntrySink& sink) {
     if (!bytes_.empty()) {
         const Id id = keys_.content(bytes_of(bytes_));
-        AETERNA_TRY(sink.put(EntryType::kData, id, bytes_of(bytes_)));
+        AETERNA_TRY(sink.put(EntryType::kData, id, {bytes_of(bytes_), nullptr}));
         for (FileRecord* record : inside_) record->segments.front().map.chunks.front() = id;
     }
     bytes_.clear();

@@ -59,9 +59,9 @@ Status ChunkStore::Lane::flush() {
     return {};
 }
 
-Status ChunkStore::Lane::put(EntryType type, const Id& id, Bytes plain) {
+Status ChunkStore::Lane::put(EntryType type, const Id& id, const LentBytes& plain) {
     AETERNA_ASSIGN(const bool is_new, store_.index_.claim(id));
-    return is_new ? put_again(type, id, plain) : Status();
+    return is_new ? put_again(type, id, plain.bytes) : Status();
 }
 
 Status ChunkStore::Lane::put_again(EntryType type, const Id& id, Bytes plain) {
@@ -73,7 +73,7 @@ Status ChunkStore::Lane::put_again(EntryType type, const Id& id, Bytes plain) {
 
 Result<Id> ChunkStore::Lane::put_named(EntryType type, Bytes plain) {
     const Id id = store_.keys_.content(plain);
-    AETERNA_TRY(put(type, id, plain));
+    AETERNA_TRY(put(type, id, {plain, nullptr}));
     return id;
 }
 

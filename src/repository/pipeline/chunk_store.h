@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/lent_bytes.h"
 #include "repository/index/chunk_index.h"
 #include "repository/pipeline/bounded_queue.h"
 #include "repository/pipeline/job.h"
@@ -20,7 +21,7 @@ class EntrySink {
   public:
     virtual ~EntrySink() = default;
     // Stores the entry unless the repository has it or somebody in this process stores it.
-    virtual Status put(EntryType type, const Id& id, Bytes plain) = 0;
+    virtual Status put(EntryType type, const Id& id, const LentBytes& plain) = 0;
 };
 
 class ChunkStore {
@@ -58,7 +59,7 @@ class ChunkStore {
 class ChunkStore::Lane final : public EntrySink {
   public:
     explicit Lane(ChunkStore& store) : store_(store) {}
-    Status put(EntryType type, const Id& id, Bytes plain) override;
+    Status put(EntryType type, const Id& id, const LentBytes& plain) override;
     // Stores the entry whatever the index says: out of a pack that goes.
     Status put_again(EntryType type, const Id& id, Bytes plain);
     // Names the entry by its content and stores it.

@@ -15,10 +15,10 @@ Status Helpers::help(ChunkStore::Lane& lane) {
     return {};
 }
 
-Status HelpedSink::put(EntryType type, const Id& id, Bytes plain) {
+Status HelpedSink::put(EntryType type, const Id& id, const LentBytes& plain) {
     AETERNA_ASSIGN(const bool is_new, index_.claim(id));
-    if (!is_new || helpers_.take(type, id, plain)) return {};
-    return lane_.put_again(type, id, plain);
+    if (!is_new || helpers_.take(type, id, plain.bytes)) return {};
+    return lane_.put_again(type, id, plain.bytes);
 }
 
 }  // namespace aeterna::repository

@@ -40,7 +40,7 @@ class HelpedSink final : public EntrySink {
   public:
     HelpedSink(ChunkStore::Lane& lane, ChunkIndex& index, Helpers& helpers)
         : lane_(lane), index_(index), helpers_(helpers) {}
-    Status put(EntryType type, const Id& id, Bytes plain) override;
+    Status put(EntryType type, const Id& id, const LentBytes& plain) override;
 
   private:
     ChunkStore::Lane& lane_;

@@ -13,17 +13,21 @@ ParallelSink::ParallelSink(ChunkStore& store, ChunkIndex& index, env::Threads& t
 
 ParallelSink::~ParallelSink() { finish(); }
 
-Status ParallelSink::put(EntryType type, const Id& id, Bytes plain) {
+Status ParallelSink::put(EntryType type, const Id& id, const LentBytes& plain) {
     AETERNA_ASSIGN(const bool is_new, index_.claim(id));
     if (!is_new) return {};
-    return entries_.push({type, id, std::string(plain.data(), plain.size())}, job_.context()) ? Status()
-                                                                                              : Status(job_.reason());
+    Entry entry{type, id, plain};
+    if (!entry.plain.owner) {
+        entry.plain.owner = std::make_shared<const std::string>(plain.bytes.data(), plain.bytes.size());
+        entry.plain.bytes = bytes_of(*entry.plain.owner);
+    }
+    return entries_.push(std::move(entry), job_.context()) ? Status() : Status(job_.reason());
 }
 
 void ParallelSink::work() {
     const auto lane = store_.make_lane();
     while (auto entry = entries_.pop(job_.context())) {
-        if (!job_.check(lane->put_again(entry->type, entry->id, bytes_of(entry->plain)))) return;
+        if (!job_.check(lane->put_again(entry->type, entry->id, entry->plain.bytes))) return;
     }
     if (job_.status()) job_.check(lane->finish());
 }

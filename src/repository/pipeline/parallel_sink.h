@@ -17,8 +17,8 @@ class ParallelSink final : public EntrySink {
     ParallelSink(ChunkStore& store, ChunkIndex& index, env::Threads& threads, Job& job, unsigned workers);
     ~ParallelSink() override;
 
-    // Waits while `workers` entries wait already; the entry is copied.
-    Status put(EntryType type, const Id& id, Bytes plain) override;
+    // Waits while `workers` entries wait already. What has no owner is copied.
+    Status put(EntryType type, const Id& id, const LentBytes& plain) override;
     // No put() afterwards. Everything was handed to the store when it returns; errors are the job's.
     void finish();
 
@@ -26,7 +26,7 @@ class ParallelSink final : public EntrySink {
     struct Entry {
         EntryType type = EntryType::kData;
         Id id;
-        std::string plain;
+        LentBytes plain;  // with its owner
     };
     void work();
 

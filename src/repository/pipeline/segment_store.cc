@@ -77,7 +77,7 @@ Result<StoredSegment> SegmentStore::store(const SegmentTask& task) {
 
 Result<Id> SegmentStore::put_named(EntryType type, Bytes plain) {
     const Id id = keys_.content(plain);
-    AETERNA_TRY(sink_.put(type, id, plain));
+    AETERNA_TRY(sink_.put(type, id, {plain, nullptr}));
     return id;
 }
 
@@ -126,16 +126,24 @@ Status SegmentStore::store_pages(const SegmentTask& task, const FileMap* previou
     buffer_.resize(kReadBytes);
     for (std::uint64_t from = 0; from < task.bytes; from += kGroupBytes) {
         const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kGroupBytes, task.bytes - from));
-        const std::span<char> group = std::span(buffer_).first(bytes);
-        AETERNA_TRY(fill(task, from, group));
+        AETERNA_ASSIGN(const LentBytes group, read_group(task, from, bytes));
         const std::size_t first_page = map_.pages.size();
-        append_page_hashes(keys_.page, group, map_.pages);
+        append_page_hashes(keys_.page, group.bytes, map_.pages);
         AETERNA_TRY(store_group(group, first_page, previous));
     }
     return flush_patch();
 }
 
-Status SegmentStore::store_group(Bytes group, std::size_t first_page, const FileMap* previous) {
+Result<LentBytes> SegmentStore::read_group(const SegmentTask& task, std::uint64_t from, std::size_t bytes) {
+    AETERNA_ASSIGN(auto lent, task.file->lend(task.offset + from, bytes));
+    if (lent) return std::move(*lent);
+    const std::span<char> group = std::span(buffer_).first(bytes);
+    AETERNA_TRY(fill(task, from, group));
+    return LentBytes{group, nullptr};
+}
+
+Status SegmentStore::store_group(const LentBytes& content, std::size_t first_page, const FileMap* previous) {
+    const Bytes group = content.bytes;
     const std::span<const PageHash> pages(map_.pages.data() + first_page, pages_in(group.size()));
     // Where the file ended within this group, its last page may look like a whole one of zeros.
     if (previous != nullptr && previous_bytes_ >= first_page * kPageBytes + group.size()) {
@@ -152,11 +160,11 @@ Status SegmentStore::store_group(Bytes group, std::size_t first_page, const File
             return store_patches(group, first_page, *previous);
         }
     }
-    return store_whole_group(group, pages);
+    return store_whole_group(content, pages);
 }
 
-Status SegmentStore::store_whole_group(Bytes group, std::span<const PageHash> pages) {
-    const auto bytes = static_cast<std::uint32_t>(group.size());
+Status SegmentStore::store_whole_group(const LentBytes& group, std::span<const PageHash> pages) {
+    const auto bytes = static_cast<std::uint32_t>(group.bytes.size());
     if (std::all_of(pages.begin(), pages.end(), [](const PageHash& hash) { return hash == PageHash{}; })) {
         map_.add({kZeros, 0, bytes});
         return {};

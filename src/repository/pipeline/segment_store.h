@@ -35,8 +35,9 @@ class SegmentStore {
   private:
     Status store_stream(const SegmentTask& task);
     Status store_pages(const SegmentTask& task, const FileMap* previous);
-    Status store_group(Bytes group, std::size_t first_page, const FileMap* previous);
-    Status store_whole_group(Bytes group, std::span<const PageHash> pages);
+    [[nodiscard]] Result<LentBytes> read_group(const SegmentTask& task, std::uint64_t from, std::size_t bytes);
+    Status store_group(const LentBytes& content, std::size_t first_page, const FileMap* previous);
+    Status store_whole_group(const LentBytes& group, std::span<const PageHash> pages);
     Status store_patches(Bytes group, std::size_t first_page, const FileMap& previous);
     Status store_patch(Bytes page, bool is_zeros);
     Status flush_patch();

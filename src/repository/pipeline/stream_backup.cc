@@ -36,25 +36,40 @@ class StreamBackup::Source final : public env::SourceFile {
         if (offset != place_) return make_error(ErrorCode::kInternal, "a stream was not read in order");
         std::size_t got = 0;
         while (got < into.size()) {
-            if (used_ == block_.bytes.size()) {
-                if (block_.is_last) break;
-                auto next = blocks_.pop(job_.context());
-                if (!next) return job_.reason();
-                block_ = std::move(*next);
-                used_ = 0;
-            }
-            const std::size_t part = std::min(into.size() - got, block_.bytes.size() - used_);
-            std::copy_n(block_.bytes.data() + used_, part, into.data() + got);
+            AETERNA_ASSIGN(const Bytes there, look_ahead());
+            if (there.empty()) break;
+            const std::size_t part = std::min(into.size() - got, there.size());
+            std::copy_n(there.data(), part, into.data() + got);
             used_ += part;
             got += part;
         }
         place_ += got;
         return got;
     }
+    Result<std::optional<LentBytes>> lend(std::uint64_t offset, std::size_t bytes) override {
+        if (offset != place_) return make_error(ErrorCode::kInternal, "a stream was not read in order");
+        AETERNA_ASSIGN(const Bytes there, look_ahead());
+        if (there.size() < bytes) return std::nullopt;
+        used_ += bytes;
+        place_ += bytes;
+        return LentBytes{there.first(bytes), block_.bytes};
+    }
     Result<std::uint64_t> next_data(std::uint64_t offset) override { return offset; }
     Result<env::NodeInfo> look() override { return make_error(ErrorCode::kInternal, "a stream has no attributes"); }
 
   private:
+    // What is left of the present block, or the next one; nothing at the file's end.
+    Result<Bytes> look_ahead() {
+        while (!block_.bytes || used_ == block_.bytes->size()) {
+            if (block_.is_last) return Bytes();
+            auto next = blocks_.pop(job_.context());
+            if (!next) return job_.reason();
+            block_ = std::move(*next);
+            used_ = 0;
+        }
+        return bytes_of(*block_.bytes).subspan(used_);
+    }
+
     BoundedQueue<Block>& blocks_;
     Job& job_;
     Block block_;
@@ -144,15 +159,16 @@ Status StreamBackup::append(Bytes content) {
     open_left_ -= content.size();
     received_bytes_ += content.size();
     while (!content.empty()) {
-        if (block_.bytes.empty()) {
-            block_.bytes.reserve(
+        if (!block_.bytes) {
+            block_.bytes = std::make_shared<std::string>();
+            block_.bytes->reserve(
                 is_open_ended_ ? kBlockBytes
                                : static_cast<std::size_t>(std::min<std::uint64_t>(kBlockBytes, content.size() + open_left_)));
         }
-        const std::size_t part = std::min(content.size(), kBlockBytes - block_.bytes.size());
-        block_.bytes.append(content.data(), part);
+        const std::size_t part = std::min(content.size(), kBlockBytes - block_.bytes->size());
+        block_.bytes->append(content.data(), part);
         content = content.subspan(part);
-        if (block_.bytes.size() == kBlockBytes) AETERNA_TRY(push_block());
+        if (block_.bytes->size() == kBlockBytes) AETERNA_TRY(push_block());
     }
     return {};
 }
@@ -172,7 +188,7 @@ Status StreamBackup::end_file() {
             return {};
         }
         block_.is_open_ended = false;
-        open_->info.size = block_.bytes.size();
+        open_->info.size = block_.bytes ? block_.bytes->size() : 0;
         open_left_ = 0;
     }
     if (open_left_ > 0) return bad_stream(open_->path, "is shorter than it was announced");
@@ -180,7 +196,7 @@ Status StreamBackup::end_file() {
         const std::shared_ptr<FileRecord> record = std::exchange(open_, nullptr);
         return add_node(record->path, record->info);
     }
-    if (!block_.bytes.empty()) AETERNA_TRY(push_block());
+    if (block_.bytes) AETERNA_TRY(push_block());
     open_.reset();
     return {};
 }
@@ -216,8 +232,8 @@ Status StreamBackup::cut_small(const Block& block) {
     FileRecord& record = *block.record;
     record.kind = ContentKind::kSmall;
     AETERNA_ASSIGN(const FileRecord* previous, previous_of(record));
-    const std::span<char> room = bundle_.open(block.bytes.size());
-    std::copy(block.bytes.begin(), block.bytes.end(), room.begin());
+    const std::span<char> room = bundle_.open(block.bytes->size());
+    std::copy(block.bytes->begin(), block.bytes->end(), room.begin());
     bundle_.keep(record, previous);
     bundled_.push_back(block.record);
     return bundle_.bytes() >= kBundleBytes || bundled_.size() >= kMostBundleFiles ? push_bundle() : Status();
@@ -233,7 +249,7 @@ Status StreamBackup::push_bundle() {
 Status StreamBackup::cut_large(Block first) {
     const std::shared_ptr<FileRecord> record = first.record;
     const std::uint64_t size = record->info.size;
-    record->kind = recognise(size, bytes_of(first.bytes).first(std::min(first.bytes.size(), kHeadBytes)));
+    record->kind = recognise(size, bytes_of(*first.bytes).first(std::min(first.bytes->size(), kHeadBytes)));
     AETERNA_ASSIGN(const FileRecord* previous, previous_of(*record));
     Source source(blocks_, job_, std::move(first));
     std::vector<Id> digests;

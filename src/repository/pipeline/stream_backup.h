@@ -54,7 +54,7 @@ class StreamBackup {
     // A part of one file's content; the first one brings the record.
     struct Block {
         std::shared_ptr<FileRecord> record;
-        std::string bytes;
+        std::shared_ptr<std::string> bytes;  // nothing before the first one came; not changed once it is on its way
         bool is_open_ended = false;  // the record's size is not known yet
         bool is_last = false;        // of an open-ended file
     };

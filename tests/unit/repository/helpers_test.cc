@@ -26,7 +26,7 @@ TEST(Helpers, PackForOthersUntilNobodyIsLeft) {
         };
         const auto take = [&](const Id& id, Bytes plain) { return helpers.take(EntryType::kData, id, plain); };
         EXPECT_FALSE(put(1, take)) << "nobody is there to help";
-        EXPECT_TRUE(sink.put(EntryType::kData, entries.begin()->first, bytes_of(entries.begin()->second)));
+        EXPECT_TRUE(sink.put(EntryType::kData, entries.begin()->first, {bytes_of(entries.begin()->second), nullptr}));
 
         const auto helper = threads.start("helper", [&](const std::stop_token&) {
             const auto own = store.make_lane();
@@ -35,7 +35,7 @@ TEST(Helpers, PackForOthersUntilNobodyIsLeft) {
         });
         while (!put(2, take)) {}
         for (std::uint64_t seed = 3; seed < 30; ++seed) {
-            EXPECT_TRUE(put(seed, [&](const Id& id, Bytes plain) { return sink.put(EntryType::kData, id, plain).has_value(); }));
+            EXPECT_TRUE(put(seed, [&](const Id& id, Bytes plain) { return sink.put(EntryType::kData, id, {plain, nullptr}).has_value(); }));
         }
         EXPECT_TRUE(helpers.help(*lane));  // returns: all have come to the end
         EXPECT_TRUE(lane->finish());
