@@ -28,8 +28,13 @@ class FileLock {
     virtual ~FileLock() = default;
 };
 
-// What a write_durable() that was killed leaves beside its file is named as that one, with this and more behind it.
+// What a write_durable() that was killed leaves beside its file: ".FILE.tmp-" and more. Hidden, so that neither a glob nor
+// systemd's ConditionDirectoryNotEmpty takes it for a file of the directory.
 inline constexpr std::string_view kLeftByWrite = ".tmp-";
+[[nodiscard]] inline bool is_left_by_write(std::string_view name, std::string_view of_file) {
+    return name.starts_with('.') && name.substr(1).starts_with(of_file) &&
+           name.substr(1 + of_file.size()).starts_with(kLeftByWrite);
+}
 
 struct Owner {
     std::uint32_t uid = 0;
@@ -44,8 +49,10 @@ class Files {
                                                    std::size_t limit_bytes = 64 << 20) = 0;
     // The last `limit_bytes` of a file: for a server's log in an error message.
     [[nodiscard]] virtual Result<std::string> read_tail(const std::string& path, std::size_t limit_bytes) = 0;
-    // Old content or new content, never a mix; durable (file, rename, directory) when it returns.
-    virtual Status write_durable(const std::string& path, std::string_view content, int mode = 0600) = 0;
+    // Old content or new content, never a mix; durable (file, rename, directory) when it returns. The new file is `owner`'s from
+    // its first moment on; without one it is ours.
+    virtual Status write_durable(const std::string& path, std::string_view content, int mode = 0600,
+                                 std::optional<Owner> owner = std::nullopt) = 0;
     [[nodiscard]] virtual Result<std::unique_ptr<AppendFile>> open_append(const std::string& path,
                                                                           int mode = 0600) = 0;
     // Creates missing parents too; what exists is left as it is.

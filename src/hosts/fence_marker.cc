@@ -65,7 +65,7 @@ Status remove_marker(env::Files& files, const std::string& directory, const std:
     // What a killed put_marker left would keep a systemd unit from starting.
     const auto names = files.list(folder);
     for (const std::string& name : names.value_or(std::vector<std::string>{})) {
-        if (name.starts_with(holder + ".tmp-")) AETERNA_TRY(files.remove(folder + "/" + name));
+        if (env::is_left_by_write(name, holder)) AETERNA_TRY(files.remove(folder + "/" + name));
     }
     return {};
 }
@@ -78,8 +78,8 @@ Result<std::vector<FenceMarker>> markers_of(env::Files& files, const std::string
     if (!names && names.error().code == ErrorCode::kNotFound) return markers;
     if (!names) return wrap_error(names.error(), fmt::format("fences of '{}'", node));
     for (const std::string& holder : *names) {
-        // A half-written one (env/posix/files.cc) holds nothing yet: its fence has not begun to kill.
-        if (holder.find(".tmp-") != std::string::npos) continue;
+        // A half-written one holds nothing yet: its fence has not begun to kill.
+        if (holder.starts_with('.')) continue;
         markers.push_back(read_marker(files, folder + "/" + holder, node, holder));
     }
     return markers;

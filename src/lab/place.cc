@@ -226,8 +226,7 @@ Result<Secrets> write_files(const Layout& layout, const Programs& programs, cons
         const std::string file = config_file(layout, node);
         const bool is_rewritten_by_server = node.kind == "redis" || node.kind == "sentinel";
         if (text.empty() || (is_rewritten_by_server && env.files.exists(file))) continue;
-        AETERNA_TRY(env.files.write_durable(file, text, 0600));
-        if (owner) AETERNA_TRY(env.files.change_owner(file, *owner));
+        AETERNA_TRY(env.files.write_durable(file, text, 0600, owner));
     }
     AETERNA_TRY(
         env.files.write_durable(layout.path("stack.yaml"), stack_file(layout, programs), 0644));

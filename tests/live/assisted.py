@@ -138,7 +138,7 @@ class AssistTest(unittest.TestCase):
 
     def fences(self):
         folder = Path(self.lab.directory, "state", "fences")
-        return sorted(str(marker.relative_to(folder)) for marker in folder.glob("*/*") if ".tmp-" not in marker.name)
+        return sorted(str(marker.relative_to(folder)) for marker in folder.glob("*/*") if not marker.name.startswith("."))
 
     def patch(self, settings):
         if not patch(self.lab, settings):

@@ -34,6 +34,12 @@ env::Context time_for(Duration duration, const env::Env& env) { return {env.cloc
 
 Status end_and_remove(const std::string& path, const std::vector<std::string>& programs, const env::Env& env) {
     AETERNA_TRY(end_inhabitants(path, programs, env));
+    const auto names = env.files.list(path);
+    if (!names) return names.error().code == ErrorCode::kNotFound ? Status() : Status(names.error());
+    // The marker last: without it nobody would know that what is left may go.
+    for (const std::string& name : *names) {
+        if (name != kMarker + 1) AETERNA_TRY(env.files.remove_tree(path + "/" + name));
+    }
     return env.files.remove_tree(path);
 }
 
@@ -45,7 +51,7 @@ bool is_dead(const std::string& path, const env::Env& env) {
     if (!text) {
         const auto names = env.files.list(path);
         return names && std::all_of(names->begin(), names->end(),
-                                    [](const std::string& name) { return name.starts_with(kMarker + 1); });
+                                    [](const std::string& name) { return env::is_left_by_write(name, kMarker + 1); });
     }
     const auto document = parse_json(*text, path + kMarker);
     if (!document) return false;

@@ -85,10 +85,11 @@ class PosixFiles final : public Files {
         return tail;
     }
 
-    Status write_durable(const std::string& path, std::string_view content, int mode) override {
+    Status write_durable(const std::string& path, std::string_view content, int mode, std::optional<Owner> owner) override {
         static std::atomic<unsigned> counter{0};
-        const std::string temporary = fmt::format("{}{}{}-{}", path, kLeftByWrite, ::getpid(), counter++);
-        const Status written = write_temporary(temporary, content, mode);
+        const std::string temporary = fmt::format("{}/.{}{}{}-{}", parent_of(path), path.substr(path.rfind('/') + 1), kLeftByWrite,
+                                                  ::getpid(), counter++);
+        const Status written = write_temporary(temporary, content, mode, owner);
         if (!written) {
             ::unlink(temporary.c_str());
             return written;
@@ -222,10 +223,13 @@ class PosixFiles final : public Files {
     }
 
   private:
-    static Status write_temporary(const std::string& path, std::string_view content, int mode) {
+    static Status write_temporary(const std::string& path, std::string_view content, int mode, const std::optional<Owner>& owner) {
         const Descriptor file(
             ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
         if (!file.is_open()) return file_error(errno, quoted("write", path));
+        if (owner && ::fchown(file.get(), owner->uid, owner->gid) != 0) {
+            return file_error(errno, quoted("change owner of", path));
+        }
         if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) {
             return file_error(errno, quoted("change mode of", path));
         }

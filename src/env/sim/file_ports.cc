@@ -81,7 +81,8 @@ class SimFiles final : public env::Files {
         return all.size() <= limit_bytes ? all : all.substr(all.size() - limit_bytes);
     }
 
-    Status write_durable(const std::string& given, std::string_view content, int mode) override {
+    Status write_durable(const std::string& given, std::string_view content, int mode,
+                         std::optional<env::Owner> owner) override {
         const std::string path = Disk::normal(given);
         if (place_.is_dead()) return place_.dead(given);
         if (disk().is_full()) {
@@ -93,6 +94,7 @@ class SimFiles final : public env::Files {
             return make_error(ErrorCode::kIo, fmt::format("replace '{}': Is a directory", path));
         node->content = node->durable = std::string(content);
         node->mode = mode;
+        if (owner) node->owner = *owner;
         return {};
     }
 

@@ -22,8 +22,7 @@ class OwnedFiles {
         return files_.read(path_ + "/" + name, kMostConfBytes);
     }
     Status write(const std::string& name, const std::string& text) const {
-        AETERNA_TRY(files_.write_durable(path_ + "/" + name, text, 0600));
-        return user_ ? files_.change_owner(path_ + "/" + name, user_->owner) : Status();
+        return files_.write_durable(path_ + "/" + name, text, 0600, user_ ? std::optional(user_->owner) : std::nullopt);
     }
     Status add(const std::string& name, const std::string& text) const {
         return has(name) ? Status() : write(name, text);

@@ -47,15 +47,16 @@ Result<bool> overwrites_old_state(repository::Repository& repository, const engi
                           "Leave one of them out.");
     }
     if (!from.empty()) AETERNA_TRY(check_delta_from(repository, from, order.into));
-    if (!is_delta(order.options)) return false;
-    const auto entries = repository.ports().tree.entries(order.into);
-    if (!entries && entries.error().code != ErrorCode::kNotFound) return entries.error();
-    if (!entries || entries->empty()) return false;
+    // One that an interrupted restore left would be gone on with: somebody may have started a server on it.
     if (files.exists(order.into + "/" + kServerPidFile)) {
         return make_error(ErrorCode::kGuardRefused,
                           fmt::format("there is '{}/{}': a server may run there", order.into, kServerPidFile),
                           "Stop it; if it has crashed, remove that file.");
     }
+    if (!is_delta(order.options)) return false;
+    const auto entries = repository.ports().tree.entries(order.into);
+    if (!entries && entries.error().code != ErrorCode::kNotFound) return entries.error();
+    if (!entries || entries->empty()) return false;
     AETERNA_TRY(check_same_cluster(files, order.into, system_identifier));
     return true;
 }

@@ -62,7 +62,15 @@ class Fence final : public engine::Step {
 
     Status verify(engine::StepContext&) override { return {}; }
 
-    Status undo(engine::StepContext& step) override { return lift_fence(parts_, step); }
+    Status undo(engine::StepContext& step) override {
+        const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
+        // Killed while it fenced: only the markers say so.
+        if (old && fenced_nodes(step.facts).empty()) {
+            const auto executor = executor_of(parts_.settings, old->name, parts_.env);
+            if (executor) AETERNA_TRY(remember_fence(step, *old, **executor));
+        }
+        return lift_fence(parts_, step);
+    }
 
   private:
     // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more.
@@ -71,15 +79,20 @@ class Fence final : public engine::Step {
         step.progress("the proof is old: looking again");
         AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
         if (finding.verdict.kind == LossKind::kLost) return true;
-        // What a former life of this execution has fenced is this one's to lift.
-        AETERNA_ASSIGN(const auto markers, executor.fences(step.context));
-        const bool is_held = std::any_of(markers.begin(), markers.end(),
-                                         [&](const auto& marker) { return marker.holder == step.context.run_id; });
-        if (is_held) step.facts["fenced"] = old.fence_group();
+        AETERNA_TRY(remember_fence(step, old, executor));
         std::vector<std::string> reasons = finding.verdict.reasons;
         reasons.insert(reasons.begin(), "the loss is not proven any more");
         refuse_assist(step, reasons);
         return false;
+    }
+
+    // What a former life of this execution has fenced is this one's to lift.
+    Status remember_fence(engine::StepContext& step, const NodeSettings& old, hosts::Executor& executor) {
+        AETERNA_ASSIGN(const auto markers, executor.fences(step.context));
+        const bool is_held = std::any_of(markers.begin(), markers.end(),
+                                         [&](const auto& marker) { return marker.holder == step.context.run_id; });
+        if (is_held) step.facts["fenced"] = old.fence_group();
+        return {};
     }
 
     // The second vantage: what the process table says must show on the network.

@@ -98,7 +98,7 @@ class FenceMaster final : public RedisStep {
         const bool is_killed = find_boolean(step.facts, kKilled).value_or(false);
         if (!old || (!is_killed && !is_marked(*old, step))) return {};
         if (const RedisNode* master = node_of(step.facts, kNewMaster))
-            AETERNA_TRY(follow_at_start(*acting_, *old, *master, step.facts));
+            AETERNA_TRY(follow_at_start(*acting_, *old, *master));
         return lift_and_start(*acting_, *old, step);
     }
 

@@ -14,19 +14,6 @@ bool names_a_master(std::string_view line) {
     return word == "replicaof" || word == "slaveof";
 }
 
-// Remembered before the file is replaced: after a crash in between it would be ours.
-Result<env::Owner> owner_of(const std::string& file, Json& facts, env::Files& files) {
-    if (const Json* known = find_member(facts, kConfigOwner)) {
-        const auto uid = find_integer(*known, "uid");
-        const auto gid = find_integer(*known, "gid");
-        if (uid && gid)
-            return env::Owner{static_cast<std::uint32_t>(*uid), static_cast<std::uint32_t>(*gid)};
-    }
-    AETERNA_ASSIGN(const env::Owner owner, files.owner(file));
-    facts[kConfigOwner] = Json{{"uid", owner.uid}, {"gid", owner.gid}};
-    return owner;
-}
-
 }  // namespace
 
 std::string with_replicaof(std::string_view config, const env::Endpoint& master) {
@@ -42,19 +29,17 @@ std::string with_replicaof(std::string_view config, const env::Endpoint& master)
     return result + fmt::format("replicaof {} {}\n", master.host, master.port);
 }
 
-Status follow_at_start(Acting& acting, const RedisNode& old_master, const RedisNode& new_master,
-                       Json& facts) {
+Status follow_at_start(Acting& acting, const RedisNode& old_master, const RedisNode& new_master) {
     if (!acting.hands->has_files_of(old_master))
         return make_error(
             ErrorCode::kConfiguration,
             "the configuration of '" + old_master.name + "' cannot be written from here",
             "Name its config_file in the stack file, on a host with a local executor.");
     env::Files& files = acting.cluster->env().files;
-    AETERNA_ASSIGN(const env::Owner owner, owner_of(old_master.config_file, facts, files));
+    AETERNA_ASSIGN(const env::Owner owner, files.owner(old_master.config_file));
     AETERNA_ASSIGN(const std::string present, files.read(old_master.config_file));
     const std::string wanted = with_replicaof(present, new_master.address);
-    if (wanted != present) AETERNA_TRY(files.write_durable(old_master.config_file, wanted, 0640));
-    return files.change_owner(old_master.config_file, owner);
+    return wanted == present ? Status() : files.write_durable(old_master.config_file, wanted, 0640, owner);
 }
 
 Status lift_and_start(Acting& acting, const RedisNode& node, engine::StepContext& step) {

@@ -9,16 +9,13 @@
 
 namespace aeterna::redis {
 
-inline constexpr const char* kConfigOwner = "redis.config_owner";  // fact: {"uid", "gid"}
-
 // `config` with every replicaof/slaveof taken out and `replicaof` of the master at its end, where
 // it outranks what an included file says. Everything else is kept byte for byte. Pure.
 [[nodiscard]] std::string with_replicaof(std::string_view config, const env::Endpoint& master);
 
-// Writes it into the node's configuration file, durable, old or new, with the owner that it had
-// (the facts remember it). kConfiguration when the file is unknown or not on this machine.
-Status follow_at_start(Acting& acting, const RedisNode& old_master, const RedisNode& new_master,
-                       Json& facts);
+// Writes it into the node's configuration file, durable, old or new, with the owner that it had.
+// kConfiguration when the file is unknown or not on this machine.
+Status follow_at_start(Acting& acting, const RedisNode& old_master, const RedisNode& new_master);
 
 // Takes this execution's fence away and starts the server. A start that another fence refuses is
 // not our business: whoever holds it will start the server. Everything else is an error.

@@ -51,7 +51,7 @@ class RejoinOld final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const RedisNode* master = node_of(step.facts, kNewMaster);
         if (!is_fenced(step.facts, old->name)) return meet(*old, *master, step);
-        if (const Status written = follow_at_start(*acting_, *old, *master, step.facts); !written) {
+        if (const Status written = follow_at_start(*acting_, *old, *master); !written) {
             step.progress("its return is guarded instead: " +
                           one_line(written.error().to_string()));
             guard_of(*acting_, *old, step.context.run_id).demote_for(master->name, step.facts);
@@ -72,7 +72,7 @@ class RejoinOld final : public RedisStep {
         guard_of(*acting_, old, step.context.run_id).demote_for(master.name, step.facts);
         // A fence that could not be confirmed has killed it nevertheless.
         if (find_boolean(step.facts, kKilled).value_or(false)) {
-            static_cast<void>(follow_at_start(*acting_, old, master, step.facts));
+            static_cast<void>(follow_at_start(*acting_, old, master));
             AETERNA_TRY(lift_and_start(*acting_, old, step));
         }
         const env::Context budget = clock().within(kMeeting, step.context);

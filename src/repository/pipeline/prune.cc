@@ -76,7 +76,9 @@ class Prune {
         for (const SessionInfo& other : sessions) {
             if (other.name == session_->name() || other.is_stale) continue;
             if (other.kind == SessionKind::kPrune) {
-                return make_error(ErrorCode::kLocked, "another prune is running", "Wait for its end.");
+                return make_error(ErrorCode::kLocked, "another prune is running",
+                                  fmt::format("Wait for its end. If it has died, it counts as running until {}.",
+                                              format_time(other.refreshed + kSessionStale)));
             }
             horizon_ = std::min(horizon_, other.started);
         }

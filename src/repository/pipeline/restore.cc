@@ -19,10 +19,6 @@ namespace {
 constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
 
-bool is_left_by_write(std::string_view name, std::string_view of_file) {
-    return name.starts_with(of_file) && name.substr(of_file.size()).starts_with(env::kLeftByWrite);
-}
-
 // The bytes that a map lays out, behind those of `content`, which stays at most `limit` long. `chunk_of` gives the plain
 // bytes of a chunk.
 Status append_content(const FileMap& map, std::uint64_t limit,
@@ -90,9 +86,12 @@ class TreeRestore {
         AETERNA_TRY(tree_.sync_file_system(request_.into));
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(tree_.sync_file_system(place));
         AETERNA_TRY(write_last_files());
+        // Before the marker goes: without it nobody goes on with what is not done.
+        if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
         AETERNA_TRY(tree_.remove(marker()));
         // Removing the marker has dated the root.
         if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
+        AETERNA_TRY(tree_.sync_file_system(request_.into));
         result_.kept_bytes = kept_bytes_;
         return result_;
     }
@@ -109,29 +108,17 @@ class TreeRestore {
     Status prepare_directory() {
         env::Files& files = repository_.ports().files;
         AETERNA_TRY(files.make_directories(request_.into));
-        const Status empty = check_target_empty(tree_, request_.into, "Name a new or empty directory (--into).");
-        if (!empty) {
-            if (empty.error().code != ErrorCode::kGuardRefused) return empty;
-            const auto text = files.read(marker());
-            if (!request_.replaces && (!text || *text != purpose())) return empty;
-            is_resumed_ = true;
-        }
+        AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
+        const auto text = files.read(marker());
+        const bool goes_on = request_.replaces ? !entries.empty() : text && *text == purpose();
+        if (!goes_on) AETERNA_TRY(check_target_empty(tree_, request_.into, "Name a new or empty directory (--into)."));
         AETERNA_TRY(files.write_durable(marker(), purpose()));
-        AETERNA_TRY(remove_left_by_writes(marker()));
-        for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
-        if (request_.replaces && is_resumed_) AETERNA_TRY(clear_for_replacement());
-        for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(prepare_elsewhere(place));
-        return {};
-    }
-
-    // By an earlier one that was killed while it wrote that file.
-    Status remove_left_by_writes(const std::string& path) {
-        const std::string directory = path.substr(0, path.rfind('/'));
-        const auto names = repository_.ports().files.list(directory);
-        if (!names) return names.error().code == ErrorCode::kNotFound ? Status() : Status(names.error());
-        for (const std::string& name : *names) {
-            if (is_left_by_write(name, std::string_view(path).substr(directory.size() + 1)))
-                AETERNA_TRY(repository_.ports().files.remove(directory + "/" + name));
+        is_resumed_ = !entries.empty();
+        // Whoever goes on with a delta restore need not know that it was one: its old state may still be there.
+        if (is_resumed_) AETERNA_TRY(clear_for_replacement());
+        for (const auto& [path, place] : request_.elsewhere) {
+            AETERNA_TRY(files.make_directories(place));
+            if (!goes_on) AETERNA_TRY(check_target_empty(tree_, place, "Name a new or empty directory for it."));
         }
         return {};
     }
@@ -172,11 +159,6 @@ class TreeRestore {
         }
     }
 
-    Status prepare_elsewhere(const std::string& place) {
-        AETERNA_TRY(repository_.ports().files.make_directories(place));
-        return is_resumed_ ? Status() : check_target_empty(tree_, place, "Name a new or empty directory for it.");
-    }
-
     Status write_last_files() {
         for (const RestoreRequest::LastFile& file : request_.last) {
             const std::string path = absolute(file.path);
@@ -204,6 +186,8 @@ class TreeRestore {
     }
 
     Status write_node(const FileRecord& record) {
+        // That one was taken of a directory in which an earlier restore was not quite done.
+        if (record.path == kRestoreMarker) return {};
         const std::string path = absolute(record.path);
         switch (record.info.type) {
             case env::NodeType::kDirectory:
@@ -374,7 +358,7 @@ class TreeRestore {
     std::list<std::pair<Id, std::string>> chunks_;  // last used first
     std::string small_, there_;                     // a small file's bytes, and those of that name before
     std::optional<env::NodeInfo> root_;
-    bool is_resumed_ = false;
+    bool is_resumed_ = false;                       // something lies there already
     std::atomic<std::uint64_t> bytes_done_{0}, kept_bytes_{0};
     ProgressPace pace_{request_.progress, repository_.ports().clock};
     RestoreResult result_;
@@ -392,7 +376,7 @@ Status check_target_empty(env::FileTree& tree, const std::string& directory, con
     const auto entries = tree.entries(directory);
     if (!entries) return entries.error().code == ErrorCode::kNotFound ? Status() : Status(entries.error());
     for (const env::NodeEntry& entry : *entries) {
-        if (!is_left_by_write(entry.name, kRestoreMarker))
+        if (!env::is_left_by_write(entry.name, kRestoreMarker))
             return make_error(ErrorCode::kGuardRefused, fmt::format("'{}' is not empty", directory), hint);
     }
     return {};

@@ -156,7 +156,7 @@ TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {
     content["/w/restore-test-00000001/marker.json"] = R"({"pid": 20, "start_ticks": 5})";  // lives
     content["/w/restore-test-00000002/marker.json"] = R"({"pid": 20, "start_ticks": 4})";  // another process by now
     content["/w/restore-test-00000002/data/PG_VERSION"] = "15";
-    content["/w/restore-test-00000003/marker.json.tmp-7-0"] = "";  // never finished
+    content["/w/restore-test-00000003/.marker.json.tmp-7-0"] = "";  // never finished
     content["/w/restore-test-00000004/mine"] = "";                 // somebody's
     content["/w/restore-test-00000005/marker.json"] = "what?";
     content["/w/other/marker.json"] = R"({"pid": 1, "start_ticks": 1})";
@@ -176,7 +176,30 @@ TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {
                              "/w/restore-test-00000005/marker.json", "/w/other/marker.json"}) {
         EXPECT_TRUE(content.contains(kept)) << kept;
     }
-    EXPECT_FALSE(content.contains("/w/restore-test-00000003/marker.json.tmp-7-0"));
+    EXPECT_FALSE(content.contains("/w/restore-test-00000003/.marker.json.tmp-7-0"));
+}
+
+// Whoever removes it may be killed at any file: what is left is still known for what it is.
+TEST(RestoreTestSandbox, ItsMarkerGoesLast) {
+    class CutOff final : public aeterna::testing::FakeFiles {
+      public:
+        Status remove_tree(const std::string& path) override {
+            if (path.ends_with("/zone")) return make_error(ErrorCode::kIo, "killed here");
+            return FakeFiles::remove_tree(path);
+        }
+    };
+    aeterna::testing::FakeEnv fake;
+    CutOff files;
+    TableProcesses processes;
+    const env::Env env{fake.clock,  fake.random, fake.threads,       files,    processes,
+                       fake.dialer, fake.http,   fake.http_listener, fake.sql, fake.log};
+    files.content = {{"/w", ""},
+                     {"/w/restore-test-00000002/data/PG_VERSION", "15"},
+                     {"/w/restore-test-00000002/marker.json", R"({"pid": 20, "start_ticks": 4})"},
+                     {"/w/restore-test-00000002/zone/1", ""}};
+    EXPECT_FALSE(remove_dead_sandboxes({"/w", std::nullopt, {"postgres"}}, env, fake.clock.context(1s)));
+    EXPECT_FALSE(files.content.contains("/w/restore-test-00000002/data/PG_VERSION"));
+    EXPECT_TRUE(files.content.contains("/w/restore-test-00000002/marker.json"));
 }
 
 }  // namespace

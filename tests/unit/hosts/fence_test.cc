@@ -202,7 +202,7 @@ TEST_F(FenceTest, NamesCannotLeaveTheDirectory) {
 // A marker that a power loss made unreadable still keeps the node down; a half-written one does not.
 TEST_F(FenceTest, UnreadableMarkersHoldHalfWrittenOnesDoNot) {
     ASSERT_TRUE(real().files.make_directories(host_.fence_directory + "/agent-1"));
-    ASSERT_TRUE(real().files.write_durable(host_.fence_directory + "/agent-1/exec-9.tmp-1-0", "{"));
+    ASSERT_TRUE(real().files.write_durable(host_.fence_directory + "/agent-1/.exec-9.tmp-1-0", "{"));
     EXPECT_TRUE(require_unfenced(real().files, host_.fence_directory, "agent-1"));
     ASSERT_TRUE(real().files.write_durable(host_.fence_directory + "/agent-1/exec-9", ""));
     EXPECT_EQ(require_unfenced(real().files, host_.fence_directory, "agent-1").error().code,

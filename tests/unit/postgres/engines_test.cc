@@ -522,9 +522,9 @@ TEST_F(EngineQuestions, WalGMayNotWriteOverTablespaces) {
 class OrderedFiles final : public aeterna::testing::FakeFiles {
   public:
     std::vector<std::string> changes;
-    Status write_durable(const std::string& path, std::string_view text, int mode) override {
+    Status write_durable(const std::string& path, std::string_view text, int mode, std::optional<env::Owner> owner) override {
         changes.push_back("write " + path);
-        return FakeFiles::write_durable(path, text, mode);
+        return FakeFiles::write_durable(path, text, mode, owner);
     }
     Status remove(const std::string& path) override {
         changes.push_back("remove " + path);

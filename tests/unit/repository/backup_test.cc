@@ -278,18 +278,30 @@ TEST_F(Plain, ARestoreGoesOnFromWhereTheOneBeforeWasKilledInAWrite) {
     request.last = {{"last", "ours", 0600}};
     // Killed in the first write of all: of the marker.
     fs::create_directories(out);
-    write_file(out + "/" + kRestoreMarker + ".tmp-77-0", request.backup.id.substr(0, 5));
+    write_file(out + "/." + kRestoreMarker + ".tmp-77-0", request.backup.id.substr(0, 5));
     const auto repository = rig_.open();
     const auto first = restore_tree(*repository, request, forever());
     ASSERT_TRUE(first) << first.error().to_string();
-    EXPECT_FALSE(fs::exists(out + "/" + kRestoreMarker + ".tmp-77-0"));
+    EXPECT_FALSE(fs::exists(out + "/." + kRestoreMarker + ".tmp-77-0"));
     // Killed in the last one.
     write_file(out + "/" + kRestoreMarker, request.backup.id);
-    write_file(out + "/last.tmp-77-3", "ou");
+    write_file(out + "/.last.tmp-77-3", "ou");
     const auto second = restore_tree(*repository, request, forever());
     ASSERT_TRUE(second) << second.error().to_string();
     EXPECT_EQ(read_file(out + "/last"), "ours");
-    EXPECT_FALSE(fs::exists(out + "/last.tmp-77-3"));
+    EXPECT_FALSE(fs::exists(out + "/.last.tmp-77-3"));
+}
+
+// Somebody uses a directory whose restore was killed when only its marker was left to go, and it is backed up as it is.
+TEST_F(Plain, AMarkerInABackupIsNotRestored) {
+    write_file(from_ + "/a", "a");
+    write_file(from_ + "/" + kRestoreMarker, "of an earlier one");
+    const Backup backup = rig_.back_up(from_).backup;
+    const std::string out = parent_.file("out");
+    const auto restored = rig_.restore(backup, out);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(read_file(out + "/a"), "a");
+    EXPECT_FALSE(fs::exists(out + "/" + kRestoreMarker));
 }
 
 TEST_F(Plain, OneRecordIsFoundWithoutTheOthers) {

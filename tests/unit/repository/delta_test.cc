@@ -74,6 +74,17 @@ TEST_F(DeltaTest, TurnsAnotherStateIntoTheBackups) {
     EXPECT_EQ(difference(source(), other()), "");
 }
 
+// Killed when it had written its marker and nothing else; whoever goes on does not know that it was one.
+TEST_F(DeltaTest, OneThatWasCutOffIsGoneOnWithByAnyRestore) {
+    make_other();
+    write_file(other() + "/" + kRestoreMarker, backup_.id);
+    RestoreRequest request;
+    request.into = other();
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(difference(source(), other()), "");
+}
+
 TEST_F(DeltaTest, LeavesASmallFileThatIsWhatItShouldBe) {
     fs::copy(source(), other(), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     const std::string same = other() + "/conf/1", changed = other() + "/conf/2", grown = other() + "/conf/3";

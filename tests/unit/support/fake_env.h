@@ -84,7 +84,7 @@ class FakeFiles : public env::Files {
         AETERNA_ASSIGN(const std::string all, read(path, SIZE_MAX));
         return all.size() <= limit_bytes ? all : all.substr(all.size() - limit_bytes);
     }
-    Status write_durable(const std::string& path, std::string_view text, int) override {
+    Status write_durable(const std::string& path, std::string_view text, int, std::optional<env::Owner>) override {
         content[path] = std::string(text);
         return {};
     }

@@ -1,4 +1,5 @@
-// A planned switchover whose program is killed at any instant, and resumed at once, ends as if nothing had happened.
+// Executions whose program is killed at any instant. A planned switchover that is resumed at once ends as if nothing had
+// happened; a failover that is given up leaves no fence.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +22,13 @@ constexpr Duration kLookEvery = std::chrono::milliseconds(20);
 constexpr const char* kStatePath = "/state/1";
 constexpr const char* kStackPath = "/etc/aeterna-dr/1.yaml";
 
-// One `aeterna-dr switchover postgres`, or one `execution resume`.
+// What the room's people do: one `aeterna-dr RUNBOOK postgres`, then `execution resume` or `execution abort`.
+struct Order {
+    std::string runbook;
+    Json parameters = Json::object();
+    std::string assist = "off";  // the stack file's
+};
+
 struct Command {
     Command(World& world, Process& process, JournalPages& pages)
         : process(process), env(world, process), journal(world, process, pages, {}) {}
@@ -34,9 +41,10 @@ struct Command {
 
 class Room {
   public:
-    explicit Room(std::uint64_t seed) : world_(seed), cluster_(world_, {}) {
+    Room(std::uint64_t seed, Order order) : world_(seed), cluster_(world_, {}), order_(std::move(order)) {
+        cluster_.fence_directories = {fmt::format("{}/fences", kStatePath)};
         world_.disk.make_directories("/etc/aeterna-dr", 0755);
-        const std::string text = cluster_.stack_file(kStatePath, "off");
+        const std::string text = cluster_.stack_file(kStatePath, order_.assist);
         if (Result<Disk::Node*> node = world_.disk.make(kStackPath)) (*node)->content = (*node)->durable = text;
         pass(kBegin + world_.rng().between(0s, 10s));
     }
@@ -51,13 +59,13 @@ class Room {
     JournalPages& pages() { return pages_; }
     void pass(Duration time) { static_cast<void>(world_.scheduler.run_until(world_.now() + time)); }
 
-    Command& start() {
+    Command& start(bool gives_up = false) {
         ProcessOptions options;
         options.command = "aeterna-dr";
         options.host = &cluster_.controller_host(0);
         Process& process = world_.processes.start(std::move(options));
         Command& command = *commands_.emplace_back(std::make_unique<Command>(world_, process, pages_));
-        world_.scheduler.spawn(&process, "command", [this, &command] { run(command); });
+        world_.scheduler.spawn(&process, "command", [this, &command, gives_up] { run(command, gives_up); });
         return command;
     }
 
@@ -77,26 +85,32 @@ class Room {
     }
 
   private:
-    void run(Command& command) {
+    void run(Command& command, bool gives_up) {
         const env::Env& env = command.env.env();
         auto open = app::open_stack(kStackPath, env);
         ASSERT_TRUE(open) << open.error().to_string();
         command.open = std::move(*open);
         const auto store = command.open->find("postgres");
         ASSERT_TRUE(store) << store.error().to_string();
-        auto runbook = (*store)->make_runbook("switchover", Json::object());
+        auto runbook = (*store)->make_runbook(order_.runbook, order_.parameters);
         ASSERT_TRUE(runbook) << runbook.error().to_string();
         const auto lock = engine::make_actor_lock(command.open->stack, env);
         engine::Runner runner(command.journal, *lock, env);
         const env::Context context{world_.now() + kLongest, {}, ""};
-        auto ended = pages_.executions.empty()
-                         ? runner.run(*runbook, {}, context)
-                         : runner.resume(pages_.executions.begin()->second, *runbook, {}, context);
-        command.ended.emplace(std::move(ended));
+        engine::RunRequest request;
+        request.parameters = order_.parameters;
+        if (pages_.executions.empty()) {
+            command.ended.emplace(runner.run(*runbook, request, context));
+            return;
+        }
+        const engine::ExecutionRecord& begun = pages_.executions.begin()->second;
+        command.ended.emplace(gives_up ? runner.abort(begun, &*runbook, request, context)
+                                       : runner.resume(begun, *runbook, request, context));
     }
 
     World world_;
     Cluster cluster_;
+    const Order order_;
     JournalPages pages_;
     std::vector<std::unique_ptr<Command>> commands_;
 };
@@ -108,7 +122,7 @@ void expect_success(const Result<engine::ExecutionRecord>* ended, const std::str
 }
 
 TEST(Switchover, RunsThrough) {
-    Room room(1);
+    Room room(1, {"switchover"});
     const int before = room.cluster().leader();
     expect_success(room.wait_for(room.start()), "unbroken");
     EXPECT_NE(room.cluster().leader(), before);
@@ -119,7 +133,7 @@ TEST(Switchover, KilledAtAnyInstantAndResumedAtOnceItEndsWell) {
     int switched = 0;
     for (Duration kill_after{}; kill_after <= kLastKill; kill_after += std::chrono::milliseconds(50)) {
         const std::string when = fmt::format("killed after {:.2f} s", to_seconds(kill_after));
-        Room room(static_cast<std::uint64_t>(kill_after.count()));
+        Room room(static_cast<std::uint64_t>(kill_after.count()), {"switchover"});
         const int before = room.cluster().leader();
         Command& first = room.start();
         while (!room.has_begun("postgres.switchover") && !first.ended) room.pass(std::chrono::milliseconds(1));
@@ -131,6 +145,31 @@ TEST(Switchover, KilledAtAnyInstantAndResumedAtOnceItEndsWell) {
         switched += room.cluster().leader() != before ? 1 : 0;
     }
     EXPECT_GT(switched, 10) << "hardly anything was cut off";
+}
+
+// Killed between the first marker and the end of the fence nothing but the markers says that it has begun.
+TEST(Failover, KilledWhileItFencesAndGivenUpItLeavesNoFence) {
+    int fenced = 0;
+    for (Duration kill_after{}; kill_after <= std::chrono::seconds(1); kill_after += std::chrono::milliseconds(10)) {
+        const std::string when = fmt::format("killed after {:.2f} s", to_seconds(kill_after));
+        Room room(static_cast<std::uint64_t>(kill_after.count()), {"failover", Json{{"assist", "act"}}, "act"});
+        const auto leader = room.cluster().leader();
+        room.world().processes.kill(*room.cluster().patroni(leader).process());
+        room.world().processes.kill(*room.cluster().postgres(leader).process());
+        Command& first = room.start();
+        while (!room.has_begun("postgres.fence") && !first.ended) room.pass(std::chrono::milliseconds(1));
+        ASSERT_FALSE(first.ended) << when << ": it ended before it could be killed";
+        room.pass(kill_after);
+        if (first.ended) break;
+        room.world().processes.kill(first.process);
+        fenced += room.cluster().markers().empty() ? 0 : 1;
+        const auto* ended = room.wait_for(room.start(true));
+        ASSERT_TRUE(ended) << when << ": it did not end";
+        ASSERT_TRUE(*ended) << when << ": " << ended->error().to_string();
+        EXPECT_EQ((*ended)->state, engine::ExecutionState::kAborted) << when << ": " << (*ended)->summary;
+        EXPECT_TRUE(room.cluster().markers().empty()) << when << ": " << (*ended)->summary;
+    }
+    EXPECT_GT(fenced, 3) << "hardly any fence was cut off";
 }
 
 }  // namespace
