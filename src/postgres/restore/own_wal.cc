@@ -27,7 +27,8 @@ Status read_records(repository::Repository& repository, const repository::Backup
                     const env::Context& context, const std::function<bool(const WalRecord&)>& each) {
     const std::uint64_t segment_bytes = start.control.segment_bytes;
     WalRecordReader records(start.details.from, segment_bytes);
-    for (Lsn at = start.details.from / segment_bytes * segment_bytes; at < start.details.to; at += segment_bytes) {
+    // To the end of what it brings: a copy of a replica has more than it needs, and its server replays that too.
+    for (Lsn at = start.details.from / segment_bytes * segment_bytes;; at += segment_bytes) {
         AETERNA_ASSIGN(const auto stream, open_segment(repository, backup, start, at, context));
         if (!stream) return {};
         std::uint64_t early = start.details.from - std::min(start.details.from, at);  // bytes before the replay begins
@@ -51,7 +52,7 @@ Result<std::vector<std::string>> tablespaces_in_own_wal(repository::Repository& 
     if (start.control.segment_bytes == 0) return directories;
     const Status read = read_records(repository, backup, start, context, [&](const WalRecord& record) {
         if (record.kind == WalRecord::Kind::kTablespace) directories.push_back(record.name);
-        return record.end < start.details.to;
+        return true;
     });
     if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
     return directories;

@@ -1,4 +1,5 @@
-// The WAL that a base backup brings: from where its replay begins to where it is consistent.
+// The WAL that a base backup brings: from where its replay begins to the end of its last whole record, which may lie behind the
+// point where it is consistent.
 #pragma once
 
 #include <string>
