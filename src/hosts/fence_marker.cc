@@ -62,7 +62,7 @@ Status remove_marker(env::Files& files, const std::string& directory, const std:
     AETERNA_TRY(check_names(node, holder));
     const std::string folder = directory + "/" + node;
     AETERNA_TRY(files.remove(folder + "/" + holder));
-    // What a killed put_marker left would keep a systemd unit from starting.
+    // What a killed put_marker left: nobody else removes it.
     const auto names = files.list(folder);
     for (const std::string& name : names.value_or(std::vector<std::string>{})) {
         if (env::is_left_by_write(name, holder)) AETERNA_TRY(files.remove(folder + "/" + name));

@@ -275,7 +275,7 @@ MUTATIONS = [
      "round.is_outdated = «named && is_replaced(cluster, *named, master, context)»;", "false", ["untold", "sentinels lost", "dies promoting"]),
     # The old master's return.
     ("redis.return.follow_at_start", REDIS + "rejoin.cc",
-     "if («wanted != present») AETERNA_TRY(files.write_durable", "false",
+     "return «wanted == present» ? Status() : files.write_durable", "true",
      ["interrupted", "sentinels lost", "stood still"]),
     ("redis.return.pause", GUARD, "(*connection)->pipeline({«pause_command()», {\"INFO\"}}, patient);",
      'Command{"PING"}', ["unfenceable"]),

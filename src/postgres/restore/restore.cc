@@ -176,7 +176,7 @@ class PostgresRestorer final : public engine::Restorer {
                                 const std::string& into, bool is_overwritten,
                                 const std::map<std::string, std::string>& places) {
         const auto marker = repository.ports().files.read(into + "/" + repository::kRestoreMarker);
-        if (marker && *marker == purpose(plan, places)) return {};
+        if (marker && repository::is_marker_of(*marker, purpose(plan, places))) return {};
         // The newest state may be another one by now.
         std::string hint = "Name a new or empty directory (--into).";
         if (marker) {

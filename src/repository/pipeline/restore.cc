@@ -17,6 +17,7 @@ namespace aeterna::repository {
 namespace {
 
 constexpr std::size_t kMostRestoreTasks = 16;
+constexpr std::string_view kOverOldState = "\nover an old state";  // behind the marker's purpose
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
 
 // The bytes that a map lays out, behind those of `content`, which stays at most `limit` long. `chunk_of` gives the plain
@@ -86,8 +87,12 @@ class TreeRestore {
         AETERNA_TRY(tree_.sync_file_system(request_.into));
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(tree_.sync_file_system(place));
         AETERNA_TRY(write_last_files());
-        // Before the marker goes: without it nobody goes on with what is not done.
-        if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
+        // Its owner before the marker goes: without that nobody goes on with what is not done. Read-only only when it is gone.
+        if (root_) {
+            env::NodeInfo open = *root_;
+            open.mode |= 0700;
+            AETERNA_TRY(tree_.set_attributes(request_.into, open));
+        }
         AETERNA_TRY(tree_.remove(marker()));
         // Removing the marker has dated the root.
         if (root_) AETERNA_TRY(tree_.set_attributes(request_.into, *root_));
@@ -109,16 +114,46 @@ class TreeRestore {
         env::Files& files = repository_.ports().files;
         AETERNA_TRY(files.make_directories(request_.into));
         AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
-        const auto text = files.read(marker());
-        const bool goes_on = request_.replaces ? !entries.empty() : text && *text == purpose();
-        if (!goes_on) AETERNA_TRY(check_target_empty(tree_, request_.into, "Name a new or empty directory (--into)."));
-        AETERNA_TRY(files.write_durable(marker(), purpose()));
+        const std::string text = files.read(marker()).value_or("");
+        const bool is_begun = is_marker_of(text, purpose());
+        const bool goes_on = request_.replaces ? !entries.empty() : is_begun;
+        if (!goes_on) {
+            AETERNA_TRY(check_target_empty(tree_, request_.into, "Name a new or empty directory (--into)."));
+            for (const auto& [path, place] : request_.elsewhere)
+                AETERNA_TRY(check_target_empty(tree_, place, "Name a new or empty directory for it."));
+        }
+        // Whoever goes on with a restore over an old state need not know that it was one: some of that may still be there.
+        const bool is_over_old = (is_begun && text != purpose()) || (request_.replaces && !entries.empty());
+        AETERNA_TRY(open_root(!entries.empty()));
+        AETERNA_TRY(files.write_durable(marker(), purpose() + std::string(is_over_old ? kOverOldState : "")));
         is_resumed_ = !entries.empty();
-        // Whoever goes on with a delta restore need not know that it was one: its old state may still be there.
-        if (is_resumed_) AETERNA_TRY(clear_for_replacement());
-        for (const auto& [path, place] : request_.elsewhere) {
-            AETERNA_TRY(files.make_directories(place));
-            if (!goes_on) AETERNA_TRY(check_target_empty(tree_, place, "Name a new or empty directory for it."));
+        AETERNA_TRY(remove_left_by_writes(marker()));
+        for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
+        if (is_over_old) AETERNA_TRY(clear_for_replacement());
+        for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(files.make_directories(place));
+        return {};
+    }
+
+    // An earlier restore may have made it read-only again.
+    Status open_root(bool is_there) {
+        return is_there ? open_directory(request_.into) : Status();
+    }
+
+    Status open_directory(const std::string& path) {
+        constexpr std::uint32_t kOwnersAll = 0700;
+        AETERNA_ASSIGN(const env::NodeInfo there, tree_.look(path));
+        const bool is_open = (there.mode & kOwnersAll) == kOwnersAll;
+        return is_open ? Status() : repository_.ports().files.change_mode(path, static_cast<int>(there.mode | kOwnersAll));
+    }
+
+    // By an earlier one that was killed while it wrote that file.
+    Status remove_left_by_writes(const std::string& path) {
+        const std::string directory = path.substr(0, path.rfind('/'));
+        const auto names = repository_.ports().files.list(directory);
+        if (!names) return names.error().code == ErrorCode::kNotFound ? Status() : Status(names.error());
+        for (const std::string& name : *names) {
+            if (env::is_left_by_write(name, std::string_view(path).substr(directory.size() + 1)))
+                AETERNA_TRY(repository_.ports().files.remove(directory + "/" + name));
         }
         return {};
     }
@@ -235,7 +270,8 @@ class TreeRestore {
         const Status made = tree_.make_directory(path);
         if (made || made.error().code != ErrorCode::kAlreadyExists) return made;
         AETERNA_ASSIGN(const env::NodeInfo there, tree_.look(path));
-        return there.type == env::NodeType::kDirectory ? Status() : made;
+        if (there.type != env::NodeType::kDirectory) return made;
+        return open_directory(path);
     }
 
     Status write_small(const std::string& path, const FileRecord& record) {
@@ -243,8 +279,7 @@ class TreeRestore {
         bytes_done_ += record.info.size;
         if (is_resumed_ && holds_small(path)) {
             kept_bytes_ += small_.size();
-            AETERNA_ASSIGN(const auto file, tree_.open_target(path, false));
-            return file->set_attributes(record.info);
+            return tree_.set_attributes(path, record.info);  // by its name: it may be one that nobody may write
         }
         if (is_resumed_) AETERNA_TRY(tree_.remove(path));
         AETERNA_ASSIGN(const auto file, tree_.open_target(path, true));
@@ -292,6 +327,11 @@ class TreeRestore {
         if (!opened && opened.error().code == ErrorCode::kAlreadyExists) {
             target->is_new = false;
             opened = tree_.open_target(path, false);
+            if (!opened && opened.error().code == ErrorCode::kPermission) {  // complete, and read-only as it should be
+                AETERNA_TRY(tree_.remove(path));
+                opened = tree_.open_target(path, true);
+                target->is_new = true;
+            }
         }
         if (!opened) return opened.error();
         target->file = std::move(*opened);
@@ -370,6 +410,10 @@ class TreeRestore {
 Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request, const env::Context& context) {
     TreeRestore restore(repository, request, context);
     return restore.run();
+}
+
+bool is_marker_of(const std::string& text, const std::string& purpose) {
+    return text.starts_with(purpose) && (text.size() == purpose.size() || text.substr(purpose.size()) == kOverOldState);
 }
 
 Status check_target_empty(env::FileTree& tree, const std::string& directory, const std::string& hint) {

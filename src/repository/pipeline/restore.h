@@ -54,6 +54,8 @@ struct RestoreResult {
 // Lies in the directory until the restore is done.
 inline constexpr const char* kRestoreMarker = ".aeterna-dr-restore";
 
+// Whether the marker's text is of a restore of this purpose, over an old state or not.
+[[nodiscard]] bool is_marker_of(const std::string& text, const std::string& purpose);
 // kGuardRefused, with `hint`, where something is in it. A directory that is not there is empty, and so is one that has only
 // what a restore left that was killed while it wrote its marker.
 [[nodiscard]] Status check_target_empty(env::FileTree& tree, const std::string& directory, const std::string& hint);

@@ -292,6 +292,43 @@ TEST_F(Plain, ARestoreGoesOnFromWhereTheOneBeforeWasKilledInAWrite) {
     EXPECT_FALSE(fs::exists(out + "/.last.tmp-77-3"));
 }
 
+// Root may write everything: as somebody else.
+TEST_F(Plain, AnInterruptedRestoreOfWhatNobodyMayWriteIsFinishedToo) {
+    constexpr uid_t kNobody = 65534;
+    write_file(from_ + "/large", noise(1 << 20, 3));
+    write_file(from_ + "/sealed/small", "s");
+    fs::create_symlink("small", from_ + "/sealed/link");
+    const bool is_root = ::geteuid() == 0;
+    for (const char* path : {"", "/large", "/sealed", "/sealed/small", "/sealed/link"}) {
+        if (is_root) ASSERT_EQ(::lchown((from_ + path).c_str(), kNobody, kNobody), 0);
+    }
+    for (const char* path : {"/large", "/sealed/small", "/sealed", ""}) ASSERT_EQ(::chmod((from_ + path).c_str(), 0500), 0);
+    RestoreRequest request;
+    request.backup = rig_.back_up(from_).backup;
+    request.into = parent_.file("out");
+    fs::create_directories(request.into);
+    const auto repository = rig_.open();
+    if (is_root) {
+        ASSERT_EQ(::chmod(parent_.file(".").c_str(), 0755), 0);
+        ASSERT_EQ(::chown(request.into.c_str(), kNobody, kNobody), 0);
+        ASSERT_EQ(::setegid(kNobody), 0);
+        ASSERT_EQ(::seteuid(kNobody), 0);
+    }
+    const auto first = restore_tree(*repository, request, forever());
+    const auto root = fs::status(request.into).permissions();
+    fs::permissions(request.into, fs::perms::owner_all);
+    write_file(request.into + "/" + kRestoreMarker, request.backup.id);
+    fs::permissions(request.into, root);
+    const auto second = restore_tree(*repository, request, forever());
+    if (is_root) ASSERT_EQ(::seteuid(0) + ::setegid(0), 0);
+    ASSERT_TRUE(first) << first.error().to_string();
+    ASSERT_TRUE(second) << second.error().to_string();
+    EXPECT_EQ(difference(from_, request.into), "");
+    for (const std::string& place : {from_, request.into}) {  // they have to go
+        for (const char* path : {"", "/sealed"}) ::chmod((place + path).c_str(), 0700);
+    }
+}
+
 // Somebody uses a directory whose restore was killed when only its marker was left to go, and it is backed up as it is.
 TEST_F(Plain, AMarkerInABackupIsNotRestored) {
     write_file(from_ + "/a", "a");

@@ -77,12 +77,33 @@ TEST_F(DeltaTest, TurnsAnotherStateIntoTheBackups) {
 // Killed when it had written its marker and nothing else; whoever goes on does not know that it was one.
 TEST_F(DeltaTest, OneThatWasCutOffIsGoneOnWithByAnyRestore) {
     make_other();
-    write_file(other() + "/" + kRestoreMarker, backup_.id);
     RestoreRequest request;
+    request.into = other();
+    request.replaces = true;
+    std::stop_source stop;
+    request.progress = [&](const Progress&) { stop.request_stop(); };
+    const auto repository = rig_.open();
+    request.backup = backup_;
+    ASSERT_FALSE(restore_tree(*repository, request, {MonoTime::max(), stop.get_token(), "test"}));
+    write_file(other() + "/old", "as if it had not come to that");
+    request = {};
     request.into = other();
     const auto restored = restore(request);
     ASSERT_TRUE(restored) << restored.error().to_string();
     EXPECT_EQ(difference(source(), other()), "");
+}
+
+// What somebody has made in a directory whose restore was killed when only its marker was left to go, stays.
+TEST_F(DeltaTest, OneThatWasNoneIsGoneOnWithAndLeavesStrangersAlone) {
+    RestoreRequest request;
+    request.into = other();
+    ASSERT_TRUE(restore(request));
+    write_file(other() + "/" + kRestoreMarker, backup_.id);
+    write_file(other() + "/mine", "precious");
+    const auto restored = restore(request);
+    ASSERT_TRUE(restored) << restored.error().to_string();
+    EXPECT_EQ(read_file(other() + "/mine"), "precious");
+    EXPECT_FALSE(fs::exists(other() + "/" + kRestoreMarker));
 }
 
 TEST_F(DeltaTest, LeavesASmallFileThatIsWhatItShouldBe) {
