@@ -29,6 +29,7 @@ struct Order {
     std::string assist = "off";  // the stack file's
 };
 
+// One command of theirs.
 struct Command {
     Command(World& world, Process& process, JournalPages& pages)
         : process(process), env(world, process), journal(world, process, pages, {}) {}
@@ -56,7 +57,6 @@ class Room {
 
     World& world() { return world_; }
     Cluster& cluster() { return cluster_; }
-    JournalPages& pages() { return pages_; }
     void pass(Duration time) { static_cast<void>(world_.scheduler.run_until(world_.now() + time)); }
 
     Command& start(bool gives_up = false) {
@@ -67,6 +67,17 @@ class Room {
         Command& command = *commands_.emplace_back(std::make_unique<Command>(world_, process, pages_));
         world_.scheduler.spawn(&process, "command", [this, &command, gives_up] { run(command, gives_up); });
         return command;
+    }
+
+    // Starts the first command, and kills it so long after its step `name` has begun to act. False when it had ended by then.
+    bool start_and_kill(std::string_view name, Duration after, const std::string& when) {
+        Command& first = start();
+        while (!has_begun(name) && !first.ended) pass(std::chrono::milliseconds(1));
+        EXPECT_FALSE(first.ended) << when << ": it ended before it could be killed";
+        pass(after);
+        if (first.ended) return false;
+        world_.processes.kill(first.process);
+        return true;
     }
 
     // Nothing when it did not end in time.
@@ -115,16 +126,16 @@ class Room {
     std::vector<std::unique_ptr<Command>> commands_;
 };
 
-void expect_success(const Result<engine::ExecutionRecord>* ended, const std::string& when) {
+void expect_end(const Result<engine::ExecutionRecord>* ended, engine::ExecutionState state, const std::string& when) {
     ASSERT_TRUE(ended) << when << ": it did not end";
     ASSERT_TRUE(*ended) << when << ": " << ended->error().to_string();
-    EXPECT_EQ((*ended)->state, engine::ExecutionState::kSucceeded) << when << ": " << (*ended)->summary;
+    EXPECT_EQ((*ended)->state, state) << when << ": " << (*ended)->summary;
 }
 
 TEST(Switchover, RunsThrough) {
     Room room(1, {"switchover"});
     const int before = room.cluster().leader();
-    expect_success(room.wait_for(room.start()), "unbroken");
+    expect_end(room.wait_for(room.start()), engine::ExecutionState::kSucceeded, "unbroken");
     EXPECT_NE(room.cluster().leader(), before);
 }
 
@@ -135,13 +146,8 @@ TEST(Switchover, KilledAtAnyInstantAndResumedAtOnceItEndsWell) {
         const std::string when = fmt::format("killed after {:.2f} s", to_seconds(kill_after));
         Room room(static_cast<std::uint64_t>(kill_after.count()), {"switchover"});
         const int before = room.cluster().leader();
-        Command& first = room.start();
-        while (!room.has_begun("postgres.switchover") && !first.ended) room.pass(std::chrono::milliseconds(1));
-        ASSERT_FALSE(first.ended) << when << ": it ended before it could be killed";
-        room.pass(kill_after);
-        if (first.ended) break;
-        room.world().processes.kill(first.process);
-        expect_success(room.wait_for(room.start()), when);
+        if (!room.start_and_kill("postgres.switchover", kill_after, when)) break;
+        expect_end(room.wait_for(room.start()), engine::ExecutionState::kSucceeded, when);
         switched += room.cluster().leader() != before ? 1 : 0;
     }
     EXPECT_GT(switched, 10) << "hardly anything was cut off";
@@ -156,18 +162,10 @@ TEST(Failover, KilledWhileItFencesAndGivenUpItLeavesNoFence) {
         const auto leader = room.cluster().leader();
         room.world().processes.kill(*room.cluster().patroni(leader).process());
         room.world().processes.kill(*room.cluster().postgres(leader).process());
-        Command& first = room.start();
-        while (!room.has_begun("postgres.fence") && !first.ended) room.pass(std::chrono::milliseconds(1));
-        ASSERT_FALSE(first.ended) << when << ": it ended before it could be killed";
-        room.pass(kill_after);
-        if (first.ended) break;
-        room.world().processes.kill(first.process);
+        if (!room.start_and_kill("postgres.fence", kill_after, when)) break;
         fenced += room.cluster().markers().empty() ? 0 : 1;
-        const auto* ended = room.wait_for(room.start(true));
-        ASSERT_TRUE(ended) << when << ": it did not end";
-        ASSERT_TRUE(*ended) << when << ": " << ended->error().to_string();
-        EXPECT_EQ((*ended)->state, engine::ExecutionState::kAborted) << when << ": " << (*ended)->summary;
-        EXPECT_TRUE(room.cluster().markers().empty()) << when << ": " << (*ended)->summary;
+        expect_end(room.wait_for(room.start(true)), engine::ExecutionState::kAborted, when);
+        EXPECT_TRUE(room.cluster().markers().empty()) << when;
     }
     EXPECT_GT(fenced, 3) << "hardly any fence was cut off";
 }

@@ -1,7 +1,6 @@
 #include "postgres/restore/own_wal.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "postgres/client/wal_records.h"
 #include "repository/pipeline/read_file.h"
@@ -22,12 +21,15 @@ Result<std::unique_ptr<repository::FileStream>> open_segment(repository::Reposit
     return nullptr;
 }
 
-// Until `each` returns false.
-Status read_records(repository::Repository& repository, const repository::Backup& backup, const StartingPoint& start,
-                    const env::Context& context, const std::function<bool(const WalRecord&)>& each) {
+// To the end of what it brings: a copy of a replica has more than it needs, and its server replays that too.
+Status collect_tablespaces(repository::Repository& repository, const repository::Backup& backup, const StartingPoint& start,
+                           const env::Context& context, std::vector<std::string>& directories) {
+    const auto see = [&](const WalRecord& record) {
+        if (record.kind == WalRecord::Kind::kTablespace) directories.push_back(record.name);
+        return true;
+    };
     const std::uint64_t segment_bytes = start.control.segment_bytes;
     WalRecordReader records(start.details.from, segment_bytes);
-    // To the end of what it brings: a copy of a replica has more than it needs, and its server replays that too.
     for (Lsn at = start.details.from / segment_bytes * segment_bytes;; at += segment_bytes) {
         AETERNA_ASSIGN(const auto stream, open_segment(repository, backup, start, at, context));
         if (!stream) return {};
@@ -37,11 +39,10 @@ Status read_records(repository::Repository& repository, const repository::Backup
             if (bytes.empty()) break;
             const std::size_t skipped = std::min<std::uint64_t>(bytes.size(), early);
             early -= skipped;
-            AETERNA_ASSIGN(const bool goes_on, records.add({bytes.data() + skipped, bytes.size() - skipped}, each));
-            if (!goes_on) return {};
+            AETERNA_ASSIGN(const bool goes_on, records.add({bytes.data() + skipped, bytes.size() - skipped}, see));
+            if (!goes_on) return {};  // behind the last record of all
         }
     }
-    return {};
 }
 
 }  // namespace
@@ -50,10 +51,7 @@ Result<std::vector<std::string>> tablespaces_in_own_wal(repository::Repository& 
                                                         const StartingPoint& start, const env::Context& context) {
     std::vector<std::string> directories;
     if (start.control.segment_bytes == 0) return directories;
-    const Status read = read_records(repository, backup, start, context, [&](const WalRecord& record) {
-        if (record.kind == WalRecord::Kind::kTablespace) directories.push_back(record.name);
-        return true;
-    });
+    const Status read = collect_tablespaces(repository, backup, start, context, directories);
     if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
     return directories;
 }

@@ -114,31 +114,29 @@ class TreeRestore {
         env::Files& files = repository_.ports().files;
         AETERNA_TRY(files.make_directories(request_.into));
         AETERNA_ASSIGN(const auto entries, tree_.entries(request_.into));
+        is_resumed_ = !entries.empty();
         const std::string text = files.read(marker()).value_or("");
         const bool is_begun = is_marker_of(text, purpose());
-        const bool goes_on = request_.replaces ? !entries.empty() : is_begun;
+        const bool goes_on = request_.replaces ? is_resumed_ : is_begun;
         if (!goes_on) {
             AETERNA_TRY(check_target_empty(tree_, request_.into, "Name a new or empty directory (--into)."));
             for (const auto& [path, place] : request_.elsewhere)
                 AETERNA_TRY(check_target_empty(tree_, place, "Name a new or empty directory for it."));
         }
         // Whoever goes on with a restore over an old state need not know that it was one: some of that may still be there.
-        const bool is_over_old = (is_begun && text != purpose()) || (request_.replaces && !entries.empty());
-        AETERNA_TRY(open_root(!entries.empty()));
+        const bool is_over_old = (is_begun && text != purpose()) || (request_.replaces && is_resumed_);
+        if (is_resumed_) AETERNA_TRY(open_directory(request_.into));
         AETERNA_TRY(files.write_durable(marker(), purpose() + std::string(is_over_old ? kOverOldState : "")));
-        is_resumed_ = !entries.empty();
-        AETERNA_TRY(remove_left_by_writes(marker()));
-        for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
+        if (is_resumed_) {
+            AETERNA_TRY(remove_left_by_writes(marker()));
+            for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
+        }
         if (is_over_old) AETERNA_TRY(clear_for_replacement());
         for (const auto& [path, place] : request_.elsewhere) AETERNA_TRY(files.make_directories(place));
         return {};
     }
 
     // An earlier restore may have made it read-only again.
-    Status open_root(bool is_there) {
-        return is_there ? open_directory(request_.into) : Status();
-    }
-
     Status open_directory(const std::string& path) {
         constexpr std::uint32_t kOwnersAll = 0700;
         AETERNA_ASSIGN(const env::NodeInfo there, tree_.look(path));

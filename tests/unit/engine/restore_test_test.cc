@@ -157,7 +157,7 @@ TEST(RestoreTestSandbox, SweepsTheDeadAndEndsOnlyWhatRunsInThem) {
     content["/w/restore-test-00000002/marker.json"] = R"({"pid": 20, "start_ticks": 4})";  // another process by now
     content["/w/restore-test-00000002/data/PG_VERSION"] = "15";
     content["/w/restore-test-00000003/.marker.json.tmp-7-0"] = "";  // never finished
-    content["/w/restore-test-00000004/mine"] = "";                 // somebody's
+    content["/w/restore-test-00000004/mine"] = "";                  // somebody's
     content["/w/restore-test-00000005/marker.json"] = "what?";
     content["/w/other/marker.json"] = R"({"pid": 1, "start_ticks": 1})";
     processes.table = {{{20, 5}, 1, 'S', 0, "aeterna-dr", "/"},
