@@ -211,8 +211,76 @@ class LogicalTest(unittest.TestCase):
         self.assertIn('role "gone" does not exist', done.err)
         self.assertIn("--no-owner", done.err)
         self.assertFalse(self.has_database(name))
+        self.assertFalse(self.has_database(f"being_restored_{name}"))
         self.assertEqual(self.load(name, "--database", "app", "--to", backup["id"], "--no-owner").code, 0)
         self.assertEqual(self.primary.psql("SELECT tableowner FROM pg_tables WHERE tablename = 'plain'", name), "restorer")
+
+    def held_load(self, name):
+        """A restore into the new database `name`, as a process, that waits in the middle until the role 'hold' is gone; and
+        the name that the database has until then."""
+        self.primary.psql("CREATE FUNCTION waits() RETURNS bool LANGUAGE plpgsql AS 'BEGIN WHILE current_database() <> ''app'' AND "
+                          "EXISTS (SELECT FROM pg_roles WHERE rolname = ''hold'') LOOP PERFORM pg_sleep(0.05); END LOOP; RETURN true; END';"
+                          "CREATE TABLE held (n int CHECK (waits())); INSERT INTO held VALUES (1)", "app")
+        self.addCleanup(self.primary.psql, "DROP TABLE held; DROP FUNCTION waits", "app")
+        self.back_up("--node", "postgres-1")
+        self.primary.psql("CREATE ROLE hold")
+        self.addCleanup(self.primary.psql, "DROP ROLE IF EXISTS hold")
+        unfinished = f"being_restored_{name}"
+        self.addCleanup(self.primary.psql, f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")
+        loading = subprocess.Popen([PROGRAM, "--stack", self.stack, "--timeout", "100s", "restore", "postgres", "--into", self.url(name),
+                                    "--password-file", self.place / "restorer", "--database", "app"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (loading.kill(), loading.wait()))
+        wait_until("the restore's middle", lambda: self.sessions(unfinished, "wait_event = 'PgSleep'"), 60)
+        return loading, unfinished
+
+    def sessions(self, database, condition="true"):
+        return self.primary.psql(f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND {condition}").split()
+
+    def test_what_a_killed_restore_leaves_never_has_the_name(self):
+        name = self.new_name()
+        loading, unfinished = self.held_load(name)
+        second = self.load(name, "--database", "app")
+        self.assertEqual(second.code, 5, second)
+        self.assertIn("another restore", second.err)
+        loading.kill()
+        loading.wait()
+        self.assertFalse(self.has_database(name))
+        # Its session has not noticed yet; a person who looks at what is left would be one like it.
+        wait_until("the end of the lock", lambda: self.primary.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0", 60)
+        self.assertTrue(self.sessions(unfinished))
+        second = self.load(name, "--database", "app")
+        self.assertEqual(second.code, 5, second)
+        self.assertIn(unfinished, second.err)
+        self.primary.psql("DROP ROLE hold")
+        wait_until("the end of its session", lambda: not self.sessions(unfinished), 60)
+        self.assertTrue(self.has_database(unfinished))
+        dry = self.load(name, "--database", "app", "--dry-run")
+        self.assertIn(f"'{unfinished}', which an interrupted restore left, is dropped first", dry.out)
+        done = self.load(name, "--database", "app")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", name), "1000")
+        self.assertFalse(self.has_database(unfinished))
+
+    def test_who_looks_at_an_unfinished_database_does_not_keep_it_from_its_name(self):
+        name = self.new_name()
+        loading, unfinished = self.held_load(name)
+        guest = subprocess.Popen([BIN / "psql", "-X", "-h", self.primary.host, "-p", str(self.primary.port), "-U", "postgres", "-c",
+                                  "SELECT pg_sleep(1000)", unfinished], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (guest.kill(), guest.wait()))
+        wait_until("the guest", lambda: len(self.sessions(unfinished, "wait_event = 'PgSleep'")) == 2, 60)
+        self.primary.psql("DROP ROLE hold")
+        self.assertEqual(loading.wait(60), 0)
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", name), "1000")
+        self.assertFalse(self.has_database(unfinished))
+
+    def test_a_name_that_is_taken_meanwhile_loses_nothing(self):
+        name = self.new_name()
+        loading, unfinished = self.held_load(name)
+        self.primary.psql(f"CREATE DATABASE {name}")
+        self.primary.psql("DROP ROLE hold")
+        self.assertEqual(loading.wait(60), 3)
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", unfinished), "1000")
 
     def test_the_deadline_ends_a_restore_and_nothing_of_it_is_there(self):
         self.back_up()

@@ -8,6 +8,7 @@
 #include "postgres/client/programs.h"
 #include "postgres/client/server_url.h"
 #include "postgres/restore/load_plan.h"
+#include "postgres/restore/new_database.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/scratch_dump.h"
 #include "repository/pipeline/live_set.h"
@@ -17,7 +18,6 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr Duration kLoadQuestion = std::chrono::seconds(15);
-constexpr Duration kMakeDatabase = std::chrono::minutes(5);  // template0 is copied behind a checkpoint
 constexpr std::size_t kFeedBytes = 1 << 20;
 
 class Loader final : public engine::Restorer {
@@ -56,17 +56,19 @@ class Loader final : public engine::Restorer {
             if (!wish_.is_whole()) AETERNA_TRY(choose_parts(repository, context));
             for (const std::string& one : choice_.left_out) order.note(left_out_line(one));
         }
-        if (!found_.exists) {
-            AETERNA_TRY(administer(create_database(database_, target_.database, found_.major), context));
+        if (found_.exists) return load(repository, target_, order, context);
+        NewDatabase made(env_, target_);
+        AETERNA_TRY(made.make(database_, found_.major, context));
+        auto loaded = load(repository, made.unfinished(), order, context);
+        if (loaded) {
+            AETERNA_TRY(made.give_name(context.run_id));
+            return loaded;
         }
-        auto loaded = load(repository, order, context);
-        if (loaded || found_.exists) return loaded;
-        // Whatever ended it, a stop too: half a database must not be taken for a whole one.
-        const Status dropped = administer(drop_database(target_.database), {MonoTime::max(), {}, context.run_id});
+        const Status dropped = made.drop(context.run_id);
         if (dropped) return loaded;
         loaded.error().effect = Effect::kPartial;
-        loaded.error().hint = fmt::format("The database '{}' was begun and could not be dropped: {}. Drop it.",
-                                          one_line(target_.database), one_line(dropped.error().message));
+        loaded.error().hint = fmt::format("'{}' was begun and could not be dropped: {}. Drop it.", one_line(made.unfinished().database),
+                                          one_line(dropped.error().message));
         return loaded;
     }
 
@@ -93,27 +95,24 @@ class Loader final : public engine::Restorer {
         return {};
     }
 
-    // A database of the server that surely is not the one to be made.
-    [[nodiscard]] Result<std::unique_ptr<env::SqlConnection>> connect_to_server(const env::Context& context) {
-        env::SqlTarget server = target_;
-        server.database = target_.database == "postgres" ? "template1" : "postgres";
-        return env_.sql.connect(server, env_.clock.within(kLoadQuestion, context));
-    }
-
     Status look_at_target(const env::Context& context) {
         const auto soon = [&] { return env_.clock.within(kLoadQuestion, context); };
-        AETERNA_ASSIGN(const auto server, connect_to_server(context));
+        AETERNA_ASSIGN(const auto server, connect_beside(env_, target_, context));
         AETERNA_ASSIGN(const env::SqlRows rows,
                        server->query("SELECT current_setting('server_version'), pg_is_in_recovery(), system_identifier, "
-                                     "EXISTS (SELECT FROM pg_database WHERE datname = $1) FROM pg_control_system()",
-                                     {target_.database}, soon()));
+                                     "EXISTS (SELECT FROM pg_database WHERE datname = $1), "
+                                     "(SELECT datname FROM pg_database WHERE datname = $2::name) FROM pg_control_system()",
+                                     {target_.database, std::string(kUnfinishedPrefix) + target_.database}, soon()));
         found_.address = target_.endpoint.to_string();
         found_.database = target_.database;
         found_.major = parse_server_major(rows.first(0).value_or("")).value_or(0);
         found_.in_recovery = rows.first(1) == "t";
         found_.system_identifier = rows.first(2).value_or("");
         found_.exists = rows.first(3) == "t";
-        if (!found_.exists) return {};
+        if (!found_.exists) {
+            found_.leftover = rows.first(4).value_or("");
+            return {};
+        }
         AETERNA_ASSIGN(const auto database, env_.sql.connect(target_, soon()));
         AETERNA_ASSIGN(const env::SqlRows count,
                        database->query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
@@ -121,12 +120,6 @@ class Loader final : public engine::Restorer {
                                        "'information_schema'",
                                        {}, soon()));
         found_.relations = to_integer(count.first().value_or("")).value_or(0);
-        return {};
-    }
-
-    Status administer(const std::string& sql, const env::Context& context) {
-        AETERNA_ASSIGN(const auto server, connect_to_server(context));
-        AETERNA_TRY(server->query(sql, {}, env_.clock.within(kMakeDatabase, context)));
         return {};
     }
 
@@ -161,8 +154,8 @@ class Loader final : public engine::Restorer {
         return {};
     }
 
-    Result<repository::RestoreResult> load(repository::Repository& repository, const engine::RestoreOrder& order,
-                                           const env::Context& context) {
+    Result<repository::RestoreResult> load(repository::Repository& repository, const env::SqlTarget& into,
+                                           const engine::RestoreOrder& order, const env::Context& context) {
         std::string list;
         if (!wish_.is_whole()) {
             const std::string folder = env_.files.environment_variable("TMPDIR").value_or("/tmp");
@@ -171,7 +164,7 @@ class Loader final : public engine::Restorer {
         }
         repository::ProgressPace pace(order.progress, env_.clock);
         std::uint64_t passed = 0;
-        env::RunOptions run = client_run(load_command(program_.path, wish_, !found_.exists, list), target_);
+        env::RunOptions run = client_run(load_command(program_.path, wish_, !found_.exists, list), into);
         AETERNA_ASSIGN(const auto stream, give_dump(repository, run, context));
         if (stream) {
             run.next_input = [&, next = std::move(run.next_input)]() -> Result<std::string> {
@@ -200,6 +193,9 @@ class Loader final : public engine::Restorer {
         const auto says = [&](const char* words) { return error.message.find(words) != std::string::npos; };
         if (says("role \"") && says("does not exist")) {
             return "Make the roles first (globals.sql of `restore files`), or add --no-owner.";
+        }
+        if (!found_.exists && says("pg_hba.conf")) {
+            return fmt::format("Until it has everything it is called '{}…': pg_hba.conf has to let this role into that, too.", kUnfinishedPrefix);
         }
         if (says("already exists")) return "Restore into a new database, or drop what is there first (--clean).";
         return found_.exists ? "Nothing of it is in the database: the transaction was rolled back."

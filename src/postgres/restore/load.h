@@ -1,7 +1,7 @@
 // `restore postgres --into postgresql://…`: a database of a logical backup, or of a base backup at any point of its
 // WAL, or some of its schemas or tables, into a server that runs, by stock pg_restore, which stops at its first error.
-// A database that is there gets everything in one transaction or nothing; a new one is dropped again when it did not
-// get everything.
+// A database that is there gets everything in one transaction or nothing; a new one gets its name when it has
+// everything (new_database.h), and is dropped again when something fails.
 #pragma once
 
 #include <memory>

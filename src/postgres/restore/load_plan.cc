@@ -11,12 +11,6 @@
 namespace aeterna::postgres {
 namespace {
 
-std::string sql_name(const std::string& name) {
-    std::string text = "\"";
-    for (const char c : name) text.append(c == '"' ? 2 : 1, c);
-    return text + "\"";
-}
-
 std::string sql_text(const std::string& value) {
     std::string text = value.find('\\') == std::string::npos ? "'" : "E'";
     for (const char c : value) text.append(c == '\'' || c == '\\' ? 2 : 1, c);
@@ -24,6 +18,12 @@ std::string sql_text(const std::string& value) {
 }
 
 }  // namespace
+
+std::string sql_name(const std::string& name) {
+    std::string text = "\"";
+    for (const char c : name) text.append(c == '"' ? 2 : 1, c);
+    return text + "\"";
+}
 
 LoadWish read_load_wish(const engine::OptionValues& values) {
     LoadWish wish;
@@ -99,11 +99,6 @@ std::string create_database(const DumpedDatabase& like, const std::string& name,
     return sql + " LOCALE_PROVIDER libc";
 }
 
-// Whoever has connected meanwhile must not keep half a database alive.
-std::string drop_database(const std::string& name) {
-    return fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", sql_name(name));
-}
-
 std::vector<std::string> load_command(const std::string& program, const LoadWish& wish, bool is_new,
                                       const std::string& list) {
     // Without --exit-on-error it goes on after an error, and rows of a table that was there already are added to it.
@@ -136,9 +131,10 @@ Json target_json(const LoadTarget& target, const std::string& system_identifier)
                 {"relations", target.relations}, {"is_live", is_live(target, system_identifier)}};
 }
 
-// What a person agrees to where there is a database.
+// What is dropped, and what a person agrees to where there is a database.
 void add_caution(engine::RestorePlan& plan, const LoadWish& wish, const LoadTarget& target, const Destination& to,
                  const std::string& system_identifier) {
+    if (!target.leftover.empty()) plan.lines.push_back(fmt::format("'{}', which an interrupted restore left, is dropped first", one_line(target.leftover)));
     if (!target.exists) return;
     plan.lines.push_back(fmt::format("the database is there and has {} tables, views and sequences{}; all of it goes in "
                                      "by one transaction, or nothing",

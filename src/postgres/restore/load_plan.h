@@ -39,13 +39,14 @@ struct LoadTarget {
     std::string system_identifier;
     bool exists = false;           // the database
     std::int64_t relations = 0;  // that people made in it
+    std::string leftover{};      // what an interrupted restore into a new one has left, under its other name; empty: nothing
 };
 // kGuardRefused for a replica and for a server older than the dump, kUsage for --clean on a database that is not there.
 Status check_load(int dump_major, const LoadWish& wish, const LoadTarget& target);
 
+[[nodiscard]] std::string sql_name(const std::string& name);
 // CREATE DATABASE as the dumped one was made.
 [[nodiscard]] std::string create_database(const DumpedDatabase& like, const std::string& name, int server_major);
-[[nodiscard]] std::string drop_database(const std::string& name);
 
 // pg_restore's words before the connection; `list` is the path for --use-list, if any.
 [[nodiscard]] std::vector<std::string> load_command(const std::string& program, const LoadWish& wish, bool is_new,

@@ -58,6 +58,8 @@ class FetchRestore final : public engine::Step {
         AETERNA_TRY(fill_shelf(*archive, *source.repository, source.plan, place.scratch(), step.context));
         AETERNA_TRY(reserve_timelines(step, place, source));
         AETERNA_TRY(give_away(place, *source.repository));
+        // The journal says "fetched" from now on, also after a power loss; the restore itself has not seen the WAL.
+        AETERNA_TRY(source.repository->ports().tree.sync_file_system(place.sandbox));
         step.facts["restore.fetched"] = Json{{"bytes", restored.bytes}, {"kept_bytes", restored.kept_bytes}};
         step.progress(
             fmt::format("{} bytes restored, of which {} were there already", restored.bytes, restored.kept_bytes));

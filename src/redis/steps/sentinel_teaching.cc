@@ -62,18 +62,21 @@ void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& conte
 
 namespace {
 
-// True when one of those that answer watches another master, or none; why the others cannot be told
-// goes into `left`.
-bool is_any_untold(Cluster& cluster, const RedisNode& master, std::vector<std::string>& left,
-                   const env::Context& context) {
-    bool is_any = false;
+struct Hearing {
+    bool is_any_untold = false;             // one of those that answer watches another master, or none
+    std::vector<const RedisNode*> told;     // that name `master`
+    std::vector<std::string> left;          // why the others cannot be told
+};
+
+Hearing hear_all(Cluster& cluster, const RedisNode& master, const env::Context& context) {
+    Hearing heard;
     for (const RedisNode& sentinel : cluster.settings().sentinels) {
         const auto opinion = cluster.opinion(sentinel, context);
-        if (opinion && opinion->current_address == master.address) continue;
-        if (opinion || opinion.error().code == ErrorCode::kNotFound) is_any = true;
-        else left.push_back(sentinel.name + ": " + one_line(opinion.error().to_string()));
+        if (opinion && opinion->current_address == master.address) heard.told.push_back(&sentinel);
+        else if (opinion || opinion.error().code == ErrorCode::kNotFound) heard.is_any_untold = true;
+        else heard.left.push_back(sentinel.name + ": " + one_line(opinion.error().to_string()));
     }
-    return is_any;
+    return heard;
 }
 
 // Our master has died since, and they have promoted another one: what they know is newer than what we would tell.
@@ -94,19 +97,29 @@ Status forget(Cluster& cluster, const RedisNode& sentinel, const env::Context& c
     return reply.error();
 }
 
-Status teach(Cluster& cluster, const RedisNode& sentinel, const RedisNode& master,
-             const Json& facts, const env::Context& context) {
+bool is_set(const Json& facts, const RedisNode& sentinel) {
+    const Json* set = find_member(facts, kSentinelsSet);
+    return set && find_member(*set, sentinel.name);
+}
+
+// A script that it may not set (deny-scripts-reconfig) is told once; the rest still has to be set. One that died on the
+// way has the name and the defaults, no password among them: it is set again when it is back.
+Status teach(Cluster& cluster, const RedisNode& sentinel, const RedisNode& master, Json& facts, bool is_named,
+             const env::Context& context) {
     Json remembered = Json::object();
     if (const Json* known = remembered_of(facts, sentinel.name)) remembered = *known;
     Status result;
+    bool has_heard_all = true;
     for (const Command& command : teaching_commands(cluster.settings(), master, remembered)) {
+        const bool is_name = command[1] == "MONITOR";
+        if (is_name && is_named) continue;
         const auto reply = cluster.order(sentinel, command, context);
         if (reply) continue;
-        // A script that it may not set (deny-scripts-reconfig) is told, the rest still has to be
-        // set.
+        if (reply.error().code != ErrorCode::kServer) has_heard_all = false;
         if (result) result = reply.error();
-        if (command[1] == "MONITOR") return result;
+        if (is_name) return result;
     }
+    if (has_heard_all) facts[kSentinelsSet][sentinel.name] = true;
     return result;
 }
 
@@ -114,18 +127,23 @@ Status teach(Cluster& cluster, const RedisNode& sentinel, const RedisNode& maste
 
 std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master, Json& facts,
                                    const env::Context& context) {
-    std::vector<std::string> left;
     const env::Context brief = cluster.env().clock.within(kForAll, context);
-    if (!is_any_untold(cluster, master, left, brief)) return left;
-    remember_sentinels(cluster, facts, brief);
-    std::vector<const RedisNode*> empty;
-    for (const RedisNode& sentinel : cluster.settings().sentinels)
-        if (forget(cluster, sentinel, brief)) empty.push_back(&sentinel);
-    for (const RedisNode* sentinel : empty) {
-        const Status taught = teach(cluster, *sentinel, master, facts, brief);
-        if (!taught) left.push_back(sentinel->name + ": " + one_line(taught.error().to_string()));
+    Hearing heard = hear_all(cluster, master, brief);
+    std::vector<const RedisNode*> due;
+    if (heard.is_any_untold) {
+        remember_sentinels(cluster, facts, brief);
+        facts.erase(kSentinelsSet);
+        for (const RedisNode& sentinel : cluster.settings().sentinels)
+            if (forget(cluster, sentinel, brief)) due.push_back(&sentinel);
+    } else {
+        for (const RedisNode* sentinel : heard.told)
+            if (!is_set(facts, *sentinel)) due.push_back(sentinel);
     }
-    return left;
+    for (const RedisNode* sentinel : due) {
+        const Status taught = teach(cluster, *sentinel, master, facts, !heard.is_any_untold, brief);
+        if (!taught) heard.left.push_back(sentinel->name + ": " + one_line(taught.error().to_string()));
+    }
+    return heard.left;
 }
 
 Result<TeachingRound> teach_once(Cluster& cluster, const RedisNode& master, Json& facts, const env::Context& context) {

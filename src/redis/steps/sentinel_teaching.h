@@ -12,13 +12,15 @@ namespace aeterna::redis {
 
 // Fact: {"sentinel-1": {"quorum", "down-after-milliseconds", …}, …}.
 inline constexpr const char* kSentinelSettings = "redis.sentinel_settings";
+// Fact: {"sentinel-1": true, …}, those that have everything.
+inline constexpr const char* kSentinelsSet = "redis.sentinels_set";
 
 // Remembers the settings of every Sentinel that answers and is not remembered yet.
 void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& context);
 // All are made to forget before one is taught: a Sentinel that still knew the old master would tell
 // the others, and its older epoch outranks the 0 that MONITOR begins with. For the same reason one
-// that comes back untold makes all be taught again. Nothing is sent when all that answer name the
-// new master. Names of those that do not watch `master` yet, with the reason: "sentinel-2: …".
+// that comes back untold makes all be taught again. When all that answer name the new
+// master, only those are set again that may lack what belongs to the name. Names of those that do not watch `master` yet, with the reason: "sentinel-2: …".
 [[nodiscard]] std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master,
                                                  Json& facts, const env::Context& context);
 

@@ -325,6 +325,18 @@ TEST(Load, OnlyWhatIsThereNeedsApproval) {
     EXPECT_NE(plan().approval, "");
 }
 
+TEST(Load, WhatAnInterruptedOneLeftIsDroppedAndSaid) {
+    const LogicalDetails details = two_databases();
+    LoadTarget target{"1.2.3.4:5432", "a", 15, false, "7", false, 0};
+    const auto says_so = [&] {
+        const auto lines = describe_load({}, details, details.databases[0], {}, target, {}).lines;
+        return std::any_of(lines.begin(), lines.end(), [](const std::string& line) { return line.starts_with("'being_restored_a'"); });
+    };
+    EXPECT_FALSE(says_so());
+    target.leftover = "being_restored_a";
+    EXPECT_TRUE(says_so());
+}
+
 TEST(Load, NothingIsHalfDone) {
     LoadWish wish;
     EXPECT_THAT(load_command("pg_restore", wish, false, ""), IsSupersetOf(std::vector<std::string>{"--exit-on-error", "--single-transaction"}));
@@ -344,7 +356,6 @@ TEST(Load, ANewDatabaseIsLikeTheOldOne) {
     like.provider = "i";
     like.locale = "de'x";
     EXPECT_THAT(create_database(like, "a", 15), HasSubstr("LOCALE_PROVIDER icu ICU_LOCALE 'de''x'"));
-    EXPECT_EQ(drop_database("a"), "DROP DATABASE IF EXISTS \"a\" WITH (FORCE)");
 }
 
 }  // namespace

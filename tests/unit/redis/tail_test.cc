@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "../support/fake_env.h"
-#include "fixtures.h"
+#include "fake_servers.h"
 #include "redis/steps/rejoin.h"
 #include "redis/steps/sentinel_teaching.h"
 #include "redis/steps/server_files.h"
@@ -105,6 +105,43 @@ TEST(TeachingCommands, SetWhatWasThere) {
     EXPECT_EQ(commands, expected);
     EXPECT_EQ(teaching_commands(*make_settings(), settings->nodes[1], Json::object()),
               (Commands{{"SENTINEL", "MONITOR", "m", "10.0.0.2", "6379", "2"}}));
+}
+
+const Json kRemembered{{"quorum", 2}, {"down-after-milliseconds", 5000}, {"failover-timeout", 60000}, {"parallel-syncs", 1}};
+
+TEST(Teaching, ASentinelThatDiedBehindTheNameIsSetWhenItIsBack) {
+    FakeServers servers;
+    Json facts;
+    for (int n = 1; n <= 3; ++n) facts[kSentinelSettings]["sentinel-" + std::to_string(n)] = kRemembered;
+    servers.on_order = [&](const std::string& order) {
+        if (order.starts_with("sentinel-2 SENTINEL MONITOR")) servers.sentinels[2].is_refusing = true;
+    };
+    const auto teach = [&] { return teach_all(*servers.cluster, servers.settings->nodes[1], facts, servers.fake.clock.context()); };
+    EXPECT_EQ(teach().size(), 1U);
+    servers.on_order = nullptr;
+    EXPECT_EQ(teach().size(), 1U) << "it is away still";
+    servers.sentinels[2].is_refusing = false;
+    servers.orders.clear();
+    EXPECT_TRUE(teach().empty());
+    EXPECT_EQ(servers.count("sentinel-2 SENTINEL SET m down-after-milliseconds 5000"), 1U);
+    EXPECT_EQ(servers.count("MONITOR"), 0U) << "the name it has";
+    EXPECT_EQ(servers.count("sentinel-1"), 0U) << "that one has everything";
+    servers.orders.clear();
+    EXPECT_TRUE(teach().empty());
+    EXPECT_TRUE(servers.orders.empty());
+}
+
+TEST(Teaching, WhatASentinelRefusesIsSaidOnceAndNotAskedForever) {
+    FakeServers servers;
+    Json facts;
+    for (int n = 1; n <= 3; ++n) facts[kSentinelSettings]["sentinel-" + std::to_string(n)] = kRemembered;
+    facts[kSentinelSettings]["sentinel-2"]["notification-script"] = "/bin/n";
+    servers.on_order = [&](const std::string& order) {
+        if (order.find("notification-script") != std::string::npos) servers.next_error = "ERR Reconfiguration of scripts path is denied";
+    };
+    const auto teach = [&] { return teach_all(*servers.cluster, servers.settings->nodes[1], facts, servers.fake.clock.context()); };
+    EXPECT_EQ(teach().size(), 1U);
+    EXPECT_TRUE(teach().empty());
 }
 
 }  // namespace
