@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "postgres/capture/timeline_history.h"
 #include "postgres/client/wal_records.h"
 #include "repository/pipeline/read_file.h"
 
