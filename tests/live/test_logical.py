@@ -256,7 +256,7 @@ class LogicalTest(unittest.TestCase):
         wait_until("the end of its session", lambda: not self.sessions(unfinished), 60)
         self.assertTrue(self.has_database(unfinished))
         dry = self.load(name, "--database", "app", "--dry-run")
-        self.assertIn(f"'{unfinished}', which an interrupted restore left, is dropped first", dry.out)
+        self.assertEqual(dry.json()["restore"]["target"]["leftover"], unfinished)
         done = self.load(name, "--database", "app")
         self.assertEqual(done.code, 0, done)
         self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", name), "1000")

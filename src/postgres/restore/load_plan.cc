@@ -128,7 +128,8 @@ bool is_live(const LoadTarget& target, const std::string& system_identifier) {
 
 Json target_json(const LoadTarget& target, const std::string& system_identifier) {
     return Json{{"address", target.address}, {"database", target.database}, {"exists", target.exists},
-                {"relations", target.relations}, {"is_live", is_live(target, system_identifier)}};
+                {"relations", target.relations}, {"is_live", is_live(target, system_identifier)},
+                {"leftover", target.leftover.empty() ? Json(nullptr) : Json(target.leftover)}};
 }
 
 // What is dropped, and what a person agrees to where there is a database.
