@@ -110,25 +110,27 @@ TEST(TeachingCommands, SetWhatWasThere) {
 const Json kRemembered{{"quorum", 2}, {"down-after-milliseconds", 5000}, {"failover-timeout", 60000}, {"parallel-syncs", 1}};
 
 TEST(Teaching, ASentinelThatDiedBehindTheNameIsSetWhenItIsBack) {
-    FakeServers servers;
-    Json facts;
-    for (int n = 1; n <= 3; ++n) facts[kSentinelSettings]["sentinel-" + std::to_string(n)] = kRemembered;
-    servers.on_order = [&](const std::string& order) {
-        if (order.starts_with("sentinel-2 SENTINEL MONITOR")) servers.sentinels[2].is_refusing = true;
-    };
-    const auto teach = [&] { return teach_all(*servers.cluster, servers.settings->nodes[1], facts, servers.fake.clock.context()); };
-    EXPECT_EQ(teach().size(), 1U);
-    servers.on_order = nullptr;
-    EXPECT_EQ(teach().size(), 1U) << "it is away still";
-    servers.sentinels[2].is_refusing = false;
-    servers.orders.clear();
-    EXPECT_TRUE(teach().empty());
-    EXPECT_EQ(servers.count("sentinel-2 SENTINEL SET m down-after-milliseconds 5000"), 1U);
-    EXPECT_EQ(servers.count("MONITOR"), 0U) << "the name it has";
-    EXPECT_EQ(servers.count("sentinel-1"), 0U) << "that one has everything";
-    servers.orders.clear();
-    EXPECT_TRUE(teach().empty());
-    EXPECT_TRUE(servers.orders.empty());
+    for (const std::string last : {"MONITOR", "SET m down-after-milliseconds"}) {
+        FakeServers servers;
+        Json facts;
+        for (int n = 1; n <= 3; ++n) facts[kSentinelSettings]["sentinel-" + std::to_string(n)] = kRemembered;
+        servers.on_order = [&](const std::string& order) {
+            if (order.starts_with("sentinel-2 SENTINEL " + last)) servers.sentinels[2].is_refusing = true;
+        };
+        const auto teach = [&] { return teach_all(*servers.cluster, servers.settings->nodes[1], facts, servers.fake.clock.context()); };
+        EXPECT_EQ(teach().size(), 1U);
+        EXPECT_EQ(teach().size(), 1U) << "it is away still";
+        servers.on_order = nullptr;
+        servers.sentinels[2].is_refusing = false;
+        servers.orders.clear();
+        EXPECT_TRUE(teach().empty());
+        EXPECT_EQ(servers.count("sentinel-2 SENTINEL SET m down-after-milliseconds 5000"), 1U) << last;
+        EXPECT_EQ(servers.count("MONITOR"), 0U) << "the name it has";
+        EXPECT_EQ(servers.count("sentinel-1"), 0U) << "that one has everything";
+        servers.orders.clear();
+        EXPECT_TRUE(teach().empty());
+        EXPECT_TRUE(servers.orders.empty());
+    }
 }
 
 TEST(Teaching, WhatASentinelRefusesIsSaidOnceAndNotAskedForever) {
