@@ -76,8 +76,11 @@ Json to_json(const TestReport& report) {
 std::vector<std::string> report_lines(const TestReport& report) {
     const engine::RestoreTestResult& result = report.result;
     const repository::Backup& backup = result.plan.backup;
-    std::vector<std::string> lines{fmt::format("backup {} of '{}', {} {}, {}", backup.id, backup.name, report.store,
-                                               one_line(backup.server_version), human_bytes(backup.bytes))};
+    std::vector<std::string> lines;
+    if (!backup.id.empty()) {
+        lines.push_back(fmt::format("backup {} of '{}', {} {}, {}", backup.id, backup.name, report.store,
+                                    one_line(backup.server_version), human_bytes(backup.bytes)));
+    }
     if (const Json* replay = find_member(result.plan.document, "replay")) {
         lines.push_back(fmt::format("  replays to {} on timeline {}, last commit {}",
                                     find_string(*replay, "to").value_or("?"),

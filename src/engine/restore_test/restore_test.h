@@ -53,7 +53,7 @@ struct RestoreTestOrder {
 };
 
 struct RestoreTestResult {
-    RestorePlan plan;
+    RestorePlan plan;         // its backup has no id when none could be chosen
     std::uint64_t bytes = 0;  // restored
     std::vector<TestPhase> phases;
     std::vector<TestCheck> checks;
@@ -76,7 +76,7 @@ class RestoreTester {
     // Names (/proc/PID/comm) of what may run in a sandbox of it, and is ended with it.
     [[nodiscard]] virtual std::vector<std::string> programs() const = 0;
     // An error when the test could not begin: kUsage, kConfiguration, kNotFound, kGuardRefused. Everything later is in
-    // the result. Whatever happens, nothing that it started runs when it returns; the sandbox is the caller's to
+    // the result, and so is a damage that leaves no plan. Whatever happens, nothing that it started runs when it returns; the sandbox is the caller's to
     // remove.
     [[nodiscard]] virtual Result<RestoreTestResult> run(repository::Repository& repository,
                                                         const RestoreTestOrder& order, const env::Context& context) = 0;

@@ -40,7 +40,8 @@ class PostgresRestorer final : public engine::Restorer {
             plan.replay = engine::RestorePlan::Replay{point.replay->from, point.replay->stop.last, point.replay->stop.end, point.replay->timeline};
         }
         const BaseBackupDetails& details = point.details;
-        if (starter_of(order) != Starter::kPatroniReplica) AETERNA_TRY(check_new_tablespaces(repository, point, context));
+        const bool takes_from_old = order.into.empty() || is_delta(order.options) || !delta_from(order.options, repository.ports().files).empty();
+        if (starter_of(order) != Starter::kPatroniReplica) AETERNA_TRY(check_new_tablespaces(repository, point, takes_from_old, context));
         // Without a directory nothing is placed: check_restore says what becomes of tablespaces in place.
         if (order.into.empty()) {
             describe(plan, point, order, {}, 0);
@@ -142,13 +143,17 @@ class PostgresRestorer final : public engine::Restorer {
 
     // Replayed, CREATE TABLESPACE takes the directory that it took then, and what comes behind it is written over what lies
     // there by now: where the server that it was taken from lives on this machine, over its tables.
-    static Status check_new_tablespaces(repository::Repository& repository, const RecoveryPoint& point, const env::Context& context) {
+    static Status check_new_tablespaces(repository::Repository& repository, const RecoveryPoint& point, bool takes_from_old,
+                                        const env::Context& context) {
         std::vector<std::string> directories;
         if (point.replay) directories = point.replay->stop.tablespaces;
         if (!point.has_seen_own_wal) {
             AETERNA_ASSIGN(const StartingPoint start, read_starting_point(repository, point.backup, context));
-            AETERNA_ASSIGN(const auto own, tablespaces_in_own_wal(repository, point.backup, start, context));
-            directories.insert(directories.end(), own.begin(), own.end());
+            const auto own = tablespaces_in_own_wal(repository, point.backup, start, context);
+            if (own) directories.insert(directories.end(), own->begin(), own->end());
+            // What is damaged cannot be restored either, and then nothing is replayed; but a delta, or one in place, may have it from the
+            // old directory.
+            else if (own.error().code != ErrorCode::kCorrupt || takes_from_old) return own.error();
         }
         for (const std::string& directory : directories) {
             if (!directory.empty() && repository::check_target_empty(repository.ports().tree, directory, "")) continue;

@@ -27,8 +27,11 @@ class TestRun {
         : env_(env), repository_(repository), order_(order), context_(context), scratch_(env, files, test_wish(order)) {}
 
     Result<engine::RestoreTestResult> go() {
-        AETERNA_TRY(in_phase("plan", [&] { return plan(); }));
-        if (const Status done = test(); !done) result_.error = done.error();
+        Status done = in_phase("plan", [&] { return plan(); });
+        // What is damaged tells against the repository, also where no backup could be chosen for it; anything else is whoever's who asked.
+        if (!done && done.error().code != ErrorCode::kCorrupt) return done.error();
+        if (done) done = test();
+        if (!done) result_.error = done.error();
         return std::move(result_);
     }
 
