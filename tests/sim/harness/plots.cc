@@ -67,6 +67,13 @@ void maintenance(Plot& plot) {
 // Only we don't hear it.
 void unheard(Plot& plot) { plot.add(FaultKind::kCutPath, plot.loss(), plot.rng().between(8s, 40s)); }
 
+// Only we don't hear it, and it has crashed and come back meanwhile, which its replicas find out five seconds after the crash.
+void restarted_unheard(Plot& plot) {
+    plot.schedule().slowest_recovery = 1s;
+    plot.add(FaultKind::kCutPath, plot.loss(), plot.rng().between(8s, 40s));
+    plot.add(FaultKind::kKillPostgres, plot.loss() + plot.rng().between(300ms, 3s), 1s, Fault::kSame);
+}
+
 // Its host says that nothing of it runs, and that is not so.
 void lost_pid_files(Plot& plot) {
     plot.add(FaultKind::kLosePidFiles, plot.loss() - 500ms, 1s);
@@ -144,6 +151,13 @@ void agent_lost(Plot& plot) {
     }
 }
 
+// How long its lease lasts is asked while etcd elects.
+void agent_lost_in_election(Plot& plot) {
+    plot.add(FaultKind::kBreakAgent, plot.loss(), plot.rng().between(15s, 60s));
+    plot.add(FaultKind::kKillEtcd, plot.loss() + plot.rng().between(100ms, 6s), plot.rng().between(5s, 15s),
+             static_cast<int>(plot.rng().below(Cluster::kNodes)));
+}
+
 void frozen(Plot& plot) { plot.add(FaultKind::kFreezePostgres, plot.loss(), plot.rng().between(8s, 40s)); }
 
 // The controller's machine is suspended while it acts, and wakes up in another world.
@@ -195,6 +209,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"wrong sync key", 5, wrong_sync_key},
                                  Choice{"maintenance", 4, maintenance},
                                  Choice{"unheard", 5, unheard},
+                                 Choice{"restarted unheard", 3, restarted_unheard},
                                  Choice{"lost pid files", 4, lost_pid_files},
                                  Choice{"failsafe", 5, failsafe},
                                  Choice{"watchdog", 4, watchdog},
@@ -205,6 +220,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"slow recovery", 3, slow_recovery},
                                  Choice{"short stall", 4, short_stall},
                                  Choice{"agent lost", 4, agent_lost},
+                                 Choice{"agent lost in election", 3, agent_lost_in_election},
                                  Choice{"frozen", 3, frozen},
                                  Choice{"stopped", 6, stopped},
                                  Choice{"cut off", 3, cut_off},

@@ -93,15 +93,16 @@ void Truth::look_from(std::size_t controller, int node, MonoTime now) {
     const models::Patroni& agent = cluster_.patroni(node);
     const bool is_heard = server.is_responsive() && !server.is_starting() && is_near(controller, node);
     truth.heard[controller].note(is_heard, now);
-    bool replica_hears = false, other_writes = false;
+    bool replica_hears = false, replica_is_deaf = false, other_writes = false;
     for (int other = 0; other < Cluster::kNodes; ++other) {
         const models::Postgres& replica = cluster_.postgres(other);
         if (other == node || !replica.is_responsive() || replica.is_starting() || !is_near(controller, other)) continue;
-        replica_hears = replica_hears || (replica.is_streaming() && replica.upstream() == &server &&
-                                          replica.receiver_silence() < 1s);
+        const bool hears = replica.is_streaming() && replica.upstream() == &server && replica.receiver_silence() < 1s;
+        (hears ? replica_hears : replica_is_deaf) = true;
         other_writes = other_writes || replica.is_primary();
     }
     truth.replicas_hear[controller].note(replica_hears, now);
+    truth.all_replicas_hear[controller].note(replica_hears && !replica_is_deaf, now);
     truth.writes_seen[controller].note(other_writes, now);
     truth.agent_answers[controller].note(agent.is_running() && !agent.process()->is_stopped() && agent.answers() &&
                                              is_near(controller, node),
@@ -160,6 +161,7 @@ std::vector<std::string> Truth::against_silent(int node, std::size_t controller)
     if (!cluster_.patroni(node).is_running() && lease_ends_.touches(to, now)) return lines;
     if (truth.heard[controller].touches(from, to, kOneQuestion)) lines.emplace_back("it had answered within 5 s");
     if (truth.replicas_hear[controller].covers(from, to)) lines.emplace_back("a replica still heard it");
+    if (truth.all_replicas_hear[controller].touches(from, to, kOneQuestion)) lines.emplace_back("all replicas had heard it within 5 s");
     return lines;
 }
 

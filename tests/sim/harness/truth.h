@@ -45,6 +45,7 @@ class Truth {
         Spans server_up;      // it accepts connections
         std::array<Spans, 2> heard;           // a controller hears the server
         std::array<Spans, 2> replicas_hear;   // so does a replica that the controller hears
+        std::array<Spans, 2> all_replicas_hear;   // so do all of them
         std::array<Spans, 2> agent_answers;
         std::array<Spans, 2> writes_seen;     // a controller reaches another primary
     };
