@@ -59,7 +59,7 @@ MUTATIONS = [
     ("prove.living_agent", LOSS, "if («has_tried || is_long || is_down_long») verdict.kind", "true", ["slow recovery"]),
     ("prove.agent_margin", LOSS, "if (left && *left <= «kAgentLossMarginSeconds») verdict", "std::int64_t{1} << 40", ["agent lost"]),
     ("prove.known_lease", LOSS, "left = «world.dcs()->leader->remaining_seconds»;",
-     "std::optional<std::int64_t>(world.dcs()->leader->remaining_seconds.value_or(0))", ["agent lost in election"]),
+     "std::optional<std::int64_t>(world.dcs()->leader->remaining_seconds.value_or(0))", ["lease unknown"]),
     ("prove.agent_is_gone", LOSS,
      "const bool agent_is_gone = «evidence.host_answered && evidence.agent.is_gone() && refused(rest)»;", "true", []),
     ("prove.server_is_gone", LOSS,

@@ -93,6 +93,7 @@ void Faults::act_on_cluster(FaultKind kind, int node, bool begins) {
     if (kind == FaultKind::kAskFailover) ask_failover(node, begins);
     if (kind == FaultKind::kWrongSyncKey && begins) leave_sync_key(node);
     if (kind == FaultKind::kSpoilConfig) cluster_.spoil_config(begins);
+    if (kind == FaultKind::kHideLeases) cluster_.etcd().hides_leases = begins;
     if (kind == FaultKind::kMaintenance) set_window(begins);
     if (kind == FaultKind::kKillEtcdMajority) kill_etcd_but(node, begins);
 }

@@ -151,11 +151,10 @@ void agent_lost(Plot& plot) {
     }
 }
 
-// How long its lease lasts is asked while etcd elects.
-void agent_lost_in_election(Plot& plot) {
+// And how long its lease still lasts cannot be read at first.
+void lease_unknown(Plot& plot) {
+    plot.add(FaultKind::kHideLeases, plot.loss() - 1s, plot.rng().between(2s, 7s));
     plot.add(FaultKind::kBreakAgent, plot.loss(), plot.rng().between(15s, 60s));
-    plot.add(FaultKind::kKillEtcd, plot.loss() + plot.rng().between(100ms, 6s), plot.rng().between(5s, 15s),
-             static_cast<int>(plot.rng().below(Cluster::kNodes)));
 }
 
 void frozen(Plot& plot) { plot.add(FaultKind::kFreezePostgres, plot.loss(), plot.rng().between(8s, 40s)); }
@@ -220,7 +219,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"slow recovery", 3, slow_recovery},
                                  Choice{"short stall", 4, short_stall},
                                  Choice{"agent lost", 4, agent_lost},
-                                 Choice{"agent lost in election", 3, agent_lost_in_election},
+                                 Choice{"lease unknown", 3, lease_unknown},
                                  Choice{"frozen", 3, frozen},
                                  Choice{"stopped", 6, stopped},
                                  Choice{"cut off", 3, cut_off},

@@ -35,6 +35,7 @@ enum class FaultKind {
     kWrongSyncKey,  // a sync key of a leader that is gone
     kMaintenance,   // a maintenance window
     kSpoilConfig,   // Patroni's configuration in etcd cannot be read any more
+    kHideLeases,    // etcd does not say how long a lease still lasts
     kKillEtcdMajority,  // all but the target's
     // Of the first controller.
     kJumpClock,

@@ -84,6 +84,7 @@ class Etcd {
         const EtcdStore& after;
     };
     std::function<void(const ClientChange&)> on_client_change;
+    bool hides_leases = false;  // TimeToLive is not answered, as while a leader is elected; everything else is
 
   private:
     struct Member {

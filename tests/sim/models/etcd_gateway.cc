@@ -204,6 +204,7 @@ env::HttpResponse EtcdGateway::lease(const std::string& action, const Json& body
     }
     if (action == "revoke") return store.revoke(id) ? ok({{"header", header(store)}}) : no_lease();
     if (action != "timetolive") return {404, {}, "404 page not found"};
+    if (etcd_.hides_leases) return failed(503, 14, "etcdserver: request timed out");
     Json answer{{"header", header(store)}, {"ID", std::to_string(id)}};
     const auto found = store.leases.find(id);
     if (found == store.leases.end()) {
