@@ -264,7 +264,12 @@ Result<std::vector<LogRange>> find_ranges(Repository& repository, const std::str
             if (before != ends.end()) {
                 known = before->second;
             } else {
-                AETERNA_ASSIGN(known, end_of_piece(repository, name, piece, reading, context));
+                const auto end = end_of_piece(repository, name, piece, reading, context);
+                if (!end) {  // what was learned so far need not be read again
+                    ends.insert(seen.begin(), seen.end());
+                    return end.error();
+                }
+                known = *end;
             }
             is_outdated = is_outdated || !known;
             if (!known) continue;

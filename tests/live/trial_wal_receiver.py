@@ -78,7 +78,10 @@ class WalReceiverTest(unittest.TestCase):
         return self.cli("archive-get", file, into, *words, key=key, repo=repo)
 
     def system_identifier(self):
-        return str(self.primary.one("SELECT system_identifier FROM pg_control_system()"))
+        return self.system_identifier_of(self.primary)
+
+    def system_identifier_of(self, server):
+        return str(server.one("SELECT system_identifier FROM pg_control_system()"))
 
     def restored(self, base, key=None):
         """The copy `base`, made to recover by our archive-get alone."""
@@ -223,6 +226,38 @@ class WalReceiverTest(unittest.TestCase):
         end = self.primary.end_of_wal()
         wait_until("the standby", lambda: position(standby.one("SELECT pg_last_wal_replay_lsn()::text")) >= end, 30)
 
+    def test_a_server_that_was_set_back_is_not_captured(self):
+        """On the same timeline it writes other WAL at positions that the repository has; it counts once it has come past them."""
+        self.watch()
+        self.await_durable(self.primary)
+        self.end_watches()
+        self.system = self.system_identifier()
+        self.primary.stop("fast")
+        before = self.place / "before"
+        shutil.copytree(self.primary.data, before, symlinks=True)
+        self.primary.begin()
+        self.watch()
+        self.primary.sql("INSERT INTO ledger SELECT generate_series(1, 1000), 'right'")
+        self.await_durable(self.primary)
+        self.end_watches()
+        end, pieces = self.primary.end_of_wal(), self.pieces()
+        self.primary.stop("fast")
+        shutil.rmtree(self.primary.data)
+        before.rename(self.primary.data)
+        if AS_SERVER:
+            for path in (self.primary.data, *self.primary.data.rglob("*")):
+                shutil.chown(path, "postgres", "postgres")
+        self.primary.begin()
+        self.primary.sql("INSERT INTO ledger SELECT generate_series(1, 9000), 'other'")
+        self.assertGreater(self.primary.end_of_wal(), end)
+        self.assertEqual(end // (16 * MIB), self.primary.end_of_wal() // (16 * MIB), "the segment that is streamed again")
+        self.watch()
+        wait_until("the refusal", lambda: "has other WAL at" in self.said(), 60)
+        time.sleep(3)
+        self.end_watches()
+        self.assertEqual(self.pieces(), pieces, "nothing of it was captured")
+        self.assertLess(self.primary.held_from(), end, "nor given up")
+
     def test_the_end_of_the_old_timeline_comes_from_the_new_primary(self):
         standby = self.begin_with_standby()
         base = self.make_server("base").copy_of(self.primary)
@@ -239,6 +274,14 @@ class WalReceiverTest(unittest.TestCase):
         self.assertIn("timeline 1 ended at", self.said())
         self.assertNotIn("hole", self.said())
         self.assertEqual(self.begin_restored(base).rows(), {5000, *range(1, 1001)})
+        # Its last piece is gone: what is missing before the fork is not the end of the WAL.
+        self.system = self.system_identifier_of(base)
+        last = self.pieces()[-1]
+        segment = int(last.name, 16) // (16 * MIB)
+        last.unlink()
+        done = self.get("{:08X}{:08X}{:08X}".format(1, 0, segment), "--cluster", self.system)
+        self.assertEqual(done.code, 255, done)
+        self.assertIn("its history goes on", done.err)
 
     def test_it_follows_a_fork_and_keeps_the_dead_branch(self):
         standby = self.begin_with_standby()

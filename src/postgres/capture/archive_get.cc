@@ -58,8 +58,14 @@ class Fetch {
     Result<engine::ArchiveAnswer> history(Timeline timeline) {
         AETERNA_TRY(look_for_logs());
         AETERNA_ASSIGN(const auto origin, repository::read_origin(repository_, log_of(timeline), context_));
-        if (!origin) return engine::ArchiveAnswer::kAbsent;
-        AETERNA_TRY(out_.append(origin->history));
+        std::optional<std::string> text = origin ? std::optional(origin->history) : std::nullopt;
+        // Of one that nobody captured its descendants tell: without it recovery would end before them, and take its number again.
+        if (!text) {
+            AETERNA_ASSIGN(const auto descendant, newest_descendant(timeline));
+            if (descendant) text = history_of_ancestor(descendant->history, timeline);
+        }
+        if (!text) return engine::ArchiveAnswer::kAbsent;
+        AETERNA_TRY(out_.append(*text));
         AETERNA_TRY(out_.finish());
         return engine::ArchiveAnswer::kServed;
     }
@@ -87,7 +93,8 @@ class Fetch {
             if (facts.has_to < part.to) break;
         }
         if (!is_cut) {
-            AETERNA_ASSIGN(facts.has_successor, has_successor(log));
+            AETERNA_ASSIGN(const auto descendant, newest_descendant(name.timeline));
+            if (descendant) facts.left_at = descendant->left_at;
         }
         return answer(facts, log);
     }
@@ -109,8 +116,9 @@ class Fetch {
 
     // Of its bytes; of its fork where it has none yet. kCorrupt when a mark says that there was more.
     Result<Lsn> end_of(const std::string& log) {
-        AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository_, log, context_));
+        // The mark first: the log may grow, and be merged, behind it.
         AETERNA_ASSIGN(const auto mark, repository::read_mark(repository_, log, context_));
+        AETERNA_ASSIGN(const auto writer, repository::LogWriter::open(repository_, log, context_));
         AETERNA_ASSIGN(const auto origin, repository::read_origin(repository_, log, context_));
         const Lsn end = writer->end().value_or(origin ? origin->at : 0);
         if (mark && *mark > end) {
@@ -132,13 +140,26 @@ class Fetch {
         return origin;
     }
 
-    // Whether it forked within or before what is asked for matters not: a server that wants the other timeline asks for it.
-    Result<bool> has_successor(const std::string& log) {
+    struct Descendant {
+        std::string history;
+        Lsn left_at = 0;  // where it, or its ancestor, leaves the timeline in question
+    };
+    // The newest captured timeline that goes on from this one, over others or directly.
+    Result<std::optional<Descendant>> newest_descendant(Timeline timeline) {
+        std::optional<Descendant> newest;
+        Timeline newest_timeline = timeline;
         for (const std::string& other : logs_) {
+            const auto named = parse_wal_log_name(other);
+            if (!named || named->timeline <= newest_timeline) continue;
             AETERNA_ASSIGN(const auto origin, repository::read_origin(repository_, other, context_));
-            if (origin && origin->log == log) return true;
+            if (!origin) continue;
+            AETERNA_ASSIGN(const auto switches, parse_timeline_history(origin->history, named->timeline));
+            const auto past = std::find_if(switches.begin(), switches.end(), [&](const TimelineSwitch& one) { return one.timeline == timeline; });
+            if (past == switches.end()) continue;
+            newest = Descendant{origin->history, past->at};
+            newest_timeline = named->timeline;
         }
-        return false;
+        return newest;
     }
 
     Status copy(const SegmentPart& part, Lsn& has_to) {
@@ -175,8 +196,8 @@ class Fetch {
             case SegmentVerdict::kForked: return engine::ArchiveAnswer::kAbsent;
             case SegmentVerdict::kHole:
                 return make_error(ErrorCode::kPartial,
-                                  fmt::format("the log '{}' lacks {} and has later WAL up to {}", log,
-                                              format_lsn(facts.has_to), format_lsn(facts.log_end)),
+                                  fmt::format("the log '{}' lacks {}, and its history goes on up to {}", log,
+                                              format_lsn(facts.has_to), format_lsn(std::max(facts.log_end, facts.left_at.value_or(0)))),
                                   "Nothing behind it can be restored from here: give an earlier target, or a later backup.");
             case SegmentVerdict::kLast: AETERNA_TRY(pad(facts.start + facts.bytes - facts.has_to)); break;
             case SegmentVerdict::kWhole: break;

@@ -12,6 +12,7 @@
 #include "postgres/capture/keeper.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
+#include "postgres/capture/wal_donor.h"
 #include "postgres/capture/wal_logs.h"
 #include "postgres/client/sql.h"
 #include "postgres/client/wal.h"
@@ -141,7 +142,7 @@ class Receiver final : public engine::Capture {
         history_ = history;
         ServerTimeline server{source_.timeline, {}, slot.restart, source_.segment_bytes};
         AETERNA_ASSIGN(server.history, parse_timeline_history(history, source_.timeline));
-        AETERNA_ASSIGN(const auto logs, captured_logs(context));
+        AETERNA_ASSIGN(const auto logs, captured_logs(server, context));
         AETERNA_ASSIGN(StartPlan plan, plan_start(logs, server));
         if (plan.dead_to > plan.dead_from) {
             teller_.say("branch",
@@ -178,14 +179,23 @@ class Receiver final : public engine::Capture {
         return {};
     }
 
-    Result<std::vector<CapturedLog>> captured_logs(const env::Context& context) {
+    // With the end of the newest one that is in the server's history and has any: what happened to an older one, or to a
+    // dead branch, is no matter of where to go on.
+    Result<std::vector<CapturedLog>> captured_logs(const ServerTimeline& server, const env::Context& context) {
         std::vector<CapturedLog> logs;
         AETERNA_ASSIGN(const auto all, list_wal_logs(resources_.repository, storing(context)));
         for (const WalLog& log : all) {
-            if (log.system_identifier != source_.system_identifier) continue;
+            if (log.system_identifier == source_.system_identifier) logs.push_back({log.timeline, std::nullopt});
+        }
+        std::sort(logs.begin(), logs.end(), [](const CapturedLog& a, const CapturedLog& b) { return a.timeline > b.timeline; });
+        for (CapturedLog& log : logs) {
+            const bool is_past = std::any_of(server.history.begin(), server.history.end(),
+                                             [&](const TimelineSwitch& past) { return past.timeline == log.timeline; });
+            if (log.timeline != server.timeline && !is_past) continue;
             AETERNA_ASSIGN(const auto writer,
-                           repository::LogWriter::open(resources_.repository, wal_log_name(log), storing(context)));
-            logs.push_back({log.timeline, writer->end()});
+                           repository::LogWriter::open(resources_.repository, log_name(log.timeline), storing(context)));
+            log.end = writer->end();
+            if (log.end) break;
         }
         return logs;
     }
@@ -226,12 +236,32 @@ class Receiver final : public engine::Capture {
                                     storing(context));
     }
 
+    // What the log has of the page before the position, which the server must have, too: two servers may have written the
+    // same timeline, or one was set back. Within the segment only: an older one may be removed already.
+    Result<std::string> read_lead(const StartPlan& plan, const env::Context& context) {
+        const std::string log = log_name(plan.timeline);
+        AETERNA_ASSIGN(const auto origin, repository::read_origin(resources_.repository, log, storing(context)));
+        const Lsn segment = plan.position - plan.position % source_.segment_bytes;
+        const Lsn from = lead_in(plan.position, std::max(segment, origin ? origin->at : 0));
+        std::string lead;
+        if (from == plan.position) return lead;
+        const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
+            lead.append(bytes.data(), std::min<std::size_t>(bytes.size(), plan.position - from - lead.size()));
+            return lead.size() < plan.position - from;
+        };
+        const auto read = repository::read_log(resources_.repository, log, from, each, storing(context));
+        if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
+        if (lead.size() < plan.position - from) lead.clear();
+        return lead;
+    }
+
     Result<StreamEnd> stream(const StartPlan& plan, const env::Context& context) {
         AETERNA_ASSIGN(auto log,
                        repository::LogWriter::open(resources_.repository, log_name(plan.timeline), storing(context)));
         PieceBuffer buffer(std::move(log), plan.position, env_, state_);
+        AETERNA_ASSIGN(lead_, read_lead(plan, context));
         AETERNA_TRY(connection_->start(
-            fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position), plan.timeline),
+            fmt::format("START_REPLICATION {} TIMELINE {}", format_lsn(plan.position - lead_.size()), plan.timeline),
             command(context)));
         heard_at_ = status_at_ = env_.clock.now();
         StreamEnd end;
@@ -255,11 +285,9 @@ class Receiver final : public engine::Capture {
             heard_at_ = env_.clock.now();
             switch (part->kind) {
                 case Part::Kind::kCopyBegin:
-                    note_start(plan);
-                    // A commit may be waiting for what is durable already.
-                    if (confirms()) AETERNA_TRY(send_status(buffer, false, context));
+                    if (lead_.empty()) AETERNA_TRY(begin(plan, buffer, context));
                     break;
-                case Part::Kind::kCopyData: AETERNA_TRY(take(part->data, buffer, context)); break;
+                case Part::Kind::kCopyData: AETERNA_TRY(take(part->data, plan, buffer, context)); break;
                 case Part::Kind::kCopyEnd: AETERNA_TRY(flush(buffer, context)); break;
                 case Part::Kind::kRows: AETERNA_TRY(read_next_timeline(part->rows, end)); break;
                 case Part::Kind::kEnd:
@@ -287,23 +315,35 @@ class Receiver final : public engine::Capture {
         return {env_.clock.now() + kCommandTimeout, std::stop_token(), context.run_id};
     }
 
-    void note_start(const StartPlan& plan) {
+    // The server goes on with what the log has: from here on slots may move, and commits be released.
+    Status begin(const StartPlan& plan, const PieceBuffer& buffer, const env::Context& context) {
         SourceView source = source_;
         source.timeline = plan.timeline;
         state_.begin(source, log_name(plan.timeline), plan.position);
         teller_.say("stream", fmt::format("streaming from '{}': timeline {} from {}", source_.node, plan.timeline,
                                           format_lsn(plan.position)));
+        // A commit may be waiting for what is durable already.
+        return confirms() ? send_status(buffer, false, context) : Status();
     }
 
-    Status take(std::string_view data, PieceBuffer& buffer, const env::Context& context) {
+    Status take(std::string_view data, const StartPlan& plan, PieceBuffer& buffer, const env::Context& context) {
         AETERNA_ASSIGN(const StreamMessage message, parse_stream_message(data));
         if (const auto* wal = std::get_if<XLogData>(&message)) {
-            if (wal->start != buffer.received()) {
-                return make_error(ErrorCode::kProtocol,
-                                  fmt::format("WAL came at {} where {} belongs", format_lsn(wal->start),
-                                              format_lsn(buffer.received())));
+            const Lsn awaited = buffer.received() - lead_.size();
+            if (wal->start != awaited) {
+                return make_error(ErrorCode::kProtocol, fmt::format("WAL came at {} where {} belongs", format_lsn(wal->start),
+                                                                    format_lsn(awaited)));
             }
-            buffer.add(wal->bytes);
+            std::string_view bytes = wal->bytes;
+            if (!lead_.empty()) {
+                const std::size_t known = std::min(bytes.size(), lead_.size());
+                if (!lead_.starts_with(bytes.substr(0, known))) return other_wal(plan, awaited);
+                bytes.remove_prefix(known);
+                lead_.erase(0, known);
+                if (!lead_.empty()) return {};
+                AETERNA_TRY(begin(plan, buffer, context));
+            }
+            if (!bytes.empty()) buffer.add(bytes);
             has_all_ = buffer.received() >= wal->server_end;
             return {};
         }
@@ -320,11 +360,19 @@ class Receiver final : public engine::Capture {
             if (confirms()) return send_status(buffer, false, context);
         }
         // A hole was found, or filled: commits are waiting for that.
-        const bool is_news = confirms() && state_.may_confirm() != has_confirmed_;
+        const bool is_news = confirms() && may_confirm() != has_confirmed_;
         if (!is_news && env_.clock.now() - status_at_ < kStatusEvery) return {};
         return send_status(buffer, !is_news, context);
     }
 
+    [[nodiscard]] Error other_wal(const StartPlan& plan, Lsn at) const {
+        return make_error(ErrorCode::kGuardRefused,
+                          fmt::format("'{}' has other WAL at {} than the log '{}': two servers have written timeline {}, or one was set back",
+                                      source_.node, format_lsn(at), log_name(plan.timeline), plan.timeline),
+                          "Nothing of it is captured. Find out which one is right; the other one needs a timeline of its own.");
+    }
+
+    [[nodiscard]] bool may_confirm() const { return lead_.empty() && state_.may_confirm(); }
     [[nodiscard]] bool confirms() const { return !settings_.synchronous_name.empty(); }
 
     Status send_status(const PieceBuffer& buffer, bool wants_reply, const env::Context& context) {
@@ -332,7 +380,7 @@ class Receiver final : public engine::Capture {
         // Without a flush position nothing releases a commit, and what was received lets a clean shutdown end.
         StandbyStatus status{buffer.received(), 0, wants_reply};
         // Who confirms commits says of nothing that it was written before it is durable: `remote_write` would release by it.
-        has_confirmed_ = confirms() && state_.may_confirm();
+        has_confirmed_ = confirms() && may_confirm();
         if (has_confirmed_) status.written = status.flushed = buffer.durable();
         const Status sent = connection_->send(status_update(status, env_.clock.wall_now()), env_.clock.within(kTurn, context));
         // A server that takes nothing for long is silent, too.
@@ -359,6 +407,7 @@ class Receiver final : public engine::Capture {
     SourceFinder finder_;
     SourceView source_;
     std::string history_;  // of the source's timeline
+    std::string lead_;     // what has still to come that the log has already
     std::unique_ptr<env::ReplicationConnection> connection_;
     std::string system_identifier_;
     bool is_cluster_known_ = false, is_refused_ = false, has_stored_ = false;

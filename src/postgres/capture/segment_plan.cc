@@ -32,8 +32,9 @@ Result<std::vector<SegmentPart>> plan_segment(
 SegmentVerdict judge_segment(const SegmentFacts& facts) {
     if (facts.has_to >= facts.start + facts.bytes) return SegmentVerdict::kWhole;
     if (facts.has_to < facts.log_end) return SegmentVerdict::kHole;
+    if (facts.left_at && facts.has_to < std::min(*facts.left_at, facts.start + facts.bytes)) return SegmentVerdict::kHole;
     if (facts.has_to <= facts.start) return SegmentVerdict::kAbsent;
-    return facts.has_successor ? SegmentVerdict::kForked : SegmentVerdict::kLast;
+    return facts.left_at ? SegmentVerdict::kForked : SegmentVerdict::kLast;
 }
 
 }  // namespace aeterna::postgres

@@ -38,7 +38,7 @@ struct SegmentFacts {
     std::uint64_t bytes = 0;
     Lsn has_to = 0;             // what is there without a gap: [start, has_to)
     Lsn log_end = 0;            // of the timeline, read before the bytes were
-    bool has_successor = false;  // a timeline that goes on from this one
+    std::optional<Lsn> left_at = std::nullopt;  // where the newest history that goes on from this timeline leaves it
 };
 [[nodiscard]] SegmentVerdict judge_segment(const SegmentFacts& facts);
 

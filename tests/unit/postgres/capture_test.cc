@@ -451,17 +451,23 @@ TEST(SegmentPlan, OriginsThatGoRoundEnd) {
 }
 
 TEST(SegmentVerdict, OnlyTheEndOfTheHistoryIsFilledUp) {
-    const auto judge = [](Lsn has_to, Lsn log_end, bool has_successor) {
-        return judge_segment({.start = 200, .bytes = 100, .has_to = has_to, .log_end = log_end, .has_successor = has_successor});
+    const auto judge = [](Lsn has_to, Lsn log_end, std::optional<Lsn> left_at = std::nullopt) {
+        return judge_segment({.start = 200, .bytes = 100, .has_to = has_to, .log_end = log_end, .left_at = left_at});
     };
-    EXPECT_EQ(judge(300, 900, true), SegmentVerdict::kWhole);
-    EXPECT_EQ(judge(250, 250, false), SegmentVerdict::kLast);
-    EXPECT_EQ(judge(260, 250, false), SegmentVerdict::kLast) << "it grew meanwhile";
-    EXPECT_EQ(judge(250, 250, true), SegmentVerdict::kForked);
-    EXPECT_EQ(judge(250, 251, false), SegmentVerdict::kHole);
-    EXPECT_EQ(judge(200, 900, false), SegmentVerdict::kHole) << "the log begins later";
-    EXPECT_EQ(judge(200, 200, false), SegmentVerdict::kAbsent);
-    EXPECT_EQ(judge(200, 150, true), SegmentVerdict::kAbsent);
+    EXPECT_EQ(judge(300, 900, 250), SegmentVerdict::kWhole);
+    EXPECT_EQ(judge(250, 250), SegmentVerdict::kLast);
+    EXPECT_EQ(judge(260, 250), SegmentVerdict::kLast) << "it grew meanwhile";
+    EXPECT_EQ(judge(250, 250, 250), SegmentVerdict::kForked);
+    EXPECT_EQ(judge(260, 260, 250), SegmentVerdict::kForked) << "a dead branch";
+    EXPECT_EQ(judge(250, 251), SegmentVerdict::kHole);
+    EXPECT_EQ(judge(200, 900), SegmentVerdict::kHole) << "the log begins later";
+    EXPECT_EQ(judge(200, 200), SegmentVerdict::kAbsent);
+    EXPECT_EQ(judge(200, 150, 150), SegmentVerdict::kAbsent);
+    // The slot was lost before the fork: what is missing is no end, also where it is whole segments.
+    EXPECT_EQ(judge(250, 250, 251), SegmentVerdict::kHole);
+    EXPECT_EQ(judge(250, 250, 700), SegmentVerdict::kHole);
+    EXPECT_EQ(judge(200, 200, 700), SegmentVerdict::kHole);
+    EXPECT_EQ(judge(200, 150, 201), SegmentVerdict::kHole);
 }
 
 TEST(ControlFile, ClusterAndSegmentSize) {

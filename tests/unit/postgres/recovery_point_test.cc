@@ -79,6 +79,18 @@ class RecoveryPointTest : public ::testing::Test {
         ASSERT_TRUE(log->append(from, repository::bytes_of(wal_.from(from).substr(0, to - from)), rig::forever()));
     }
 
+    // What restore_command says to a server that wants this file.
+    Result<engine::ArchiveAnswer> ask(const std::string& file, const std::string& into, const std::string& until = "") {
+        engine::ArchiveRequest request;
+        request.file = file;
+        request.into = into;
+        request.cluster = std::to_string(kSystem);
+        request.segment_bytes = WalStream::kSegment;
+        request.until = until;
+        const auto files = env::make_posix_file_system();
+        return make_archive(rig::real(), *files)->get(*repository_, request, rig::forever());
+    }
+
     const WallTime begun_ = *parse_time("2026-03-01T12:00:00Z");
     rig::Rig rig_;
     std::unique_ptr<repository::Repository> repository_ = rig_.open();
@@ -212,19 +224,37 @@ TEST_F(RecoveryPointTest, ATimelineThatWroteNothingIsNoHoleForItsDescendants) {
     EXPECT_EQ(point->replay->timeline, 3U);
     // What the plan promises is given out.
     const rig::Directory room;
-    engine::ArchiveRequest request;
-    request.file = wal_segment_name(3, kLogBegin, WalStream::kSegment);
-    request.into = room.file("segment");
-    request.cluster = system;
-    request.segment_bytes = WalStream::kSegment;
-    request.until = format_lsn(point->replay->stop.end);
-    const auto files = env::make_posix_file_system();
-    const auto answer = make_archive(rig::real(), *files)->get(*repository_, request, rig::forever());
+    const auto answer = ask(wal_segment_name(3, kLogBegin, WalStream::kSegment), room.file("segment"), format_lsn(point->replay->stop.end));
     ASSERT_TRUE(answer) << answer.error().to_string();
     EXPECT_EQ(*answer, engine::ArchiveAnswer::kServed);
     std::string expected(wal_.from(kLogBegin));
     expected.resize(WalStream::kSegment);
-    EXPECT_EQ(rig::read_file(request.into), expected);
+    EXPECT_EQ(rig::read_file(room.file("segment")), expected);
+    // A server on timeline 1 looks for 2 and then 3; without 2 it would end on 1.
+    EXPECT_EQ(ask("00000002.history", room.file("history")).value(), engine::ArchiveAnswer::kServed);
+    EXPECT_EQ(rig::read_file(room.file("history")), "1\t" + at + "\tr\n");
+    EXPECT_EQ(ask("00000004.history", room.file("history")).value(), engine::ArchiveAnswer::kAbsent);
+    // Timeline 1 is whole up to the fork, and left there, though none that was captured goes on from it directly.
+    EXPECT_EQ(ask(wal_segment_name(1, kLogBegin, WalStream::kSegment), room.file("segment")).value(), engine::ArchiveAnswer::kAbsent);
+}
+
+TEST_F(RecoveryPointTest, WhatIsMissingBeforeAForkIsNoEndOfTheWal) {
+    const Lsn first = wal_.checkpoint(begun_);
+    (void)back_up(first, wal_.end(), begun_);
+    const Lsn known = wal_.end();
+    wal_.commit(begun_ + 5s);
+    const Lsn fork = wal_.end();
+    wal_.commit(begun_ + 9s);
+    append(1, kLogBegin, known);  // the slot was lost here
+    append(2, fork, wal_.end());
+    const std::string system = std::to_string(kSystem);
+    ASSERT_TRUE(repository::put_origin(*repository_, wal_log_name({system, 2}),
+                                       {wal_log_name({system, 1}), fork, "1\t" + format_lsn(fork) + "\tr\n"}, rig::forever()));
+    const rig::Directory room;
+    const auto answer = ask(wal_segment_name(1, kLogBegin, WalStream::kSegment), room.file("segment"));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, ErrorCode::kPartial);
+    EXPECT_THAT(answer.error().message, HasSubstr(format_lsn(known)));
 }
 
 TEST_F(RecoveryPointTest, AHoleIsToldWithBothItsEnds) {
