@@ -1,7 +1,7 @@
 """Assisted failover of Redis on real servers with Sentinel's stock timings (down-after 30 s), under writers to every node.
 
 Every acknowledged record is compared with what the surviving master has. An outage far below 30 s shows that it was not
-Sentinel's own wait that ended it; how short it is, bench/assist_redis.py measures. The three that show most are in trial_redis_master_loss.py.
+Sentinel's own wait that ended it; how short it is, bench/assist_redis.py measures. The three that show most are in test_redis_master_loss.py.
 """
 import os
 import signal
