@@ -301,13 +301,18 @@ Result<std::size_t> trim_log(Repository& repository, const std::string& name, st
                              const env::Context& context) {
     AETERNA_ASSIGN(const auto pieces, list_pieces(repository, name, context));
     std::size_t gone = 0;
-    for (const LogPiece& piece : pieces) {
-        if (piece.start >= before || piece == pieces.back()) break;  // the last one says where the log ends
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+        const LogPiece& piece = pieces[i];
+        if (piece.start >= before || i + 1 == pieces.size()) break;  // the last one says where the log ends
         std::optional<std::uint64_t> end = piece.end;
         if (!end) {
-            AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, piece, context));
-            if (!bytes) continue;
-            end = piece.start + bytes->size();
+            const auto bytes = read_piece(repository, name, piece, context);
+            // One that nobody can read must not stay for ever, and every trim with it.
+            const bool is_damaged = !bytes && bytes.error().code == ErrorCode::kCorrupt;
+            if (!bytes && !is_damaged) return bytes.error();
+            if (is_damaged) end = pieces[i + 1].start;
+            else if (!*bytes) continue;
+            else end = piece.start + (*bytes)->size();
         }
         if (*end > before) continue;
         AETERNA_TRY(repository.storage().remove(piece_name(name, piece), context));

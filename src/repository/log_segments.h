@@ -88,7 +88,7 @@ enum class LogGrowth { kGrows, kHasEnded };
 // is durable, so that of any number of merges the largest pieces stay. Damaged pieces are left as they are.
 [[nodiscard]] Result<std::size_t> merge_log(Repository& repository, const std::string& name, LogGrowth growth,
                                             const env::Context& context);
-// Removes pieces that end at or before `before`. How many.
+// Removes pieces that end at or before `before`; a damaged one, whose end nobody knows, when the next one begins by then. How many.
 [[nodiscard]] Result<std::size_t> trim_log(Repository& repository, const std::string& name, std::uint64_t before,
                                            const env::Context& context);
 // Removes every piece, the last too, and the mark; the origin stays. How many pieces.

@@ -56,6 +56,13 @@ class LogTest : public ::testing::Test {
         return count;
     }
 
+    // A byte in the middle of the n-th piece is another.
+    void damage_piece(std::size_t n) {
+        const std::string name = piece_name("wal-1", names().at(n));
+        std::string bytes = read_object(rig_.memory, name, 1 << 20, forever()).value();
+        bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+        ASSERT_TRUE(rig_.memory.put(name, bytes_of(bytes), PutMode::kOverwrite, forever()));
+    }
     std::vector<LogPiece> names() { return list_pieces(*repository_, "wal-1", forever()).value(); }
     void put_piece(std::uint64_t start, const std::string& bytes) {
         const std::string name = piece_name("wal-1", {start, std::nullopt});
@@ -267,19 +274,19 @@ TEST_F(LogTest, ARepositoryThatIsGoneIsNoticed) {
 
 TEST_F(LogTest, ADamagedPieceIsSaid) {
     fill(3);
-    std::vector<std::string> names;
-    EXPECT_TRUE(rig_.memory.list(
-        "logs/",
-        [&](const ObjectInfo& object) {
-            names.push_back(object.name);
-            return true;
-        },
-        forever()));
-    std::string bytes = read_object(rig_.memory, names[1], 1 << 20, forever()).value();
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-    ASSERT_TRUE(rig_.memory.put(names[1], bytes_of(bytes), PutMode::kOverwrite, forever()));
+    damage_piece(1);
     EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).error().code, ErrorCode::kCorrupt);
     EXPECT_NE(read(*repository_, kBegin).find("damaged"), std::string::npos);
+}
+
+TEST_F(LogTest, ADamagedPieceGoesWhenNothingOfItIsNeeded) {
+    fill(3);
+    const auto ranges = log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).value();
+    ASSERT_EQ(ranges.size(), 1U);
+    damage_piece(1);
+    EXPECT_EQ(trim_log(*repository_, "wal-1", kBegin + 1, forever()).value(), 0U);
+    EXPECT_EQ(trim_log(*repository_, "wal-1", ranges[0].to, forever()).value(), 2U) << "all but the last";
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).value().size(), 1U);
 }
 
 }  // namespace
