@@ -219,6 +219,7 @@ void Checks::program_started(int node, const Process& caller) {
     // What its own fence has killed it has to bring back, whatever was ordered since.
     const auto fence = fences_.find(node);
     const bool is_brought_back = by && fence != fences_.end() && fence->second.controller == *by;
+    truth_.refresh();
     if (by && !is_brought_back && is_adopted && truth_.was_paused(world_.now())) {
         violated(fmt::format("{} started patroni-{}, but the cluster was paused", caller.command, node + 1));
     }
