@@ -40,10 +40,11 @@ class LogicalTest(unittest.TestCase):
         command(BIN / "initdb", "-D", cls.primary.data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
         hba = cls.primary.data / "pg_hba.conf"
         hba.write_text(f"host all {ROLE} 127.0.0.0/8 scram-sha-256\nhost all restorer 127.0.0.0/8 scram-sha-256\n"
+                       "host all builder 127.0.0.0/8 trust\n"
                        + hba.read_text() + "host all postgres 127.0.0.0/8 trust\nhost replication postgres 127.0.0.0/8 trust\n")
         cls.primary.start()
         cls.addClassCleanup(cls.primary.stop, "immediate")
-        cls.primary.psql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE reader; "
+        cls.primary.psql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE reader; CREATE ROLE builder CREATEDB LOGIN; "
                          f"CREATE ROLE restorer SUPERUSER LOGIN PASSWORD 'restores'; GRANT pg_monitor, pg_read_all_data TO {ROLE}; "
                          f"ALTER ROLE {ROLE} SET lo_compat_privileges = on")
         command(BIN / "pg_basebackup", "-h", cls.host, "-p", cls.primary.port, "-U", "postgres", "-D", cls.replica.data, "-R",
@@ -281,6 +282,33 @@ class LogicalTest(unittest.TestCase):
         self.primary.psql("DROP ROLE hold")
         self.assertEqual(loading.wait(60), 3)
         self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", unfinished), "1000")
+        # What is whole is not taken for a leftover.
+        self.primary.psql(f"DROP DATABASE {name}")
+        done = self.load(name, "--database", "app")
+        self.assertEqual(done.code, 5, done)
+        self.assertIn("has everything", done.err)
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", unfinished), "1000")
+
+    def test_a_database_of_somebody_elses_is_left_alone(self):
+        name = self.new_name()
+        self.back_up()
+        self.primary.psql(f"CREATE DATABASE being_restored_{name}")
+        self.addCleanup(self.primary.psql, f"DROP DATABASE being_restored_{name}")
+        done = self.load(name, "--database", "app")
+        self.assertEqual(done.code, 5, done)
+        self.assertIn("no unfinished restore of ours", done.err)
+        self.assertFalse(self.has_database(name))
+
+    def test_who_may_make_databases_may_restore_into_a_new_one(self):
+        self.back_up()
+        for name in (self.new_name(), self.new_name() + "_" + "n" * 50):
+            self.addCleanup(self.primary.psql, f"DROP DATABASE IF EXISTS {name}")
+            done = self.cli("restore", "postgres", "--into", self.url(name).replace("restorer@", "builder@"), "--database", "app", "--table",
+                            "plain", "--no-owner")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(self.primary.psql("SELECT count(*), current_database() FROM plain", name), f"1000|{name[:63]}")
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM pg_database WHERE datname ~ '^being_restored'"), "0")
+        self.assertEqual(self.primary.psql("SELECT count(*) FROM pg_shdescription WHERE description ~ '^aeterna'"), "0")
 
     def test_the_deadline_ends_a_restore_and_nothing_of_it_is_there(self):
         self.back_up()

@@ -111,6 +111,13 @@ Result<EngineBackup> read_backup(const Json& json) {
     return backup;
 }
 
+// Taken of a stopped server (--no-online): no WAL comes with it, so nothing leads on from it. Only pgBackRest itself restores it.
+bool is_cold(const Json& json) {
+    const Json* archive = part(json, "archive");
+    const Json* start = archive ? find_member(*archive, "start") : nullptr;
+    return start && start->is_null() && !part(json, "lsn");
+}
+
 Status read_places(const Json& stanza, PgBackRestInfo& info) {
     const auto* places = list_in(stanza, "repo");
     if (!places || places->empty()) return not_understood("no 'repo'");
@@ -143,6 +150,7 @@ Status read_backups(const Json& stanza, const std::map<std::int64_t, Database>& 
     for (const Json& one : *backups) {
         const auto key = database_key(one);
         if (!key) return not_understood("a backup without 'database'");
+        if (is_cold(one)) continue;
         AETERNA_ASSIGN(EngineBackup backup, read_backup(one));
         backup.place = key->place;
         if (!is_current(*key)) {

@@ -73,11 +73,15 @@ struct TimelineStart {
 std::optional<std::string> history_by(const std::map<Timeline, TimelineStart>& starts, Timeline timeline) {
     std::vector<std::string> lines;
     std::set<Timeline> seen;
+    Timeline oldest = 1;
     for (auto start = starts.find(timeline); start != starts.end() && start->second.parent != 0;
          start = starts.find(start->second.parent)) {
         if (!seen.insert(start->first).second) return std::nullopt;
-        lines.push_back(fmt::format("{}\t{}\tby wal-g\n", start->second.parent, format_lsn(start->second.at)));
+        oldest = start->second.parent;
+        lines.push_back(fmt::format("{}\t{}\tby wal-g\n", oldest, format_lsn(start->second.at)));
     }
+    // wal-show lists only timelines with a whole segment: what went before one that has none is not known.
+    if (oldest != 1 && !starts.contains(oldest)) return std::nullopt;
     std::reverse(lines.begin(), lines.end());
     return lines.empty() ? std::nullopt : std::optional(join(lines, ""));
 }

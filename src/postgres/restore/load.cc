@@ -98,11 +98,12 @@ class Loader final : public engine::Restorer {
     Status look_at_target(const env::Context& context) {
         const auto soon = [&] { return env_.clock.within(kLoadQuestion, context); };
         AETERNA_ASSIGN(const auto server, connect_beside(env_, target_, context));
+        AETERNA_ASSIGN(const std::string unfinished, unfinished_name(*server, target_.database, soon()));
         AETERNA_ASSIGN(const env::SqlRows rows,
                        server->query("SELECT current_setting('server_version'), pg_is_in_recovery(), system_identifier, "
                                      "EXISTS (SELECT FROM pg_database WHERE datname = $1), "
-                                     "(SELECT datname FROM pg_database WHERE datname = $2::name) FROM pg_control_system()",
-                                     {target_.database, std::string(kUnfinishedPrefix) + target_.database}, soon()));
+                                     "EXISTS (SELECT FROM pg_database WHERE datname = $2) FROM pg_control_system()",
+                                     {target_.database, unfinished}, soon()));
         found_.address = target_.endpoint.to_string();
         found_.database = target_.database;
         found_.major = parse_server_major(rows.first(0).value_or("")).value_or(0);
@@ -110,7 +111,7 @@ class Loader final : public engine::Restorer {
         found_.system_identifier = rows.first(2).value_or("");
         found_.exists = rows.first(3) == "t";
         if (!found_.exists) {
-            found_.leftover = rows.first(4).value_or("");
+            if (rows.first(4) == "t") found_.leftover = unfinished;
             return {};
         }
         AETERNA_ASSIGN(const auto database, env_.sql.connect(target_, soon()));
@@ -165,6 +166,8 @@ class Loader final : public engine::Restorer {
         repository::ProgressPace pace(order.progress, env_.clock);
         std::uint64_t passed = 0;
         env::RunOptions run = client_run(load_command(program_.path, wish_, !found_.exists, list), into);
+        // Behind the rows it makes indexes and checks keys without a word, for hours perhaps; libpq notices a server that is gone.
+        run.longest_silence = {};
         AETERNA_ASSIGN(const auto stream, give_dump(repository, run, context));
         if (stream) {
             run.next_input = [&, next = std::move(run.next_input)]() -> Result<std::string> {
@@ -196,6 +199,10 @@ class Loader final : public engine::Restorer {
         }
         if (!found_.exists && says("pg_hba.conf")) {
             return fmt::format("Until it has everything it is called '{}…': pg_hba.conf has to let this role into that, too.", kUnfinishedPrefix);
+        }
+        if (!found_.exists && (says("can only create extension in database") || says("no such database"))) {
+            return fmt::format("It has another name until it has everything: CREATE DATABASE \"{}\" yourself, then restore into that one.",
+                               one_line(found_.database));
         }
         if (says("already exists")) return "Restore into a new database, or drop what is there first (--clean).";
         return found_.exists ? "Nothing of it is in the database: the transaction was rolled back."

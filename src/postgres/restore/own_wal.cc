@@ -40,8 +40,11 @@ Status collect_tablespaces(repository::Repository& repository, const repository:
             if (bytes.empty()) break;
             const std::size_t skipped = std::min<std::uint64_t>(bytes.size(), early);
             early -= skipped;
-            AETERNA_ASSIGN(const bool goes_on, records.add({bytes.data() + skipped, bytes.size() - skipped}, see));
-            if (!goes_on) return {};  // behind the last record of all
+            const auto goes_on = records.add({bytes.data() + skipped, bytes.size() - skipped}, see);
+            // The server ends there, too; what the repository has lost is another matter.
+            if (!goes_on && goes_on.error().code == ErrorCode::kCorrupt) return {};
+            if (!goes_on) return goes_on.error();
+            if (!*goes_on) return {};  // behind the last record of all
         }
     }
 }
@@ -52,8 +55,7 @@ Result<std::vector<std::string>> tablespaces_in_own_wal(repository::Repository& 
                                                         const StartingPoint& start, const env::Context& context) {
     std::vector<std::string> directories;
     if (start.control.segment_bytes == 0) return directories;
-    const Status read = collect_tablespaces(repository, backup, start, context, directories);
-    if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
+    AETERNA_TRY(collect_tablespaces(repository, backup, start, context, directories));
     return directories;
 }
 
