@@ -114,8 +114,7 @@ Result<EngineBackup> read_backup(const Json& json) {
 // Taken of a stopped server (--no-online): no WAL comes with it, so nothing leads on from it. Only pgBackRest itself restores it.
 bool is_cold(const Json& json) {
     const Json* archive = part(json, "archive");
-    const Json* start = archive ? find_member(*archive, "start") : nullptr;
-    return start && start->is_null() && !part(json, "lsn");
+    return archive && archive->contains("start") && archive->at("start").is_null() && !json.contains("lsn");
 }
 
 Status read_places(const Json& stanza, PgBackRestInfo& info) {

@@ -254,6 +254,7 @@ TEST(Restore, TheServerReplaysUpToARecord) {
         EXPECT_NE(text.find(fmt::format("\n{} = ''\n", other)), std::string::npos) << other;
     }
     EXPECT_NE(text.find("recovery_min_apply_delay = 0\n"), std::string::npos);
+    EXPECT_NE(text.find("recovery_target_inclusive = on\n"), std::string::npos) << "of a target that does not say it";
 }
 
 TEST(Restore, KnowsWhatIsLeftOfARecovery) {

@@ -217,6 +217,19 @@ TEST(PgBackRest, ReadsInfo) {
     EXPECT_EQ(parse_pgbackrest_info(info_text(R"("error":true,)"), "main")->backups[0].has_damaged_pages, true);
 }
 
+// As its info.c prints a backup with --no-online.
+TEST(PgBackRest, AColdBackupIsLeftOut) {
+    std::string text = info_text();
+    const std::string archive = R"("archive":{"start":"000000010000000000000002","stop":"000000010000000000000002"})",
+                      lsn = R"("lsn":{"start":"0/2000028","stop":"0/2000100"},)";
+    text.replace(text.find(archive), archive.size(), R"("archive":{"start":null,"stop":null})");
+    EXPECT_FALSE(parse_pgbackrest_info(text, "main")) << "half of it is not understood";
+    text.erase(text.find(lsn), lsn.size());
+    const auto info = parse_pgbackrest_info(text, "main");
+    ASSERT_TRUE(info) << info.error().to_string();
+    EXPECT_TRUE(info->backups.empty());
+}
+
 TEST(PgBackRest, WhatIsNoInfoIsNotUnderstood) {
     for (const char* part : {R"("name":"main")", R"("lsn")", R"("timestamp")", R"("archive":{)", R"("repo":)",
                              R"("db":)", R"("label":)", R"("status":)"}) {
@@ -425,6 +438,17 @@ TEST(WalG, ReadsItsArchive) {
     std::string other = text;
     other.replace(other.find("\"segments_count\":4"), 18, "\"segments_count\":5");
     EXPECT_FALSE(read_wal_g_archive(other, wal)) << "its numbers have to agree";
+    // Timeline 2 has no whole segment: how it goes on from 1 nobody says.
+    std::string gap = text;
+    for (const auto& [from, to] : {std::pair<std::string, std::string>{R"({"id":2,"parent_id":1,)", R"({"id":3,"parent_id":2,)"},
+                                   {"000000020000000000000005", "000000030000000000000005"},
+                                   {"000000020000000000000006", "000000030000000000000006"}}) {
+        gap.replace(gap.find(from), from.size(), to);
+    }
+    ArchivedWal part;
+    ASSERT_TRUE(read_wal_g_archive(gap, part));
+    EXPECT_EQ(part.newest(), 3U);
+    EXPECT_FALSE(part.path_to(3));
 }
 
 // ---------------------------------------------------------------------------------------------- what they are asked
