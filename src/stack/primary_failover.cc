@@ -12,6 +12,9 @@
 namespace aeterna::stack {
 namespace {
 
+// Whatever the question in whose midst the stop came would be said to have failed by.
+Error stopped_before_the_fault() { return make_error(ErrorCode::kCancelled, "the drill was stopped before the fault"); }
+
 // SplitMix64 (Steele, Lea, Flood 2014): enough to spread the injection instant, and the same everywhere.
 double unit_interval(std::uint64_t seed) {
     seed += 0x9e3779b97f4a7c15ULL;
@@ -180,6 +183,7 @@ Status PrimaryFailoverDrill::prepare(std::vector<std::unique_ptr<engine::DrillSt
         const std::string name = store->name();
         auto measurement =
             Measurement::prepare(std::move(store), drill_id, directory, env_, env_.clock.within(30s, context));
+        if (!measurement && context.stop.stop_requested()) return stopped_before_the_fault();
         if (!measurement) return wrap_error(measurement.error(), fmt::format("could not prepare {}", name));
         measurements.push_back(std::move(*measurement));
     }
@@ -192,7 +196,7 @@ Status PrimaryFailoverDrill::warm_up(const Measurements& measurements, const Pri
     progress_(fmt::format("workload runs; the fault comes after {} + {} (seed {})", format_duration(options.warm_up),
                           format_duration(extra), options.seed));
     if (!env_.clock.sleep_for(options.warm_up + extra, context.stop)) {
-        return make_error(ErrorCode::kCancelled, "the drill was stopped before the fault");
+        return stopped_before_the_fault();
     }
     AETERNA_TRY(check_ledgers(measurements));
     for (const auto& measurement : measurements) {
