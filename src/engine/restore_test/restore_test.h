@@ -76,8 +76,8 @@ class RestoreTester {
     // Names (/proc/PID/comm) of what may run in a sandbox of it, and is ended with it.
     [[nodiscard]] virtual std::vector<std::string> programs() const = 0;
     // An error when the test could not begin: kUsage, kConfiguration, kNotFound, kGuardRefused. Everything later is in
-    // the result, and so is a damage that leaves no plan. Whatever happens, nothing that it started runs when it returns; the sandbox is the caller's to
-    // remove.
+    // the result, and so is a damage that leaves no plan. Whatever happens, nothing that it started runs when it
+    // returns; the sandbox is the caller's to remove.
     [[nodiscard]] virtual Result<RestoreTestResult> run(repository::Repository& repository,
                                                         const RestoreTestOrder& order, const env::Context& context) = 0;
 };

@@ -369,7 +369,7 @@ class Receiver final : public engine::Capture {
         return make_error(ErrorCode::kGuardRefused,
                           fmt::format("'{}' has other WAL at {} than the log '{}': two servers have written timeline {}, or one was set back",
                                       source_.node, format_lsn(at), log_name(plan.timeline), plan.timeline),
-                          "Nothing of it is captured. Find out which one is right; the other one needs a timeline of its own.");
+                          "Nothing of it is captured. Find out which one is right; the other one needs a timeline of its own, or another repository.");
     }
 
     [[nodiscard]] bool may_confirm() const { return lead_.empty() && state_.may_confirm(); }
