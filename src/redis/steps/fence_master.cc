@@ -96,6 +96,7 @@ class FenceMaster final : public RedisStep {
     Status undo(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const bool is_killed = find_boolean(step.facts, kKilled).value_or(false);
+        if (old) let_write_on(*old, step);
         if (!old || (!is_killed && !is_marked(*old, step))) return {};
         if (const RedisNode* master = node_of(step.facts, kNewMaster))
             AETERNA_TRY(follow_at_start(*acting_, *old, *master));
@@ -103,6 +104,13 @@ class FenceMaster final : public RedisStep {
     }
 
   private:
+    // One that was guarded instead, is back, and that nobody has replaced: its pause would last for fifteen seconds more.
+    void let_write_on(const RedisNode& old, engine::StepContext& step) {
+        if (!acting_->guard || node_of(step.facts, kNewMaster)) return;
+        const auto named = cluster_->majority_master(step.context);
+        if (named && *named == old.address) stand_down(*acting_);
+    }
+
     // Best effort: no file has them, and its replicas are waiting for their copy of it. Whether that took any time.
     bool keep_what_it_took(const RedisNode& old, engine::StepContext& step) {
         if (find_string(step.facts, kDeathForm) != "empty" || find_member(step.facts, kTakenSince)) return false;
