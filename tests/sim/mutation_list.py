@@ -344,6 +344,7 @@ BEHIND = {
     "release.confirmed_fence": ([], "a fence that is not confirmed has refused the assist already"),
     "release.compare_key": ([], "the look is milliseconds old, and who could write the key would be seen alive"),
     "release.lock_in_etcd": ([], "the lock of this stack is always in etcd"),
+    "release.compare_lock": (["actor.still_held"], "whether the lock is still held is asked right before"),
     "actor.still_held": (["release.compare_lock"], "the release compares the lock's lease"),
     "start.marker": ([], "the starter itself heeds the marker"),
     "policy.isolated": ([], "while everything is out of sight no detector calls a server dead"),
