@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -194,14 +193,7 @@ def restart_serve(lab):
     wait_until("the end of serve", lambda: not is_running(pid), 30)
     done = run("lab", "up", "--dir", lab.directory, "--only", "serve", timeout=60, prefix=lab.prefix)
     assert done.code == 0, done
-    wait_until("serve's answer", lambda: is_watched_by_serve(lab), 30)
-
-
-def is_watched_by_serve(lab):
-    done = lab.cli("--json", "status", timeout=30)
-    if "watcher" not in done.json():  # never seen to the end: what was it?
-        print(done, file=sys.stderr)
-    return done.json().get("watcher") == "serve"
+    wait_until("serve's answer", lambda: lab.status()["watcher"] == "serve", 30)
 
 
 _shared = None
