@@ -228,7 +228,7 @@ MUTATIONS = [
      "keep_what_it_took(*old, step)) leave = «leave_to_act(*acting_, *old, step.facts, step.context)»;",
      "Result<MonoTime>(leave)", ["empty master", "older copy", "stood still"]),
     ("redis.fence.named_goes_on", REDIS_FENCE,
-     'if («!named || *named != old.address») return;\n        static_cast<void>(cluster_->order(old, {"CLIENT"', "false",
+     'if («!is_named(old, step.context)») return;\n        static_cast<void>(cluster_->order(old, {"CLIENT"', "false",
      ["empty master", "older copy", "frozen"]),
     ("redis.fence.paused_by_us", REDIS_FENCE, "if («by_wall < Duration() || age >= kPause») return;", "false",
      ["empty master", "older copy", "stood still"]),

@@ -92,7 +92,7 @@ class Fetch {
             if (seen.from < seen.to) AETERNA_TRY(copy(seen, facts.has_to));
             if (facts.has_to < part.to) break;
         }
-        if (!is_cut) {
+        if (!is_cut && facts.has_to < facts.start + facts.bytes) {
             AETERNA_ASSIGN(const auto descendant, newest_descendant(name.timeline));
             if (descendant) facts.left_at = descendant->left_at;
         }

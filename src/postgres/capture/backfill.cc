@@ -46,7 +46,7 @@ class HoleFiller {
   private:
     // The node's bytes against the log's, as far as that has them.
     Status compare(const WalHole& stretch) {
-        AETERNA_ASSIGN(const std::string known, known_bytes(stretch));
+        AETERNA_ASSIGN(const std::string known, read_stretch(repository_, log_, stretch.from, stretch.to, context_));
         if (known.empty()) return {};
         return donor_.read(
             {stretch.timeline, stretch.from, stretch.from + known.size()},
@@ -54,17 +54,6 @@ class HoleFiller {
                 return check_same(std::string_view(known).substr(at - stretch.from, bytes.size()), bytes, at);
             },
             context_);
-    }
-
-    Result<std::string> known_bytes(const WalHole& stretch) {
-        std::string known;
-        const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
-            known.append(bytes.data(), std::min<std::size_t>(bytes.size(), stretch.to - stretch.from - known.size()));
-            return known.size() < stretch.to - stretch.from;
-        };
-        const auto read = repository::read_log(repository_, log_, stretch.from, each, context_);
-        if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
-        return known;
     }
 
     Status check_same(std::string_view known, std::string_view bytes, Lsn at) const {
@@ -77,7 +66,7 @@ class HoleFiller {
 
     // Reads from `lead` on: what comes before the hole has to be what the log has.
     Status store(const WalHole& hole, Lsn lead) {
-        AETERNA_ASSIGN(const std::string known, known_bytes({hole.timeline, lead, hole.from}));
+        AETERNA_ASSIGN(const std::string known, read_stretch(repository_, log_, lead, hole.from, context_));
         WalProof proof(lead, donor_.node().segment_bytes);
         Lsn put_to = hole.from;
         std::string piece;

@@ -243,14 +243,8 @@ class Receiver final : public engine::Capture {
         AETERNA_ASSIGN(const auto origin, repository::read_origin(resources_.repository, log, storing(context)));
         const Lsn segment = plan.position - plan.position % source_.segment_bytes;
         const Lsn from = lead_in(plan.position, std::max(segment, origin ? origin->at : 0));
-        std::string lead;
-        if (from == plan.position) return lead;
-        const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
-            lead.append(bytes.data(), std::min<std::size_t>(bytes.size(), plan.position - from - lead.size()));
-            return lead.size() < plan.position - from;
-        };
-        const auto read = repository::read_log(resources_.repository, log, from, each, storing(context));
-        if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
+        if (from == plan.position) return std::string();
+        AETERNA_ASSIGN(std::string lead, read_stretch(resources_.repository, log, from, plan.position, storing(context)));
         if (lead.size() < plan.position - from) lead.clear();
         return lead;
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 namespace aeterna::postgres {
@@ -25,6 +26,18 @@ Status require_known_cluster(repository::Repository& repository, const std::stri
                       fmt::format("the repository has WAL of the cluster '{}', '{}' belongs to the cluster '{}'",
                                   *systems.begin(), whose, system_identifier),
                       "Check --repo and --stack; --new-cluster, once, begins a second history beside it.");
+}
+
+Result<std::string> read_stretch(repository::Repository& repository, const std::string& log, Lsn from, Lsn to,
+                                 const env::Context& context) {
+    std::string known;
+    const auto each = [&](std::uint64_t, repository::Bytes bytes) -> Result<bool> {
+        known.append(bytes.data(), std::min<std::size_t>(bytes.size(), to - from - known.size()));
+        return known.size() < to - from;
+    };
+    const auto read = repository::read_log(repository, log, from, each, context);
+    if (!read && read.error().code != ErrorCode::kNotFound) return read.error();
+    return known;
 }
 
 Status put_timeline_history(repository::Repository& repository, const WalLog& log, const std::string& history,

@@ -17,6 +17,10 @@ namespace aeterna::postgres {
 Status require_known_cluster(repository::Repository& repository, const std::string& system_identifier,
                              const std::string& whose, const env::Context& context);
 
+// What the log has of [from, to): to its first gap, empty where nothing begins at `from`. In memory as a whole.
+[[nodiscard]] Result<std::string> read_stretch(repository::Repository& repository, const std::string& log, Lsn from, Lsn to,
+                                               const env::Context& context);
+
 // Makes the timeline's history file the origin of its log; before its first byte, so that a reader never sees a timeline that
 // it cannot place. An empty history is one of a timeline that goes on from nothing. kProtocol.
 Status put_timeline_history(repository::Repository& repository, const WalLog& log, const std::string& history,

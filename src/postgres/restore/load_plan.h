@@ -44,6 +44,7 @@ struct LoadTarget {
 // kGuardRefused for a replica and for a server older than the dump, kUsage for --clean on a database that is not there.
 Status check_load(int dump_major, const LoadWish& wish, const LoadTarget& target);
 
+// Quoted as an identifier.
 [[nodiscard]] std::string sql_name(const std::string& name);
 // CREATE DATABASE as the dumped one was made.
 [[nodiscard]] std::string create_database(const DumpedDatabase& like, const std::string& name, int server_major);

@@ -96,7 +96,7 @@ class FenceMaster final : public RedisStep {
     Status undo(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const bool is_killed = find_boolean(step.facts, kKilled).value_or(false);
-        if (old) let_write_on(*old, step);
+        if (old) end_guard(*old, step);
         if (!old || (!is_killed && !is_marked(*old, step))) return {};
         if (const RedisNode* master = node_of(step.facts, kNewMaster))
             AETERNA_TRY(follow_at_start(*acting_, *old, *master));
@@ -105,10 +105,14 @@ class FenceMaster final : public RedisStep {
 
   private:
     // One that was guarded instead, is back, and that nobody has replaced: its pause would last for fifteen seconds more.
-    void let_write_on(const RedisNode& old, engine::StepContext& step) {
-        if (!acting_->guard || node_of(step.facts, kNewMaster)) return;
-        const auto named = cluster_->majority_master(step.context);
-        if (named && *named == old.address) stand_down(*acting_);
+    void end_guard(const RedisNode& old, engine::StepContext& step) {
+        if (acting_->guard && !node_of(step.facts, kNewMaster) && is_named(old, step.context)) stand_down(*acting_);
+    }
+
+    // Clients that ask the Sentinels are sent there.
+    bool is_named(const RedisNode& node, const env::Context& context) {
+        const auto named = cluster_->majority_master(context);
+        return named && *named == node.address;
     }
 
     // Best effort: no file has them, and its replicas are waiting for their copy of it. Whether that took any time.
@@ -148,8 +152,7 @@ class FenceMaster final : public RedisStep {
         const Duration by_wall = clock().wall_now() - paused_at_->wall;
         const Duration age = std::max<Duration>(clock().now() - paused_at_->mono, by_wall);
         if (by_wall < Duration() || age >= kPause) return;
-        const auto named = cluster_->majority_master(step.context);
-        if (!named || *named != old.address) return;
+        if (!is_named(old, step.context)) return;
         static_cast<void>(cluster_->order(old, {"CLIENT", "UNPAUSE"},
                                           step.context.until(paused_at_->mono + kPause)));
     }
