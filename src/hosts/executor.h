@@ -39,6 +39,10 @@ struct FenceOrder {
     // Nothing is killed that was not begun by then: the proof that this order stands on holds no longer. kDeadline, and
     // the markers stay.
     std::optional<MonoTime> begin_before = std::nullopt;
+    // What ran when the look began that this order stands on. A node whose main process is none of these was started
+    // after that and nobody has looked at it: it is not killed. kGuardRefused, effect kPartial, and the markers stay.
+    // Nothing: whatever runs is killed.
+    std::optional<std::vector<env::ProcessId>> looked_at = std::nullopt;
 };
 
 class Executor {

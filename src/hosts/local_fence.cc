@@ -45,6 +45,17 @@ Status LocalFence::check_order(const FenceOrder& order) const {
     return {};
 }
 
+// Children come and go under the same main process, and those of a dead one are older than its death.
+Status LocalFence::check_looked_at(const NodeProcesses& left, const FenceOrder& order) {
+    if (!order.looked_at || left.is_headless) return {};
+    const env::ProcessId& main = left.processes.front();
+    const bool is_known = std::find(order.looked_at->begin(), order.looked_at->end(), main) != order.looked_at->end();
+    if (is_known) return {};
+    return make_error(ErrorCode::kGuardRefused,
+                      fmt::format("process {} of '{}' was started after the look", main.pid, left.node),
+                      "Look again.", Effect::kPartial);
+}
+
 // Backends outlive a killed postmaster, most for a moment, one that waits for a lock for ever. They stand in its data
 // directory, are called as it was, and run as the owner of its pid file.
 std::vector<env::ProcessId> LocalFence::orphans_of(const std::string& node) {
@@ -107,6 +118,7 @@ Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
             AETERNA_ASSIGN(const NodeProcesses left, remains(node, context));
             found += left.processes.size();
             if (left.processes.empty()) continue;
+            AETERNA_TRY(check_looked_at(left, order));
             AETERNA_TRY(executor_.kill(left, env_.clock.within(kConfirmTime, context)));
         }
         if (found == 0 && was_empty) return {};

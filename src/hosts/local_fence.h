@@ -18,6 +18,7 @@ class LocalFence {
 
   private:
     [[nodiscard]] Status check_order(const FenceOrder& order) const;
+    [[nodiscard]] static Status check_looked_at(const NodeProcesses& left, const FenceOrder& order);
     [[nodiscard]] std::vector<env::ProcessId> orphans_of(const std::string& node);
     [[nodiscard]] const config::HostProcess* configured(const std::string& node) const;
 

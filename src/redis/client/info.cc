@@ -115,12 +115,13 @@ Result<NodeInfo> parse_node_info(std::string_view text) {
     info.maxmemory_policy = field(fields, "maxmemory_policy");
     info.keys = count_keys(fields);
     info.loaded_keys = number(fields, "rdb_last_load_keys_loaded", -1);
+    info.replicated_bytes = number(fields, "total_net_repl_input_bytes", -1);
     read_replication(fields, info);
     return info;
 }
 
 bool has_begun_with_a_file(const NodeInfo& master) {
-    return master.second_offset >= 0 && master.backlog_first == master.second_offset;
+    return master.second_offset >= 0 && master.backlog_first == master.second_offset && master.replicated_bytes <= 0;
 }
 
 std::string lost_data(const NodeInfo& master, const NodeInfo& replica) {

@@ -39,6 +39,7 @@ struct NodeInfo {
     std::int64_t backlog_first = 0;   // repl_backlog_first_byte_offset; 0 = there is no backlog
     std::int64_t keys = 0;            // of all databases
     std::int64_t loaded_keys = -1;    // rdb_last_load_keys_loaded: from its RDB at the start; -1 = it does not say
+    std::int64_t replicated_bytes = -1;  // total_net_repl_input_bytes: from masters in this life; -1 = it does not say (before 7.0)
     std::vector<ReplicaLine> replicas;
     std::optional<env::Endpoint> follows;  // a replica's master
     bool is_link_up = false;
@@ -60,8 +61,8 @@ struct NodeInfo {
 [[nodiscard]] Result<NodeInfo> parse_node_info(std::string_view text);
 
 // That a master has begun this life with an RDB file: it keeps the history and the end of that as its second ones, and its
-// backlog begins there. A promoted replica has read something of its master's stream before (src/server.c
-// loadDataFromDisk; tried on 7.0.15).
+// backlog begins there (src/server.c loadDataFromDisk). One that was promoted right after its full copy looks the same, but for
+// the bytes that it has had from its master (both tried on 7.0.15).
 [[nodiscard]] bool has_begun_with_a_file(const NodeInfo& master);
 
 // What the replica still has of that which its master came back without, in words; empty when nothing is lost. The replica

@@ -27,6 +27,7 @@ constexpr Duration kConfirmed = 3s;
 constexpr Duration kKernelTime = 12s;
 constexpr Duration kKeeping = 1s;
 constexpr Duration kFenceMasterInterval = 10ms;
+constexpr int kMostLooks = 3;
 constexpr engine::StepSpec kFenceMasterSpec{"redis.fence_master",
                                  "make sure that the dead master cannot come back as a master",
                                  engine::Risk::kDisruptive, 30s, true};
@@ -64,17 +65,21 @@ class FenceMaster final : public RedisStep {
     Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         AETERNA_ASSIGN(hosts::Executor * executor, acting_->hands->executor_of(*old));
-        hosts::FenceOrder order{{old->name}, step.context.run_id, "failover of redis"};
-        auto leave = leave_to_act(*acting_, *old, step.facts, step.context);
-        // A slow disk may use the leave up while that is kept.
-        if (leave && keep_what_it_took(*old, step)) leave = leave_to_act(*acting_, *old, step.facts, step.context);
-        if (!leave) {
-            refuse_assist(step, {leave.error().message});
-            let_writes_go_on(*old, step);
-            return executor->unfence({old->name}, step.context.run_id, step.context);
+        Status fenced;
+        // Started again after the look: it is looked at, too. Its marker lies there by now, so nothing starts a third.
+        for (int looks = 0; looks < kMostLooks; ++looks) {
+            auto order = look(*old, *executor, step);
+            // A slow disk may use the leave up while that is kept.
+            if (order && keep_what_it_took(*old, step)) order = look(*old, *executor, step);
+            if (!order) {
+                refuse_assist(step, {order.error().message});
+                let_writes_go_on(*old, step);
+                return executor->unfence({old->name}, step.context.run_id, step.context);
+            }
+            fenced = fence(std::move(*order), *executor, step);
+            if (fenced || fenced.error().code != ErrorCode::kGuardRefused) break;
+            step.progress("looking again: " + fenced.error().message);
         }
-        order.begin_before = *leave;
-        const Status fenced = fence(order, *executor, step);
         if (!fenced) return give_up(fenced.error(), *old, *executor, step);
         // The second vantage: nobody may answer at its address any more.
         const env::Context soon = clock().within(kConfirmed, step.context);
@@ -104,6 +109,16 @@ class FenceMaster final : public RedisStep {
     }
 
   private:
+    // The order to kill what runs now, if it may be killed. What runs is listed before anybody is asked: a look takes more
+    // than a second where a host is silent, and a supervisor needs less to start what has died.
+    Result<hosts::FenceOrder> look(const RedisNode& old, hosts::Executor& executor, engine::StepContext& step) {
+        hosts::FenceOrder order{{old.name}, step.context.run_id, "failover of redis"};
+        AETERNA_ASSIGN(hosts::NodeProcesses running, executor.remains(old.name, step.context));
+        order.looked_at = std::move(running.processes);
+        AETERNA_ASSIGN(order.begin_before, leave_to_act(*acting_, old, step.facts, step.context));
+        return order;
+    }
+
     // One that was guarded instead, is back, and that nobody has replaced: its pause would last for fifteen seconds more.
     void end_guard(const RedisNode& old, engine::StepContext& step) {
         if (acting_->guard && !node_of(step.facts, kNewMaster) && is_named(old, step.context)) stand_down(*acting_);

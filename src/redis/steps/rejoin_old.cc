@@ -69,7 +69,8 @@ class RejoinOld final : public RedisStep {
 
   private:
     Status meet(const RedisNode& old, const RedisNode& master, engine::StepContext& step) {
-        guard_of(*acting_, old, step.context.run_id).demote_for(master.name, step.facts);
+        ReturnGuard& guard = guard_of(*acting_, old, step.context.run_id);
+        guard.demote_for(master.name, step.facts);
         // A fence that could not be confirmed has killed it nevertheless.
         if (find_boolean(step.facts, kKilled).value_or(false)) {
             static_cast<void>(follow_at_start(*acting_, old, master));
@@ -79,6 +80,7 @@ class RejoinOld final : public RedisStep {
         const bool is_taught = is_by_hand(step.facts) && is_going(step.facts);
         MonoTime teach_at = clock().now();
         const auto is_back = poll(cluster_->env(), budget, kRejoinOldInterval, [&]() -> Result<bool> {
+            if (guard.report().is_given_back) return true;
             if (is_taught && clock().now() >= teach_at) {
                 static_cast<void>(teach_once(*cluster_, master, step.facts, budget));
                 teach_at = clock().now() + kTeachAgain;
@@ -86,6 +88,8 @@ class RejoinOld final : public RedisStep {
             const auto role = cluster_->role(old, budget);
             return role && !role->is_master();
         });
+        // It takes writes by the word of the Sentinels: telling them otherwise would lose those.
+        if (guard.report().is_given_back) step.facts.erase(kByHand);
         return is_back ? Status() : Status(is_back.error());
     }
 

@@ -21,6 +21,8 @@ constexpr Duration kHoldRenewal = 5s;  // well below kPause
 constexpr Duration kLookAround = 500ms;
 // So long is held on suspicion: a vantage needs a second, the Sentinels' hellos two.
 constexpr Duration kSuspicion = 3s;
+// A supervisor has started a promoted one again by then; after that waiting for it costs more than what it took.
+constexpr Duration kHeirAway = 15s;
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
@@ -138,6 +140,7 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
     MonoTime look_at = env_.clock.now();
     MonoTime suspected_until = env_.clock.now() + kSuspicion;
     bool is_held = true;
+    heir_away_since_.reset();
     while (!stop.stop_requested() && !is_released_) {
         const env::Context brief{env_.clock.now() + 2s, stop, "guard"};
         const bool is_renewal = is_held && env_.clock.now() >= renew_at;
@@ -152,11 +155,8 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         if (!known && !is_armed() && env_.clock.now() >= look_at) {
             Others others = look_around(brief);
             look_at = env_.clock.now() + kLookAround;
-            if (others.word == Others::Word::kBack) {
-                static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, brief));
-                note("the Sentinels name it as master; its writes go on");
-                return Next::kDone;
-            }
+            if (others.word == Others::Word::kBack)
+                return give_back(connection, "the Sentinels name it as master; its writes go on", brief);
             if (others.word == Others::Word::kReplaced) {
                 suspected_until = env_.clock.now() + kSuspicion;
                 if (!is_held) renew_at = env_.clock.now();
@@ -213,11 +213,8 @@ ReturnGuard::Next ReturnGuard::settle(Connection& connection, const NodeInfo& ol
     const env::Context context{env_.clock.now() + 10s, stop, "guard"};
     const RedisNode* new_master = settings_->find_node(promotion.new_master);
     if (!new_master) return Next::kAgain;
-    if (is_back(promotion, context)) {
-        note("the Sentinels have made it master again; its writes go on");
-        static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
-        return Next::kDone;
-    }
+    if (is_back(promotion, context))
+        return give_back(connection, "the Sentinels have made it master again; its writes go on", context);
     // Keeping the tail may take a while, and nobody renews the pause meanwhile.
     static_cast<void>(connection.call(pause_command(), context));
     keep_tail(old, *new_master, context);
@@ -257,13 +254,26 @@ void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
     else report_.note = "its tail could not be kept: " + one_line(salvaged.error().to_string());
 }
 
+// In this order: whoever sees it write knows already that it was given back.
+ReturnGuard::Next ReturnGuard::give_back(Connection& connection, const std::string& why, const env::Context& context) {
+    {
+        const std::lock_guard lock(mutex_);
+        report_.is_given_back = true;
+        report_.note = why;
+    }
+    static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
+    return Next::kDone;
+}
+
 // Named by a majority although a replica had been promoted: a later failover, whose result is not
-// ours to undo.
+// ours to undo. Or that one has died: then nobody takes writes until it is back, if ever.
 bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& context) {
     const RedisNode* node = settings_->find_node(promotion.new_master);
     const auto role = node ? cluster_.role(*node, context)
                            : Result<Role>(make_error(ErrorCode::kInternal, "no node"));
-    if (!role || role->is_master()) return false;
+    if (role) heir_away_since_.reset();
+    else if (!heir_away_since_) heir_away_since_ = env_.clock.now();
+    if (role ? role->is_master() : env_.clock.now() - *heir_away_since_ < kHeirAway) return false;
     const auto named = cluster_.majority_master(context);
     return named && *named == old_master_.address;
 }

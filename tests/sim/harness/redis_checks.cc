@@ -16,6 +16,8 @@ constexpr Duration kTooSlow = std::chrono::milliseconds(400);
 constexpr int kGuarded = 10;
 // Twice the suspicion of a guard that sees nobody else, or a pause to its end when the guard dies.
 constexpr Duration kHeldInVain = std::chrono::seconds(20);
+// The suspicion of such a guard, and a look.
+constexpr Duration kLetGo = std::chrono::seconds(4);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
 constexpr std::size_t kNextToNothing = 10;
@@ -55,10 +57,14 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
     look();
 }
 
-bool RedisChecks::is_near(int controller, int node) const {
+bool RedisChecks::is_open(int controller, int node) const {
     const Host& own = cluster_.controller_host(controller);
     const Host& host = cluster_.host(node);
-    return host.slow < kTooSlow && world_.network.is_open(&own, &host) && world_.network.is_open(&host, &own);
+    return world_.network.is_open(&own, &host) && world_.network.is_open(&host, &own);
+}
+
+bool RedisChecks::is_near(int controller, int node) const {
+    return cluster_.host(node).slow < kTooSlow && is_open(controller, node);
 }
 
 void RedisChecks::look() {
@@ -222,6 +228,19 @@ void RedisChecks::written(const models::Redis& server) {
     if (was_fenced && is_second_writer(node)) violated(server.name() + " was fenced and replaced, and took a write");
 }
 
+// Where nobody else is heard of any more a guard lets go after a while (return_guard.h).
+bool RedisChecks::is_known_second_writer(int node) const {
+    if (!is_second_writer(node)) return false;
+    const MonoTime now = world_.now();
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        if (i == node || !cluster_.redis(i).takes_writes()) continue;
+        const auto& spans = heard_[static_cast<std::size_t>(i)];
+        if (std::any_of(spans.begin(), spans.end(), [&](const Spans& one) { return one.touches(now - kLetGo, now); }))
+            return true;
+    }
+    return false;
+}
+
 // Nobody can hold what nobody meets: for so long somebody must have been there.
 bool RedisChecks::is_watched(int node) const {
     const MonoTime now = world_.now();
@@ -232,7 +251,7 @@ bool RedisChecks::is_watched(int node) const {
 
 // What a stopped server had in its sockets is carried out when it goes on, and answered to nobody.
 void RedisChecks::acknowledged(int node) {
-    if (!is_second_writer(node) || !is_watched(node)) return;
+    if (!is_known_second_writer(node) || !is_watched(node)) return;
     const int writes = ++replaced_[static_cast<std::size_t>(node)].writes;
     if (writes == kGuarded + 1)
         violated(fmt::format("redis-{} was replaced, and acknowledged {} writes", node + 1, writes));

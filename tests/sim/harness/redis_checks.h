@@ -58,6 +58,7 @@ class RedisChecks {
     void look_at(int node, MonoTime now);
     void look_at_refusals(MonoTime now);
     [[nodiscard]] bool is_in_reach(int node) const;
+    [[nodiscard]] bool is_open(int controller, int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;
     [[nodiscard]] bool may_be_another_master(int node) const;
@@ -72,6 +73,7 @@ class RedisChecks {
     void judge_choice(const models::Redis& chosen, int controller);
     void written(const models::Redis& server);
     [[nodiscard]] bool is_second_writer(int node) const;
+    [[nodiscard]] bool is_known_second_writer(int node) const;
     [[nodiscard]] bool has_lost_rows(const models::Redis& server, std::size_t least) const;
     [[nodiscard]] bool is_emptied(const models::Redis& server) const;
     void copied(const models::Redis& from, const models::Redis& to, std::size_t had);

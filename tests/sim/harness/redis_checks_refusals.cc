@@ -33,8 +33,9 @@ void RedisChecks::look_at_refusals(MonoTime now) {
         is_another = is_another || (i != last_master_ && says_master);
         const models::Sentinel& sentinel = cluster_.sentinel(i);
         living += sentinel.is_running() ? 1 : 0;
-        if (!sentinel.is_responsive() || !is_in_reach(i)) continue;
-        ++answering;
+        if (!sentinel.is_responsive()) continue;
+        answering += is_open(0, i) ? 1 : 0;  // a slow one may have answered
+        if (!is_in_reach(i)) continue;
         is_tilted = is_tilted || sentinel.is_tilted();
         is_under_way = is_under_way || sentinel.is_failing_over();
     }

@@ -58,7 +58,7 @@ void Redis::start() {
     if (Result<Disk::Node*> node = world_.disk.make(pid_file()))
         (*node)->content = (*node)->durable = fmt::format("{}\n", process_->id.pid);
     started_at_ = link_lost_at_ = heard_at_ = world_.now();
-    was_linked_ = false;
+    was_linked_ = has_replicated_ = false;
     paused_until_ = {};
     run_id_ = fmt::format("{}-run-{}", name_, run_);
     read_config();
@@ -225,7 +225,7 @@ void Redis::accept(const LinkPointer& link) {
         });
         return;
     }
-    link->is_synced = link->replica->was_linked_ = true;
+    link->is_synced = replica.was_linked_ = replica.has_replicated_ = true;
     if (replica.replid_ != replid_) {
         replica.drop_replicas();
         replica.replid2_ = replica.replid_;
@@ -254,7 +254,7 @@ void Redis::copy_all(const LinkPointer& link) {
     replica.backlog_.clear();
     replica.save();
     replica.heard_at_ = world_.now();
-    link->is_synced = link->replica->was_linked_ = true;
+    link->is_synced = replica.was_linked_ = replica.has_replicated_ = true;
 }
 
 void Redis::close(const LinkPointer& link) {

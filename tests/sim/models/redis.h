@@ -141,6 +141,7 @@ class Redis final : public RespServer {
     std::uint64_t run_ = 0;
     MonoTime started_at_{}, paused_until_{}, link_lost_at_{}, heard_at_{};
     bool was_linked_ = false;  // to the master that it follows now, in this life
+    bool has_replicated_ = false;  // from any master, in this life
     std::string run_id_, replid_, replid2_;
     std::int64_t offset_ = 0, second_offset_ = -1, first_offset_ = 1, priority_ = 100, loaded_ = 0;
     std::vector<std::uint64_t> rows_;

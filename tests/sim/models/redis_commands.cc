@@ -92,10 +92,10 @@ std::string Redis::info() const {
         "redis_version:7.0.15\r\nrun_id:{}\r\nuptime_in_seconds:{}\r\nloading:0\r\naof_enabled:{}\r\n"
         "rdb_last_load_keys_loaded:{}\r\nmaxmemory_policy:noeviction\r\nrole:{}\r\nmaster_replid:{}\r\n"
         "master_replid2:{}\r\nmaster_repl_offset:{}\r\nsecond_repl_offset:{}\r\n"
-        "repl_backlog_first_byte_offset:{}\r\n",
+        "repl_backlog_first_byte_offset:{}\r\ntotal_net_repl_input_bytes:{}\r\n",
         run_id_, seconds(world_.now() - started_at_), is_persistent ? 1 : 0, is_persistent ? 0 : loaded_,
         is_master() ? "master" : "slave", replid_, replid2_.empty() ? std::string(40, '0') : replid2_, offset_,
-        second_offset_, first_offset_);
+        second_offset_, first_offset_, has_replicated_ ? offset_ + 1 : 0);
     if (!rows_.empty()) text += fmt::format("db0:keys={},expires=0,avg_ttl=0\r\n", rows_.size());
     std::size_t number = 0;
     for (const LinkPointer& link : replicas_) {

@@ -82,6 +82,21 @@ TEST_F(FenceTest, AnOrderThatComesTooLateKillsNothing) {
     EXPECT_FALSE(real().processes.is_alive(server));
 }
 
+TEST_F(FenceTest, WhatWasStartedAfterTheLookIsNotKilled) {
+    FenceOrder order{{"server-1"}, "exec-1", "test"};
+    order.looked_at = executor()->remains("server-1", within(5s))->processes;
+    EXPECT_TRUE(order.looked_at->empty());
+    const auto server = spawn({"sleep", "1001"}, "server");
+    const Status refused = executor()->fence(order, within(10s));
+    EXPECT_EQ(refused.error().code, ErrorCode::kGuardRefused);
+    EXPECT_EQ(refused.error().effect, Effect::kPartial);
+    EXPECT_TRUE(real().processes.is_alive(server));
+    EXPECT_EQ(executor()->fences(within(5s))->size(), 1U) << "nobody starts another one meanwhile";
+    order.looked_at = executor()->remains("server-1", within(5s))->processes;
+    EXPECT_TRUE(executor()->fence(order, within(10s)));
+    EXPECT_FALSE(real().processes.is_alive(server));
+}
+
 // Every look takes four seconds, which is more than there are.
 class SlowClock final : public env::Clock {
   public:

@@ -386,6 +386,27 @@ TEST(Assist, TheOneSentinelThatIsLeftPromotesAndItsWordIsEnoughWhileTheOldMaster
     EXPECT_EQ(stage.servers.nodes[1].follows, 2);
 }
 
+// By its supervisor, between the look and the kill.
+TEST(Assist, AMasterThatIsStartedAgainMeanwhileIsLookedAtAgain) {
+    for (const bool is_whole : {true, false}) {
+        Stage stage;
+        int orders = 0;
+        stage.hands->executor.on_fence = [&] {
+            stage.hands->executor.fence_error.reset();
+            if (++orders > 1) return;
+            stage.hands->executor.fence_error =
+                make_error(ErrorCode::kGuardRefused, "process 7 was started after the look", "", Effect::kPartial);
+            if (is_whole) stage.servers.nodes[1].is_refusing = false;
+        };
+        const auto ended = stage.run();
+        EXPECT_EQ(ended.facts["assist"], is_whole ? "refused" : "acted") << stage.progress;
+        EXPECT_EQ(orders, is_whole ? 1 : 2);
+        EXPECT_THAT(stage.progress, HasSubstr("looking again: process 7 was started after the look"));
+        EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), is_whole ? 0U : 1U);
+        EXPECT_TRUE(stage.hands->executor.markers.empty());
+    }
+}
+
 TEST(Assist, WithoutAFenceTheOneSentinelThatIsLeftIsNotBelieved) {
     Stage stage;
     stage.hands->executor.fence_error = make_error(ErrorCode::kConfiguration, "no fence is set up");

@@ -122,6 +122,8 @@ TEST(MasterEmpty, FiresAtOnceAndOnlyWhileThereIsSomethingToLose) {
          [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.master_offset = 1200; }},
         {"promoted, and another replica had more", FindingState::kClear,
          [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.backlog_first = 1; }},
+        {"promoted right after its full copy, and another replica had more", FindingState::kClear,
+         [](NodeInfo& master, NodeInfo& replica) { load_older(master, replica), master.replicated_bytes = 605; }},
         {"a file of the history before a promotion", FindingState::kFiring,
          [](NodeInfo& master, NodeInfo& replica) {
              load_older(master, replica), replica.replid = "newer", replica.replid2 = "old";
