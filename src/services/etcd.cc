@@ -340,8 +340,11 @@ Result<bool> Etcd::remove_if_lease(const std::string& key, std::int64_t lease, c
 }
 
 Result<bool> Etcd::remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
-                             const env::Context& context) {
-    const Json body{{"compare", comparisons(conditions)}, {"success", Json::array({removal(key)})}};
+                             const env::Context& context, const std::optional<EtcdPut>& instead) {
+    Json body{{"compare", comparisons(conditions)}, {"success", Json::array({removal(key)})}};
+    if (instead)
+        body["success"].push_back(
+            {{"request_put", {{"key", base64_encode(instead->key)}, {"value", base64_encode(instead->value)}}}});
     AETERNA_ASSIGN(const Answer answer, call("/v3/kv/txn", body, context));
     return find_boolean(*answer, "succeeded").value_or(false);
 }

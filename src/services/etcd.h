@@ -46,6 +46,11 @@ struct EtcdCondition {
     std::optional<std::int64_t> lease;
 };
 
+struct EtcdPut {
+    std::string key;
+    std::string value;
+};
+
 class Etcd {
   public:
     Etcd(config::EtcdSettings settings, const env::Env& env);
@@ -72,9 +77,11 @@ class Etcd {
     // Deletes the key when its lease is `lease`; false when it was another's.
     [[nodiscard]] Result<bool> remove_if_lease(const std::string& key, std::int64_t lease,
                                                const env::Context& context);
-    // Deletes the key, in one transaction, if all conditions hold; false when one does not. Repeating it is harmless.
+    // Deletes the key, in one transaction, if all conditions hold, and puts `instead` (another key); false when one does
+    // not. Repeating it is harmless.
     [[nodiscard]] Result<bool> remove_if(const std::string& key, const std::vector<EtcdCondition>& conditions,
-                                         const env::Context& context);
+                                         const env::Context& context,
+                                         const std::optional<EtcdPut>& instead = std::nullopt);
     // May we put and delete this key (etcd has one right for both)? Asked with a transaction whose condition never holds:
     // etcd checks the rights of its branches before it compares. Changes nothing.
     Status check_write(const std::string& key, const env::Context& context);

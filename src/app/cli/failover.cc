@@ -10,18 +10,21 @@ namespace aeterna::app {
 void add_failover_command(CLI::App& app, Session& session) {
     auto request = std::make_shared<ActRequest>();
     auto assist = std::make_shared<std::string>("act");
+    auto candidate = std::make_shared<std::string>();
     request->runbook = "failover";
     CLI::App* command = app.add_subcommand("failover", "See a store through the loss of its primary");
     command->add_option("STORE", request->store, "postgres, redis")->required();
     command->add_option("--assist", *assist, "off: only wait for Patroni or Sentinel; propose: name the steps; act")
         ->check(CLI::IsMember({"off", "propose", "act"}))
         ->capture_default_str();
+    command->add_option("--candidate", *candidate, "postgres: the node that shall lead, if nothing speaks against it");
     command->add_flag("--dry-run", request->dry_run, "Show the plan, change nothing");
     command->add_flag("--yes", request->yes, "Do not ask");
     command->add_flag("--during-maintenance", request->during_maintenance, "Act although a window holds");
-    command->callback([&session, request, assist] {
-        session.run([&session, request, assist] {
+    command->callback([&session, request, assist, candidate] {
+        session.run([&session, request, assist, candidate] {
             request->parameters["assist"] = *assist;
+            if (!candidate->empty()) request->parameters["candidate"] = *candidate;
             return act(session, *request);
         });
     });

@@ -184,9 +184,9 @@ std::string propose_next_step(const World& world) {
         world.reference.empty() ? "the old primary" : "'" + world.reference + "'";
     if (best) {
         return fmt::format(
-            "make sure that {} cannot accept writes, then promote '{}' (patronictl failover "
+            "make sure that {} cannot accept writes, then promote '{}' (aeterna-dr failover postgres "
             "--candidate {})",
-            old, best->name, best->member);
+            old, best->name, best->name);
     }
     return "bring " + old +
            " back: no other node may take over without a loss that somebody has to accept";

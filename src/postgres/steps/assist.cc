@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
 
@@ -35,6 +36,21 @@ std::vector<env::ProcessId> orphans_of(const Settings& settings, const std::stri
     auto left = (*executor)->remains(node, context);
     if (!left || !left->is_headless) return {};
     return std::move(left->processes);
+}
+
+std::string candidate_hindrance(const StepParts& parts, const World& world) {
+    const NodeSettings* node = parts.settings.find(parts.candidate);
+    if (!node) return "";
+    if (node->name == world.reference) return "'" + node->name + "' is the primary that is to be replaced";
+    std::string why = takeover_hindrance(world, *node);
+    // Patroni compares them before it lets a node win by itself (check_timeline), and not for one that is named.
+    const auto& own = world.of(node->name).rest.value;
+    for (const auto& [name, of] : world.seen.nodes) {
+        const bool is_ahead = own && own->timeline && of.rest.value && of.rest.value->timeline > own->timeline;
+        if (why.empty() && is_ahead)
+            why = fmt::format("it is on timeline {}, '{}' on {}", *own->timeline, name, *of.rest.value->timeline);
+    }
+    return why.empty() ? "" : "'" + node->name + "' may not take over: " + why;
 }
 
 LossEvidence LossWatch::gather(const World& world, const env::Context& context) {

@@ -45,6 +45,9 @@ class LossWatch {
     int failed_starts_ = 0;
 };
 
+// Why the node that was named for a failover may not take over; empty: it may, or none was named.
+[[nodiscard]] std::string candidate_hindrance(const StepParts& parts, const World& world);
+
 // Facts "assist" and "assist_reasons".
 [[nodiscard]] bool is_assist(const Json& facts, const char* word);
 void settle_assist(engine::StepContext& step, const char* word, const std::vector<std::string>& reasons);

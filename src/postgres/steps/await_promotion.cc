@@ -128,6 +128,8 @@ class AwaitPromotion final : public engine::Step {
         step.facts["old_primary"] = old_primary(step.facts);
         step.facts["new_primary"] = primary;
         step.facts["await_promotion.restarted_in_place"] = primary == old_primary(step.facts);
+        if (!parts_.candidate.empty() && primary != parts_.candidate)
+            step.progress("'" + primary + "' leads, not '" + parts_.candidate + "'");
     }
 
     StepParts parts_;

@@ -36,7 +36,7 @@ class ProveLoss final : public engine::Step {
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         if (parts_.assist == "off" && !step.facts.contains("assist")) step.facts["assist"] = "off";
-        if (!step.facts.contains("assist")) return engine::CheckOutcome::kReady;
+        if (!step.facts.contains("assist")) return check_candidate(step);
         const bool is_settled = find_boolean(step.facts, "restart_agent.done").value_or(false) || is_assist(step.facts, "off");
         return is_settled ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kAlreadyDone;
     }
@@ -53,6 +53,14 @@ class ProveLoss final : public engine::Step {
     Status verify(engine::StepContext&) override { return {}; }
 
   private:
+    // Whoever names a node wants that one: before anything is touched.
+    Result<engine::CheckOutcome> check_candidate(engine::StepContext& step) {
+        if (parts_.candidate.empty()) return engine::CheckOutcome::kReady;
+        const std::string why = candidate_hindrance(parts_, live_.look(step.context, parts_.old_primary));
+        if (why.empty()) return engine::CheckOutcome::kReady;
+        return make_error(ErrorCode::kGuardRefused, why, "Name another node, or none.");
+    }
+
     Status settle(engine::StepContext& step, const World& world, const NodeSettings& old,
                   const LossVerdict& verdict) const {
         if (verdict.kind == LossKind::kRefused) {

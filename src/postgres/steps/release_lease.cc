@@ -2,7 +2,7 @@
 // Does: takes the leader key of the fenced primary out of etcd, in one transaction that compares its value, revision
 // and lease and our actor lock; Patroni elects at once instead of when the lease ends. Needs: a confirmed fence, and
 // that nothing speaks against it now. Changes: the leader key. Undo: none needed. Unknown outcome: the key is read
-// again; the transaction may be repeated.
+// again; the transaction may be repeated. With a candidate the same transaction orders it to be the leader.
 #include <fmt/core.h>
 
 #include "base/strings.h"
@@ -65,6 +65,7 @@ class ReleaseLease final : public engine::Step {
         LossWatch watch(parts_, old);
         const LossEvidence evidence = watch.gather(world, step.context);
         std::vector<std::string> lines = assist_refusals(world, old, evidence);
+        if (std::string why = candidate_hindrance(parts_, world); !why.empty()) lines.push_back(std::move(why));
         if (!evidence.host_answered || !evidence.agent.is_gone() || !evidence.server.is_gone()) {
             lines.push_back("the fence does not hold: something of '" + old.name + "' runs");
         }
@@ -90,7 +91,7 @@ class ReleaseLease final : public engine::Step {
             {engine::actor_key(parts_.settings.stack_name), std::nullopt, std::nullopt, *step.actor_lease}};
         Result<bool> removed = false;
         for (int attempt = 0; attempt < kTries; ++attempt) {
-            removed = etcd.remove_if(key, conditions, parts_.env.clock.within(3s, step.context));
+            removed = etcd.remove_if(key, conditions, parts_.env.clock.within(3s, step.context), order());
             if (removed) break;
         }
         if (removed && *removed) {
@@ -102,6 +103,13 @@ class ReleaseLease final : public engine::Step {
             return {};
         }
         return judge_unreleased(step, key, leader, removed);
+    }
+
+    // As Patroni's own /failover writes it (3.0.2 dcs/__init__.py, manual_failover).
+    std::optional<services::EtcdPut> order() const {
+        const NodeSettings* candidate = parts_.settings.find(parts_.candidate);
+        if (!candidate) return std::nullopt;
+        return services::EtcdPut{parts_.settings.key_prefix + "failover", dump_json(Json{{"member", candidate->member}})};
     }
 
     // A repeated or lost request may have done it all the same.

@@ -11,10 +11,10 @@ namespace aeterna::postgres {
 
 namespace {
 
-constexpr std::array<const engine::StepSpec*, 21> kStepSpecs{
+constexpr std::array<const engine::StepSpec*, 22> kStepSpecs{
     &kAwaitPromotionSpec,   &kAwaitRejoinSpec,   &kBackUpSpec,       &kCheckRestoreSpec,  &kCheckSwitchoverSpec,
     &kClearKeysSpec,        &kConfirmOneWriterSpec, &kEndOrphansSpec,    &kFenceSpec,        &kFetchRestoreSpec,  &kHandOverSpec,
-    &kProveLossSpec,        &kRejoinMembersSpec, &kReleaseLeaseSpec, &kReplayRestoreSpec, &kRestartAgentSpec,
+    &kOrderFailoverSpec,    &kProveLossSpec,     &kRejoinMembersSpec, &kReleaseLeaseSpec, &kReplayRestoreSpec, &kRestartAgentSpec,
     &kSalvageSpec,          &kStopClusterSpec,   &kSwapDataSpec,     &kSwitchoverSpec,    &kUnfenceSpec};
 
 // Accepts a node's or a member's name; kUsage when neither knows it.
@@ -58,6 +58,7 @@ engine::Runbook failover(const StepParts& parts) {
     runbook.steps.push_back(make_prove_loss(parts));
     runbook.steps.push_back(make_fence(parts));
     runbook.steps.push_back(make_release_lease(parts));
+    runbook.steps.push_back(make_order_failover(parts));
     runbook.steps.push_back(make_await_promotion(parts));
     runbook.steps.push_back(make_confirm_one_writer(parts));
     runbook.steps.push_back(make_end_orphans(parts));
@@ -116,9 +117,13 @@ Result<engine::Runbook> make_runbook(const std::string& name, const Json& parame
                                      std::shared_ptr<const engine::LentRepository> lent) {
     StepParts parts{settings, env, "", "", "off", std::move(watched)};
     if (name == "failover") {
-        AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
+        AETERNA_TRY(check_keys(parameters, {"old_primary", "assist", "candidate"}));
         AETERNA_ASSIGN(parts.assist, assist_parameter(parameters));
         AETERNA_ASSIGN(parts.old_primary, node_parameter(parameters, "old_primary", settings));
+        AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "candidate", settings));
+        if (!parts.candidate.empty() && parts.assist != "act")
+            return make_error(ErrorCode::kUsage, "a candidate is named, and assist is '" + parts.assist + "'",
+                              "Say assist 'act', or leave the choice to Patroni.");
         return failover(parts);
     }
     if (name == "switchover") {

@@ -1,8 +1,8 @@
 // PostgreSQL's steps and runbooks. One step, one file, one spec; the table below is what documents
 // and plans list.
 //
-// failover:   restart_agent → prove_loss → fence → release_lease → await_promotion → confirm_one_writer →
-//             end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act",
+// failover:   restart_agent → prove_loss → fence → release_lease → order_failover → await_promotion →
+//             confirm_one_writer → end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is not "act",
 //             where they are refused or where Patroni was faster
 // restore:    check_restore → fetch_restore → replay_restore → stop_cluster → swap_data → clear_keys → hand_over →
 //             confirm_one_writer → rejoin_members → back_up; docs/decisions/014 says why in this order
@@ -41,7 +41,7 @@ struct RestoreWish {
 struct StepParts {
     const Settings& settings;
     const env::Env& env;
-    std::string candidate;                      // node name; empty: choose
+    std::string candidate;                      // node name; empty: choose, or leave it to Patroni
     std::string old_primary;                    // node name; empty: ask the cluster
     std::string assist = "off";                 // off | propose | act
     std::shared_ptr<const Board> watched = {};  // what serve has been seeing; nothing on the command line
@@ -60,6 +60,7 @@ struct StepParts {
 [[nodiscard]] std::unique_ptr<engine::Step> make_fence(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_fetch_restore(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_hand_over(StepParts parts);
+[[nodiscard]] std::unique_ptr<engine::Step> make_order_failover(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_prove_loss(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_rejoin_members(StepParts parts);
 [[nodiscard]] std::unique_ptr<engine::Step> make_release_lease(StepParts parts);
@@ -93,6 +94,7 @@ extern const engine::StepSpec kEndOrphansSpec;
 extern const engine::StepSpec kFenceSpec;
 extern const engine::StepSpec kFetchRestoreSpec;
 extern const engine::StepSpec kHandOverSpec;
+extern const engine::StepSpec kOrderFailoverSpec;
 extern const engine::StepSpec kProveLossSpec;
 extern const engine::StepSpec kRejoinMembersSpec;
 extern const engine::StepSpec kReleaseLeaseSpec;

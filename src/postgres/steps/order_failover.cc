@@ -1,0 +1,95 @@
+// postgres.order_failover
+// Does: asks Patroni to make the node that a person has named the leader (POST /failover), where nobody leads. Needs: the
+// parameter `candidate`; no leader key, nobody who may still take writes, and nothing that Patroni itself would have
+// against that node: a manual failover without a leader asks neither for lag nor for /sync (3.0.2 ha.py,
+// manual_failover_process_no_leader). Changes: who leads. Undo: none. Unknown outcome: never asked again; await_promotion
+// sees who leads.
+//
+// Where the lease was released, the order went into etcd with that (release_lease), or another node might have won first.
+#include "base/strings.h"
+#include "postgres/client/patroni.h"
+#include "postgres/steps/assist.h"
+
+namespace aeterna::postgres {
+
+constexpr engine::StepSpec kOrderFailoverSpec{"postgres.order_failover",
+                                              "ask Patroni to make the named node the leader",
+                                              engine::Risk::kDisruptive, 1min, false};
+
+namespace {
+
+class OrderFailover final : public engine::Step {
+  public:
+    explicit OrderFailover(StepParts parts)
+        : parts_(std::move(parts)), live_(parts_.settings, parts_.env), patroni_(parts_.settings, parts_.env) {}
+
+    const engine::StepSpec& spec() const override { return kOrderFailoverSpec; }
+
+    std::string describe() const override {
+        return "ask Patroni to make " + (parts_.candidate.empty() ? "the named node" : "'" + parts_.candidate + "'") +
+               " the leader";
+    }
+
+    std::string condition() const override {
+        if (parts_.candidate.empty()) return "only with a candidate";
+        return "only if nobody leads, and the release of the lease has not ordered it";
+    }
+
+    Result<engine::CheckOutcome> check(engine::StepContext& step) override {
+        if (parts_.candidate.empty() || find_boolean(step.facts, "restart_agent.done").value_or(false))
+            return engine::CheckOutcome::kNotDue;
+        const World world = live_.look(step.context, fact(step.facts, "old_primary"));
+        const DcsView* dcs = world.dcs();
+        if (world.primary || is_ordered(dcs)) return engine::CheckOutcome::kAlreadyDone;
+        if (dcs && !world.key_holder.empty()) {
+            step.progress("'" + parts_.candidate + "' is not asked for: '" + world.key_holder + "' still holds the leader key");
+            return engine::CheckOutcome::kNotDue;
+        }
+        if (const std::string why = hindrance(world, step); !why.empty())
+            return make_error(ErrorCode::kGuardRefused, why, "Mend that, or name another node.");
+        return engine::CheckOutcome::kReady;
+    }
+
+    Status apply(engine::StepContext& step) override {
+        const NodeSettings* candidate = parts_.settings.find(parts_.candidate);
+        if (!candidate) return make_error(ErrorCode::kInternal, "the candidate is not configured");
+        const env::Context bounded = parts_.env.clock.within(Patroni::kActionTimeout, step.context);
+        AETERNA_ASSIGN(const ActionReply reply, patroni_.failover(*candidate, candidate->member, bounded));
+        step.progress("patroni: " + (reply.text.empty() ? "it did not say how the failover ended" : reply.text));
+        return {};
+    }
+
+    // Patroni's answer is no proof; the next step looks.
+    Status verify(engine::StepContext&) override { return {}; }
+
+  private:
+    bool is_ordered(const DcsView* dcs) const {
+        const NodeSettings* candidate = parts_.settings.find(parts_.candidate);
+        return dcs && dcs->failover && candidate && dcs->failover->candidate == candidate->member;
+    }
+
+    std::string hindrance(const World& world, const engine::StepContext& step) const {
+        const DcsView* dcs = world.dcs();
+        if (!dcs) return "etcd cannot be read: whether somebody leads is not known";
+        if (dcs->failover) return "another manual failover is pending in etcd";
+        if (dcs->config.paused) return "the cluster is paused";
+        const std::string& old = world.reference;
+        const bool is_held = !fenced_nodes(step.facts).empty();
+        const auto& sql = world.of(old).sql;
+        const bool may_write = !old.empty() && !is_held && sql.answer != Answer::kRefused && !sql.value;
+        if (may_write) return "whether '" + old + "' still takes writes cannot be seen: " + describe_look(world, "SQL", sql);
+        return candidate_hindrance(parts_, world);
+    }
+
+    StepParts parts_;
+    Live live_;
+    Patroni patroni_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::Step> make_order_failover(StepParts parts) {
+    return std::make_unique<OrderFailover>(std::move(parts));
+}
+
+}  // namespace aeterna::postgres
