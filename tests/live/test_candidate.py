@@ -75,7 +75,7 @@ class CandidateTest(assisted.AssistTest):
         self.assertEqual(self.fail_over("postgres-9").code, 2)
         self.assertEqual(self.fail_over(self.replicas[0], "--assist", "off").code, 2)
         self.patch({"maximum_lag_on_failover": None})
-        wait_until("the setting in every agent", lambda: self.config()["maximum_lag_on_failover"] != -1, 30)
+        wait_until("the setting in every agent", lambda: self.config().get("maximum_lag_on_failover") != -1, 30)
         self.assertEqual(self.fail_over(self.replicas[0]).code, 0)
 
     def test_where_nobody_leads_patroni_is_asked_for_it(self):
@@ -91,7 +91,7 @@ class CandidateTest(assisted.AssistTest):
         done = self.fail_over(self.replicas[1])
         self.assertEqual(done.code, 0, done)
         facts = self.execution()["facts"]
-        self.assertEqual(facts["new_primary"], self.replicas[1])
+        self.assertEqual((facts["old_primary"], facts["new_primary"]), (self.primary, self.replicas[1]))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ void Policy::resume_pending(const Orders& orders) {
             const bool is_busy = std::any_of(slot.hands.begin(), slot.hands.end(), [](const Hand& hand) { return hand.busy; });
             const auto retry = retry_at_.find(incident_of(execution));
             const bool is_early = retry != retry_at_.end() && env_.clock.now() < retry->second;
-            const bool is_held = orders.window_for(execution.store, env_.clock.wall_now()) != nullptr;
+            const bool is_held = orders.window_for(execution.store, env_.clock.wall_now()) != nullptr ||
+                                 orders.restores.count(execution.store) > 0;
             return !is_busy && !is_early && !is_held && taken.insert(execution.store).second;
         };
         for (auto it = pending_.begin(); it != pending_.end();) {

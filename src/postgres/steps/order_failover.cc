@@ -47,6 +47,7 @@ class OrderFailover final : public engine::Step {
         }
         if (const std::string why = hindrance(world, step); !why.empty())
             return make_error(ErrorCode::kGuardRefused, why, "Mend that, or name another node.");
+        if (fact(step.facts, "old_primary").empty()) step.facts["old_primary"] = only_other(world);
         return engine::CheckOutcome::kReady;
     }
 
@@ -55,6 +56,7 @@ class OrderFailover final : public engine::Step {
         if (!candidate) return make_error(ErrorCode::kInternal, "the candidate is not configured");
         const env::Context bounded = parts_.env.clock.within(Patroni::kActionTimeout, step.context);
         AETERNA_ASSIGN(const ActionReply reply, patroni_.failover(*candidate, candidate->member, bounded));
+        step.facts["await_promotion.begun"] = true;  // whoever leads now was promoted
         step.progress("patroni: " + (reply.text.empty() ? "it did not say how the failover ended" : reply.text));
         return {};
     }
@@ -79,6 +81,14 @@ class OrderFailover final : public engine::Step {
         const bool may_write = !old.empty() && !is_held && sql.answer != Answer::kRefused && !sql.value;
         if (may_write) return "whether '" + old + "' still takes writes cannot be seen: " + describe_look(world, "SQL", sql);
         return candidate_hindrance(parts_, world);
+    }
+
+    // Where nobody has led since we look: the one node that is no replica must have been it. Empty where there are more.
+    std::string only_other(const World& world) const {
+        std::vector<std::string> others;
+        for (const auto& [name, of] : world.seen.nodes)
+            if (!of.sql.value) others.push_back(name);
+        return others.size() == 1 ? others.front() : "";
     }
 
     StepParts parts_;

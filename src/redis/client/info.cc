@@ -124,9 +124,13 @@ bool has_begun_with_a_file(const NodeInfo& master) {
     return master.second_offset >= 0 && master.backlog_first == master.second_offset && master.replicated_bytes <= 0;
 }
 
+bool has_next_to_nothing(const NodeInfo& one, const NodeInfo& other) {
+    constexpr std::int64_t kNextToNothing = 10;
+    return one.keys * kNextToNothing < other.keys;
+}
+
 std::string lost_data(const NodeInfo& master, const NodeInfo& replica) {
     constexpr std::int64_t kYoungSeconds = 120;
-    constexpr std::int64_t kNextToNothing = 10;
     if (!master.is_master || master.is_loading || master.uptime_seconds > kYoungSeconds) return "";
     const bool has_file = has_begun_with_a_file(master);
     // Promoted in this life: its data came by replication. Who then follows it with keys of another history is the
@@ -143,7 +147,7 @@ std::string lost_data(const NodeInfo& master, const NodeInfo& replica) {
     const bool has_loaded_nothing = master.keys == 0 || (!master.is_aof_enabled && master.loaded_keys == 0);
     // What it has taken since is worth more than what a replica that was away still has.
     const bool has_less = master.keys < replica.keys;
-    const bool is_lost = (has_loaded_nothing && has_less) || master.keys * kNextToNothing < replica.keys;
+    const bool is_lost = (has_loaded_nothing && has_less) || has_next_to_nothing(master, replica);
     return is_lost ? fmt::format("{} keys of another history", replica.keys) : "";
 }
 

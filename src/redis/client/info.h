@@ -65,6 +65,9 @@ struct NodeInfo {
 // the bytes that it has had from its master (both tried on 7.0.15).
 [[nodiscard]] bool has_begun_with_a_file(const NodeInfo& master);
 
+// That the first one has so few keys beside the other one that it must have lost them: less than a tenth.
+[[nodiscard]] bool has_next_to_nothing(const NodeInfo& one, const NodeInfo& other);
+
 // What the replica still has of that which its master came back without, in words; empty when nothing is lost. The replica
 // is about to give it up: it can only copy the master in full.
 //

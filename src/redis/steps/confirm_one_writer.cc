@@ -4,6 +4,7 @@
 // unknown outcome changes nothing: the next round writes again.
 #include "base/strings.h"
 #include "redis/steps/assist.h"
+#include "redis/steps/giving_way.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
 
@@ -51,7 +52,7 @@ class ConfirmOneWriter final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const RedisNode* promoted = node_of(step.facts, kNewMaster);
         const bool is_ours = is_going(step.facts) && old && promoted && old != promoted;
-        if (!is_ours || is_fenced(step.facts, old->name)) return;
+        if (!is_ours || is_fenced(step.facts, old->name) || give_way_if_taken_back(*acting_, step)) return;
         guard_of(*acting_, *old, step.context.run_id).demote_for(promoted->name, step.facts);
     }
 

@@ -12,11 +12,11 @@
 #include "base/strings.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/candidates.h"
+#include "redis/steps/giving_way.h"
 #include "redis/steps/look_at_death.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/sentinel_teaching.h"
 #include "redis/steps/support.h"
-#include "redis/steps/tail.h"
 
 namespace aeterna::redis {
 namespace {
@@ -27,7 +27,6 @@ using engine::CheckOutcome;
 constexpr Duration kTold = 6s;
 constexpr Duration kToldInterval = 200ms;
 constexpr Duration kGone = 1s;
-constexpr Duration kGivingWay = 5s;
 constexpr engine::StepSpec kPromoteByHandSpec{"redis.promote_by_hand",
                                  "promote the fullest replica where no Sentinel can",
                                  engine::Risk::kDisruptive, 45s, false};
@@ -55,22 +54,16 @@ class PromoteByHand final : public RedisStep {
             step.progress("the Sentinel that promoted has died before it told the others: they are told by hand");
         }
         if (!is_by_hand(step.facts)) return CheckOutcome::kNotDue;
-        if (is_taken_back(step)) {
-            refuse_assist(step, {"the old master is back, and a majority of the Sentinels names it"});
-            for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
-            const RedisNode* promoted = find_promoted(*cluster_, step.facts, clock().within(kGivingWay, step.context));
-            if (!promoted) return CheckOutcome::kNotDue;
-            step.facts[kGivesWay] = promoted->name;
-            return CheckOutcome::kReady;
-        }
+        if (is_taken_back(*acting_, step))
+            return decide_to_give_way(*acting_, step) ? CheckOutcome::kReady : CheckOutcome::kNotDue;
         remember_sentinels(*cluster_, step.facts, step.context);
         return CheckOutcome::kReady;
     }
 
     Status apply(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
-        if (const RedisNode* promoted = node_of(step.facts, kGivesWay)) {
-            give_way(*old, *promoted, step);
+        if (node_of(step.facts, kGivesWay)) {
+            give_way(*acting_, step);
             return {};
         }
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
@@ -83,7 +76,8 @@ class PromoteByHand final : public RedisStep {
         }
         note_promotion(step, *promoted, clock());
         if (acting_->guard) acting_->guard->demote_for(promoted->name, step.facts);
-        let_others_follow(*old, *promoted, step);
+        for (const std::string& line : turn_replicas(*cluster_, *promoted, old->name, Turn::kAll, step.context))
+            step.progress("does not follow yet: " + line);
         for (const std::string& line : teach_all(*cluster_, *promoted, step.facts, step.context))
             step.progress("not told yet: " + line);
         return {};
@@ -129,76 +123,10 @@ class PromoteByHand final : public RedisStep {
             return is_gone;
         }));
         if (!is_gone) return false;
-        // Back, and named: it is the master by their word, and no more ours to replace than any other one.
+        if (acting_->guard) return true;  // back or not, it takes no writes
+        // Back, and serving: whether it stays is for those to say whom clients ask.
         const auto role = cluster_->role(*old, step.context);
-        return !role || !role->is_master();
-    }
-
-    // Promoted by a process that has died since, and its guard with it: clients have written to whom the Sentinels name. One
-    // that came back empty was named all the while.
-    bool is_taken_back(engine::StepContext& step) {
-        const RedisNode* old = node_of(step.facts, kOldMaster);
-        const bool is_held = acting_->guard || is_fenced(step.facts, old->name);
-        if (is_held || find_string(step.facts, kDeathForm) == "empty") return false;
-        const auto role = cluster_->role(*old, step.context);
-        if (!role || !role->is_master()) return false;
-        const auto named = cluster_->majority_master(step.context);
-        return named && *named == old->address;
-    }
-
-    // Whom the Sentinels do not name is resynced by them within seconds, whatever it has taken: what that is, is kept first
-    // (docs/decisions/018). A promoted replica counts it from its promotion on. What cannot be kept is left to them.
-    void give_way(const RedisNode& old, const RedisNode& promoted, engine::StepContext& step) {
-        const env::Context brief = clock().within(kGivingWay, step.context);
-        const auto role = cluster_->role(promoted, brief);
-        if (role && !role->is_master()) return finish_giving_way(promoted, step, brief);
-        if (!is_taken_back(step))
-            return step.progress("'" + promoted.name + "' does not give way: the old master is not taken back any more");
-        if (!keep_its_writes(promoted, step, brief)) return list_what_is_kept(promoted, step);
-        // Keeping took a while, in which the Sentinels may have changed their mind.
-        const env::Context soon = clock().within(kGivingWay, step.context);
-        const Status turned = is_taken_back(step)
-                                  ? demote(*cluster_, promoted, old, step.facts, soon)
-                                  : make_error(ErrorCode::kGuardRefused, "the old master is not taken back any more");
-        if (turned) return;
-        step.progress("'" + promoted.name + "' does not give way: " + one_line(turned.error().to_string()));
-        if (turned.error().code == ErrorCode::kGuardRefused)
-            static_cast<void>(cluster_->order(promoted, {"CLIENT", "UNPAUSE"}, soon));
-    }
-
-    // Turned already, by us before we died or by the Sentinels: our pause of it may still be in force.
-    void finish_giving_way(const RedisNode& promoted, engine::StepContext& step, const env::Context& context) {
-        list_what_is_kept(promoted, step);
-        static_cast<void>(cluster_->order(promoted, {"CLIENT", "UNPAUSE"}, context));
-        static_cast<void>(cluster_->order(promoted, {"CONFIG", "REWRITE"}, context));
-    }
-
-    // The pause stays where it fails: the Sentinels turn it meanwhile, and what it took until then would be lost.
-    bool keep_its_writes(const RedisNode& promoted, engine::StepContext& step, const env::Context& context) {
-        const auto is_lost = [&](const std::string& reason) {
-            step.progress("what '" + promoted.name + "' took could not be kept: " + one_line(reason));
-            return false;
-        };
-        if (const Status paused = pause_writes(*cluster_, promoted, context); !paused) return is_lost(paused.error().to_string());
-        const auto info = cluster_->info(promoted, context);
-        if (!info) return is_lost(info.error().to_string());
-        if (!info->is_master || info->second_offset < 0) return is_lost("it does not say what that is");
-        const auto kept = salvage_stream(node_target(settings(), promoted),
-                                         {info->replid, info->second_offset, info->master_offset},
-                                         acting_->salvage_directory(step.context.run_id), cluster_->env(), context);
-        if (!kept) return is_lost(kept.error().to_string());
-        step.facts[kSalvaged] = to_json(*kept);
-        step.progress("salvaged: " + kept->summary);
-        return true;
-    }
-
-    // Kept by a process that died before its facts were journaled.
-    void list_what_is_kept(const RedisNode& promoted, engine::StepContext& step) {
-        if (find_member(step.facts, kSalvaged)) return;
-        const auto kept = find_kept_writes(promoted.name, acting_->salvage_directory(step.context.run_id), cluster_->env().files);
-        if (!kept) return;
-        step.facts[kSalvaged] = to_json(*kept);
-        step.progress("salvaged: " + kept->summary);
+        return !role || !role->is_master() || is_taken_back(*acting_, step);
     }
 
     // Done by a process that has died since, and not to be seen now: no reason to promote another one, nor to let the
@@ -256,22 +184,6 @@ class PromoteByHand final : public RedisStep {
         Status held = pause_writes(*cluster_, old, step.context);
         if (!held && held.error().code == ErrorCode::kConnectionRefused) return {};
         return held;
-    }
-
-    // Best effort, told when it fails: the Sentinels turn a replica that follows another one.
-    void let_others_follow(const RedisNode& old, const RedisNode& promoted,
-                           engine::StepContext& step) {
-        for (const RedisNode& node : settings().nodes) {
-            if (node.name == old.name || node.name == promoted.name) continue;
-            const auto turned = cluster_->order(
-                node, {"REPLICAOF", promoted.address.host, std::to_string(promoted.address.port)},
-                step.context);
-            if (turned)
-                static_cast<void>(cluster_->order(node, {"CONFIG", "REWRITE"}, step.context));
-            else
-                step.progress("'" + node.name +
-                              "' does not follow yet: " + turned.error().to_string());
-        }
     }
 
     ActingPointer acting_;

@@ -102,10 +102,11 @@ class ProveDeath final : public RedisStep {
         // The dead master cannot say which history it wrote; its replicas carry its id.
         for (const ReplicaAnswer& replica : input.replicas)
             if (replica.node == verdict.fit.front()) step.facts[kOldReplid] = replica.info->replid;
-        std::int64_t epoch = 0;
+        // Where none answers nobody knows it.
+        std::optional<std::int64_t> epoch;
         for (const SentinelAnswer& answer : input.sentinels)
-            if (answer.opinion) epoch = std::max(epoch, answer.opinion->master.config_epoch);
-        step.facts[kOldEpoch] = epoch;
+            if (answer.opinion) epoch = std::max(epoch.value_or(0), answer.opinion->master.config_epoch);
+        if (epoch) step.facts[kOldEpoch] = *epoch;
         std::string text =
             verdict.form == "empty" ? "the master lost its data" : "the master is dead";
         for (const std::string& line : verdict.evidence) text += "; " + line;

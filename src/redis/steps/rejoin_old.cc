@@ -8,6 +8,7 @@
 // Where the file cannot be written, the fence is lifted under the guard instead.
 #include "base/strings.h"
 #include "redis/steps/assist.h"
+#include "redis/steps/giving_way.h"
 #include "redis/steps/rejoin.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/sentinel_teaching.h"
@@ -69,6 +70,7 @@ class RejoinOld final : public RedisStep {
 
   private:
     Status meet(const RedisNode& old, const RedisNode& master, engine::StepContext& step) {
+        if (give_way_if_taken_back(*acting_, step)) return {};
         ReturnGuard& guard = guard_of(*acting_, old, step.context.run_id);
         guard.demote_for(master.name, step.facts);
         // A fence that could not be confirmed has killed it nevertheless.
@@ -78,9 +80,12 @@ class RejoinOld final : public RedisStep {
         }
         const env::Context budget = clock().within(kMeeting, step.context);
         const bool is_taught = is_by_hand(step.facts) && is_going(step.facts);
-        MonoTime teach_at = clock().now();
+        MonoTime teach_at = clock().now(), looked_at = teach_at;
         const auto is_back = poll(cluster_->env(), budget, kRejoinOldInterval, [&]() -> Result<bool> {
             if (guard.report().is_given_back) return true;
+            // We stood still: whether it has served meanwhile is for the guard to find out first.
+            if (clock().now() - looked_at > kTeachAgain * 3) teach_at = clock().now() + kTeachAgain;
+            looked_at = clock().now();
             if (is_taught && clock().now() >= teach_at) {
                 static_cast<void>(teach_once(*cluster_, master, step.facts, budget));
                 teach_at = clock().now() + kTeachAgain;
@@ -89,7 +94,11 @@ class RejoinOld final : public RedisStep {
             return role && !role->is_master();
         });
         // It takes writes by the word of the Sentinels: telling them otherwise would lose those.
-        if (guard.report().is_given_back) step.facts.erase(kByHand);
+        if (guard.report().is_given_back) {
+            step.facts.erase(kByHand);
+            stand_down(*acting_);
+            give_way_if_taken_back(*acting_, step);
+        }
         return is_back ? Status() : Status(is_back.error());
     }
 

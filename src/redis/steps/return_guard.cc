@@ -1,6 +1,8 @@
 // Meeting, holding, keeping the tail, demoting.
 #include "redis/steps/return_guard.h"
 
+#include <utility>
+
 #include "base/strings.h"
 #include "redis/steps/support.h"
 
@@ -23,6 +25,8 @@ constexpr Duration kLookAround = 500ms;
 constexpr Duration kSuspicion = 3s;
 // A supervisor has started a promoted one again by then; after that waiting for it costs more than what it took.
 constexpr Duration kHeirAway = 15s;
+// A process that runs needs milliseconds from one try to the next.
+constexpr Duration kStoodStill = 2s;
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
@@ -94,6 +98,7 @@ void ReturnGuard::run(const std::stop_token& stop) {
     while (!stop.stop_requested() && !is_released_) {
         if (meet(stop) == Next::kDone) break;
         if (!is_armed()) remember_heir(stop);
+        tried_at_ = env_.clock.now();
         if (!env_.clock.sleep_for(is_armed() ? kAskAgain : kAskAgainAtLeisure, stop)) return;
     }
     is_over_ = true;
@@ -112,9 +117,13 @@ void ReturnGuard::remember_heir(const std::stop_token& stop) {
 
 // One try: nobody there, or held to the end.
 ReturnGuard::Next ReturnGuard::meet(const std::stop_token& stop) {
-    const env::Context patient{env_.clock.now() + kPatience, stop, "guard"};
+    const MonoTime began = env_.clock.now();
+    bool has_stood_still = tried_at_ && began - *tried_at_ > kStoodStill;
+    const env::Context patient{began + kPatience, stop, "guard"};
     const auto connection =
         Connection::open(node_target(*settings_, old_master_), env_, patient.until(env_.clock.now() + kDial), patient);
+    has_stood_still = has_stood_still || env_.clock.now() - began > kDial + kStoodStill;
+    may_have_served_ = has_stood_still || (connection && may_have_served_);
     if (!connection) return Next::kAgain;
     const auto replies = (*connection)->pipeline({pause_command(), {"INFO"}}, patient);
     if (!replies) return Next::kAgain;
@@ -268,6 +277,7 @@ ReturnGuard::Next ReturnGuard::give_back(Connection& connection, const std::stri
 // Named by a majority although a replica had been promoted: a later failover, whose result is not
 // ours to undo. Or that one has died: then nobody takes writes until it is back, if ever.
 bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& context) {
+    if (std::exchange(may_have_served_, false) && has_served(promotion, context)) return true;
     const RedisNode* node = settings_->find_node(promotion.new_master);
     const auto role = node ? cluster_.role(*node, context)
                            : Result<Role>(make_error(ErrorCode::kInternal, "no node"));
@@ -276,6 +286,16 @@ bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& contex
     if (role ? role->is_master() : env_.clock.now() - *heir_away_since_ < kHeirAway) return false;
     const auto named = cluster_.majority_master(context);
     return named && *named == old_master_.address;
+}
+
+// Named by a majority, and not emptied.
+bool ReturnGuard::has_served(const Promotion& promotion, const env::Context& context) {
+    const auto named = cluster_.majority_master(context);
+    if (!named || *named != old_master_.address) return false;
+    const RedisNode* node = settings_->find_node(promotion.new_master);
+    const auto own = cluster_.info(old_master_, context);
+    const auto theirs = node ? cluster_.info(*node, context) : Result<NodeInfo>(make_error(ErrorCode::kInternal, "no node"));
+    return own && !(theirs && has_next_to_nothing(*own, *theirs));
 }
 
 std::shared_ptr<ReturnGuard> ReturnGuards::of(const RedisNode& node, const std::string& directory) {

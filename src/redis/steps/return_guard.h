@@ -7,7 +7,8 @@
 // first, because REPLICAOF begins the copy that destroys the tail.
 //
 // While an execution holds it (arm, disarm), that one says who was promoted, and its word is enough to hold; but where that
-// one does not answer for 15 s and a majority of the Sentinels names the old master, somebody has to take writes. Without one
+// one does not answer for 15 s and a majority of the Sentinels names the old master, somebody has to take writes; and one
+// that came back while we stood still has taken them already, where a majority names it (docs/decisions/018). Without one
 // (return_sentry.h) the guard looks for itself: it goes on holding only as long as the Sentinels name another node, or the
 // heir that it saw before still says that it is master. Whoever the Sentinels name is let go.
 //
@@ -76,6 +77,7 @@ class ReturnGuard {
     void remember_heir(const std::stop_token& stop);
     void keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context);
     [[nodiscard]] bool is_back(const Promotion& promotion, const env::Context& context);
+    [[nodiscard]] bool has_served(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] Next give_back(Connection& connection, const std::string& why, const env::Context& context);
     [[nodiscard]] bool is_armed() const;
     [[nodiscard]] std::optional<Promotion> promotion() const;
@@ -94,6 +96,8 @@ class ReturnGuard {
     // Of the guard's thread alone.
     std::string heir_replid_;  // the history that took over, as it was seen before the return
     MonoTime look_for_heir_at_ = MonoTime::min();
+    std::optional<MonoTime> tried_at_;
+    bool may_have_served_ = false;  // it may be back for as long as we stood still, and nobody has been asked yet
     std::optional<MonoTime> heir_away_since_;  // while it is held: the promoted one does not answer
     bool is_tail_kept_ = false;
     std::unique_ptr<env::Thread> thread_;  // last: its body uses all of the above

@@ -1,6 +1,8 @@
 // What a Sentinel was set to, and setting it again.
 #include "redis/steps/sentinel_teaching.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace aeterna::redis {
@@ -89,6 +91,15 @@ bool is_replaced(Cluster& cluster, const env::Endpoint& named, const RedisNode& 
     return theirs && theirs->is_master();
 }
 
+// One Sentinel has it from a failover that came after ours, whose result the others may not have heard of yet.
+bool has_newer_failover(const std::vector<SentinelAnswer>& answers, const RedisNode& master, const Json& facts) {
+    const auto epoch = find_integer(facts, kOldEpoch);
+    return epoch && std::any_of(answers.begin(), answers.end(), [&](const SentinelAnswer& answer) {
+        return answer.opinion && answer.opinion->current_address != master.address &&
+               answer.opinion->master.config_epoch > *epoch;
+    });
+}
+
 // One that knows no such master has nothing to forget.
 Status forget(Cluster& cluster, const RedisNode& sentinel, const env::Context& context) {
     const auto reply =
@@ -146,15 +157,40 @@ std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master, Js
     return heard.left;
 }
 
+std::vector<std::string> turn_replicas(Cluster& cluster, const RedisNode& master, const std::string& old_master,
+                                       Turn which, const env::Context& context) {
+    std::vector<std::string> left;
+    for (const NodeAnswer& answer : cluster.roles(context)) {
+        const RedisNode& node = *answer.node;
+        if (node.name == master.name || node.name == old_master) continue;
+        if (!answer.role) {
+            left.push_back(node.name + ": " + (answer.error ? one_line(answer.error->to_string()) : "it does not answer"));
+            continue;
+        }
+        const bool follows = !answer.role->is_master() && answer.role->follows == master.address;
+        if (follows && which == Turn::kAstray) continue;
+        const auto turned =
+            cluster.order(node, {"REPLICAOF", master.address.host, std::to_string(master.address.port)}, context);
+        // A server without a configuration file refuses; then there is nothing to make permanent.
+        if (turned) static_cast<void>(cluster.order(node, {"CONFIG", "REWRITE"}, context));
+        else left.push_back(node.name + ": " + one_line(turned.error().to_string()));
+    }
+    return left;
+}
+
 Result<TeachingRound> teach_once(Cluster& cluster, const RedisNode& master, Json& facts, const env::Context& context) {
     const auto role = cluster.role(master, context);
     if (role && !role->is_master())
         return make_error(ErrorCode::kUnavailable, "'" + master.name + "' is master no longer");
-    const auto named = cluster.majority_master(context);
+    const auto answers = cluster.opinions(context);
+    const auto named = majority_of(answers);
     TeachingRound round;
-    round.is_outdated = named && is_replaced(cluster, *named, master, context);
+    round.is_outdated = has_newer_failover(answers, master, facts) || (named && is_replaced(cluster, *named, master, context));
     if (round.is_outdated) return round;
     round.left = teach_all(cluster, master, facts, context);
+    const std::string old_master = find_string(facts, kOldMaster).value_or("");
+    for (std::string& line : turn_replicas(cluster, master, old_master, Turn::kAstray, context))
+        round.left.push_back(std::move(line));
     round.is_told = round.left.empty() && named && *named == master.address;
     return round;
 }

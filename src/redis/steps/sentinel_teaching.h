@@ -24,12 +24,21 @@ void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& conte
 [[nodiscard]] std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master,
                                                  Json& facts, const env::Context& context);
 
-struct TeachingRound {
-    bool is_outdated = false;       // a majority has promoted another master since: nobody was told anything
-    bool is_told = false;           // every Sentinel names `master`
-    std::vector<std::string> left;  // as of teach_all()
+enum class Turn {
+    kAll,     // also those that follow it for a while only: it is made permanent
+    kAstray,  // those that follow another one
 };
-// One look after a promotion by hand, and teach_all() while that promotion stands. kUnavailable: `master` is master no
+// Lets the replicas but `old_master` follow `master`; why some do not yet, "redis-3: …". Sentinels that were told anew have
+// forgotten their replicas, and learn only of those that follow the master: whoever is astray stays so.
+[[nodiscard]] std::vector<std::string> turn_replicas(Cluster& cluster, const RedisNode& master, const std::string& old_master,
+                                                     Turn which, const env::Context& context);
+
+struct TeachingRound {
+    bool is_outdated = false;       // another master was promoted since: nobody was told anything
+    bool is_told = false;           // every Sentinel names `master`, and every replica follows it
+    std::vector<std::string> left;  // who does not
+};
+// One look after a promotion by hand, and teach_all() and turn_replicas() while that promotion stands. kUnavailable: `master` is master no
 // longer.
 [[nodiscard]] Result<TeachingRound> teach_once(Cluster& cluster, const RedisNode& master, Json& facts,
                                                const env::Context& context);

@@ -1,12 +1,14 @@
-// redis.teach_sentinels: after a promotion by hand, tells the Sentinels that come back who is
-// master now. One that is not told would elect the old state again. Needs: the Sentinels. Changes:
-// their memory of the master. No undo. Idempotent: one that names the new master is left alone, and all of them once a majority
-// has promoted another one since.
+// redis.teach_sentinels: after a promotion by hand, tells the Sentinels and the replicas that come back who is
+// master now. A Sentinel that is not told would elect the old state again; a replica that follows another one would stay there
+// for ever, because the Sentinels have forgotten it and learn only of those that follow the master. Needs: all of them.
+// Changes: their memory of the master; whom replicas follow. No undo. Idempotent: one that names or follows the new master is
+// left alone, and all of them once another one was promoted since.
 // Past the budget it names those that are missing and asks a person.
 #include <fmt/core.h>
 
 #include "base/strings.h"
 #include "redis/steps/assist.h"
+#include "redis/steps/giving_way.h"
 #include "redis/steps/sentinel_teaching.h"
 #include "redis/steps/support.h"
 
@@ -24,7 +26,8 @@ constexpr engine::StepSpec kTeachSentinelsSpec{"redis.teach_sentinels", "tell ev
 
 class TeachSentinels final : public RedisStep {
   public:
-    explicit TeachSentinels(ActingPointer acting) : RedisStep(acting->cluster, kTeachSentinelsSpec) {}
+    explicit TeachSentinels(ActingPointer acting)
+        : RedisStep(acting->cluster, kTeachSentinelsSpec), acting_(std::move(acting)) {}
 
     std::string describe() const override {
         return "tell every Sentinel that comes back who is master now";
@@ -39,6 +42,7 @@ class TeachSentinels final : public RedisStep {
     }
 
     Status apply(engine::StepContext& step) override {
+        if (give_way_if_taken_back(*acting_, step)) return {};
         const RedisNode* master = node_of(step.facts, kNewMaster);
         const env::Context budget = clock().within(kTeachSentinelsBudget, step.context);
         std::vector<std::string> left;
@@ -55,12 +59,15 @@ class TeachSentinels final : public RedisStep {
         if (is_done) return {};
         return make_error(
             ErrorCode::kAwaitingApproval,
-            fmt::format("Sentinels that still name the old master: {}", join(left, "; ")),
-            "Start them and resume this execution at once: left alone, they elect the old state "
-            "again.");
+            fmt::format("not told that '{}' is master: {}", master->name, join(left, "; ")),
+            "Start them and resume this execution at once: left alone, Sentinels elect the old state again, and replicas "
+            "stay where they are.");
     }
 
     Status verify(engine::StepContext&) override { return {}; }
+
+  private:
+    ActingPointer acting_;
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/runbook/actor_lock.h"
+
 namespace aeterna::sim {
 namespace {
 
@@ -94,6 +96,10 @@ void Faults::act_on_cluster(FaultKind kind, int node, bool begins) {
     if (kind == FaultKind::kWrongSyncKey && begins) leave_sync_key(node);
     if (kind == FaultKind::kSpoilConfig) cluster_.spoil_config(begins);
     if (kind == FaultKind::kHideLeases) cluster_.etcd().hides_leases = begins;
+    if (kind == FaultKind::kDropLock && begins) {
+        cluster_.etcd().store().remove(engine::actor_key("lab"));
+        cluster_.etcd().publish();
+    }
     if (kind == FaultKind::kMaintenance) set_window(begins);
     if (kind == FaultKind::kKillEtcdMajority) kill_etcd_but(node, begins);
 }

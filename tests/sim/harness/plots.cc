@@ -157,6 +157,18 @@ void lease_unknown(Plot& plot) {
     plot.add(FaultKind::kBreakAgent, plot.loss(), plot.rng().between(15s, 60s));
 }
 
+// A person takes the lock from its holder, who waits; another one has it then.
+void lock_dropped(Plot& plot) {
+    Schedule& schedule = plot.schedule();
+    schedule.controllers = 2;
+    schedule.crash_at_write = schedule.stall_at_write = 0;
+    // Long enough for the holder to notice before it acts.
+    schedule.patroni.ttl = 30s;
+    schedule.patroni.loop_wait = 10s;
+    plot.add(FaultKind::kBreakAgent, plot.loss(), plot.rng().between(30s, 60s));
+    plot.add(FaultKind::kDropLock, plot.loss() + plot.rng().between(3s, 4s), 1s);
+}
+
 void frozen(Plot& plot) { plot.add(FaultKind::kFreezePostgres, plot.loss(), plot.rng().between(8s, 40s)); }
 
 // The controller's machine is suspended while it acts, and wakes up in another world.
@@ -220,6 +232,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"short stall", 4, short_stall},
                                  Choice{"agent lost", 4, agent_lost},
                                  Choice{"lease unknown", 3, lease_unknown},
+                                 Choice{"lock dropped", 3, lock_dropped},
                                  Choice{"frozen", 3, frozen},
                                  Choice{"stopped", 6, stopped},
                                  Choice{"cut off", 3, cut_off},

@@ -16,8 +16,8 @@ constexpr Duration kTooSlow = std::chrono::milliseconds(400);
 constexpr int kGuarded = 10;
 // Twice the suspicion of a guard that sees nobody else, or a pause to its end when the guard dies.
 constexpr Duration kHeldInVain = std::chrono::seconds(20);
-// The suspicion of such a guard, and a look.
-constexpr Duration kLetGo = std::chrono::seconds(4);
+// The suspicion of such a guard.
+constexpr Duration kLetGo = std::chrono::seconds(3);
 // A master that came back empty counts as such for so long (client/info.h).
 constexpr Duration kYoung = std::chrono::seconds(120);
 constexpr std::size_t kNextToNothing = 10;
@@ -48,6 +48,7 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
         cluster_.sentinel(i).on_order = [this](const models::Sentinel& by, const Process& client,
                                                const std::string& what) {
             if (what == "ping") return pinged(crew_.owner(client));
+            if (what == "remove") return forgotten(crew_.owner(client));
             if (what != "failover") return;
             if (!by.is_failing_over()) ordered_by_[&by] = crew_.owner(client);
             ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
@@ -69,7 +70,7 @@ bool RedisChecks::is_near(int controller, int node) const {
 
 void RedisChecks::look() {
     const MonoTime now = world_.now();
-    if (const int master = cluster_.master(); master >= 0) last_master_ = master;
+    if (const int named = cluster_.named(); named >= 0) last_master_ = named;
     for (int i = 0; i < RedisCluster::kNodes; ++i) look_at(i, now);
     for (int c = 0; c < 2; ++c) {
         bool is_any = false;
@@ -104,11 +105,12 @@ void RedisChecks::look_at(int node, MonoTime now) {
     int sentinels = 0;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         const models::Sentinel& sentinel = cluster_.sentinel(i);
-        sentinels += sentinel.is_responsive() && sentinel.hears(server) && is_near(0, i) ? 1 : 0;
+        const bool hears = sentinel.is_responsive() && sentinel.hears(server) && is_near(0, i);
+        sentinels += hears ? 1 : 0;
+        // What an emptied one answers is no sign of the master that was lost.
+        if (hears && !is_emptied(server)) answered_at_[index][static_cast<std::size_t>(i)] = now;
     }
     heard_by_sentinels_[index].note(sentinels >= 2, now);
-    // What an emptied one answers is no sign of the master that was lost.
-    if (sentinels > 0 && !is_emptied(server)) answered_at_[index] = now;
     if (is_named && answers && !has_lost_rows(server, 0)) histories_[index] = server.replid();
     // It is a replica now, or the Sentinels made it the master again: what it writes is not ours to answer for.
     Replaced& replaced = replaced_[index];
@@ -274,7 +276,8 @@ void RedisChecks::copied(const models::Redis& from, const models::Redis& to, std
                              from.rows().size(), from.name()));
 }
 
-void RedisChecks::finish(Outcome& outcome) {
+void RedisChecks::finish(bool settled, Outcome& outcome) {
+    if (!settled) violated("the servers did not find back to one master that all Sentinels name");
     for (const std::string& line : crew_.unfinished()) violated(line);
     for (const std::string& line : crew_.untold_fences()) violated(line);
     if (models::Redis::unknown_commands + models::Sentinel::unknown_commands > 0)

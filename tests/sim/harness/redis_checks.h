@@ -5,8 +5,9 @@
 //     TILT mode or at a failover, a majority out of its sight, a silent master that nobody confirms and that cannot be fenced
 //   - it has no replica promoted that had less than another fit one, no copy at all, another history than its master
 //     where somebody has that one, or lost its link long before
-//   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, or
-//     changes anything without leave
+//   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, has
+//     the Sentinels forget it, or changes anything without leave
+//   - in the end there is one master that all Sentinels name, and everybody follows it
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted, and while one is at work that could hold them
 //   - replicas do not copy the emptiness, or the older state, of a master that came back with it while nothing hinders us
@@ -45,7 +46,7 @@ class RedisChecks {
     void acknowledged(int node);
     // A person has lifted fences that were reported: what is started then is theirs to answer for.
     void lifted_by_hand();
-    void finish(Outcome& outcome);
+    void finish(bool settled, Outcome& outcome);
 
   private:
     // A controller has had another node promoted in its place.
@@ -58,6 +59,7 @@ class RedisChecks {
     void look_at(int node, MonoTime now);
     void look_at_refusals(MonoTime now);
     [[nodiscard]] bool is_in_reach(int node) const;
+    [[nodiscard]] Duration gone_for(int node) const;
     [[nodiscard]] bool is_open(int controller, int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;
@@ -71,6 +73,7 @@ class RedisChecks {
     void selected(const models::Sentinel& by, const models::Redis& chosen);
     void commanded(int node, int controller, const std::string& what);
     void judge_choice(const models::Redis& chosen, int controller);
+    void forgotten(int controller);
     void written(const models::Redis& server);
     [[nodiscard]] bool is_second_writer(int node) const;
     [[nodiscard]] bool is_known_second_writer(int node) const;
@@ -92,13 +95,14 @@ class RedisChecks {
     std::array<std::array<Spans, 2>, RedisCluster::kNodes> watched_;  // by a controller that is at work and reaches it
     std::array<Spans, RedisCluster::kNodes> named_, held_in_vain_;
     Spans another_master_, tilted_, under_way_, unseen_majority_, no_majority_;  // as the first controller sees it
-    std::array<MonoTime, RedisCluster::kNodes> answered_at_{};  // a Sentinel within reach
+    std::array<std::array<MonoTime, RedisCluster::kNodes>, RedisCluster::kNodes> answered_at_{};  // by node and Sentinel in reach
     std::array<MonoTime, RedisCluster::kNodes> met_{};  // the start of the process that a controller has heard last
     std::array<std::string, RedisCluster::kNodes> histories_;  // that it wrote last as the master with its data
     std::map<const models::Sentinel*, int> ordered_by_;  // the controller
     MonoTime acted_at_{};
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;
+    int promoted_ = -1;  // by the last order of a controller
     int kills_ = 0, promotions_ = 0;
     std::set<std::pair<int, const Process*>> killed_;  // by which controller
     Violations violations_{world_};

@@ -24,6 +24,16 @@ bool RedisChecks::is_in_reach(int node) const {
     return is_near(0, node) && cluster_.host(node).slow == Duration();
 }
 
+// By the Sentinels that can be asked now; what another one has heard is out of sight.
+Duration RedisChecks::gone_for(int node) const {
+    MonoTime last{};
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        if (!cluster_.sentinel(i).is_responsive() || !is_in_reach(i)) continue;
+        last = std::max(last, answered_at_[static_cast<std::size_t>(node)][static_cast<std::size_t>(i)]);
+    }
+    return world_.now() - last;
+}
+
 void RedisChecks::look_at_refusals(MonoTime now) {
     bool is_tilted = false, is_under_way = false, is_another = false;
     int answering = 0, living = 0;
@@ -73,7 +83,7 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     const models::Redis& chosen = cluster_.redis(promoted);
     const models::Redis& old = cluster_.redis(last_master_);
     const std::string& history = histories_[static_cast<std::size_t>(last_master_)];
-    const Duration gone = now - answered_at_[static_cast<std::size_t>(last_master_)];
+    const Duration gone = gone_for(last_master_);
     // It came back empty, and took more since than anybody has left of what it lost: that is worth more now.
     const bool has_outgrown = has_lost_rows(old, 0) && !has_lost_rows(old, old.rows().size());
     // A master with less than one that has been turned to it: that one has not copied it yet, and its rows are worth more
@@ -119,9 +129,22 @@ void RedisChecks::selected(const models::Sentinel& by, const models::Redis& chos
 }
 
 void RedisChecks::judge_choice(const models::Redis& chosen, int controller) {
-    const std::vector<std::string> why = against_choice(RedisCluster::number_of(chosen.name()), controller);
+    promoted_ = RedisCluster::number_of(chosen.name());
+    const std::vector<std::string> why = against_choice(promoted_, controller);
     for (const std::string& line : why)
         violated(fmt::format("{} was promoted by our order, but {}", chosen.name(), line));
+}
+
+// Telling the Sentinels begins with that.
+void RedisChecks::forgotten(int controller) {
+    const int named = cluster_.master();
+    if (controller < 0 || named < 0 || named == promoted_) return;
+    const auto index = static_cast<std::size_t>(named);
+    const MonoTime now = world_.now(), from = now - kKnownToAll;
+    const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(from, now);
+    const bool has_rows = !has_lost_rows(cluster_.redis(named), 0);
+    if (has_rows && named_[index].covers(from, now) && is_known && !replaced_[index].is_open)
+        violated(fmt::format("the Sentinels were told to forget redis-{}, whom they named and which served", named + 1));
 }
 
 // Whoever may act makes no master a replica that the Sentinels have named all the while, and pauses nobody without
@@ -133,7 +156,8 @@ void RedisChecks::commanded(int node, int controller, const std::string& what) {
     const MonoTime now = world_.now(), from = now - kKnownToAll;
     const bool is_named = named_[index].covers(from, now);
     const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(from, now);
-    if (what != "pause" && is_named && is_known && !replaced_[index].is_open)
+    const bool has_rows = !has_lost_rows(cluster_.redis(node), 0);
+    if (what != "pause" && has_rows && is_named && is_known && !replaced_[index].is_open)
         violated(fmt::format("'{}' was sent to {}, whom the Sentinels name as the master", what, name));
 }
 

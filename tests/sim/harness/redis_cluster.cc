@@ -55,7 +55,7 @@ int RedisCluster::number_of(const std::string& name) {
     return is_ours ? name.back() - '1' : -1;
 }
 
-int RedisCluster::master() {
+int RedisCluster::named() {
     for (int i = 0; i < kNodes; ++i) {
         int votes = 0, running = 0;
         for (const auto& sentinel : sentinels_) {
@@ -63,9 +63,14 @@ int RedisCluster::master() {
             ++running;
             votes += sentinel->master() == &redis(i) ? 1 : 0;
         }
-        if (2 * votes > running && redis(i).is_running() && redis(i).is_master()) return i;
+        if (2 * votes > running) return i;
     }
     return -1;
+}
+
+int RedisCluster::master() {
+    const int node = named();
+    return node >= 0 && redis(node).is_running() && redis(node).is_master() ? node : -1;
 }
 
 bool RedisCluster::is_healthy() {

@@ -25,7 +25,9 @@ class RedisCluster final : public Site {
     // "redis-1" is 0; -1 for others.
     [[nodiscard]] static int number_of(const std::string& name);
 
-    // The master that most of the running Sentinels name and that is one; -1 when there is none.
+    // Whom most of the running Sentinels name; -1 when there is none.
+    [[nodiscard]] int named();
+    // That one, if it is a master.
     [[nodiscard]] int master();
     // One master, which all Sentinels name, two replicas that have all of it.
     [[nodiscard]] bool is_healthy();

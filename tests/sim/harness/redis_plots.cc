@@ -74,6 +74,39 @@ void empty_later(RedisPlot& plot) {
     plot.add(RedisFaultKind::kPauseController, plot.loss - 500ms, away + (is_one_cut ? 7500ms : 500ms));
 }
 
+// The controller is suspended when it is about to keep what an emptied master took; its replicas copy that meanwhile.
+void stopped_keeping(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.is_persistent = false;
+    plot.schedule.supervisor_delay = plot.rng.between(20ms, 150ms);
+    plot.add(RedisFaultKind::kKill, plot.loss, 1s);
+    plot.add(RedisFaultKind::kPauseOrdering, plot.loss - 1s, plot.rng.between(9s, 14s));
+}
+
+// The master was started again with all its data and counts from nothing; one replica has copied that, the other one is
+// cut off and has more bytes of the history before.
+void two_histories(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.is_persistent = true;
+    plot.schedule.supervisor_delay = plot.rng.between(20ms, 60ms);
+    plot.loss += 8s;
+    plot.add(RedisFaultKind::kCutFromServers, plot.loss - 100ms, 60s, plot.replica);
+    plot.add(RedisFaultKind::kKill, plot.loss, 1s);
+    plot.add(RedisFaultKind::kPause, plot.loss + plot.rng.between(7200ms, 8800ms), plot.rng.between(10s, 30s));
+}
+
+// It wrote on alone while the Sentinels put another one in its place that was started lately; turned to that one, it has
+// more bytes of their history.
+void longer_tail(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.is_persistent = plot.rng.chance(0.5);
+    plot.schedule.supervisor_delay = {};
+    plot.loss += 6s;
+    plot.add(RedisFaultKind::kKill, plot.loss - 10s, 500ms, plot.replica);
+    plot.add(RedisFaultKind::kKill, plot.loss - 9500ms, 500ms, plot.other);
+    plot.add(RedisFaultKind::kCutFromServers, plot.loss, plot.rng.between(34s, 40s), kFirstMaster);
+}
+
 void unfenceable(RedisPlot& plot) {
     plot.schedule.unfenceable = kFirstMaster;
     plot.lose_master();
@@ -237,15 +270,32 @@ void untold(RedisPlot& plot) {
     plot.kill_master(6s, 20s);
 }
 
-// All Sentinels were away when a replica was promoted by hand; they come back with the old master, and turn back to it.
+// All Sentinels were away when a replica was promoted by hand; they come back with the old master, and turn back to it. Where the
+// controller stands still meanwhile, they turn the promoted one as well.
 void turned_back(RedisPlot& plot) {
     plot.calm_crew();
     plot.schedule.supervisor_delay = {};
     plot.schedule.unfenceable = kFirstMaster;
-    const Duration away = plot.rng.between(7s, 12s);
+    const bool stands_still = plot.rng.chance(0.5);
+    const Duration away = stands_still ? plot.rng.between(5s, 6s) : plot.rng.between(7s, 12s);
+    if (stands_still) plot.add(RedisFaultKind::kPauseController, plot.loss + 4s, plot.rng.between(18s, 24s));
     plot.add(RedisFaultKind::kKillSentinels, plot.loss - 3s, 3s + away, plot.replica);
     plot.add(RedisFaultKind::kKillSentinel, plot.loss - 3s, 3s + away, plot.replica);
     plot.add(RedisFaultKind::kKill, plot.loss, away + plot.rng.between(0ms, 1500ms));
+}
+
+// The controller dies with its promotion by hand; when it goes on, the old master serves and the Sentinels name it.
+void taken_back(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.schedule.supervisor_delay = {};
+    plot.schedule.unfenceable = kFirstMaster;
+    if (plot.rng.chance(0.3)) plot.schedule.is_persistent = false;  // with nothing
+    const Duration away = plot.rng.between(4s, 5s);
+    plot.add(RedisFaultKind::kKillSentinels, plot.loss - 3s, 3s + away, plot.replica);
+    plot.add(RedisFaultKind::kKillSentinel, plot.loss - 3s, 3s + away, plot.replica);
+    plot.add(RedisFaultKind::kKill, plot.loss, plot.rng.between(3s, 4s));
+    plot.schedule.crew.crash.at_write = 22 + static_cast<int>(plot.rng.below(22));
+    plot.schedule.crew.restart_after = plot.rng.between(8500ms, 10500ms);  // before the promoted one is turned
 }
 
 // The controller dies when it has promoted by hand, and the old master is back before it is.
@@ -280,6 +330,9 @@ struct RedisChoice {
 constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"older copy", older_copy},
                                       RedisChoice{"empty later", empty_later},
+                                      RedisChoice{"stopped keeping", stopped_keeping},
+                                      RedisChoice{"two histories", two_histories},
+                                      RedisChoice{"longer tail", longer_tail},
                                       RedisChoice{"unfenceable", unfenceable},
                                       RedisChoice{"sentinels lost", sentinels_lost},
                                       RedisChoice{"unheard by us", unheard_by_us},
@@ -301,6 +354,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"lost by us again", lost_by_us},
                                       RedisChoice{"untold", untold},
                                       RedisChoice{"turned back", turned_back},
+                                      RedisChoice{"taken back", taken_back},
                                       RedisChoice{"dies promoting", dies_promoting},
                                       RedisChoice{"cut off", cut_off},
                                       RedisChoice{"no leave", no_leave}};

@@ -129,7 +129,7 @@ class RedisRun {
             crew_->wait_for_rest({[this] { return open_ == 0; }, [this] { return cluster_->is_healthy(); },
                                   [this] { help(); }, kLongestRedisRun});
         Outcome outcome;
-        checks_->finish(outcome);
+        checks_->finish(settled, outcome);
         if (const int master = cluster_->master(); master >= 0) workload_->count_lost(cluster_->redis(master), outcome);
         if (!settled) outcome.final_state += "\nwaiting:\n" + world_.scheduler.describe_waiting();
         outcome.virtual_time = world_.age();

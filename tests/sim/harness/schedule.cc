@@ -68,6 +68,7 @@ std::string_view fault_name(FaultKind kind) {
         case FaultKind::kBreakAgent: return "break agent";
         case FaultKind::kSpoilConfig: return "spoil the configuration";
         case FaultKind::kHideLeases: return "hide the leases' time";
+        case FaultKind::kDropLock: return "drop the actor lock";
         case FaultKind::kLosePidFiles: return "lose pid files";
         case FaultKind::kStartByForce: return "start agent by force";
         case FaultKind::kPauseCluster: return "pause cluster";

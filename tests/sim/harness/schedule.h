@@ -36,6 +36,7 @@ enum class FaultKind {
     kMaintenance,   // a maintenance window
     kSpoilConfig,   // Patroni's configuration in etcd cannot be read any more
     kHideLeases,    // etcd does not say how long a lease still lasts
+    kDropLock,      // the lock of whoever acts is deleted
     kKillEtcdMajority,  // all but the target's
     // Of the first controller.
     kJumpClock,

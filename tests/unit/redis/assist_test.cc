@@ -353,10 +353,12 @@ TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
 TEST(Assist, SentinelsThatHavePromotedAnotherOneSinceAreNotTaught) {
     Stage stage;
     for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
-    int questions = 0;
+    Duration asked_at{};
     std::size_t sent = 0;
     stage.servers.on_question = [&] {
-        if (stage.servers.nodes[2].follows != 0 || ++questions != 60) return;
+        // Between two rounds of asking, well after the promotion.
+        const bool is_next_round = stage.servers.passed() - std::exchange(asked_at, stage.servers.passed()) >= 400ms;
+        if (stage.servers.nodes[2].follows != 0 || sent > 0 || !is_next_round) return;
         stage.servers.nodes[2].is_refusing = true;
         stage.servers.promote(3);
         for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{3, 7};
