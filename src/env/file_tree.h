@@ -61,6 +61,11 @@ class TargetFile {
     virtual Status set_attributes(const NodeInfo& info) = 0;
 };
 
+struct Room {
+    std::uint64_t free_bytes = 0;   // that an ordinary user may still write
+    std::uint64_t file_system = 0;  // the same number: the same room
+};
+
 class FileTree {
   public:
     virtual ~FileTree() = default;
@@ -80,8 +85,8 @@ class FileTree {
     // A file, link or empty directory; missing is success.
     virtual Status remove(const std::string& path) = 0;
     virtual Status rename(const std::string& from, const std::string& to) = 0;
-    // What an ordinary user may still write on the file system of `path`, or of its nearest parent that exists.
-    [[nodiscard]] virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
+    // Of the file system of `path`, or of its nearest parent that exists.
+    [[nodiscard]] virtual Result<Room> room(const std::string& path) = 0;
     // Everything that was written to the file system of `path` is durable when it returns.
     virtual Status sync_file_system(const std::string& path) = 0;
 };

@@ -171,6 +171,25 @@ class CaptureServeTest(unittest.TestCase):
         wait_until("the end of both", lambda: not {"postgres.capture_hole", "postgres.rpo_exceeded"} & self.open_incidents(), 60)
         self.await_durable()
 
+    def test_wal_that_contradicts_the_repository_is_an_incident_at_once(self):
+        """The repository has another cluster's WAL, and none of this one's."""
+        def rename(old, new):
+            for log in (self.repo / "logs").glob(f"postgres-{old}-*"):
+                log.rename(log.with_name(log.name.replace(old, new, 1)))
+        identifier = self.leader.sql("SELECT system_identifier FROM pg_control_system()")[0][0]
+        foreign = str(int(identifier) + 1)
+        serve = self.lab.node("serve")["pid"]
+        os.kill(serve, signal.SIGTERM)
+        wait_until("the end of serve", lambda: not is_running(serve), 60)
+        rename(str(identifier), foreign)
+        self.addCleanup(rename, foreign, str(identifier))
+        run("lab", "up", "--dir", self.lab.directory, "--only", "serve")
+        wait_until("the incident", lambda: "postgres.capture_refused" in self.open_incidents(), 60)
+        self.assertNotIn("postgres.rpo_exceeded", self.open_incidents(), "it does not wait for the objective")
+        rename(foreign, str(identifier))
+        wait_until("its end", lambda: "postgres.capture_refused" not in self.open_incidents(), 180)
+        self.await_capture()
+
     def test_slots_that_hold_much_or_are_unprotected_are_told(self):
         self.send_away()
         number = 0

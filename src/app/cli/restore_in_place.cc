@@ -6,6 +6,7 @@
 #include "app/cli/engines.h"
 #include "app/cli/look.h"
 #include "app/cli/open_repository.h"
+#include "app/cli/restore_prediction.h"
 
 namespace aeterna::app {
 namespace {
@@ -39,7 +40,7 @@ Result<int> restore_in_place(Session& session, const engine::StoreModule& module
     {
         AETERNA_ASSIGN(const auto place, RepositoryPlace::find(session));
         AETERNA_ASSIGN(repository::Repository * opened, place->open(session, repository::SessionKind::kRead, context));
-        AETERNA_ASSIGN(const engine::RestorePlan plan, module.make_restorer(session.env())->plan(*opened, order, context));
+        AETERNA_ASSIGN(engine::RestorePlan plan, module.make_restorer(session.env())->plan(*opened, order, context));
         if (!plan.replay) {
             return make_error(
                 ErrorCode::kGuardRefused,
@@ -47,6 +48,7 @@ Result<int> restore_in_place(Session& session, const engine::StoreModule& module
                 "after it",
                 "Name a point behind a backup (--to TIME or lsn:X), or restore into a directory (--into).");
         }
+        add_prediction(session, store->name(), plan);
         request.parameters["backup"] = plan.backup.id;
         request.parameters["to"] = order.to;
         request.parameters["replay"] = Json{{"from", plan.replay->from},

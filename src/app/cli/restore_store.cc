@@ -9,12 +9,11 @@
 #include "app/cli/open_repository.h"
 #include "app/cli/render_status.h"
 #include "app/cli/restore_in_place.h"
-#include "app/cli/restore_test_report.h"
+#include "app/cli/restore_prediction.h"
 #include "app/cli/sandbox_place.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
-#include "engine/restore_test/history.h"
 #include "env/posix/file_system.h"
 
 namespace aeterna::app {
@@ -81,20 +80,6 @@ Status check_in_place(const engine::StoreModule& module, const StoreRestoreOptio
                           "Leave it out with --in-place.");
     }
     return {};
-}
-
-// To a server that takes writes, by the last restore test of the store that passed; nothing where none has.
-std::optional<double> predicted_seconds(const Session& session, const std::string& store, std::uint64_t bytes) {
-    const auto tests = known_tests(session);
-    const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
-    return basis ? std::optional(engine::forecast_seconds(*basis, bytes)) : std::nullopt;
-}
-
-void add_prediction(const Session& session, const std::string& store, engine::RestorePlan& plan) {
-    const auto seconds = predicted_seconds(session, store, plan.backup.bytes);
-    plan.document["predicted_seconds"] = seconds ? Json(*seconds) : Json(nullptr);
-    plan.lines.push_back(seconds ? fmt::format("about {} until it takes writes, by the last restore test that passed", format_duration(from_seconds(*seconds)))
-                                 : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));
 }
 
 // What a dump has no use for.

@@ -43,6 +43,7 @@ void CaptureWorker::work(const std::stop_token& stop) {
         {
             const std::lock_guard lock(mutex_);
             trouble_ = why;
+            is_refused_ = done.error().code == ErrorCode::kGuardRefused;
         }
         // What went well for long is tried again soon.
         wait = env_.clock.now() - from > kLongestWait ? kFirstWait : std::min(wait * 2, kLongestWait);
@@ -60,6 +61,7 @@ Status CaptureWorker::capture(const env::Context& context) {
         const std::lock_guard lock(mutex_);
         captures_ = &captures;
         trouble_.clear();
+        is_refused_ = false;
     }
     const Status done = captures.run(context);
     const auto views = captures.views();
@@ -103,13 +105,17 @@ engine::CaptureFacts CaptureWorker::facts() {
             facts.behind_bytes = view.behind_bytes;
             facts.has_hole = view.has_hole;
             facts.trouble = view.trouble;
+            facts.is_refused = view.is_refused;
             look(view);
         }
     }
     const MonoTime now = env_.clock.now();
     facts.wanted_for = now - begun_;
     if (safe_until_) facts.rpo_now = std::max(Duration(), now - *safe_until_);
-    if (!captures_) facts.trouble = trouble_;
+    if (!captures_) {
+        facts.trouble = trouble_;
+        facts.is_refused = is_refused_;
+    }
     return facts;
 }
 

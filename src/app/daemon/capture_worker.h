@@ -55,6 +55,7 @@ class CaptureWorker {
     Captures* captures_ = nullptr;       // while it runs
     std::optional<MonoTime> safe_until_;  // what was acknowledged by then is durable; stays true over restarts
     std::string trouble_;                 // why the last life of the capture ended
+    bool is_refused_ = false;             // and that was kGuardRefused
     std::vector<engine::CaptureEvent> events_;
     std::unique_ptr<engine::CaptureGuard> guard_;
     std::unique_ptr<env::Thread> guarding_;

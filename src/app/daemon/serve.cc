@@ -132,6 +132,7 @@ class Judge {
             round.findings.push_back(std::move(judgement.finding));
             const auto events = capture->take_events();
             round.findings.push_back(engine::judge_holes(facts, events));
+            round.findings.push_back(engine::judge_refusal(facts));
             for (const engine::CaptureEvent& event : events) {
                 record(engine::StoreEvent{round.status.at, facts.store, event.kind, event.subject, event.detail});
             }

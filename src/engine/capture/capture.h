@@ -42,6 +42,7 @@ struct CaptureView {
     std::optional<Duration> rpo_now;  // nothing: not known
     std::uint64_t behind_bytes = 0;   // known to be written and not durable yet
     std::string trouble;              // why nothing comes; empty while it does
+    bool is_refused = false;          // and that is: it contradicts what the repository has
     // Whether something is missing in the log that no base backup lies behind; nothing: not known.
     std::optional<bool> has_hole;
 };

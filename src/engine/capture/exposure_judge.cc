@@ -33,6 +33,19 @@ CaptureJudgement judge_capture(const CaptureFacts& facts) {
     return judgement;
 }
 
+Finding judge_refusal(const CaptureFacts& facts) {
+    Finding finding;
+    finding.detector = facts.store + ".capture_refused";
+    finding.store = facts.store;
+    finding.subject = facts.store;
+    finding.state = facts.is_refused ? FindingState::kFiring : facts.is_blind ? FindingState::kUnknown : FindingState::kClear;
+    finding.since = facts.at;
+    if (!facts.is_refused) return finding;
+    finding.summary = "nothing is captured: what the server has contradicts what the repository has";
+    finding.reasons.push_back("capture: " + facts.trouble);
+    return finding;
+}
+
 Finding judge_holes(const CaptureFacts& facts, const std::vector<CaptureEvent>& events) {
     Finding finding;
     finding.detector = facts.store + ".capture_hole";

@@ -222,15 +222,17 @@ class PosixFileTree final : public FileTree {
         return file_error(errno, quoted("rename", from));
     }
 
-    Result<std::uint64_t> free_bytes(const std::string& path) override {
+    Result<Room> room(const std::string& path) override {
         std::string at = path;
         struct statvfs status {};
+        struct stat node {};
         while (::statvfs(at.c_str(), &status) != 0) {
             const std::size_t slash = at.rfind('/');
             if (errno != ENOENT || slash == std::string::npos || at == "/") return file_error(errno, quoted("measure", path));
             at.erase(std::max<std::size_t>(slash, 1));
         }
-        return std::uint64_t{status.f_bavail} * status.f_frsize;
+        if (::stat(at.c_str(), &node) != 0) return file_error(errno, quoted("measure", path));
+        return Room{std::uint64_t{status.f_bavail} * status.f_frsize, node.st_dev};
     }
     Status sync_file_system(const std::string& path) override {
         const Descriptor place(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "postgres/capture/backup_manifest.h"
+#include "postgres/capture/node_clocks.h"
 #include "postgres/capture/source.h"
 #include "postgres/capture/tar_reader.h"
 #include "postgres/client/wal.h"
@@ -52,6 +53,7 @@ class BaseBackup final : public TarSink {
         header.node = node.name;
         AETERNA_TRY(identify(header));
         details_.host = ask_host_needs(settings_, node, env_, context_);
+        details_.clocks_ahead = ask_clocks(settings_, env_, context_);
         AETERNA_TRY(hold_wal());
         stream_ = std::make_unique<repository::StreamBackup>(
             repository_, repository::StreamBackupRequest{header, order_.workers, order_.progress}, context_);

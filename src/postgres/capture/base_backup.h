@@ -4,6 +4,7 @@
 // catalog entry.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,6 +55,7 @@ struct BaseBackupDetails {
     std::uint64_t damaged_pages = 0;  // that the server found while it read
     std::vector<Tablespace> tablespaces;
     HostNeeds host;  // empty for a backup of before they were asked for
+    std::map<std::string, double> clocks_ahead;  // node_clocks.h: seconds, by node, when it began
 };
 [[nodiscard]] Json details_json(const BaseBackupDetails& details);
 // kCorrupt for anything else than what details_json() gives.

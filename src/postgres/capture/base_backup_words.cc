@@ -96,7 +96,8 @@ Json details_json(const BaseBackupDetails& details) {
                 {"from_replica", details.from_replica},
                 {"damaged_pages", details.damaged_pages},
                 {"tablespaces", tablespaces},
-                {"host", host_needs_json(details.host)}};
+                {"host", host_needs_json(details.host)},
+                {"clocks_ahead", details.clocks_ahead}};
 }
 
 Result<BaseBackupDetails> read_details(const Json& json) {
@@ -125,6 +126,11 @@ Result<BaseBackupDetails> read_details(const Json& json) {
         details.tablespaces.push_back({static_cast<std::uint32_t>(*oid), *location});
     }
     if (const Json* host = find_member(json, "host")) details.host = read_host_needs(*host);
+    if (const Json* clocks = find_member(json, "clocks_ahead"); clocks != nullptr && clocks->is_object()) {
+        for (const auto& [node, seconds] : clocks->items()) {
+            if (seconds.is_number()) details.clocks_ahead[node] = seconds.get<double>();
+        }
+    }
     return details;
 }
 

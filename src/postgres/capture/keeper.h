@@ -43,11 +43,13 @@ class CaptureState {
         durable_ = durable;
         end_reason_.reset();
         trouble_.clear();
+        is_refused_ = false;
         exposure_.begin_timeline(durable);
     }
-    void failed(const std::string& why) {
+    void failed(const std::string& why, bool is_refused) {
         const std::lock_guard lock(mutex_);
         trouble_ = why;
+        is_refused_ = is_refused;
     }
     // The stream goes on behind WAL that is gone from its server. All slots stay where they are until an audit has seen
     // it: an audit of before says nothing of it.
@@ -142,6 +144,7 @@ class CaptureState {
         view.behind_bytes = exposure_.behind_bytes();
         view.has_hole = has_hole_;
         view.trouble = trouble_;
+        view.is_refused = is_refused_;
         return view;
     }
 
@@ -153,6 +156,7 @@ class CaptureState {
     std::optional<Error> end_reason_;
     Exposure exposure_;
     std::string trouble_;
+    bool is_refused_ = false;
     bool has_captured_ = false;
     std::uint64_t holes_met_ = 0;
     bool is_behind_hole_ = false;  // and nothing is durable there yet

@@ -98,7 +98,7 @@ class Receiver final : public engine::Capture {
             if (context.stop.stop_requested()) break;
             if (!done) {
                 if (is_fatal(done.error()) || is_refused_) return done;
-                state_.failed(said(done.error()));
+                state_.failed(said(done.error()), done.error().code == ErrorCode::kGuardRefused);
                 teller_.say("failure", said(done.error()));
             }
             wait = has_stored_ ? kFirstWait : std::min(wait * 2, kLongestWait);

@@ -84,7 +84,7 @@ class DrivenEngine final : public engine::BackupEngine {
         AETERNA_ASSIGN(const auto more, driver_->examine(point_.backup, catalog, context));
         point_.notes.insert(point_.notes.end(), more.begin(), more.end());
         AETERNA_TRY(check_empty_target(*tree_, order.into));
-        const std::uint64_t free = tree_->free_bytes(order.into).value_or(0);
+        const std::uint64_t free = tree_->room(order.into).value_or(env::Room()).free_bytes;
         if (free > 0 && free < point_.backup.bytes) {
             return make_error(ErrorCode::kNoSpace,
                               fmt::format("'{}' needs {} bytes and has {}", order.into, point_.backup.bytes, free),

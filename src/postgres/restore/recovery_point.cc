@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "postgres/capture/node_clocks.h"
 #include "postgres/capture/wal_audit.h"
 #include "postgres/restore/plan.h"
 #include "postgres/restore/starting_point.h"
@@ -175,6 +176,9 @@ class PointSearch {
             point.replay = Replay{part->timeline, from, finder.stop()};
             point.has_seen_own_wal = has_seen_own_wal_;
             if (target_.kind == Kind::kLatest) AETERNA_TRY(note_hole(seen_to, point.notes));
+            if (target_.kind == Kind::kTime) {
+                for (std::string& line : clocks_that_are_off(point.details.clocks_ahead)) point.notes.push_back(std::move(line));
+            }
             if (target_.kind == Kind::kTime && finder.stop().clock_back > kNotedStep) {
                 point.notes.push_back(fmt::format("the servers' clocks went back by {} among these commits, so some times came twice: it stops "
                                                   "where '{}' is passed for the first time", format_duration(finder.stop().clock_back),

@@ -42,6 +42,9 @@ class PostgresRestorer final : public engine::Restorer {
         const BaseBackupDetails& details = point.details;
         const bool takes_from_old = order.into.empty() || is_delta(order.options) || !delta_from(order.options, repository.ports().files).empty();
         if (starter_of(order) != Starter::kPatroniReplica) AETERNA_TRY(check_new_tablespaces(repository, point, takes_from_old, context));
+        for (std::string& line : missing_on_host(details.host, look_at_host(details.host, plan.backup.server_version, env_, context))) {
+            point.notes.push_back(std::move(line));
+        }
         // Without a directory nothing is placed: check_restore says what becomes of tablespaces in place.
         if (order.into.empty()) {
             describe(plan, point, order, {}, 0);
@@ -55,15 +58,12 @@ class PostgresRestorer final : public engine::Restorer {
         if (is_overwritten) {
             AETERNA_ASSIGN(old_bytes, bytes_of_files(repository.ports().tree, order.into));
         }
-        const std::uint64_t free = repository.ports().tree.free_bytes(order.into).value_or(0);
+        const std::uint64_t free = free_bytes(repository.ports().tree, order.into, places);
         const std::uint64_t needed = plan.backup.bytes - std::min(plan.backup.bytes, old_bytes);
-        if (free > 0 && free < needed && places.empty() && !has_marker(repository, order.into)) {
+        if (free > 0 && free < needed && !has_marker(repository, order.into)) {
             return make_error(ErrorCode::kNoSpace,
                               fmt::format("'{}' needs {} bytes and has {}", order.into, needed, free),
                               "Name a directory on a larger file system.");
-        }
-        for (std::string& line : missing_on_host(details.host, look_at_host(details.host, plan.backup.server_version, env_, context))) {
-            point.notes.push_back(std::move(line));
         }
         describe(plan, point, order, places, free);
         if (is_overwritten) {
@@ -122,6 +122,20 @@ class PostgresRestorer final : public engine::Restorer {
     }
 
   private:
+    // Of all that it is written to. How much goes into each tablespace a backup does not say: enough in all may still be too
+    // little in one.
+    static std::uint64_t free_bytes(env::FileTree& tree, const std::string& into, const std::map<std::string, std::string>& places) {
+        std::map<std::uint64_t, std::uint64_t> free;  // by file system
+        const auto add = [&](const std::string& path) {
+            if (const auto room = tree.room(path)) free[room->file_system] = room->free_bytes;
+        };
+        add(into);
+        for (const auto& [path, place] : places) add(place);
+        std::uint64_t sum = 0;
+        for (const auto& [file_system, bytes] : free) sum += bytes;
+        return sum;
+    }
+
     static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,
                                                      const BaseBackupDetails& details) {
         std::vector<std::string> all;

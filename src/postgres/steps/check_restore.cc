@@ -151,12 +151,12 @@ class CheckRestore final : public engine::Step {
     static Status check_space(const RestoreSource& source, const InPlace& place) {
         const engine::RestorePlan::Replay& replay = *source.plan.replay;
         const std::uint64_t needed = source.plan.backup.bytes + 2 * (replay.to - replay.from) + kSpareBytes;
-        AETERNA_ASSIGN(const std::uint64_t free, source.repository->ports().tree.free_bytes(place.data));
-        if (free >= needed) return {};
+        AETERNA_ASSIGN(const env::Room room, source.repository->ports().tree.room(place.data));
+        if (room.free_bytes >= needed) return {};
         return make_error(
             ErrorCode::kGuardRefused,
             fmt::format("beside '{}' {} bytes are needed and {} are free: the old data stays until you drop it",
-                        place.data, needed, free),
+                        place.data, needed, room.free_bytes),
             "Make room on its file system.");
     }
 

@@ -96,5 +96,19 @@ TEST(CaptureJudge, AHoleFiresOnceAndIsNeverClear) {
     EXPECT_EQ(judge_holes(facts, events).state, FindingState::kFiring);
 }
 
+TEST(CaptureRefusal, IsAnIncidentAtOnceAndEndsWithIt) {
+    CaptureFacts facts = calm();
+    EXPECT_EQ(judge_refusal(facts).state, FindingState::kClear);
+    facts.is_refused = true;
+    facts.trouble = "'n' has other WAL";
+    const Finding refused = judge_refusal(facts);
+    EXPECT_EQ(refused.state, FindingState::kFiring);
+    EXPECT_EQ(refused.detector, facts.store + ".capture_refused");
+    EXPECT_EQ(refused.reasons, std::vector<std::string>{"capture: 'n' has other WAL"});
+    facts.is_refused = false;
+    facts.is_blind = true;
+    EXPECT_EQ(judge_refusal(facts).state, FindingState::kUnknown);
+}
+
 }  // namespace
 }  // namespace aeterna::engine

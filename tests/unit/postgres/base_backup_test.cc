@@ -166,10 +166,11 @@ TEST(BaseBackup, IsTakenFromTheReplicaThatIsFurthest) {
 }
 
 TEST(BaseBackup, ItsDetailsComeBack) {
-    BaseBackupDetails details{"7521", 3, 0x2000028, 0x1'02000100, true, 2, {{16384, "/srv/a"}}, {}};
+    BaseBackupDetails details{"7521", 3, 0x2000028, 0x1'02000100, true, 2, {{16384, "/srv/a"}}, {}, {{"postgres-1", -2.5}}};
     const auto back = read_details(details_json(details));
     ASSERT_TRUE(back);
     EXPECT_EQ(details_json(*back), details_json(details));
+    EXPECT_EQ(back->clocks_ahead, details.clocks_ahead);
     for (const char* key : {"timeline", "start_lsn", "stop_lsn", "tablespaces"}) {
         Json bad = details_json(details);
         bad[key] = "x";

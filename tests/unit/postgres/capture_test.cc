@@ -322,7 +322,7 @@ TEST(CaptureState, CommitsAreConfirmedOnlyWhereNoHoleIsOpen) {
 
 TEST(CaptureState, AFailureIsTheTroubleUntilTheNextStream) {
     CaptureState state;
-    state.failed("no primary is found");
+    state.failed("no primary is found", false);
     EXPECT_EQ(state.view({}).trouble, "no primary is found");
     state.begin({"a", true, "7", 1, 100, kSegment}, "log", 50);
     EXPECT_EQ(state.view({}).trouble, "");

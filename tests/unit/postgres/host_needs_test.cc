@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "postgres/capture/node_clocks.h"
 #include "postgres/restore/host_check.h"
 
 namespace aeterna::postgres::testing {
@@ -45,6 +46,11 @@ TEST(HostNeeds, EachMissingThingIsOneLine) {
     EXPECT_THAT(missing_on_host(needs(), has),
                 ElementsAre(HasSubstr("sorted by glibc 2.31, this machine has 2.36"), HasSubstr("extensions of the databases: postgis (3.3.2):"),
                             HasSubstr("shared_preload_libraries: pg_stat_statements:")));
+}
+
+TEST(NodeClocks, OnlyThoseThatAreOffAreSaid) {
+    EXPECT_THAT(clocks_that_are_off({{"postgres-1", 0.9}, {"postgres-2", 3.5}, {"postgres-3", -61.0}}),
+                ElementsAre(HasSubstr("'postgres-2' was 3.5 s ahead of that of"), HasSubstr("'postgres-3' was 1 min 1 s behind that of")));
 }
 
 }  // namespace
