@@ -56,10 +56,22 @@ TEST(FailoverPlan, NamesTheConditionOfEachStepThatMayNotBeNeeded) {
     Stage stage;
     EXPECT_THAT(stage.verdicts({{"assist", "act"}, {"old_primary", "postgres-1"}}),
                 ElementsAre("only if the primary takes writes and its agent is dead", "would run",
-                            "only if the primary is proven lost", "only if the fence is confirmed", "would run", _,
+                            "only if the primary is proven lost", "only if the fence is confirmed", "only with a candidate",
+                            "would run", _,
                             "only if the old primary was replaced and has such backends",
                             "only if this execution holds the old primary fenced and another node was promoted",
                             "only if this execution holds a fence", "only if another node took the old primary's place"));
+}
+
+TEST(FailoverPlan, ACandidateIsForAnAssistThatActs) {
+    Stage stage;
+    const auto plan = stage.plan({{"assist", "act"}, {"old_primary", "postgres-1"}, {"candidate", "postgres-2"}});
+    EXPECT_THAT(plan.at(4), HasSubstr("ask Patroni to make 'postgres-2' the leader"));
+    for (const char* word : {"off", "propose"}) {
+        const auto refused = make_runbook("failover", {{"assist", word}, {"candidate", "postgres-2"}}, stage.settings, stage.env);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+    }
 }
 
 TEST(FailoverPlan, SaysWhatWouldBeDoneAndThatAssistMustActForIt) {

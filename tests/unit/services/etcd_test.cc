@@ -130,8 +130,12 @@ TEST_F(EtcdTest, RemovesOnlyIfEveryConditionHolds) {
     const EtcdCondition absent{"/t/none", std::nullopt, std::nullopt, *other};
     EXPECT_FALSE(etcd.remove_if("/t/leader", {right, absent}, within(5s)).value());
     ASSERT_TRUE(etcd.get("/t/leader", within(5s)).value().has_value());
-    EXPECT_TRUE(etcd.remove_if("/t/leader", {right, actor}, within(5s)).value());
+    const EtcdPut order{"/t/failover", "node-2"};
+    EXPECT_FALSE(etcd.remove_if("/t/leader", {right, lost}, within(5s), order).value());
+    EXPECT_FALSE(etcd.get("/t/failover", within(5s)).value().has_value());
+    EXPECT_TRUE(etcd.remove_if("/t/leader", {right, actor}, within(5s), order).value());
     EXPECT_FALSE(etcd.get("/t/leader", within(5s)).value().has_value());
+    EXPECT_EQ(etcd.get("/t/failover", within(5s)).value().value().value, "node-2");
     EXPECT_FALSE(etcd.remove_if("/t/leader", {right, actor}, within(5s)).value()) << "it is another key by now";
 }
 
