@@ -1,4 +1,5 @@
 """What the tests of PostgreSQL's assisted failover share: a writer with a stock client, a lab per class, ways to lose a node."""
+import base64
 import contextlib
 import json
 import os
@@ -15,8 +16,37 @@ import psycopg2
 from support import Lab, wait_until
 
 
+class Etcd:
+    """The keys of a lab's Patroni, by etcd's own gateway; reads are linearizable."""
+
+    def __init__(self, lab):
+        self.endpoints = [node["address"] for node in lab.lab_status()["nodes"] if node["kind"] == "etcd"]
+
+    def call(self, what, **parts):
+        """None while etcd does not answer."""
+        body = json.dumps({name: base64.b64encode(part.encode()).decode() for name, part in parts.items()}).encode()
+        for endpoint in self.endpoints:
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://{endpoint}/v3/kv/{what}", data=body, timeout=2) as answer:
+                    return json.load(answer)
+        return None
+
+    def get(self, key):
+        """None while etcd does not answer, "" where there is no such key."""
+        answer = self.call("range", key=f"/service/aeterna/{key}")
+        if answer is None:
+            return None
+        keys = answer.get("kvs", [])
+        return base64.b64decode(keys[0]["value"]).decode() if keys else ""
+
+    def put(self, key, value):
+        assert self.call("put", key=f"/service/aeterna/{key}", value=value) is not None, "etcd does not answer"
+
+
 class Rows:
-    """A writer with a stock client straight to every node; what was acknowledged, by whom."""
+    """A writer with a stock client straight to every node; what was acknowledged, by whom, and when for the first and last time."""
+
+    PAUSE_SECONDS = 0.01
 
     def __init__(self, lab):
         status = lab.lab_status()
@@ -24,6 +54,8 @@ class Rows:
                       if node["kind"] == "postgres"}
         self.login = status["credentials"]["postgres"]
         self.acknowledged = []
+        self.first_sent = {}  # by node: when the first statement that it acknowledged was sent
+        self.last = {}        # by node: when its last acknowledgement was received
         self.stop = threading.Event()
 
     def connect(self, name):
@@ -39,9 +71,12 @@ class Rows:
             try:
                 connection = connection or self.connect(name)
                 with connection.cursor() as cursor:
+                    sent = time.monotonic()
                     cursor.execute("INSERT INTO assist_test DEFAULT VALUES RETURNING id")
                     self.acknowledged.append((name, cursor.fetchone()[0]))
-                time.sleep(0.01)
+                    self.first_sent.setdefault(name, sent)
+                    self.last[name] = time.monotonic()
+                time.sleep(self.PAUSE_SECONDS)
             except psycopg2.Error:
                 with contextlib.suppress(Exception):
                     connection.close()
@@ -71,11 +106,13 @@ class Rows:
         except psycopg2.Error:
             return False
 
-    def lost(self, primary):
-        with self.connect(primary) as connection, connection.cursor() as cursor:
+    def present(self, name):
+        with self.connect(name) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT id FROM assist_test")
-            present = {row[0] for row in cursor.fetchall()}
-        return {number for _, number in self.acknowledged} - present
+            return {row[0] for row in cursor.fetchall()}
+
+    def lost(self, primary):
+        return {number for _, number in self.acknowledged} - self.present(primary)
 
 
 def tree(pid):

@@ -1,6 +1,5 @@
 """The scenarios of the simulation's models (tests/sim/scenarios), on real servers: what comes true here, and when, has to
 lie within the same bounds. Nobody watches meanwhile: `serve` is stopped."""
-import base64
 import contextlib
 import json
 import os
@@ -26,27 +25,7 @@ def recent(last):
 
 
 class TimedRows(assisted.Rows):
-    """Remembers when each node acknowledged last."""
-
-    def __init__(self, lab):
-        super().__init__(lab)
-        self.last = {}
-
-    def write(self, name):
-        connection = None
-        while not self.stop.is_set():
-            try:
-                connection = connection or self.connect(name)
-                with connection.cursor() as cursor:
-                    cursor.execute("INSERT INTO assist_test DEFAULT VALUES RETURNING id")
-                    self.acknowledged.append((name, cursor.fetchone()[0]))
-                    self.last[name] = time.monotonic()
-                time.sleep(0.05)
-            except assisted.psycopg2.Error:
-                with contextlib.suppress(Exception):
-                    connection.close()
-                connection = None
-                time.sleep(0.05)
+    PAUSE_SECONDS = 0.05
 
     def recent(self):
         return recent(self.last)
@@ -157,7 +136,7 @@ class PostgresPlay(Play):
 
     def __init__(self, lab, scenario, rows):
         super().__init__(lab, scenario, rows)
-        self.endpoints = [node["address"] for node in lab.lab_status()["nodes"] if node["kind"] == "etcd"]
+        self.etcd = assisted.Etcd(lab)
 
     def describe(self):
         return f"key {self.key_holder()}, {self.cluster()}"
@@ -171,14 +150,8 @@ class PostgresPlay(Play):
         return []
 
     def key_holder(self):
-        """Read linearizably, by etcd's own gateway; None while etcd does not answer, "" when nobody holds it."""
-        body = json.dumps({"key": base64.b64encode(b"/service/aeterna/leader").decode()}).encode()
-        for endpoint in self.endpoints:
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://{endpoint}/v3/kv/range", data=body, timeout=2) as answer:
-                    keys = json.load(answer).get("kvs", [])
-                    return base64.b64decode(keys[0]["value"]).decode() if keys else ""
-        return None
+        """None while etcd does not answer, "" when nobody holds it."""
+        return self.etcd.get("leader")
 
     def name_nodes(self):
         self.name_around(self.key_holder())
