@@ -8,11 +8,13 @@ import signal
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 import redis
 
-from assisted_redis import ASSISTED_SECONDS, AssistCase, RestartCase, Writers, await_execution, executions, show
+from assisted_redis import ASSISTED_SECONDS, AssistCase, RestartCase, Writers, await_execution, executions, show, use_stack
 from support import PROGRAM, is_running, kill_at, run, wait_until
+from watching import stopped
 
 
 class FencedTest(AssistCase):
@@ -181,6 +183,82 @@ class ReturnTest(AssistCase):
     def said(self):
         """By the serve that this test has started: others may have guarded the same node."""
         return self.log()[self.said_before:]
+
+
+class LeftToSentinelTest(AssistCase):
+    """What we may not do, or shall not: Sentinel does it in its own time, and no act of ours hastens it."""
+
+    ACTING_STEPS = ("redis.fence_master", "redis.force_failover", "redis.promote_by_hand")
+    DOWN_AFTER_SECONDS = 30
+
+    def requested_failovers(self):
+        logs = (Path(self.lab.directory, "log", f"{name}.log") for name in self.stack.sentinels)
+        return sum(log.read_text(errors="replace").count("Executing user requested FAILOVER") for log in logs)
+
+    def refusal(self):
+        for execution in executions(self.lab):
+            if execution["id"] not in self.before:
+                facts = show(self.lab, execution["id"])["facts"]
+                if facts.get("assist") == "refused":
+                    return facts["assist_reasons"]
+        return None
+
+    def lose_master(self, lose, requested=0):
+        """`lose` returns when it is gone; the execution, once Sentinel has replaced it and a person has started it again."""
+        requested += self.requested_failovers()
+        pids = {node["name"]: node["pid"] for node in self.lab.lab_status()["nodes"] if node["name"] != "serve"}
+        with Writers(self.stack) as writers:
+            lose()
+            new = wait_until("a new master", lambda: self.stack.other_master(self.master), 90)
+            now = {node["name"]: node["pid"] for node in self.lab.lab_status()["nodes"] if node["name"] != "serve"}
+            self.assertEqual(now, {**pids, self.master: None}, "nobody killed or started anything")
+            self.assertEqual([marker for marker in Path(self.lab.directory, "state").glob("fences/*/*")], [])
+            wait_until("Sentinels that agree", lambda: self.stack.named_master() == new, 30)
+            self.stack.start(self.master)
+            execution = await_execution(self.lab, self.before)
+        self.assertEqual(self.requested_failovers(), requested, "Sentinel was told to fail over")
+        self.assertEqual((execution["state"], execution["facts"]["redis.new_master"]), ("succeeded", new), execution)
+        told = self.lab.cli("execution", "show", execution["id"]).out
+        for step in self.ACTING_STEPS:
+            self.assertNotRegex(told, rf"{step} +apply")
+        print(f"     outage {writers.outage():.2f} s, assist {execution['facts']['assist']}: "
+              f"{execution['facts'].get('assist_reasons')}", flush=True)
+        return execution["facts"], writers.outage()
+
+    def kill_master(self):
+        self.stack.signal(self.master, signal.SIGKILL)
+
+    def test_with_assist_off(self):
+        text = Path(self.lab.stack).read_text()
+        self.addCleanup(use_stack, self.lab, text)
+        use_stack(self.lab, text.replace("    assist: act\n", "    assist: off\n"))
+        self.settle()
+        facts, outage = self.lose_master(self.kill_master)
+        self.assertEqual(facts["assist"], "off")
+        self.assertGreater(outage, self.DOWN_AFTER_SECONDS - 5)
+
+    def test_while_a_sentinel_does_not_trust_its_clock(self):
+        name = self.stack.sentinels[-1]
+        with stopped(self.lab.node(name)["pid"]):
+            time.sleep(3)  # longer than 2 s without a timer is TILT, for 30 s
+        wait_until("TILT", lambda: self.stack.client(name).info("sentinel")["sentinel_tilt"] == 1, 5)
+        facts, outage = self.lose_master(self.kill_master)
+        self.assertEqual(facts["assist"], "refused", facts)
+        self.assertEqual(facts["assist_reasons"], [f"{name} is in TILT mode: a clock jumped or a host stalled"])
+        self.assertGreater(outage, self.DOWN_AFTER_SECONDS - 5)
+
+    def test_while_a_sentinel_fails_over(self):
+        """It waits for the replica that it has chosen, and which stands still."""
+        name = self.stack.sentinels[0]
+
+        def lose():
+            with stopped(*(self.lab.node(node)["pid"] for node in self.stack.nodes if node != self.master)):
+                self.stack.client(name).execute_command("SENTINEL", "FAILOVER", self.stack.master_name)
+                self.kill_master()
+                wait_until("a refusal", self.refusal, 20)
+        facts, _ = self.lose_master(lose, requested=1)
+        self.assertEqual(facts["assist"], "refused", facts)
+        self.assertEqual(facts["assist_reasons"], [f"{name} is failing over already"])
 
 
 class CrashTest(AssistCase):
