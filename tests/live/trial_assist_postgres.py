@@ -143,6 +143,12 @@ class LastingAgentLossTest(HalfLostTest):
             killed = time.monotonic()
             os.kill(self.lab.node(self.agent)["pid"], signal.SIGKILL)
             new = wait_until("another primary", lambda: self.another_primary(rows), 60)
+            wait_until("its rows", lambda: new in rows.first_sent, 10)
+            time.sleep(2)  # who lives on writes on
+            wrote_for, gap = rows.last[self.primary] - killed, rows.first_sent[new] - rows.last[self.primary]
+            print(f"     wrote on for {wrote_for:.1f} s, then nobody for {gap:.2f} s", flush=True)
+            self.assertGreater(gap, 0, "two nodes took writes at the same time")
+            self.assertGreater(wrote_for, 8, "it writes as long as it may")
             execution = self.running()
             wait_until("the end of the fence", lambda: "is unfenced, but not started" in self.told(execution), 30)
             self.assertIsNone(self.lab.node(self.agent)["pid"])
@@ -154,10 +160,6 @@ class LastingAgentLossTest(HalfLostTest):
         self.assertRegex(reasons, r"etcd: its lease ends in \d s, then a second writer is promoted")
         self.assertGreater(facts["fence.leader"]["remaining_seconds"], 0, "fenced in time")
         self.assertGreater(facts["lease_remaining_seconds"], 0)
-        wrote_for, gap = rows.last[self.primary] - killed, rows.first_sent[new] - rows.last[self.primary]
-        print(f"     wrote on for {wrote_for:.1f} s, then nobody for {gap:.2f} s", flush=True)
-        self.assertGreater(wrote_for, 8, "it writes as long as it may")
-        self.assertGreater(gap, 0, "two nodes took writes at the same time")
         self.assertEqual({name for name, _ in rows.acknowledged}, {self.primary, new})
         self.lab.await_healthy(120)
         self.assertLessEqual(len(rows.lost(new)), facts["salvaged"]["lost_writes"])

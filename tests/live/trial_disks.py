@@ -10,8 +10,8 @@ import unittest
 from pathlib import Path
 
 import assisted
-from support import Lab, run, wait_until
-from watching import incidents, seen
+from support import Lab, is_running, run, wait_until
+from watching import await_incident, detectors_seen, incidents, seen
 
 CLONE_NEWNS = 0x00020000
 NODE = "postgres-1"
@@ -53,6 +53,15 @@ class DiskTest(assisted.AssistTest):
             self.assertEqual(done.code, 0, done)
             self.lab.await_healthy(180)
         super().setUp()
+        self.told_before = {incident["id"] for incident in self.journaled()}
+
+    def journaled(self):
+        return self.lab.cli("--json", "incident", "list").json()["incidents"]
+
+    def told(self):
+        """The incidents of this test, open or closed, by detector and subject."""
+        return {(incident["detector"], incident["subject"]) for incident in self.journaled()
+                if incident["id"] not in self.told_before}
 
     def data(self):
         return Path(self.lab.directory, "data", NODE)
@@ -79,10 +88,10 @@ class FullDiskTest(DiskTest):
                     with connection.cursor() as cursor:
                         cursor.execute("SELECT pg_logical_emit_message(false, 'full', repeat('x', 50000))")
                     time.sleep(0.01)
-            found = wait_until("an incident", lambda: {"postgres.primary_down", "postgres.heartbeat_failed"} &
-                               set(incidents(self.lab)), 60)
-            print(f"     seen as {sorted(found)}", flush=True)
+            await_incident(self.lab, "postgres.primary_down", 60)
             wait_until("another primary", lambda: seen(self.lab)["stores"]["postgres"]["primary"] not in (None, NODE), 330)
+            print(f"     told {sorted(self.told())}", flush=True)
+            self.assertIn(("postgres.primary_down", NODE), self.told())
             ballast.unlink()
             execution = self.execution(400)
             print(f"     {execution['state']}: {execution['facts'].get('assist')}: "
@@ -104,29 +113,54 @@ class FrozenDiskTest(DiskTest):
         subprocess.run(["mount", "-o", "loop", str(cls.image), str(data)], check=True)
         (data / "lost+found").rmdir()
 
+    @contextlib.contextmanager
+    def frozen(self):
+        subprocess.run(["fsfreeze", "--freeze", str(self.data())], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", str(self.data())], check=True)
+
+    def new_executions(self):
+        return [one for one in self.executions() if one["id"] not in self.known]
+
+    def test_a_primary_that_answers_and_takes_no_write_is_told_and_not_fenced(self):
+        with assisted.Rows(self.lab) as rows, self.frozen():
+            await_incident(self.lab, "postgres.heartbeat_failed", 30)
+            count = len(rows.acknowledged)
+            self.assertEqual(detectors_seen(self.lab, 60), {"postgres.heartbeat_failed", "postgres.client_path_down"})
+            incident = incidents(self.lab)["postgres.heartbeat_failed"]
+            self.assertEqual(incident["severity"], "critical")
+            self.assertEqual(incident["summary"], f"primary '{NODE}' answers but accepts no write")
+            self.assertEqual(seen(self.lab)["stores"]["postgres"]["primary"], NODE)
+            self.assertEqual(assisted.Etcd(self.lab).get("leader"), NODE, "its lease is not ours to end")
+            self.assertEqual(len(rows.acknowledged), count, "nobody takes writes")
+            self.assertEqual((self.fences(), self.new_executions()), ([], []))
+            self.assertTrue(self.lab.node(self.agent)["pid"] and self.lab.node(NODE)["pid"], "both live")
+        self.lab.await_healthy(300)
+        self.assertEqual((self.fences(), self.new_executions()), ([], []))
+        self.assertEqual(rows.lost(NODE), set())
+
     def test_a_server_that_sigkill_may_not_end_is_never_taken_for_fenced(self):
-        thaw = ["fsfreeze", "--unfreeze", str(self.data())]
-        with assisted.Rows(self.lab):
-            subprocess.run(["fsfreeze", "--freeze", str(self.data())], check=True)
-            try:
-                found = wait_until("an incident", lambda: set(incidents(self.lab)), 60)
-                time.sleep(60)
-                found |= set(incidents(self.lab))
-                print(f"     seen as {sorted(found)}", flush=True)
-                primary = seen(self.lab)["stores"]["postgres"]["primary"]
-                print(f"     primary {primary}, fences {self.fences()}", flush=True)
-                if self.fences():
-                    # Held down, but not confirmed: then nobody's lease was released by us.
-                    facts = [one for one in self.executions() if one["id"] not in self.known]
-                    self.assertNotIn("acted", [self.facts(one).get("assist") for one in facts])
-            finally:
-                subprocess.run(thaw, check=True)
+        with assisted.Rows(self.lab) as rows, self.frozen():
+            await_incident(self.lab, "postgres.heartbeat_failed", 30)
+            left = {pid for pid in assisted.tree(self.lab.node(NODE)["pid"])}
+            self.lose_node()
+            refused = wait_until("a refusal", self.refusal, 60)
+            print(f"     refused: {refused}", flush=True)
+            self.assertRegex(refused, "the fence was not confirmed: .*still there")
+            self.assertTrue([pid for pid in left if is_running(pid)], "blocked in the kernel")
+            self.assertEqual(assisted.Etcd(self.lab).get("leader"), NODE, "its lease ends by itself")
+            new = wait_until("another primary", lambda: seen(self.lab)["stores"]["postgres"]["primary"] not in (None, NODE) and
+                             seen(self.lab)["stores"]["postgres"]["primary"], 60)
+            self.assertEqual({name for name, _ in rows.acknowledged}, {NODE, new})
+        execution = self.execution()
+        self.assertEqual((execution["state"], execution["facts"]["assist"]), ("succeeded", "refused"), execution)
+        self.assertNotIn("lease_remaining_seconds", execution["facts"])
         run("lab", "up", "--dir", self.lab.directory, timeout=200)
         self.lab.await_healthy(300)
         self.assertEqual(self.fences(), [])
-
-    def facts(self, one):
-        return self.lab.cli("--json", "execution", "show", one["id"]).json()["execution"]["facts"]
+        self.assertLess(rows.last[NODE], rows.first_sent[new])
 
 
 del DiskTest  # only its children are tests

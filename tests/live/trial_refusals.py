@@ -13,7 +13,7 @@ from pathlib import Path
 
 import assisted
 from support import run, wait_until
-from watching import stopped
+from watching import incidents, reasons, stopped
 
 
 class RefusalTest(assisted.AssistTest):
@@ -90,8 +90,18 @@ class RefusalTest(assisted.AssistTest):
                 self.assertGreater(len(rows.acknowledged), count + 100, "it writes on without a lease")
             self.assertEqual(self.fences(), [])
             self.lose_node()
-            time.sleep(20)
+            # Not even a refusal is journaled: who has no lock begins nothing.
+            reason = "policy: not begun: etcd does not grant the actor lock"
+            incident = wait_until("the policy's word", lambda: (found := incidents(self.lab).get("postgres.primary_down")) and
+                                  reason in reasons(found) and found, 60)
+            print(f"     {incident['summary']}: {incident['reasons']}", flush=True)
+            self.assertEqual(incident["subject"], self.primary)
+            self.assertRegex(reasons(incident), rf"{self.primary} SQL: refused")
+            self.assertIn("postgres.etcd_quorum", incidents(self.lab))
+            time.sleep(10)
             self.assertEqual(self.fences(), [], "without etcd's quorum nothing is proven")
+            self.assertEqual([one for one in self.executions() if one["id"] not in self.known], [])
+            self.assertIsNone(self.lab.node(self.agent)["pid"], "nobody started it")
         self.start_again()
         self.lab.await_healthy(240)
 
