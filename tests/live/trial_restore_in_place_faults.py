@@ -1,5 +1,5 @@
-"""A restore in place while what it restored dies: the new server, its agent, the server that replays beside the cluster. And what it is
-to a cluster that waits for its standbys, or has tablespaces."""
+"""A restore in place while something of the cluster dies: the live server or its agent before the two directories are swapped, the new
+ones behind that, the server that replays beside the cluster. And what it is to a cluster that waits for its standbys, or has tablespaces."""
 import json
 import os
 import shutil
@@ -9,11 +9,13 @@ import urllib.request
 import unittest
 from pathlib import Path
 
-from capturing import AS_SERVER
+from capturing import AS_SERVER, Member
 from in_place import NODES, InPlaceTest
 from support import is_running, run, wait_until
-from watching import kill
+from watching import kill, stopped
 
+BESIDE = ("fetch_restore", "replay_restore", "stop_cluster")  # the steps that begin while the cluster runs
+HELD_DOWN = ("swap_data", "clear_keys")
 BEHIND = ("hand_over", "confirm_one_writer", "rejoin_members", "back_up")  # the steps behind the point of no return
 
 
@@ -55,16 +57,128 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
             self.assertIn(code, (4, 7), "".join(self.said))
             done = self.act("execution", "resume", self.execution("unknown", "awaiting_approval"))
             self.assertEqual(done.code, 0, done)
+        self.check_kept()
         self.check_restored()
         self.drop_kept()
         return code
 
-    def at_each_step(self, do):
-        for step in BEHIND:
+    def check_kept(self):
+        """The old data directory of the member that took writes is a server as it was."""
+        (node, name), = ((node, name) for node in NODES for name in self.beside(node) if name.startswith(node))
+        server = Member(self.data(node).parent, name, self.members[node].credentials)
+        server.log = self.data(node).parent / "kept.log"
+        self.addCleanup(server.stop)
+        done = server.start()
+        self.assertEqual(done.code, 0, (done, server.log.read_text()[-3000:]))
+        self.assertEqual(server.rows(), self.after)
+        server.stop("fast")
+
+    def at_each_step(self, do, steps=BEHIND):
+        for step in steps:
             with self.subTest(step=step):
-                if step != BEHIND[0]:
+                if step != steps[0]:
+                    self.drop_kept()  # of a step that failed
                     self.setUp()
                 do(step)
+
+    def check_untouched(self):
+        """The cluster is as it was, and nothing of the try is left."""
+        self.lab.await_healthy(240)
+        for node in NODES:
+            wait_until(f"the rows of {node}", lambda: self.rows(node) == self.after, 60)
+        self.assertEqual([name for node in NODES for name in self.beside(node)], [])
+
+    def restore_again(self):
+        self.await_captured()
+        done = self.lab.cli(*self.arguments("--yes"), timeout=500)
+        self.assertEqual(done.code, 0, done)
+        self.check_kept()
+        self.check_restored()
+        self.drop_kept()
+
+    def start_agent(self, node):
+        """As soon as it may: what is held down, by a failover too, is refused."""
+        wait_until(f"the start of {self.agent_of(node)}", lambda: run("lab", "up", "--dir", self.lab.directory, "--only",
+                                                                      self.agent_of(node)).code == 0, 120)
+
+    # ------------------------------------------------------------------------------------------ before the swap
+
+    def finish_or_begin_anew(self, command):
+        """What has been given up has changed nothing; the next try restores."""
+        if command.wait(600) in (0, 4, 7):
+            self.finish(command)
+            return
+        self.assertIn(command.returncode, (1, 5), "".join(self.said))
+        self.check_untouched()
+        self.restore_again()
+
+    def test_the_live_server_is_killed(self):
+        """Its agent starts it again, unless it is held down by then."""
+        def at(step):
+            server = self.postmaster(self.primary())
+            command = self.begin(step)
+            kill(server)
+            self.finish_or_begin_anew(command)
+        self.at_each_step(at, BESIDE)
+
+    def test_the_live_agent_is_killed(self):
+        def at(step):
+            primary = self.primary()
+            pid = self.lab.node(self.agent_of(primary))["pid"]
+            command = self.begin(step)
+            kill(pid)
+            self.start_agent(primary)
+            self.finish_or_begin_anew(command)
+        self.at_each_step(at, BESIDE)
+
+    def test_the_live_server_is_killed_with_its_agent(self):
+        """And stays away: whoever took writes is not there to be stopped."""
+        def at(step):
+            primary = self.primary()
+            pids = self.lab.node(self.agent_of(primary))["pid"], self.postmaster(primary)
+            command = self.begin(step)
+            for pid in pids:
+                kill(pid)
+            self.assertEqual(command.wait(600), 5, "".join(self.said))
+            self.assertIn(f"'{primary}' took writes when this began, and who does now is not seen", "".join(self.said))
+            self.start_agent(primary)
+            self.finish_or_begin_anew(command)
+        self.at_each_step(at, BESIDE)
+
+    def test_another_member_is_promoted_while_the_server_beside_replays(self):
+        """What it took since is in no place but its data directory: the restore is given up."""
+        primary = self.primary()
+        pids = self.lab.node(self.agent_of(primary))["pid"], self.postmaster(primary)
+        command = self.begin("replay_restore")
+        with stopped(self.replaying_server()):
+            for pid in pids:
+                kill(pid)
+            other = wait_until("another primary", lambda: self.lab.status()["stores"]["postgres"]["primary"] not in (None, primary) and
+                               self.lab.status()["stores"]["postgres"]["primary"], 120)
+            self.sql("INSERT INTO ledger VALUES (3000)", other)
+            self.after.add(3000)
+        self.assertEqual(command.wait(300), 5, "".join(self.said))
+        self.assertIn(f"'{other}' takes writes by now, not '{primary}'", "".join(self.said))
+        self.start_agent(primary)
+        self.check_untouched()
+        self.restore_again()
+
+    def test_who_starts_the_agents_while_they_are_held_down_starts_nothing(self):
+        def at(step):
+            servers = [self.postmaster(node) for node in NODES]
+            self.killed_at(step)
+            for node in NODES:
+                done = run("lab", "up", "--dir", self.lab.directory, "--only", self.agent_of(node))
+                self.assertEqual(done.code, 5, done)
+                self.assertIn("is fenced by exec-", done.err)
+                self.assertEqual([self.lab.node(name)["pid"] for name in (node, self.agent_of(node))], [None, None])
+            self.assertEqual([pid for pid in servers if is_running(pid)], [])
+            done = self.act("execution", "resume", self.execution("running"))
+            self.assertEqual(done.code, 0, done)
+            self.check_kept()
+            self.check_restored()
+            self.drop_kept()
+        self.at_each_step(at, HELD_DOWN)
 
     # ------------------------------------------------------------------------------------------ behind the hand-over
 
