@@ -138,6 +138,26 @@ class RestoringTest(unittest.TestCase):
         connection.close()
         return after
 
+    def small_disk(self, name, options):
+        small = self.place / name
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", small], check=True)
+        shutil.chown(small, "postgres", "postgres")
+        return small
+
+    def fill(self, disk, free):
+        """Leaves so many bytes."""
+        with open(disk / "ballast", "wb") as ballast:
+            while os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > free:
+                ballast.write(bytes(1 << 16))
+                ballast.flush()
+
+    def write_noise(self, number):
+        """16 MB that nothing makes smaller."""
+        self.primary.sql("INSERT INTO ledger SELECT %s * 1000000 + n, (SELECT string_agg(md5(random()::text || n || i), '') "
+                         "FROM generate_series(1, 64) i) FROM generate_series(1, 8000) n", number)
+
     def restore(self, to, *words):
         """The restored server, up, and the plan."""
         self.restores += 1

@@ -13,9 +13,12 @@ import time
 import unittest
 from pathlib import Path
 
+import psycopg2
+
 import capturing
 from capturing import AS_SERVER, BINARIES, MIB, Member, Server, Writer, as_server, position, stack_of
-from support import PROGRAM, Lab, restart_serve, wait_until
+from support import PROGRAM, Lab, is_running, restart_serve, run, wait_until
+from watching import kill
 
 
 class WalReceiverTest(unittest.TestCase):
@@ -120,6 +123,47 @@ class WalReceiverTest(unittest.TestCase):
         self.assertEqual(self.begin_restored(base).rows(), acknowledged)
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)
+
+    def test_a_server_that_is_killed_alone_leaves_no_gap(self):
+        """Its postmaster, or the process that streams, which takes the others along; the receiver lives on."""
+        chance = random.Random(4)
+        watch = self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        base = self.make_server("base").copy_of(self.primary)
+        acknowledged = set()
+        for number, victim in enumerate((self.primary.pid, self.walsender) * 3):
+            writer = Writer(self.primary, number * 1_000_000)
+            wait_until("rows", lambda: len(writer.acknowledged) > 300, 60)
+            time.sleep(chance.uniform(0, 1.2))
+            kill(victim())
+            acknowledged |= writer.end()
+            self.await_restart()
+        self.primary.sql("INSERT INTO ledger VALUES (-1, 'the last one')")
+        self.await_durable(self.primary)
+        self.assertIsNone(watch.poll())
+        rows = self.primary.rows()
+        self.assertLessEqual(acknowledged, rows)
+        self.end_watches()
+        self.primary.stop()
+        self.assertNotIn("hole", self.said())
+        self.assertNotIn("other WAL", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), rows)
+        done = self.cli("repo", "check", "--read-data")
+        self.assertEqual(done.code, 0, done)
+
+    def walsender(self):
+        return wait_until("the stream", lambda: self.primary.one("SELECT pid FROM pg_stat_replication WHERE state = 'streaming'"), 60)
+
+    def await_restart(self):
+        """By itself, or, without its postmaster, by us when the last of its processes is gone."""
+        def answers():
+            try:
+                if not is_running(self.primary.pid()):
+                    self.primary.start()
+                return self.primary.one("SELECT true")
+            except (OSError, psycopg2.OperationalError):
+                return False
+        wait_until("the server", answers, 60)
 
     def test_two_receivers_and_a_repository_that_is_gone_for_a_while_are_harmless(self):
         self.watch()
@@ -482,7 +526,8 @@ class PatroniTest(unittest.TestCase):
         wait_until("rows", lambda: len(writer.acknowledged) > 500, 60)
         return writer
 
-    def test_switchover_and_failover_are_followed_without_a_gap(self):
+    def begin_capture(self):
+        """The leader, and a copy of it to which the captured WAL is to lead."""
         leader = self.leader()
         leader.sql("CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)")
         self.watch()
@@ -492,6 +537,38 @@ class PatroniTest(unittest.TestCase):
         source = Member(self.place, "source", {**credentials, "user": "aeterna_dr", "password": password},
                         f"{leader.host}:{leader.port}")
         base = Member(self.place, "base", credentials).copy_of(source)
+        self.addCleanup(base.stop)
+        return leader, base
+
+    def test_agents_that_are_killed_and_come_back_cost_no_slot(self):
+        """The servers live on; a Patroni that starts drops slots that it does not know, but for those that it is told to leave."""
+        leader, base = self.begin_capture()
+        made = self.said().count("made the slot")
+        writer = self.write_some(leader, 0)
+        names = [leader.name, *(name for name in self.members() if name != leader.name)]
+        for name in names:
+            agent = name.replace("postgres", "patroni")
+            kill(self.lab.node(agent)["pid"])
+            done = run("lab", "up", "--dir", self.lab.directory, "--only", agent)
+            self.assertEqual(done.code, 0, done)
+            self.lab.await_healthy()
+        self.watches[0].kill()  # and ours, while one more agent is away
+        kill(self.lab.node(leader.name.replace("postgres", "patroni"))["pid"])
+        self.watch()
+        self.lab.await_healthy()
+        acknowledged = writer.end()
+        self.assertEqual(self.leader().name, leader.name)
+        self.await_slots(leader.end_of_wal())
+        self.end_watches()
+        kept = leader.rows()
+        self.assertEqual(acknowledged, kept)
+        self.assertEqual(self.said().count("made the slot"), made, self.said())
+        self.assertNotIn("hole", self.said())
+        self.assertNotIn("not protected", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), kept)
+
+    def test_switchover_and_failover_are_followed_without_a_gap(self):
+        leader, base = self.begin_capture()
         writers = [self.write_some(leader, 0)]
         done = self.lab.cli("switchover", "postgres", "--yes")
         self.assertEqual(done.code, 0, done)
@@ -515,7 +592,6 @@ class PatroniTest(unittest.TestCase):
         self.assertLessEqual(acknowledged, kept)
         self.assertNotIn("hole", self.said())
         self.assertNotIn("not protected", self.said())
-        self.addCleanup(base.stop)
         self.assertEqual(self.begin_restored(base).rows(), kept)
 
 
