@@ -112,9 +112,11 @@ bool is_taken_back(Acting& acting, const engine::StepContext& step) {
 
 bool decide_to_give_way(Acting& acting, engine::StepContext& step) {
     refuse_assist(step, {"the old master is back, and a majority of the Sentinels names it"});
-    for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
     const env::Context brief = acting.cluster->env().clock.within(kGivingWay, step.context);
     const RedisNode* promoted = find_promoted(*acting.cluster, step.facts, brief);
+    // Turned already, by a process that died before it could say so.
+    if (!promoted) promoted = named_by(acting, step.facts, kNewMaster);
+    for (const char* fact : {kByHand, kNewMaster}) step.facts.erase(fact);
     if (promoted) step.facts[kGivesWay] = promoted->name;
     return promoted != nullptr;
 }

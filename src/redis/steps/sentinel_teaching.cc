@@ -167,8 +167,12 @@ std::vector<std::string> turn_replicas(Cluster& cluster, const RedisNode& master
             left.push_back(node.name + ": " + (answer.error ? one_line(answer.error->to_string()) : "it does not answer"));
             continue;
         }
-        const bool follows = !answer.role->is_master() && answer.role->follows == master.address;
-        if (follows && which == Turn::kAstray) continue;
+        // Whoever made it one knows more than we do.
+        if (answer.role->is_master()) {
+            left.push_back(node.name + ": it says that it is master");
+            continue;
+        }
+        if (answer.role->follows == master.address && which == Turn::kAstray) continue;
         const auto turned =
             cluster.order(node, {"REPLICAOF", master.address.host, std::to_string(master.address.port)}, context);
         // A server without a configuration file refuses; then there is nothing to make permanent.

@@ -64,6 +64,31 @@ TEST_F(Guard, RenewsThePauseAsLongAsNobodyIsPromoted) {
     EXPECT_EQ(stage.servers.count("UNPAUSE"), 0U);
 }
 
+// Nobody takes writes as long as it is held.
+TEST_F(Guard, GivesBackWhomAMajorityNamesWhenThePromotedOneStaysAway) {
+    for (const bool is_named : {true, false}) {
+        Stage stage;
+        stage.hands->has_executor = false;
+        ReturnGuard guard(stage.servers.settings, stage.servers.env, stage.servers.settings->nodes[0], "/state/salvage/x");
+        guard.arm("/state/salvage/x");
+        guard.demote_for("redis-2", facts);
+        stage.servers.nodes[1].is_refusing = false;
+        stage.servers.nodes[2].is_refusing = true;
+        if (!is_named)
+            for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{2, 6};
+        std::stop_source enough;
+        stage.servers.on_question = [&] {
+            if (stage.servers.passed() > 30s) enough.request_stop();
+        };
+        guard.run(enough.get_token());
+        EXPECT_EQ(guard.report().is_given_back, is_named);
+        EXPECT_EQ(stage.servers.count("UNPAUSE"), is_named ? 1U : 0U);
+        if (is_named) {
+            EXPECT_GE(stage.servers.orders.back().at, 15s);
+        }
+    }
+}
+
 TEST_F(Guard, LeavesAReplicaAlone) {
     stage.servers.nodes[1].is_refusing = false;
     stage.servers.nodes[1].follows = 2;
