@@ -10,8 +10,9 @@ namespace aeterna::postgres {
 
 namespace {
 
-// A replica's own control file lags behind its stream, so the WAL receiver's timeline comes first;
-// on a primary the name of the present segment begins with the timeline.
+// A replica's own control file lags behind its stream, so the WAL receiver's timeline comes first. Where there is none the
+// replica may have been a primary that forked: its last checkpoint is of before that, what it must recover to is not. On a
+// primary the name of the present segment begins with the timeline.
 constexpr const char* kObserve = R"(
 SELECT pg_is_in_recovery(),
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END
@@ -19,7 +20,8 @@ SELECT pg_is_in_recovery(),
        (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::bigint,
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver LIMIT 1),
-                          (SELECT timeline_id FROM pg_control_checkpoint()))
+                          (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline)
+                             FROM pg_control_checkpoint() c, pg_control_recovery() r))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
        (SELECT system_identifier FROM pg_control_system()),
        (SELECT status FROM pg_stat_wal_receiver LIMIT 1),
