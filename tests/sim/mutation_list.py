@@ -317,7 +317,7 @@ MUTATIONS = [
     ("redis.sentry.guarded_primary", SENTRY, "|| «posts_.count(*status.primary) > 0») return;", "false", ["unfenceable"]),
     ("redis.sentry.returned", SENTRY, "|| «returned_.count(node.name) > 0»;", "false", ["unfenceable"]),
     ("redis.sentry.fenced", SENTRY, "|| «node.fenced» ||", "false", ["interrupted"]),
-    ("redis.sentry.away", SENTRY, "|| «!is_away(node)» ||", "false", ["interrupted"]),
+    ("redis.sentry.away", SENTRY, "|| «!may_come_back» ||", "false", ["interrupted"]),
     ("redis.confirm.meets_old", REDIS + "confirm_one_writer.cc", "if («acting_») meet_old(step);", "false",
      ["interrupted", "untold"]),
     ("redis.hand.promoted_before", HAND, "if (!promoted && «is_promoted_before(*old, step)») return {};", "false",

@@ -24,6 +24,8 @@ void ReturnSentry::look(const engine::StoreStatus& status, bool may_act) {
     }
     for (const engine::NodeStatus& node : status.nodes) {
         if (!is_away(node)) returned_.erase(node.name);
+        if (node.fenced) fenced_.insert(node.name);
+        else if (node.role == "replica" || node.name == status.primary.value_or("")) fenced_.erase(node.name);
     }
     // One whose return is guarded calls itself master, too.
     if (!status.primary || posts_.count(*status.primary) > 0) return;
@@ -33,11 +35,15 @@ void ReturnSentry::look(const engine::StoreStatus& status, bool may_act) {
     if (!has_primary) return;
     for (const engine::NodeStatus& node : status.nodes) {
         const RedisNode* away = settings_->find_node(node.name);
-        // A fenced one cannot come back, and whoever lifts the fence has written whom it follows.
+        // A fenced one cannot come back, and whoever lifts the fence has written whom it follows; but a person may have lifted it,
+        // and the Sentinels have forgotten it where they were told anew.
+        const bool is_let_go = node.role == "primary" && fenced_.count(node.name) > 0;
+        const bool may_come_back = is_away(node) || is_let_go;
         const bool is_met = posts_.count(node.name) > 0 || returned_.count(node.name) > 0;
-        if (away == nullptr || node.name == *status.primary || !is_away(node) || node.fenced || is_met) continue;
+        if (away == nullptr || node.name == *status.primary || !may_come_back || node.fenced || is_met) continue;
         const std::string directory =
             state_directory_ + "/salvage/" + engine::make_record_id("return-" + node.name, env_.clock.wall_now(), env_.random.next());
+        if (is_let_go) fenced_.erase(node.name);  // once
         posts_[node.name].guard = guards_->of(*away, directory);
         tell("guard.set", node.name, fmt::format("its return is guarded: {} is the master", *status.primary));
     }

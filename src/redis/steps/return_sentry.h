@@ -1,6 +1,7 @@
 // ReturnSentry: sets a return guard for every node that is away while another one is the master. Whoever promoted that
 // one (an execution that died meanwhile, Sentinel by itself, a person), a returned old master acknowledges writes until
-// Sentinel turns it, 8 s later and more, and its resync loses them all (baselines: about 3,000).
+// Sentinel turns it, 8 s later and more, and its resync loses them all (baselines: about 3,000). And for one whose fence a
+// person has lifted, if it comes back as a second master: Sentinels that were told anew do not know it any more.
 #pragma once
 
 #include <map>
@@ -39,6 +40,7 @@ class ReturnSentry final : public engine::Sentry {
     std::string state_directory_;
     std::map<std::string, Post> posts_;  // by node
     std::set<std::string> returned_;     // met, and not yet seen to be there
+    std::set<std::string> fenced_;       // and not yet seen to follow, or lead, since
     std::vector<engine::StoreEvent> events_;
 };
 

@@ -76,6 +76,27 @@ TEST_F(Sentry, LeavesTheFencedAlone) {
     EXPECT_EQ(look(), "");
 }
 
+TEST_F(Sentry, GuardsOneThatIsASecondMasterOnceItsFenceIsLifted) {
+    for (const bool was_fenced : {true, false}) {
+        Stage own;
+        ReturnSentry sentry(own.servers.settings, own.servers.env,
+                            std::make_shared<ReturnGuards>(own.servers.settings, own.servers.env), "/state");
+        const auto told = [&] {
+            sentry.look(status, true);
+            return sentry.take_events().size();
+        };
+        node(1).fenced = was_fenced;
+        node(1).role = "unknown";
+        node(1).state = was_fenced ? "stopped" : "running";
+        EXPECT_EQ(told(), 0U);
+        node(1).fenced = false;
+        node(1).role = "primary";
+        node(1).state = "running";
+        EXPECT_EQ(told(), was_fenced ? 1U : 0U) << "any other second master is the Sentinels' to turn";
+        EXPECT_EQ(told(), 0U) << "once";
+    }
+}
+
 TEST_F(Sentry, StandsDownWithoutLeave) {
     take_away(1);
     EXPECT_EQ(look(false), "");
