@@ -53,7 +53,7 @@ class ArchivePushTest(RestoringTest):
             got.unlink(missing_ok=True)
             done = self.cli("archive-get", name, got, "--cluster", cluster)
             self.assertEqual(done.code, 0, (name, done))
-            self.assertEqual(got.read_bytes(), (self.primary.data / "pg_wal" / name).read_bytes(), name)
+            self.assertTrue(got.read_bytes() == (self.primary.data / "pg_wal" / name).read_bytes(), f"{name} came back as something else")
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)
 

@@ -20,6 +20,10 @@ BEHIND = ("hand_over", "confirm_one_writer", "rejoin_members", "back_up")  # the
 
 
 class RestoreInPlaceFaultsTest(InPlaceTest):
+    def setUp(self):
+        self.drop_kept()  # of a test that failed
+        super().setUp()
+
     # ------------------------------------------------------------------------------------------ what dies
 
     def postmaster(self, node):
@@ -77,7 +81,6 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
         for step in steps:
             with self.subTest(step=step):
                 if step != steps[0]:
-                    self.drop_kept()  # of a step that failed
                     self.setUp()
                 do(step)
 
@@ -89,8 +92,13 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
         self.assertEqual([name for node in NODES for name in self.beside(node)], [])
 
     def restore_again(self):
-        self.await_captured()
-        done = self.lab.cli(*self.arguments("--yes"), timeout=500)
+        """A look on a busy machine sees too little now and then, and what is killed is long in dying: that is given up as well."""
+        for _ in range(3):
+            self.await_captured()
+            done = self.lab.cli(*self.arguments("--yes"), timeout=500)
+            if done.code not in (1, 5):
+                break
+            self.check_untouched()
         self.assertEqual(done.code, 0, done)
         self.check_kept()
         self.check_restored()
@@ -139,9 +147,14 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
             command = self.begin(step)
             for pid in pids:
                 kill(pid)
-            self.assertEqual(command.wait(600), 5, "".join(self.said))
-            self.assertIn(f"'{primary}' took writes when this began, and who does now is not seen", "".join(self.said))
-            self.start_agent(primary)
+            if command.wait(600) == 0:
+                self.assertEqual(step, "stop_cluster", "it was seen just before")
+            else:
+                # How long the steps take decides whether another one has been promoted by then.
+                self.assertEqual(command.returncode, 5, "".join(self.said))
+                self.assertRegex("".join(self.said), f"'{primary}' took writes when this began, and who does now is not seen"
+                                                     f"|takes writes by now, not '{primary}'|the cluster has begun timeline")
+                self.start_agent(primary)
             self.finish_or_begin_anew(command)
         self.at_each_step(at, BESIDE)
 
