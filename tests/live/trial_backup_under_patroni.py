@@ -9,7 +9,7 @@ import capturing
 from capturing import position
 from in_place import NODES
 from support import PROGRAM, Lab, restart_serve, run, wait_until
-from watching import kill
+from watching import kill, stopped
 
 SLOW = ("--max-rate", "2048")  # KiB a second: 38 seconds for the 77 MiB of a new lab
 COPYING = "SELECT 1 FROM pg_stat_progress_basebackup WHERE backup_streamed > 4000000"
@@ -36,9 +36,9 @@ class BackupUnderPatroniTest(unittest.TestCase):
 
     # ------------------------------------------------------------------------------------------ a backup that is begun
 
-    def begin(self, node, *limit):
+    def begin(self, node):
         """A backup of the node, which has sent the beginning of its data when this returns."""
-        process = subprocess.Popen([PROGRAM, "--stack", self.lab.stack, "backup", "postgres", "--node", node, *(limit or SLOW)],
+        process = subprocess.Popen([PROGRAM, "--stack", self.lab.stack, "backup", "postgres", "--node", node, *SLOW],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
         def end():
@@ -126,11 +126,12 @@ class BackupUnderPatroniTest(unittest.TestCase):
     def test_a_switchover_while_the_third_member_is_copied(self):
         """The backup begins on one timeline and ends on the next one."""
         self.write()
-        process = self.begin(self.other, "--max-rate", "1024")
-        self.switch_over()
-        self.write()
-        self.pass_restart_point()
-        self.assertTrue(self.members[self.other].sql(COPYING), "the copy was over before the switchover")
+        process = self.begin(self.other)
+        with stopped(process.pid):  # until the cluster has changed hands
+            self.switch_over()
+            self.write()
+            self.pass_restart_point()
+            self.assertTrue(self.members[self.other].sql(COPYING), "the copy was over before the switchover")
         backup = self.assert_whole(process)
         self.assertEqual(backup["details"]["timeline"], self.members[self.replica].one("SELECT timeline_id FROM pg_control_checkpoint()"))
         self.assert_goes_on()
@@ -195,15 +196,16 @@ class BackupUnderPatroniTest(unittest.TestCase):
         self.known = self.backups()
         old.sql("DELETE FROM ledger")
         self.write("both")
-        process = self.begin(self.primary, "--max-rate", "768")  # for longer than a lease
-        self.kill_agent(self.primary)
-        self.addCleanup(self.start_agent, self.primary)
-        new = wait_until("another primary", lambda: next((node for node in (self.replica, self.other) if not
-                                                          self.members[node].one("SELECT pg_is_in_recovery()")), None), 90)
-        self.write("dead branch", self.primary)
-        old.one("SELECT pg_switch_wal()::text")
-        self.assertIsNone(process.poll(), "the backup was over before the promotion")
-        _, err = process.communicate(timeout=200)
+        process = self.begin(self.primary)
+        with stopped(process.pid):  # for longer than a lease
+            self.kill_agent(self.primary)
+            self.addCleanup(self.start_agent, self.primary)
+            new = wait_until("another primary", lambda: next((node for node in (self.replica, self.other) if not
+                                                              self.members[node].one("SELECT pg_is_in_recovery()")), None), 120)
+            self.write("dead branch", self.primary)
+            old.one("SELECT pg_switch_wal()::text")
+            self.assertTrue(old.sql(COPYING), "the copy was over before the promotion")
+        _, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0, err)
         kill(self.lab.node(self.primary)["pid"])
         self.start_agent(self.primary)
