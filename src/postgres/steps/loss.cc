@@ -66,9 +66,7 @@ void refuse_without_successor(const World& world, const NodeSettings& old, Lines
 
 // Somebody has to change this before anything may be done.
 Lines lasting_refusals(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
-    Lines lines;
-    refuse_by_keys(world, old, lines);
-    refuse_by_agents(world, lines);
+    Lines lines = cluster_refusals(world, old);
     if (!evidence.cannot_fence.empty()) lines.push_back(evidence.cannot_fence);
     if (evidence.watchdog_armed) {
         lines.push_back("a hardware watchdog is armed on the host of '" + old.name + "': it will reset it");
@@ -206,6 +204,13 @@ LossVerdict judge_evidence(const World& world, const NodeSettings& old, const Lo
 }
 
 }  // namespace
+
+std::vector<std::string> cluster_refusals(const World& world, const NodeSettings& old) {
+    Lines lines;
+    refuse_by_keys(world, old, lines);
+    refuse_by_agents(world, lines);
+    return lines;
+}
 
 std::vector<std::string> assist_refusals(const World& world, const NodeSettings& old, const LossEvidence& evidence) {
     Lines lines = lasting_refusals(world, old, evidence);

@@ -68,6 +68,10 @@ class RefusalWatch {
 
 [[nodiscard]] LossVerdict judge_loss(const World& world, const NodeSettings& old, const LossEvidence& evidence);
 
+// What the keys in etcd and the agents say against a failover from `old`, whoever begins it: a pause, failsafe mode, a standby
+// cluster, another failover under way, a sync key of somebody else. Nothing of the keys where etcd cannot be read.
+[[nodiscard]] std::vector<std::string> cluster_refusals(const World& world, const NodeSettings& old);
+
 // Everything that forbids to act for `old`, whatever its state; empty when nothing does. First what somebody has to
 // change, then what may pass.
 [[nodiscard]] std::vector<std::string> assist_refusals(const World& world, const NodeSettings& old,

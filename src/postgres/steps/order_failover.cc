@@ -45,9 +45,9 @@ class OrderFailover final : public engine::Step {
             step.progress("'" + parts_.candidate + "' is not asked for: '" + world.key_holder + "' still holds the leader key");
             return engine::CheckOutcome::kNotDue;
         }
-        if (const std::string why = hindrance(world, step); !why.empty())
-            return make_error(ErrorCode::kGuardRefused, why, "Mend that, or name another node.");
         if (fact(step.facts, "old_primary").empty()) step.facts["old_primary"] = only_other(world);
+        if (const auto lines = hindrances(world, step); !lines.empty())
+            return make_error(ErrorCode::kGuardRefused, join(lines, "; "), "Mend that, or name another node.");
         return engine::CheckOutcome::kReady;
     }
 
@@ -70,17 +70,17 @@ class OrderFailover final : public engine::Step {
         return dcs && dcs->failover && candidate && dcs->failover->candidate == candidate->member;
     }
 
-    std::string hindrance(const World& world, const engine::StepContext& step) const {
-        const DcsView* dcs = world.dcs();
-        if (!dcs) return "etcd cannot be read: whether somebody leads is not known";
-        if (dcs->failover) return "another manual failover is pending in etcd";
-        if (dcs->config.paused) return "the cluster is paused";
-        const std::string& old = world.reference;
-        const bool is_held = !fenced_nodes(step.facts).empty();
-        const auto& sql = world.of(old).sql;
-        const bool may_write = !old.empty() && !is_held && sql.answer != Answer::kRefused && !sql.value;
-        if (may_write) return "whether '" + old + "' still takes writes cannot be seen: " + describe_look(world, "SQL", sql);
-        return candidate_hindrance(parts_, world);
+    std::vector<std::string> hindrances(const World& world, const engine::StepContext& step) const {
+        if (!world.dcs()) return {"etcd cannot be read: whether somebody leads is not known"};
+        const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
+        if (!old) return {"nobody knows which node was the primary, and so whether it still takes writes"};
+        std::vector<std::string> lines = cluster_refusals(world, *old);
+        const auto& sql = world.of(old->name).sql;
+        const bool may_write = fenced_nodes(step.facts).empty() && sql.answer != Answer::kRefused && !sql.value;
+        if (may_write)
+            lines.push_back("whether '" + old->name + "' still takes writes cannot be seen: " + describe_look(world, "SQL", sql));
+        if (std::string why = candidate_hindrance(parts_, world); !why.empty()) lines.push_back(std::move(why));
+        return lines;
     }
 
     // Where nobody has led since we look: the one node that is no replica must have been it. Empty where there are more.
