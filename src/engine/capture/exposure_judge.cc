@@ -5,6 +5,19 @@
 #include <algorithm>
 
 namespace aeterna::engine {
+namespace {
+
+Finding finding_of(const CaptureFacts& facts, const char* what, FindingState state) {
+    Finding finding;
+    finding.detector = facts.store + "." + what;
+    finding.store = facts.store;
+    finding.subject = facts.store;
+    finding.state = state;
+    finding.since = facts.at;
+    return finding;
+}
+
+}  // namespace
 
 CaptureJudgement judge_capture(const CaptureFacts& facts) {
     CaptureJudgement judgement;
@@ -12,11 +25,8 @@ CaptureJudgement judge_capture(const CaptureFacts& facts) {
     const bool is_missed = exposed > facts.objective;
     judgement.word = !facts.is_streaming ? "stopped" : is_missed ? "behind" : "running";
     Finding& finding = judgement.finding;
-    finding.detector = facts.store + ".rpo_exceeded";
-    finding.store = facts.store;
-    finding.subject = facts.store;
-    finding.state = facts.is_blind ? FindingState::kUnknown : is_missed ? FindingState::kFiring : FindingState::kClear;
-    finding.since = facts.at;
+    finding = finding_of(facts, "rpo_exceeded",
+                         facts.is_blind ? FindingState::kUnknown : is_missed ? FindingState::kFiring : FindingState::kClear);
     if (!is_missed) return judgement;
     // Whole seconds: the words of an incident change as seldom as they can.
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(exposed);
@@ -34,12 +44,9 @@ CaptureJudgement judge_capture(const CaptureFacts& facts) {
 }
 
 Finding judge_refusal(const CaptureFacts& facts) {
-    Finding finding;
-    finding.detector = facts.store + ".capture_refused";
-    finding.store = facts.store;
-    finding.subject = facts.store;
-    finding.state = facts.is_refused ? FindingState::kFiring : facts.is_blind ? FindingState::kUnknown : FindingState::kClear;
-    finding.since = facts.at;
+    Finding finding = finding_of(
+        facts, "capture_refused",
+        facts.is_refused ? FindingState::kFiring : facts.is_blind ? FindingState::kUnknown : FindingState::kClear);
     if (!facts.is_refused) return finding;
     finding.summary = "nothing is captured: what the server has contradicts what the repository has";
     finding.reasons.push_back("capture: " + facts.trouble);
@@ -47,12 +54,8 @@ Finding judge_refusal(const CaptureFacts& facts) {
 }
 
 Finding judge_holes(const CaptureFacts& facts, const std::vector<CaptureEvent>& events) {
-    Finding finding;
-    finding.detector = facts.store + ".capture_hole";
-    finding.store = facts.store;
-    finding.subject = facts.store;
-    finding.state = facts.has_hole == false ? FindingState::kClear : FindingState::kUnknown;
-    finding.since = facts.at;
+    Finding finding =
+        finding_of(facts, "capture_hole", facts.has_hole == false ? FindingState::kClear : FindingState::kUnknown);
     for (const CaptureEvent& event : events) {
         if (event.kind != kCaptureHole) continue;
         finding.state = FindingState::kFiring;

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <optional>
 
+#include "base/strings.h"
 #include "base/time.h"
 
 namespace aeterna::postgres {
@@ -16,10 +16,7 @@ constexpr double kOff = 1.0;  // less is the question's own time on a busy machi
 
 std::optional<double> seconds_since_epoch(env::SqlConnection& session, const env::Context& context) {
     const auto told = session.query("SELECT extract(epoch FROM clock_timestamp())::text", {}, context);
-    const std::string text = told ? told->first().value_or("") : "";
-    char* end = nullptr;
-    const double seconds = std::strtod(text.c_str(), &end);
-    return !text.empty() && *end == '\0' ? std::optional(seconds) : std::nullopt;
+    return told ? to_number(told->first().value_or("")) : std::nullopt;
 }
 
 }  // namespace

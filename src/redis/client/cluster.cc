@@ -114,6 +114,11 @@ Result<env::Endpoint> Cluster::majority_master(const env::Context& context) {
                       "Check that the Sentinels run and know '" + settings_->master_name + "'.");
 }
 
+bool Cluster::is_named_by_majority(const RedisNode& node, const env::Context& context) {
+    const auto named = majority_of(opinions(context));
+    return named && *named == node.address;
+}
+
 Result<const RedisNode*> Cluster::majority_master_node(const env::Context& context) {
     AETERNA_ASSIGN(const env::Endpoint address, majority_master(context));
     if (const RedisNode* node = settings_->node_at(address)) return node;

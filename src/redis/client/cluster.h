@@ -53,6 +53,8 @@ class Cluster {
     [[nodiscard]] std::vector<SentinelAnswer> opinions(const env::Context& context);
     // The address that more than half of the configured Sentinels name now; kUnavailable without such a majority.
     [[nodiscard]] Result<env::Endpoint> majority_master(const env::Context& context);
+    // That this majority names `node`: clients that ask the Sentinels are sent there. False without a majority.
+    [[nodiscard]] bool is_named_by_majority(const RedisNode& node, const env::Context& context);
     // The same as a node of the stack file; kConfiguration when it is none.
     [[nodiscard]] Result<const RedisNode*> majority_master_node(const env::Context& context);
 

@@ -121,13 +121,7 @@ class FenceMaster final : public RedisStep {
 
     // One that was guarded instead, is back, and that nobody has replaced: its pause would last for fifteen seconds more.
     void end_guard(const RedisNode& old, engine::StepContext& step) {
-        if (acting_->guard && !node_of(step.facts, kNewMaster) && is_named(old, step.context)) stand_down(*acting_);
-    }
-
-    // Clients that ask the Sentinels are sent there.
-    bool is_named(const RedisNode& node, const env::Context& context) {
-        const auto named = cluster_->majority_master(context);
-        return named && *named == node.address;
+        if (acting_->guard && !node_of(step.facts, kNewMaster) && cluster_->is_named_by_majority(old, step.context)) stand_down(*acting_);
     }
 
     // Best effort: no file has them, and its replicas are waiting for their copy of it. Whether that took any time.
@@ -167,7 +161,7 @@ class FenceMaster final : public RedisStep {
         const Duration by_wall = clock().wall_now() - paused_at_->wall;
         const Duration age = std::max<Duration>(clock().now() - paused_at_->mono, by_wall);
         if (by_wall < Duration() || age >= kPause) return;
-        if (!is_named(old, step.context)) return;
+        if (!cluster_->is_named_by_majority(old, step.context)) return;
         static_cast<void>(cluster_->order(old, {"CLIENT", "UNPAUSE"},
                                           step.context.until(paused_at_->mono + kPause)));
     }

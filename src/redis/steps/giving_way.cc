@@ -106,8 +106,7 @@ bool is_taken_back(Acting& acting, const engine::StepContext& step) {
     if (is_held || find_string(step.facts, kDeathForm) == "empty") return false;
     const auto role = acting.cluster->role(*old, step.context);
     if (!role || !role->is_master()) return false;
-    const auto named = acting.cluster->majority_master(step.context);
-    return named && *named == old->address && !is_emptied_beside(acting, *old, step);
+    return acting.cluster->is_named_by_majority(*old, step.context) && !is_emptied_beside(acting, *old, step);
 }
 
 bool decide_to_give_way(Acting& acting, engine::StepContext& step) {

@@ -134,8 +134,7 @@ class PromoteByHand final : public RedisStep {
     bool is_promoted_before(const RedisNode& old, engine::StepContext& step) {
         const RedisNode* promoted = node_of(step.facts, kNewMaster);
         if (!promoted) return false;
-        const auto named = cluster_->majority_master(step.context);
-        if (named && *named == old.address) return false;
+        if (cluster_->is_named_by_majority(old, step.context)) return false;
         if (acting_->guard) acting_->guard->demote_for(promoted->name, step.facts);
         step.progress("'" + promoted->name + "' was promoted before, and does not say so now");
         return true;

@@ -284,14 +284,12 @@ bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& contex
     if (role) heir_away_since_.reset();
     else if (!heir_away_since_) heir_away_since_ = env_.clock.now();
     if (role ? role->is_master() : env_.clock.now() - *heir_away_since_ < kHeirAway) return false;
-    const auto named = cluster_.majority_master(context);
-    return named && *named == old_master_.address;
+    return cluster_.is_named_by_majority(old_master_, context);
 }
 
 // Named by a majority, and not emptied.
 bool ReturnGuard::has_served(const Promotion& promotion, const env::Context& context) {
-    const auto named = cluster_.majority_master(context);
-    if (!named || *named != old_master_.address) return false;
+    if (!cluster_.is_named_by_majority(old_master_, context)) return false;
     const RedisNode* node = settings_->find_node(promotion.new_master);
     const auto own = cluster_.info(old_master_, context);
     const auto theirs = node ? cluster_.info(*node, context) : Result<NodeInfo>(make_error(ErrorCode::kInternal, "no node"));
