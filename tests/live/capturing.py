@@ -3,23 +3,36 @@ import os
 import socket
 import subprocess
 import threading
+import unittest
 from datetime import timezone
+from pathlib import Path
 
 import psycopg2
 
 # Repository and key belong to the server's user, as restore_command needs it.
 from servers import AS_OWNER as AS_SERVER, BIN as BINARIES
-from support import Done, wait_until
+from support import Done, Lab, wait_until
 
 ADDRESS = "127.0.93.1"
 SLOT = "aeterna"
 MIB = 1 << 20
 
 
-def free_port():
+def free_port(address=ADDRESS):
     with socket.socket() as listener:
-        listener.bind((ADDRESS, 0))
+        listener.bind((address, 0))
         return listener.getsockname()[1]
+
+
+def ask(connection, statement, *values):
+    """One statement, committed by itself; the connection is closed."""
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else None
+    finally:
+        connection.close()
 
 
 def as_server(*argv, timeout=120, env=None):
@@ -89,13 +102,7 @@ class Server:
         return connection
 
     def sql(self, statement, *values):
-        connection = self.connect()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
+        return ask(self.connect(), statement, *values)
 
     def one(self, statement, *values):
         rows = self.sql(statement, *values)
@@ -173,3 +180,15 @@ class Member(Server):
         options = (f"-h {ADDRESS} -p {self.port} -c unix_socket_directories='' -c logging_collector=off "
                    "-c cluster_name=restored")
         return as_server(BINARIES / "pg_ctl", "-D", self.data, "-l", self.log, "-o", options, "-t", "60", "-w", "start")
+
+
+class MembersTest(unittest.TestCase):
+    """A healthy lab per class, and its servers of PostgreSQL by name."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.remove)
+        cls.lab.up()
+        cls.lab.await_healthy(180)
+        cls.members = members(cls.lab, Path(cls.lab.base))

@@ -4,26 +4,17 @@ import shutil
 import subprocess
 import threading
 import time
-import unittest
 from datetime import datetime, timezone
 from pathlib import Path
 
 import capturing
 from capturing import iso
-from support import PROGRAM, Lab, run, wait_until
+from support import PROGRAM, run, wait_until
 
 NODES = ("postgres-1", "postgres-2", "postgres-3")
 
 
-class InPlaceTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab()
-        cls.addClassCleanup(cls.lab.remove)
-        cls.lab.up()
-        cls.lab.await_healthy(180)
-        cls.members = capturing.members(cls.lab, Path(cls.lab.base))
-
+class InPlaceTest(capturing.MembersTest):
     def setUp(self):
         self.lab.await_healthy(240)
         self.sql("CREATE TABLE IF NOT EXISTS ledger (id bigint PRIMARY KEY, filler text)")

@@ -3,7 +3,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import unittest
@@ -12,17 +11,11 @@ from pathlib import Path
 
 import psycopg2
 
-from capturing import AS_SERVER, BINARIES, as_server
+from capturing import AS_SERVER, BINARIES, as_server, ask, free_port
 from support import PROGRAM, wait_until
 
 HOST = "127.0.95.1"
 PASSWORD = "0123456789abcdef"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
 
 
 class Member:
@@ -30,7 +23,7 @@ class Member:
 
     def __init__(self, test, scope, name, bootstrap, methods):
         self.test, self.scope, self.name = test, scope, name
-        self.rest, self.port = f"{HOST}:{free_port()}", free_port()
+        self.rest, self.port = f"{HOST}:{free_port(HOST)}", free_port(HOST)
         self.data, self.log = test.place / "data" / name, test.place / f"{name}.log"
         config = {
             "scope": scope, "namespace": "/test/", "name": name,
@@ -86,13 +79,7 @@ class Member:
 
     def sql(self, statement, *values):
         connection = psycopg2.connect(host=HOST, port=self.port, user="postgres", password=PASSWORD, dbname="postgres", connect_timeout=5)
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
+        return ask(connection, statement, *values)
 
     def rows(self):
         return {row[0] for row in self.sql("SELECT id FROM ledger")}
@@ -114,7 +101,7 @@ class PatroniRestoringTest(unittest.TestCase):
         if AS_SERVER:
             shutil.chown(self.place, "postgres", "postgres")
             shutil.chown(self.place / "data", "postgres", "postgres")
-        self.etcd_address, peers = f"{HOST}:{free_port()}", f"http://{HOST}:{free_port()}"
+        self.etcd_address, peers = f"{HOST}:{free_port(HOST)}", f"http://{HOST}:{free_port(HOST)}"
         urls = ["--listen-client-urls", f"http://{self.etcd_address}", "--advertise-client-urls", f"http://{self.etcd_address}",
                 "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", f"one={peers}"]
         with open(self.place / "etcd.log", "wb") as log:

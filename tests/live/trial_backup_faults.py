@@ -107,17 +107,20 @@ class BackupFaultsTest(RestoringTest):
             return False
         return True
 
-    def test_killed_at_any_moment_a_backup_is_whole_or_none(self):
-        self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 20000) n")
-        chance = random.Random(6)
-        for _ in range(5):
-            process = self.begin("backup", "postgres", "--max-rate", "32768")
+    def kill_at_any_moment(self, chance, times, latest, *words):
+        """Backups that are begun and killed after 0.05 to `latest` seconds."""
+        for _ in range(times):
+            process = self.begin("backup", "postgres", *words)
             try:
-                process.wait(chance.uniform(0.05, 1.2))
+                process.wait(chance.uniform(0.05, latest))
             except subprocess.TimeoutExpired:
                 pass
             process.kill()
             process.communicate()
+
+    def test_killed_at_any_moment_a_backup_is_whole_or_none(self):
+        self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 20000) n")
+        self.kill_at_any_moment(random.Random(6), 5, 1.2, "--max-rate", "32768")
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)
         wait_until("the end of its slots", lambda: not self.primary.sql("SELECT 1 FROM pg_replication_slots"), 30)
@@ -128,15 +131,7 @@ class BackupFaultsTest(RestoringTest):
 
     def test_killed_at_any_moment_a_dump_is_whole_or_none(self):
         self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 50000) n")
-        chance = random.Random(7)
-        for _ in range(8):
-            process = self.begin("backup", "postgres", "--logical")
-            try:
-                process.wait(chance.uniform(0.05, 0.8))
-            except subprocess.TimeoutExpired:
-                pass
-            process.kill()
-            process.communicate()
+        self.kill_at_any_moment(random.Random(7), 8, 0.8, "--logical")
         self.assert_dumps_end()
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)

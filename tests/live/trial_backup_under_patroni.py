@@ -10,22 +10,14 @@ import psycopg2
 import capturing
 from capturing import position
 from in_place import NODES
-from support import PROGRAM, Lab, restart_serve, run, wait_until
+from support import PROGRAM, restart_serve, run, wait_until
 from watching import kill, stopped
 
 SLOW = ("--max-rate", "2048")  # KiB a second: 38 seconds for the 77 MiB of a new lab
 COPYING = "SELECT 1 FROM pg_stat_progress_basebackup WHERE backup_streamed > 4000000"
 
 
-class BackupUnderPatroniTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab()
-        cls.addClassCleanup(cls.lab.remove)
-        cls.lab.up()
-        cls.lab.await_healthy(180)
-        cls.members = capturing.members(cls.lab, Path(cls.lab.base))
-
+class BackupUnderPatroniTest(capturing.MembersTest):
     def setUp(self):
         self.lab.await_healthy(240)
         self.primary = self.find_primary()
