@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "repository/pipeline/chunk_store.h"
 #include "repository/pipeline/damage_notes.h"
@@ -152,6 +153,8 @@ class Prune {
             if (!kept.empty()) AETERNA_TRY(put_packs(repository_, kPrunedIndex, kept, context()));
             replaced.push_back(name);
         }
+        // Damage that no check has noted, and that no other copy makes up for.
+        if (!uncopied_.empty()) return uncopied_.begin()->second;
         if (store_) {
             AETERNA_TRY(lane_->finish());
             AETERNA_TRY(store_->finish());
@@ -182,11 +185,11 @@ class Prune {
         });
     }
 
-    // Into a new pack, although the index knows the entries.
+    // Into a new pack, although the index knows the entries; once, however many packs that go have them.
     Status copy_needed(const PackContents& pack) {
         std::string sealed, plain;
         for (const Location& place : locations_of(pack)) {
-            if (!live_.has(place.entry.id) || repository_.index().is_damaged(place)) continue;
+            if (!live_.has(place.entry.id) || copied_.contains(place.entry.id) || repository_.index().is_damaged(place)) continue;
             if (!store_) {
                 store_ = std::make_unique<ChunkStore>(storage_, repository_.keys(), repository_.index(),
                                                       repository_.ports(), job_);
@@ -194,8 +197,14 @@ class Prune {
             }
             sealed.resize(place.entry.sealed_bytes);
             AETERNA_ASSIGN(const std::size_t got, storage_.read(pack_name(pack.id), place.offset, sealed, context()));
-            AETERNA_TRY(reader_.open(place, bytes_of(sealed).first(got), plain));
+            if (Status opened = reader_.open(place, bytes_of(sealed).first(got), plain); !opened) {
+                if (opened.error().code != ErrorCode::kCorrupt) return opened;
+                uncopied_.emplace(place.entry.id, std::move(opened).error());
+                continue;
+            }
             AETERNA_TRY(lane_->put_again(place.entry.type, place.entry.id, bytes_of(plain)));
+            copied_.insert(place.entry.id);
+            uncopied_.erase(place.entry.id);
             report_.copied_bytes += place.entry.sealed_bytes;
         }
         return {};
@@ -297,6 +306,8 @@ class Prune {
     std::set<std::string> marked_;   // backups
     std::set<std::string> indexed_;  // packs that the index names when this prune is done
     std::map<std::string, ObjectInfo> packs_;
+    std::set<Id> copied_;                 // entries, out of packs that go
+    std::map<Id, Error> uncopied_;    // those that do not open
     std::unique_ptr<ChunkStore> store_;
     std::unique_ptr<ChunkStore::Lane> lane_;
     std::vector<PackContents> garbage_;

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "dying_storage.h"
+#include "repository/pipeline/garbage.h"
 #include "repository/pipeline/prune.h"
 #include "rig.h"
 
@@ -47,6 +48,21 @@ class Healing : public ::testing::Test {
         request.policy.last = 9;
         AETERNA_ASSIGN(const auto repository, rig_.open_at(storage, SessionKind::kPrune));
         return prune(*repository, request, forever());
+    }
+    // In one pack.
+    std::size_t entries_stored_twice() {
+        const auto repository = rig_.open();
+        std::size_t twice = 0;
+        EXPECT_TRUE(rig_.memory.list("index/", [&](const ObjectInfo& object) {
+            const auto packs = read_packs(*repository, object.name, forever());
+            EXPECT_TRUE(packs);
+            for (const PackContents& pack : *packs) {
+                std::set<Id> ids;
+                for (const SealedEntry& entry : pack.entries) twice += ids.insert(entry.id).second ? 0 : 1;
+            }
+            return true;
+        }, forever()));
+        return twice;
     }
     void expect_well(const std::string& note) {
         const CheckReport report = rig_.check();
@@ -136,6 +152,7 @@ TEST_F(Healing, DyingAnywhereInAPruneOfDamageLosesNothing) {
                 rig_.clock.shift += 1h;
             }
             EXPECT_EQ(count("damaged/"), 0U) << note;
+            EXPECT_EQ(entries_stored_twice(), 0U) << note;
             expect_well(note + ", finished");
             packs_.clear();
             EXPECT_TRUE(rig_.memory.list("packs/", [&](const ObjectInfo& object) {
