@@ -29,6 +29,7 @@ struct ProcessInfo {
     std::uint32_t uid = 0;
     std::string command;            // /proc/PID/comm
     std::string working_directory;  // empty when not readable
+    int group = 0;                  // its process group
 };
 
 struct User {
@@ -74,7 +75,8 @@ class Processes {
     // Starts a daemon: own session, no controlling terminal, no inherited descriptors, survives this process
     // and leaves no zombie to it. Returns once exec has succeeded; kNotFound, kPermission or kIo otherwise.
     [[nodiscard]] virtual Result<ProcessId> spawn(const SpawnOptions& options) = 0;
-    // Runs to the end; at the deadline the whole process group is killed and kDeadline returned.
+    // Runs to the end; at the deadline the whole process group is ended (SIGTERM, half a second later SIGKILL) and kDeadline
+    // returned. When we are killed, the program gets SIGTERM.
     [[nodiscard]] virtual Result<RunResult> run(const RunOptions& options, const Context& context) = 0;
     // Nothing when there is no such process or it is a zombie.
     [[nodiscard]] virtual std::optional<ProcessInfo> inspect(int pid) = 0;

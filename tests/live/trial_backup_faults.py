@@ -150,7 +150,6 @@ class BackupFaultsTest(RestoringTest):
         self.assertEqual(done.code, 0, done)
         self.assert_dump_loads(done.json()["backup"]["id"], "loaded")
 
-    @unittest.expectedFailure  # pg_dump outlives us: it waits on, with its snapshot and its locks, for whoever holds the table
     def test_killed_while_it_waits_for_a_table_a_dump_ends_with_us(self):
         self.kill_a_waiting_dump()
         self.assert_dumps_end()

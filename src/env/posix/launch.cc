@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -161,6 +162,11 @@ void Launch::execute(int report) const {
     if (options_.user && !become(*options_.user, groups_)) fail(LaunchFailure::kUser);
     if (::chdir(options_.working_directory.c_str()) != 0) fail(LaunchFailure::kDirectory);
     close_inherited_on_exec();
+    // Behind the change of user, which clears it (PR_SET_PDEATHSIG(2const)); it may be too late already.
+    if (options_.ends_with != 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (::getppid() != options_.ends_with) ::_exit(127);
+    }
     ::execve(program_.c_str(), argv_pointers_.data(), environment_pointers_.data());
     fail(LaunchFailure::kExec);
     ::_exit(127);

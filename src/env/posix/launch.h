@@ -34,6 +34,7 @@ struct LaunchOptions {
     bool inherit_environment = true;
     std::string working_directory;
     std::optional<User> user;
+    pid_t ends_with = 0;  // the parent whose death ends the program too, by SIGTERM; 0: it outlives us
 };
 
 class Launch {

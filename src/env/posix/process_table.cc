@@ -50,15 +50,17 @@ std::optional<ProcessInfo> parse_stat(std::string_view text) {
     const std::size_t close = text.rfind(')');
     if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
     const auto fields = split(trim(text.substr(close + 1)), ' ');  // fields[0] is field 3 of proc(5)
-    constexpr std::size_t kState = 0, kParent = 1, kThreads = 20 - 3, kStart = 22 - 3;
+    constexpr std::size_t kState = 0, kParent = 1, kGroup = 5 - 3, kThreads = 20 - 3, kStart = 22 - 3;
     const auto pid = to_integer(trim(text.substr(0, open)));
     if (fields.size() <= kStart || !pid || fields[kState].empty()) return std::nullopt;
     const auto parent = to_integer(fields[kParent]);
+    const auto group = to_integer(fields[kGroup]);
     const auto start = to_integer(fields[kStart]);
-    if (!parent || !start) return std::nullopt;
+    if (!parent || !group || !start) return std::nullopt;
     ProcessInfo info;
     info.id = {static_cast<int>(*pid), static_cast<std::uint64_t>(*start)};
     info.parent_pid = static_cast<int>(*parent);
+    info.group = static_cast<int>(*group);
     info.state = fields[kState].front();
     // Its first thread has ended but others still run, and hold its sockets: the process is not gone yet.
     if (info.state == 'Z' && to_integer(fields[kThreads]).value_or(1) > 1) info.state = 'R';

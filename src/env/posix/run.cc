@@ -16,6 +16,7 @@ namespace aeterna::env {
 namespace {
 
 constexpr int kStreamPipeBytes = 1 << 20;
+constexpr auto kTimeToEnd = std::chrono::milliseconds(500);
 
 // A program that ends before it has read its input must not kill us: SIGPIPE is kept from this thread.
 class SigpipeBlock {
@@ -180,7 +181,11 @@ class RunningProgram {
         }
     }
 
+    // Asked first: pg_dump then cancels its statement, whose server process would wait on for its lock otherwise.
     void kill_group() {
+        ::kill(-pid_, SIGTERM);
+        pollfd end{handle_.get(), POLLIN, 0};
+        if (handle_.is_open()) ::poll(&end, 1, static_cast<int>(kTimeToEnd.count()));
         ::kill(-pid_, SIGKILL);
         reap();
     }
@@ -209,7 +214,7 @@ class RunningProgram {
 Result<RunResult> run_program(const RunOptions& options, const Context& context) {
     AETERNA_ASSIGN(const Launch launch,
                    Launch::prepare({options.argv, options.environment, options.inherit_environment,
-                                    options.working_directory, options.user}));
+                                    options.working_directory, options.user, ::getpid()}));
     AETERNA_ASSIGN(Pipe report, make_pipe());
     AETERNA_ASSIGN(Pipe input, make_pipe());
     AETERNA_ASSIGN(Pipe output, make_pipe());

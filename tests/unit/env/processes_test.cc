@@ -1,5 +1,7 @@
 #include <grp.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -36,6 +38,7 @@ TEST(ProcessTable, ACommandMayHoldSpacesAndParentheses) {
     ASSERT_TRUE(info);
     EXPECT_EQ(info->id, (ProcessId{42, 98765}));
     EXPECT_EQ(info->parent_pid, 7);
+    EXPECT_EQ(info->group, 1);
     EXPECT_EQ(info->state, 'S');
     EXPECT_EQ(info->command, "a) b (c");
     for (const char* text : {"", "42", "42 (x", "42 (x) S 7", "x (y) S 7 1 2 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 9 0"}) {
@@ -151,6 +154,29 @@ TEST_F(ProcessesTest, RunKillsTheWholeGroupAtTheDeadline) {
     EXPECT_EQ(result.error().code, ErrorCode::kDeadline);
     const auto child = to_integer(trim(real().files.read(file).value()));
     ASSERT_TRUE(child);
+    EXPECT_TRUE(eventually([&] { return !processes_.inspect(static_cast<int>(*child)); }));
+}
+
+TEST_F(ProcessesTest, RunLetsAProgramEndInItsOwnWayBeforeItIsKilled) {
+    const std::string file = directory_.file("told");
+    EXPECT_EQ(run({"sh", "-c", "trap 'echo ended > " + file + "; exit' TERM; sleep 1000 & wait"}, 500ms).error().code, ErrorCode::kDeadline);
+    EXPECT_EQ(real().files.read(file).value_or(""), "ended\n");
+    EXPECT_EQ(run({"sh", "-c", "trap '' TERM; while :; do sleep 1000; done"}, 500ms).error().code, ErrorCode::kDeadline);
+}
+
+// As kill -9 of us does, and as a daemon's death does not.
+TEST_F(ProcessesTest, WhatRunHasStartedEndsWithUs) {
+    const std::string file = directory_.file("pid");
+    const pid_t us = ::fork();
+    if (us == 0) {
+        (void)run({"sh", "-c", "echo $$ > " + file + "; exec sleep 1000"}, 60s);
+        ::_exit(0);
+    }
+    ASSERT_TRUE(eventually([&] { return real().files.read(file).value_or("").ends_with('\n'); }));
+    const auto child = to_integer(trim(real().files.read(file).value()));
+    ASSERT_TRUE(child && processes_.inspect(static_cast<int>(*child)));
+    ::kill(us, SIGKILL);
+    ::waitpid(us, nullptr, 0);
     EXPECT_TRUE(eventually([&] { return !processes_.inspect(static_cast<int>(*child)); }));
 }
 
