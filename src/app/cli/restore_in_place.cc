@@ -54,7 +54,8 @@ Result<int> restore_in_place(Session& session, const engine::StoreModule& module
         request.parameters["replay"] = Json{{"from", plan.replay->from},
                                             {"last", plan.replay->last},
                                             {"to", plan.replay->to},
-                                            {"timeline", plan.replay->timeline}};
+                                            {"timeline", plan.replay->timeline},
+                                            {"timeline_before", plan.replay->timeline_before}};
         request.notes = plan.lines;
         request.source = plan.document;
     }

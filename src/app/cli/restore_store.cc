@@ -11,6 +11,7 @@
 #include "app/cli/restore_in_place.h"
 #include "app/cli/restore_prediction.h"
 #include "app/cli/sandbox_place.h"
+#include "app/cli/starter.h"
 #include "app/cli/store_options.h"
 #include "app/registry.h"
 #include "base/strings.h"
@@ -145,6 +146,7 @@ Result<int> carry_out(Session& session, const StoreRestoreOptions& options, cons
 Result<int> run_store(Session& session, const engine::StoreModule& module, const StoreRestoreOptions& options) {
     AETERNA_TRY(check_in_place(module, options));
     engine::RestoreOrder order;
+    order.ask_starter = [starter = Starter::find(session.env().processes)] { return starter.still_there(); };
     order.to = options.to;
     order.timeline = options.timeline;
     order.series = options.series;

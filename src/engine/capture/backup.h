@@ -65,13 +65,17 @@ struct RestoreOrder {
     repository::ProgressCallback progress;
     std::optional<ScratchRoom> scratch;  // where needs_scratch() said so
     std::function<void(const std::string&)> note;  // what people should know while it runs
+    // An error when who started us is gone, for what is of use to that one alone; empty: nobody knows.
+    std::function<Status()> ask_starter;
 };
 
 struct RestorePlan {
     // The log is replayed from `from` to `to`, its last record begins at `last`.
     struct Replay {
         std::uint64_t from = 0, last = 0, to = 0;
-        std::uint32_t timeline = 0;
+        std::uint32_t timeline = 0;     // of the last record
+        std::uint32_t timeline_before = 0;  // of what stands right before that; 0: not known
+        std::uint64_t whole_from = 0;   // the log alone suffices from here on, before `from`; 0: it needs what the backup brings
     };
     repository::Backup backup;
     std::optional<Replay> replay;    // nothing: the backup as it is

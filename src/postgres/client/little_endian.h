@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace aeterna::postgres {
@@ -13,6 +14,11 @@ template <class Integer>
         value = static_cast<Integer>(value << 8) | static_cast<unsigned char>(bytes[at + i - 1]);
     }
     return value;
+}
+
+template <class Integer>
+void put_little_endian(std::string& bytes, std::size_t at, Integer value) {
+    for (std::size_t i = 0; i < sizeof(Integer); ++i) bytes[at + i] = static_cast<char>(value >> (8 * i) & 0xff);
 }
 
 }  // namespace aeterna::postgres

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "postgres/client/crc32c.h"
 #include "postgres/client/little_endian.h"
 
 namespace aeterna::postgres {
@@ -11,6 +12,10 @@ namespace {
 
 constexpr std::size_t kNameLength = 24;
 constexpr std::uint16_t kLongHeader = 0x0002;  // XLP_LONG_HEADER
+
+// Of global/pg_control.
+constexpr std::size_t kVersionAt = 8;
+constexpr std::uint32_t kKnownVersion = 1300;
 
 std::optional<std::uint64_t> hex(std::string_view text) {
     std::uint64_t value = 0;
@@ -55,8 +60,7 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(std::string_view bytes)
 }
 
 Result<ControlFile> parse_control_file(std::string_view bytes) {
-    constexpr std::size_t kVersionAt = 8, kCheckpointTimeAt = 104, kLimitsAt = 180, kSegmentBytesAt = 228;
-    constexpr std::uint32_t kKnownVersion = 1300;
+    constexpr std::size_t kCheckpointTimeAt = 104, kLimitsAt = 180, kSegmentBytesAt = 228;
     constexpr const char* kLimits[] = {"max_connections", "max_worker_processes", "max_wal_senders",
                                        "max_prepared_transactions", "max_locks_per_transaction"};
     const Error damaged = make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
@@ -71,6 +75,21 @@ Result<ControlFile> parse_control_file(std::string_view bytes) {
         control.limits.emplace_back(kLimits[i], little_endian<std::uint32_t>(bytes, kLimitsAt + 4 * i));
     }
     return is_segment_size(control.segment_bytes) ? Result<ControlFile>(control) : damaged;
+}
+
+Result<std::string> demand_replay_to(std::string control, std::uint64_t lsn, std::uint32_t timeline) {
+    constexpr std::size_t kMinRecoveryAt = 136, kMinRecoveryTimelineAt = 144, kChecksumAt = 288;
+    if (control.size() < kChecksumAt + 4) return make_error(ErrorCode::kCorrupt, "global/pg_control is damaged");
+    if (little_endian<std::uint32_t>(control, kVersionAt) != kKnownVersion) return control;
+    const auto checksum = [&] { return crc32c(0, std::string_view(control).substr(0, kChecksumAt)); };
+    if (little_endian<std::uint32_t>(control, kChecksumAt) != checksum()) {
+        return make_error(ErrorCode::kCorrupt, "global/pg_control is damaged: its checksum is wrong");
+    }
+    if (little_endian<std::uint64_t>(control, kMinRecoveryAt) >= lsn) return control;
+    put_little_endian(control, kMinRecoveryAt, lsn);
+    put_little_endian(control, kMinRecoveryTimelineAt, timeline);
+    put_little_endian(control, kChecksumAt, checksum());
+    return control;
 }
 
 std::optional<std::uint64_t> parse_lsn(std::string_view text) {

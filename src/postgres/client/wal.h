@@ -68,5 +68,10 @@ struct ControlFile {
 // 1300 the time in checkPointCopy at 104, five limits from 180 on and xlog_seg_size at 228 (src/include/catalog/pg_control.h of PostgreSQL 13 to 17; compared
 // with live ones).
 [[nodiscard]] Result<ControlFile> parse_control_file(std::string_view bytes);
+// With minRecoveryPoint (at 136, its timeline at 144) no earlier than `lsn`, and the CRC-32C (at 288, of all before it) anew: a server with
+// a backup_label that a BASE_BACKUP wrote does not come up before it has replayed so far, whoever starts it, by whatever settings
+// (InitWalRecovery() and FinishWalRecovery() of PostgreSQL 15: "WAL ends before end of online backup"). `timeline`: of the byte before
+// `lsn`. kCorrupt where the checksum was wrong; another version's stays as it is.
+[[nodiscard]] Result<std::string> demand_replay_to(std::string control, std::uint64_t lsn, std::uint32_t timeline);
 
 }  // namespace aeterna::postgres

@@ -172,9 +172,15 @@ class PointSearch {
         const Verdict verdict = finder.finish(seen_to);
         if (verdict == Verdict::kFound) {
             const WalPath::Part* part = path_.part_ending_at(finder.stop().end);
-            if (!part) return make_error(ErrorCode::kCorrupt, "the record to stop at is on no timeline");
-            point.replay = Replay{part->timeline, from, finder.stop()};
+            const WalPath::Part* before = path_.part_ending_at(finder.stop().last);
+            if (!part || !before) return make_error(ErrorCode::kCorrupt, "the record to stop at is on no timeline");
+            point.replay = Replay{part->timeline, before->timeline, from, 0, finder.stop()};
             point.has_seen_own_wal = has_seen_own_wal_;
+            if (has_seen_own_wal_) {
+                const Lsn begin = point.details.from - point.details.from % start.control.segment_bytes;
+                AETERNA_ASSIGN(const Lsn seen, read_wal(repository_, path_, begin, [](std::string_view) { return false; }, context_));
+                if (seen > begin) point.replay->whole_from = begin;
+            }
             if (target_.kind == Kind::kLatest) AETERNA_TRY(note_hole(seen_to, point.notes));
             if (target_.kind == Kind::kTime) {
                 for (std::string& line : clocks_that_are_off(point.details.clocks_ahead)) point.notes.push_back(std::move(line));

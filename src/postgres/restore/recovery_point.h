@@ -11,9 +11,12 @@ namespace aeterna::postgres {
 
 // WAL that a restored server replays.
 struct Replay {
-    Timeline timeline = 0;  // that the last record belongs to
+    Timeline timeline = 0;         // that the last record belongs to
+    Timeline timeline_before = 0;  // that what stands right before it belongs to
     // The beginning of the segment in which the backup ends: the log is asked for nothing before it, the backup brings that.
     Lsn from = 0;
+    // Of the one in which the backup begins, where the log has everything from there on; 0: it has not.
+    Lsn whole_from = 0;
     RecoveryStop stop;
 };
 

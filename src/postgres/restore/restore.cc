@@ -37,7 +37,9 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(RecoveryPoint point, choose_recovery_point(repository, wanted, context));
         plan.backup = point.backup;
         if (point.replay) {
-            plan.replay = engine::RestorePlan::Replay{point.replay->from, point.replay->stop.last, point.replay->stop.end, point.replay->timeline};
+            const RecoveryStop& stop = point.replay->stop;
+            plan.replay = engine::RestorePlan::Replay{point.replay->from, stop.last, stop.end, point.replay->timeline,
+                                                      point.replay->timeline_before, point.replay->whole_from};
         }
         const BaseBackupDetails& details = point.details;
         const bool takes_from_old = order.into.empty() || is_delta(order.options) || !delta_from(order.options, repository.ports().files).empty();
@@ -110,9 +112,20 @@ class PostgresRestorer final : public engine::Restorer {
         AETERNA_ASSIGN(const ControlFile parsed, parse_control_file(control));
         std::optional<Recovery> recovery;
         const Starter starter = starter_of(order);
+        // A Patroni that was started again takes a whole data directory for a server that has crashed, and leads with what its WAL leads
+        // to, without our recovery settings. A replica's it can use. Where the directory brings no WAL, nobody starts it but by them.
+        const bool is_bootstrap = starter == Starter::kPatroniBootstrap;
+        if (is_bootstrap) request.may_go_on = order.ask_starter;
+        const bool brings_no_wal = is_bootstrap && plan.replay && plan.replay->whole_from != 0;
+        if (brings_no_wal) request.omitted.insert("pg_wal/");
         if (plan.replay && starter != Starter::kPatroniReplica) {
-            recovery = Recovery{order.archive_command, plan.replay->timeline, plan.replay->from, plan.replay->to, plan.replay->last};
+            recovery = Recovery{order.archive_command, plan.replay->timeline, brings_no_wal ? plan.replay->whole_from : plan.replay->from,
+                                plan.replay->to, plan.replay->last};
             request.last.push_back({kRecoverySignal, "", 0600});
+            // Whoever starts it without these settings must not get a server that ends somewhere before.
+            if (plan.replay->timeline_before != 0) {
+                AETERNA_ASSIGN(control, demand_replay_to(std::move(control), plan.replay->last, plan.replay->timeline_before));
+            }
         }
         request.last.push_back({kAutoConf, restored_auto_conf(old ? *old : "", conf ? *conf : "", order.into, parsed, starter, recovery), 0600});
         // Without its control file no server starts: it comes last, so that a restore that was cut off is no data

@@ -34,7 +34,7 @@ Result<RestoreWish> read_restore_wish(const Json& parameters) {
                           "Begin it with 'aeterna-dr restore postgres --in-place'.");
     }
     wish.replay = {static_cast<Lsn>(*from), static_cast<Lsn>(*last), static_cast<Lsn>(*to),
-                   static_cast<Timeline>(*timeline)};
+                   static_cast<Timeline>(*timeline), static_cast<Timeline>(number("timeline_before").value_or(0)), 0};
     return wish;
 }
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMostRestoreTasks = 16;
 constexpr std::string_view kOverOldState = "\nover an old state";  // behind the marker's purpose
+constexpr auto kBetweenLooks = std::chrono::milliseconds(100);  // whether the restore may go on
 constexpr std::size_t kKeptChunks = 8;  // decoded bundles; neighbours in path order share one
 
 // The bytes that a map lays out, behind those of `content`, which stays at most `limit` long. `chunk_of` gives the plain
@@ -127,6 +128,7 @@ class TreeRestore {
         const bool is_over_old = (is_begun && text != purpose()) || (request_.replaces && is_resumed_);
         if (is_resumed_) AETERNA_TRY(open_directory(request_.into));
         AETERNA_TRY(files.write_durable(marker(), purpose() + std::string(is_over_old ? kOverOldState : "")));
+        AETERNA_ASSIGN(own_marker_, tree_.look(marker()));
         if (is_resumed_) {
             AETERNA_TRY(remove_left_by_writes(marker()));
             for (const RestoreRequest::LastFile& file : request_.last) AETERNA_TRY(remove_left_by_writes(absolute(file.path)));
@@ -185,15 +187,34 @@ class TreeRestore {
                 AETERNA_ASSIGN(record, records.next());
             }
             const bool is_known = record != nullptr && record->path == node.path && record->info.type == node.info.type;
-            if (is_known && !request_.omitted.contains(node.path)) continue;
+            if (is_known && !is_omitted(node.path)) continue;
             // In the target itself: what lies elsewhere is not what the target's link of that name points to.
             strangers.push_back(request_.into + "/" + node.path);
             below = node.path + "/";
         }
     }
 
+    // Any thread's.
+    bool is_time_to_look() {
+        const MonoTime now = repository_.ports().clock.now();
+        MonoTime next = next_look_;
+        return now >= next && next_look_.compare_exchange_strong(next, now + kBetweenLooks);
+    }
+
+    // Whoever has removed what was here and begun anew (Patroni does, for a replica) must not find our files among its own.
+    Status may_go_on() {
+        const auto there = tree_.look(marker());
+        if (!there || there->inode != own_marker_.inode || there->ctime_ns != own_marker_.ctime_ns) {
+            return make_error(ErrorCode::kGuardRefused,
+                              fmt::format("'{}' is no longer this restore's: its marker is gone, or another's", request_.into),
+                              "Look who else restores there.");
+        }
+        return request_.may_go_on ? request_.may_go_on() : Status();
+    }
+
     Status write_last_files() {
         for (const RestoreRequest::LastFile& file : request_.last) {
+            AETERNA_TRY(may_go_on());
             const std::string path = absolute(file.path);
             AETERNA_TRY(repository_.ports().files.write_durable(path, file.content, static_cast<int>(file.mode)));
             env::NodeInfo info = root_.value_or(env::NodeInfo{});  // its owner
@@ -213,6 +234,7 @@ class TreeRestore {
             AETERNA_ASSIGN(const FileRecord* record, cursor_.next());
             if (record == nullptr) return {};
             AETERNA_TRY(job_.status());
+            if (is_time_to_look()) AETERNA_TRY(may_go_on());
             AETERNA_TRY(write_node(*record));
             report_progress();
         }
@@ -236,7 +258,7 @@ class TreeRestore {
                 return tree_.set_attributes(path, record.info);
             default: break;
         }
-        if (request_.omitted.count(record.path) != 0 || is_last_file(record.path)) return {};
+        if (is_omitted(record.path) || is_last_file(record.path)) return {};
         ++result_.files;
         result_.bytes += record.info.size;
         return record.kind == ContentKind::kSmall || record.kind == ContentKind::kEmpty
@@ -257,6 +279,10 @@ class TreeRestore {
         env::NodeInfo info = record.info;
         info.type = env::NodeType::kSymlink;
         return tree_.set_attributes(link, info);
+    }
+
+    [[nodiscard]] bool is_omitted(const std::string& path) const {
+        return request_.omitted.contains(path) || request_.omitted.contains(path.substr(0, path.rfind('/') + 1));
     }
 
     [[nodiscard]] bool is_last_file(const std::string& path) const {
@@ -349,6 +375,7 @@ class TreeRestore {
         EntryReader reader(repository_, job_.context());
         SegmentWriter writer(reader);
         while (auto task = tasks_.pop(job_.context())) {
+            if (is_time_to_look() && !job_.check(may_go_on())) return;
             if (!job_.check(naming(task->target->record, write_segment(writer, *task)))) return;
         }
     }
@@ -395,6 +422,8 @@ class TreeRestore {
     ManifestCursor cursor_;
     std::list<std::pair<Id, std::string>> chunks_;  // last used first
     std::string small_, there_;                     // a small file's bytes, and those of that name before
+    env::NodeInfo own_marker_;
+    std::atomic<MonoTime> next_look_{MonoTime{}};
     std::optional<env::NodeInfo> root_;
     bool is_resumed_ = false;                       // something lies there already
     std::atomic<std::uint64_t> bytes_done_{0}, kept_bytes_{0};

@@ -4,6 +4,7 @@
 // or an old one's, is recognised by content, page by page and chunk by chunk, and only the rest is fetched.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -26,7 +27,7 @@ struct RestoreRequest {
     std::string delta_from;  // a directory with another state of the tree, which is only read; empty: none
     // Directories of the backup that are made at another, absolute place, missing or empty: a link stands for them.
     std::map<std::string, std::string> elsewhere;
-    std::set<std::string> omitted;  // files that are not written
+    std::set<std::string> omitted;  // files that are not written; "DIR/": none of those in it
     // Written in this order when everything else is durable, in place of what the backup has there: what makes the
     // directory usable comes last.
     struct LastFile {
@@ -34,6 +35,8 @@ struct RestoreRequest {
         std::uint32_t mode = 0600;
     };
     std::vector<LastFile> last;
+    // Asked now and then, and before each of the last files; its error ends the restore.
+    std::function<Status()> may_go_on;
 };
 
 struct RestoreResult {
@@ -41,7 +44,7 @@ struct RestoreResult {
     std::uint64_t kept_bytes = 0;  // were there already, or in `delta_from`, verified
 };
 
-// The index is open. kGuardRefused when `into` holds anything else. After an error the directory is partial and says
+// The index is open. kGuardRefused when `into` holds anything else, or somebody else has begun anew in it. After an error the directory is partial and says
 // so by the marker file in it.
 [[nodiscard]] Result<RestoreResult> restore_tree(Repository& repository, const RestoreRequest& request,
                                                  const env::Context& context);

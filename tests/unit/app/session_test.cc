@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "../support/fake_env.h"
 #include "app/cli/option_checks.h"
+#include "app/cli/starter.h"
 
 namespace aeterna::app {
 namespace {
@@ -27,6 +29,32 @@ TEST(Envelope, AddsTheGlobalMembers) {
                               {"stack", "lab"},
                               {"generated_at", "1970-01-01T00:00:00.000Z"}}));
     EXPECT_EQ(with_envelope(Json{{"stack", "own"}}, "", from_unix_us(0))["stack"], "own");
+}
+
+// systemd (1), Patroni (20), the shell of a wrapper (30), us (40): those with 20 are one group.
+class Family final : public aeterna::testing::FakeProcesses {
+  public:
+    std::optional<env::ProcessInfo> inspect(int pid) override {
+        const std::map<int, int> parents = {{1, 0}, {20, 1}, {30, 20}, {40, 30}};
+        if (gone == pid || !parents.contains(pid)) return std::nullopt;
+        return env::ProcessInfo{{pid, 1}, parents.at(pid), 'S', 1000, "some", "/", pid == 1 ? 1 : 20};
+    }
+    bool is_alive(const env::ProcessId& id) override { return inspect(id.pid).has_value(); }
+    int own_pid() override { return 40; }
+    int gone = 0;
+};
+
+TEST(Starter, IsWhoeverStandsAboveUsInOurGroup) {
+    Family processes;
+    const Starter starter = Starter::find(processes);
+    for (const int pid : {0, 1}) {
+        processes.gone = pid;
+        EXPECT_TRUE(starter.still_there()) << pid;
+    }
+    for (const int pid : {20, 30}) {
+        processes.gone = pid;
+        EXPECT_EQ(starter.still_there().error().code, ErrorCode::kCancelled) << pid;
+    }
 }
 
 TEST(Errors, AreTwoLinesWhateverTheySay) {

@@ -10,6 +10,8 @@
 #include "postgres/capture/stream_message.h"
 #include "postgres/capture/wal_audit.h"
 #include "postgres/capture/wal_donor.h"
+#include "postgres/client/crc32c.h"
+#include "postgres/client/little_endian.h"
 #include "postgres/client/wal.h"
 #include "wal_stream.h"
 
@@ -468,6 +470,21 @@ TEST(SegmentVerdict, OnlyTheEndOfTheHistoryIsFilledUp) {
     EXPECT_EQ(judge(250, 250, 700), SegmentVerdict::kHole);
     EXPECT_EQ(judge(200, 200, 700), SegmentVerdict::kHole);
     EXPECT_EQ(judge(200, 150, 201), SegmentVerdict::kHole);
+}
+
+TEST(ControlFile, DemandsAReplay) {
+    std::string bytes(8192, '\0');
+    put_little_endian<std::uint32_t>(bytes, 8, 1300);
+    EXPECT_EQ(demand_replay_to(bytes, 5, 1).error().code, ErrorCode::kCorrupt);
+    put_little_endian(bytes, 288, crc32c(0, bytes.substr(0, 288)));
+    const auto longer = demand_replay_to(bytes, 0x1'0000'0028, 3);
+    ASSERT_TRUE(longer);
+    EXPECT_EQ(little_endian<std::uint64_t>(*longer, 136), 0x1'0000'0028U);
+    EXPECT_EQ(little_endian<std::uint32_t>(*longer, 144), 3U);
+    EXPECT_EQ(little_endian<std::uint32_t>(*longer, 288), crc32c(0, longer->substr(0, 288)));
+    EXPECT_EQ(demand_replay_to(*longer, 40, 1).value(), *longer) << "what is needed already, by a standby's backup";
+    put_little_endian<std::uint32_t>(bytes, 8, 1700);
+    EXPECT_EQ(demand_replay_to(bytes, 5, 1).value(), bytes) << "another layout";
 }
 
 TEST(ControlFile, ClusterAndSegmentSize) {

@@ -93,6 +93,38 @@ TEST_F(DeltaTest, OneThatWasCutOffIsGoneOnWithByAnyRestore) {
     EXPECT_EQ(difference(source(), other()), "");
 }
 
+TEST_F(DeltaTest, WhoIsNoLongerWantedDoesNotMakeItUsable) {
+    RestoreRequest request;
+    request.into = other();
+    request.last = {{"first", "", 0600}, {"usable", "", 0600}};
+    request.may_go_on = [&]() -> Status {
+        if (!fs::exists(other() + "/first")) return {};
+        return make_error(ErrorCode::kCancelled, "who has started it is gone");
+    };
+    EXPECT_EQ(restore(request).error().message, "who has started it is gone");
+    EXPECT_FALSE(fs::exists(other() + "/usable"));
+    request.may_go_on = {};
+    ASSERT_TRUE(restore(request)) << "gone on with";
+    EXPECT_TRUE(fs::exists(other() + "/usable"));
+}
+
+// As Patroni does that has lost sight of one and begins another.
+TEST_F(DeltaTest, WhoseDirectoryHasGoneToAnotherRestoreEnds) {
+    for (const bool is_begun_anew : {false, true}) {
+        RestoreRequest request;
+        request.into = other();
+        request.last = {{"usable", "", 0600}};
+        request.progress = [&](const Progress&) {
+            fs::remove_all(other());
+            if (is_begun_anew) write_file(other() + "/" + kRestoreMarker, backup_.id);
+            fs::create_directories(other());
+        };
+        EXPECT_FALSE(restore(request));
+        EXPECT_FALSE(fs::exists(other() + "/usable")) << is_begun_anew;
+        fs::remove_all(other());
+    }
+}
+
 // What somebody has made in a directory whose restore was killed when only its marker was left to go, stays.
 TEST_F(DeltaTest, OneThatWasNoneIsGoneOnWithAndLeavesStrangersAlone) {
     RestoreRequest request;
