@@ -306,8 +306,8 @@ class Prune {
     std::set<std::string> marked_;   // backups
     std::set<std::string> indexed_;  // packs that the index names when this prune is done
     std::map<std::string, ObjectInfo> packs_;
-    std::set<Id> copied_;                 // entries, out of packs that go
-    std::map<Id, Error> uncopied_;    // those that do not open
+    std::unordered_set<Id, IdHash> copied_;  // entries, out of packs that go
+    std::map<Id, Error> uncopied_;           // those that do not open
     std::unique_ptr<ChunkStore> store_;
     std::unique_ptr<ChunkStore::Lane> lane_;
     std::vector<PackContents> garbage_;
