@@ -23,6 +23,7 @@ constexpr std::array kReactions = {
     Reaction{"postgres.agent_down", "failover"},
     Reaction{"postgres.no_leader", "failover"},
     Reaction{"postgres.primary_down", "failover"},
+    Reaction{"redis.divided", "reconcile"},
     Reaction{"redis.master_down", "failover"},
     Reaction{"redis.master_empty", "failover"},
 };

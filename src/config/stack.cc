@@ -28,7 +28,7 @@ bool is_name(const std::string& text) {
 constexpr const char* kNameHint = "Use only a-z, 0-9 and '-', up to 63, and begin with a letter or digit.";
 
 // What may stand under `approvals`: a word that is not known would silently approve nothing.
-const std::vector<std::string> kApprovals = {"drill", "failover", "fence", "heartbeat", "switchover", "unfence"};
+const std::vector<std::string> kApprovals = {"drill", "failover", "fence", "heartbeat", "reconcile", "switchover", "unfence"};
 
 std::vector<std::string> read_approvals(Section& section) {
     std::vector<std::string> approvals = section.texts("approvals");

@@ -89,17 +89,29 @@ Result<engine::Runbook> switchover(const Json& parameters, const ClusterPointer&
     return runbook;
 }
 
+Result<engine::Runbook> reconcile(const Json& parameters, const ActingPointer& acting) {
+    // `serve` gives every reaction an assist and, where it knows one, the master of the moment.
+    AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
+    engine::Runbook runbook{"reconcile", "redis", "End a division: one master that all Sentinels name and all replicas follow", "reconcile", {}};
+    runbook.steps.push_back(make_choose_master(acting->cluster));
+    runbook.steps.push_back(make_unite(acting));
+    runbook.steps.push_back(make_confirm_one_writer(acting->cluster));
+    return runbook;
+}
+
 }  // namespace
 
 std::vector<engine::RunbookInfo> runbook_list() {
     return {{"failover", "see a dead master replaced (with assist: act at once), confirm one writer, bring the old one back as a replica"},
-            {"switchover", "move the master role to a replica without losing a write"}};
+            {"switchover", "move the master role to a replica without losing a write"},
+            {"reconcile", "end a lasting division: tell Sentinels, keep and demote a second master, turn astray replicas"}};
 }
 
 Result<engine::Runbook> build_runbook(const std::string& name, const Json& parameters, const ActingPointer& acting) {
     if (name == "failover") return failover(parameters, acting);
+    if (name == "reconcile") return reconcile(parameters, acting);
     if (name == "switchover") return switchover(parameters, acting->cluster);
-    return make_error(ErrorCode::kNotFound, "redis has no runbook '" + name + "'", "It has failover and switchover.");
+    return make_error(ErrorCode::kNotFound, "redis has no runbook '" + name + "'", "It has failover, switchover and reconcile.");
 }
 
 }  // namespace aeterna::redis

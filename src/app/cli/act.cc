@@ -45,7 +45,8 @@ bool has_standing_approval(const OpenStack& open, const engine::Runbook& runbook
     const config::StoreSection* section = open.stack.find_store(runbook.store);
     if (section == nullptr) return false;
     const bool is_assisted = find_string(parameters, "assist") == "act";
-    if (runbook.approval == "failover" && section->assist == config::Assist::kAct) return true;
+    const bool is_reaction = runbook.approval == "failover" || runbook.approval == "reconcile";
+    if (is_reaction && section->assist == config::Assist::kAct) return true;
     return !is_assisted && section->is_approved(runbook.approval);
 }
 

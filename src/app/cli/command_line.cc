@@ -40,6 +40,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_serve_command(app, session);
     add_failover_command(app, session);
     add_switchover_command(app, session);
+    add_reconcile_command(app, session);
     add_fence_command(app, session);
     add_unfence_command(app, session);
     add_maintenance_command(app, session);
@@ -58,7 +59,7 @@ void add_commands(CLI::App& app, Session& session) {
     add_postmortem_command(app, session);
     for (const char* name : {"lab", "config"}) app.get_subcommand(name)->group("Set up");
     for (const char* name : {"status", "incident", "serve"}) app.get_subcommand(name)->group("Watch");
-    for (const char* name : {"failover", "switchover", "fence", "unfence", "maintenance", "execution", "runbook"}) {
+    for (const char* name : {"failover", "switchover", "reconcile", "fence", "unfence", "maintenance", "execution", "runbook"}) {
         app.get_subcommand(name)->group("Act");
     }
     for (const char* name : {"repo", "backup", "backups", "restore", "restore-test", "recovery-points", "export", "archive-get", "archive-push"}) app.get_subcommand(name)->group("Keep");

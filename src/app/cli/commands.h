@@ -31,6 +31,7 @@ void add_runbook_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_status_command(CLI::App& app, Session& session);
 void add_switchover_command(CLI::App& app, Session& session);
+void add_reconcile_command(CLI::App& app, Session& session);
 void add_unfence_command(CLI::App& app, Session& session);
 
 }  // namespace aeterna::app

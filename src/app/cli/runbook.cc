@@ -25,10 +25,11 @@ Json step_to_json(const engine::Step& step) {
                 {"undo", spec.has_undo}};
 }
 
-// As serve would run it on this stack: a failover goes by the store's assist.
+// As serve would run it on this stack: what it begins by itself goes by the store's assist.
 Json parameters_of(const config::Stack& stack, const RunbookOptions& options) {
     const config::StoreSection* section = stack.find_store(options.store);
-    if (options.name != "failover" || section == nullptr) return Json::object();
+    const bool is_reaction = options.name == "failover" || options.name == "reconcile";
+    if (!is_reaction || section == nullptr) return Json::object();
     return Json{{"assist", config::assist_name(section->assist)}};
 }
 

@@ -155,7 +155,9 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
     const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
         return hand.busy && is_same_outage(hand.node, node);
     });
-    const bool is_handled = std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
+    // What a failover has left divided is still there, and nobody has dealt with that.
+    const bool is_left_over = reaction_to(incident.detector) == "reconcile";
+    const bool is_handled = !is_left_over && std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
         return is_same_outage(handled.first, node) && incident.opened_at <= handled.second;
     });
     return !is_in_hand && !is_handled;

@@ -40,6 +40,7 @@ std::vector<std::unique_ptr<Detector>> make_detectors() {
     detectors.push_back(make_replication_broken());
     detectors.push_back(make_replication_lag());
     detectors.push_back(make_two_masters());
+    detectors.push_back(make_divided());
     detectors.push_back(make_cache_miss());
     detectors.push_back(make_persistence_failed());
     detectors.push_back(make_loading());

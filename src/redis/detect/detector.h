@@ -70,6 +70,9 @@ class Detector {
 [[nodiscard]] std::unique_ptr<Detector> make_replication_lag();
 // redis.two_masters: more than one node says it is master.
 [[nodiscard]] std::unique_ptr<Detector> make_two_masters();
+// redis.divided: the servers have not agreed who is master for 20 s, longer than Sentinel needs to turn whoever it knows: nobody will end
+// it but a person, or `reconcile`.
+[[nodiscard]] std::unique_ptr<Detector> make_divided();
 // redis.cache_miss_100: no look-up hit anything in the window, of at least 20 (the seed's signal).
 [[nodiscard]] std::unique_ptr<Detector> make_cache_miss();
 [[nodiscard]] std::unique_ptr<Detector> make_persistence_failed();

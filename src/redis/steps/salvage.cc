@@ -87,20 +87,9 @@ class Salvage final : public RedisStep {
 
     Result<Salvaged> salvage(const RedisNode& old, engine::StepContext& step) {
         env::Files& files = cluster_->env().files;
-        AETERNA_ASSIGN(const std::string config, files.read(old.config_file));
-        const DataPlace place = data_place(config);
-        AETERNA_ASSIGN(const auto paths, persistent_files(place, files));
-        Salvaged salvaged{acting_->salvage_directory(step.context.run_id), paths.size(), 0, "", {}};
-        if (paths.empty()) {
-            salvaged.summary =
-                "'" + old.name + "' has no persistent files: what it had alone is gone";
-            return salvaged;
-        }
-        const std::string folder = salvaged.directory + "/" + old.name;
-        AETERNA_TRY(files.make_directories(folder, 0700));
-        AETERNA_ASSIGN(salvaged.bytes, copy_durable(paths, folder, cluster_->env(), step.context));
-        salvaged.summary =
-            fmt::format("{} files of '{}', {} bytes", salvaged.files, old.name, salvaged.bytes);
+        AETERNA_ASSIGN(const auto paths, persistent_files_of(old, files));
+        AETERNA_ASSIGN(Salvaged salvaged, keep_files(old, acting_->salvage_directory(step.context.run_id), cluster_->env(), step.context));
+        if (paths.empty()) return salvaged;
         if (const auto tail = find_own_tail(paths, step)) {
             salvaged.lost_writes = tail->size();
             salvaged.summary += tail->empty()

@@ -157,6 +157,19 @@ std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master, Js
     return heard.left;
 }
 
+std::vector<std::string> teach_some(Cluster& cluster, const std::vector<const RedisNode*>& untold, const RedisNode& master, Json& facts,
+                                    const env::Context& context) {
+    const env::Context brief = cluster.env().clock.within(kForAll, context);
+    std::vector<std::string> left;
+    remember_sentinels(cluster, facts, brief);
+    for (const RedisNode* sentinel : untold) {
+        Status taught = forget(cluster, *sentinel, brief);
+        if (taught) taught = teach(cluster, *sentinel, master, facts, false, brief);
+        if (!taught) left.push_back(sentinel->name + ": " + one_line(taught.error().to_string()));
+    }
+    return left;
+}
+
 std::vector<std::string> turn_replicas(Cluster& cluster, const RedisNode& master, const std::string& old_master,
                                        Turn which, const env::Context& context) {
     std::vector<std::string> left;

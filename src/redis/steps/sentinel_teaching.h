@@ -15,6 +15,9 @@ inline constexpr const char* kSentinelSettings = "redis.sentinel_settings";
 // Fact: {"sentinel-1": true, …}, those that have everything.
 inline constexpr const char* kSentinelsSet = "redis.sentinels_set";
 
+// Sentinels say hello each 2 s: whoever would contradict has done so by then.
+inline constexpr Duration kSettled = std::chrono::seconds(3);
+
 // Remembers the settings of every Sentinel that answers and is not remembered yet.
 void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& context);
 // All are made to forget before one is taught: a Sentinel that still knew the old master would tell
@@ -23,6 +26,11 @@ void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& conte
 // master, only those are set again that may lack what belongs to the name. Names of those that do not watch `master` yet, with the reason: "sentinel-2: …".
 [[nodiscard]] std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master,
                                                  Json& facts, const env::Context& context);
+
+// Those that name another master, or none, while a majority names `master`: they alone are told anew, for its epoch outranks the 0 that
+// they begin with. Why some are not told yet.
+[[nodiscard]] std::vector<std::string> teach_some(Cluster& cluster, const std::vector<const RedisNode*>& untold, const RedisNode& master,
+                                                  Json& facts, const env::Context& context);
 
 enum class Turn {
     kAll,     // also those that follow it for a while only: it is made permanent

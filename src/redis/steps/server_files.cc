@@ -1,6 +1,8 @@
 // Reading "dir" and its kin, listing, copying.
 #include "redis/steps/server_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/strings.h"
@@ -96,6 +98,21 @@ Result<std::uint64_t> copy_durable(const std::vector<std::string>& paths,
         bytes += copied;
     }
     return bytes;
+}
+
+Result<std::vector<std::string>> persistent_files_of(const RedisNode& node, env::Files& files) {
+    AETERNA_ASSIGN(const std::string config, files.read(node.config_file));
+    return persistent_files(data_place(config), files);
+}
+
+Result<Salvaged> keep_files(const RedisNode& node, const std::string& directory, const env::Env& env, const env::Context& context) {
+    AETERNA_ASSIGN(const auto paths, persistent_files_of(node, env.files));
+    Salvaged kept{directory, paths.size(), 0, "'" + node.name + "' has no persistent files: what it had alone is gone", {}};
+    if (paths.empty()) return kept;
+    AETERNA_TRY(env.files.make_directories(directory + "/" + node.name, 0700));
+    AETERNA_ASSIGN(kept.bytes, copy_durable(paths, directory + "/" + node.name, env, context));
+    kept.summary = fmt::format("{} files of '{}', {} bytes", kept.files, node.name, kept.bytes);
+    return kept;
 }
 
 }  // namespace aeterna::redis

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "env/env.h"
+#include "redis/settings.h"
+#include "redis/steps/tail.h"
 
 namespace aeterna::redis {
 
@@ -24,9 +26,15 @@ struct DataPlace {
 [[nodiscard]] Result<std::vector<std::string>> persistent_files(const DataPlace& place,
                                                                 env::Files& files);
 
+[[nodiscard]] Result<std::vector<std::string>> persistent_files_of(const RedisNode& node, env::Files& files);
+
 // Copies into the directory, which exists; durable when it returns. The bytes that were copied.
 [[nodiscard]] Result<std::uint64_t> copy_durable(const std::vector<std::string>& paths,
                                                  const std::string& directory, const env::Env& env,
                                                  const env::Context& context);
+
+// Copies all of the node's persistent files into `directory`/NODE; how many and how much. The files are of this machine, and nobody writes
+// them meanwhile. No files is no error.
+[[nodiscard]] Result<Salvaged> keep_files(const RedisNode& node, const std::string& directory, const env::Env& env, const env::Context& context);
 
 }  // namespace aeterna::redis

@@ -44,4 +44,9 @@ struct Acting;
 [[nodiscard]] StepPointer make_await_agreement(ClusterPointer cluster, std::string candidate);
 [[nodiscard]] StepPointer make_restore_priorities(ClusterPointer cluster);
 
+// Reconcile: who should be master where the servers do not agree, and making them.
+inline constexpr const char* kDivision = "redis.division";  // fact: the lines of detect/division.h, as they were found
+[[nodiscard]] StepPointer make_choose_master(ClusterPointer cluster);
+[[nodiscard]] StepPointer make_unite(std::shared_ptr<Acting> acting);
+
 }  // namespace aeterna::redis

@@ -19,8 +19,6 @@ using engine::CheckOutcome;
 
 constexpr Duration kTeachSentinelsBudget = 90s;
 constexpr Duration kTeachSentinelsInterval = 500ms;
-// Sentinels say hello each 2 s: whoever would contradict has done so by then.
-constexpr Duration kSettled = 3s;
 constexpr engine::StepSpec kTeachSentinelsSpec{"redis.teach_sentinels", "tell every Sentinel who is master now",
                                  engine::Risk::kReversible, 120s, false};
 

@@ -108,6 +108,15 @@ std::vector<std::string> Crew::unfinished() const {
     return lines;
 }
 
+bool Crew::is_person_asked(const std::string& runbook) const {
+    return std::any_of(controllers_.begin(), controllers_.end(), [&](const auto& controller) {
+        const auto& executions = controller->pages().executions;
+        return std::any_of(executions.begin(), executions.end(), [&](const auto& entry) {
+            return entry.second.runbook == runbook && entry.second.state == engine::ExecutionState::kAwaitingApproval;
+        });
+    });
+}
+
 int Crew::executions() const {
     std::size_t count = 0;
     for (const auto& controller : controllers_) count += controller->pages().executions.size();

@@ -42,6 +42,8 @@ class Crew {
     [[nodiscard]] std::vector<std::string> untold_fences();
     // Controllers that could not run, and executions that neither ended nor ask.
     [[nodiscard]] std::vector<std::string> unfinished() const;
+    // By an execution of that runbook, that has ended so.
+    [[nodiscard]] bool is_person_asked(const std::string& runbook) const;
     [[nodiscard]] int executions() const;
     // It runs and is not stopped.
     [[nodiscard]] bool is_at_work(int controller) const;

@@ -73,7 +73,7 @@ class RedisChecks {
     void selected(const models::Sentinel& by, const models::Redis& chosen);
     void commanded(int node, int controller, const std::string& what);
     void judge_choice(const models::Redis& chosen, int controller);
-    void forgotten(int controller);
+    void forgotten(const models::Sentinel& told, int controller);
     void written(const models::Redis& server);
     [[nodiscard]] bool is_second_writer(int node) const;
     [[nodiscard]] bool is_known_second_writer(int node) const;

@@ -17,6 +17,8 @@ constexpr std::size_t kRowsOfOneSecond = 20;
 // A link that was lost so long before the master is one that is no longer good for a promotion: 10 s, and the looks.
 constexpr Duration kLostLong = std::chrono::seconds(15);
 constexpr Duration kNotLostLong = std::chrono::seconds(5);
+// From REMOVE to MONITOR, with a silent Sentinel between them.
+constexpr Duration kTaught = std::chrono::seconds(6);
 
 }  // namespace
 
@@ -136,15 +138,21 @@ void RedisChecks::judge_choice(const models::Redis& chosen, int controller) {
 }
 
 // Telling the Sentinels begins with that.
-void RedisChecks::forgotten(int controller) {
+void RedisChecks::forgotten(const models::Sentinel& told, int controller) {
     const int named = cluster_.master();
+    // One that names another is put right.
+    if (named >= 0 && told.master() != &cluster_.redis(named)) return;
     if (controller < 0 || named < 0 || named == promoted_) return;
     const auto index = static_cast<std::size_t>(named);
     const MonoTime now = world_.now(), from = now - kKnownToAll;
     const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(from, now);
     const bool has_rows = !has_lost_rows(cluster_.redis(named), 0);
-    if (has_rows && named_[index].covers(from, now) && is_known && !replaced_[index].is_open)
-        violated(fmt::format("the Sentinels were told to forget redis-{}, whom they named and which served", named + 1));
+    if (!has_rows || !named_[index].covers(from, now) || !is_known || replaced_[index].is_open) return;
+    // One that is told the same name again has only got another epoch.
+    world_.scheduler.after(kTaught, [this, &told, named] {
+        if (told.master() != &cluster_.redis(named))
+            violated(fmt::format("the Sentinels were told to forget redis-{}, whom they named and which served", named + 1));
+    });
 }
 
 // Whoever may act makes no master a replica that the Sentinels have named all the while, and pauses nobody without

@@ -101,6 +101,18 @@ TEST_F(PolicyTest, BeginsInTheRoundOfTheIncidentAndOnlyOnce) {
     EXPECT_THAT(policy->notes("inc-1"), Contains("policy: failover begun"));
 }
 
+TEST_F(PolicyTest, WhatAFailoverLeavesDividedIsReconciledBehindIt) {
+    const auto down = incident("inc-1", "redis-1");
+    ASSERT_TRUE(react({down}));
+    const auto divided = incident("inc-2", "the-cluster", "redis.divided");
+    EXPECT_FALSE(react({divided})) << "it may end by what is in hand";
+    run();
+    EXPECT_TRUE(react({divided})) << "it has not, although it was opened before the end of that";
+    run();
+    EXPECT_EQ(temp.journal->executions(10).value()[0].runbook, "reconcile");
+    EXPECT_FALSE(react({divided})) << "once";
+}
+
 TEST_F(PolicyTest, ApprovalIsTheListOrTheAssist) {
     struct Row {
         std::vector<std::string> approvals;

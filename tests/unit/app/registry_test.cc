@@ -60,10 +60,11 @@ TEST(Registry, FindsStoresByName) {
     EXPECT_EQ(missing.error().hint, "Name one of: qdrant.");
 }
 
-TEST(Registry, ReactsToALostPrimaryOnly) {
+TEST(Registry, ReactsToALostPrimaryAndToADivision) {
     EXPECT_EQ(reaction_to("redis.master_down"), "failover");
     EXPECT_EQ(reaction_to("postgres.primary_down"), "failover");
     EXPECT_EQ(reaction_to("postgres.no_leader"), "failover");
+    EXPECT_EQ(reaction_to("redis.divided"), "reconcile");
     EXPECT_FALSE(reaction_to("redis.replica_down"));
 }
 

@@ -75,7 +75,7 @@ class World {
 TEST(Detectors, AHealthyWorldIsClear) {
     World world;
     const auto detectors = make_detectors();
-    EXPECT_EQ(detectors.size(), 13U);
+    EXPECT_EQ(detectors.size(), 14U);
     for (int i = 0; i < 60; ++i) {
         world.tick(500ms);
         for (const auto& detector : detectors)
@@ -390,6 +390,16 @@ TEST(TwoMasters, FiresAfterASecond) {
     EXPECT_EQ(world.run(*detector, "m", 500ms), FindingState::kSuspect);
     EXPECT_EQ(world.run(*detector, "m", 1500ms), FindingState::kFiring);
     EXPECT_EQ(world.last().summary, "redis-1 and redis-3 are both master");
+}
+
+TEST(Divided, FiresWhenNobodyHasEndedItFor20Seconds) {
+    World world;
+    auto detector = make_divided();
+    EXPECT_EQ(world.run(*detector, "m", 2s), FindingState::kClear);
+    world.node(3, master_seen());
+    EXPECT_EQ(world.run(*detector, "m", 19s), FindingState::kSuspect);
+    EXPECT_EQ(world.run(*detector, "m", 2s), FindingState::kFiring);
+    EXPECT_EQ(world.last().summary, "the servers do not agree that redis-1 is master");
 }
 
 struct LookupCase {

@@ -1,0 +1,114 @@
+#include "redis/detect/division.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace aeterna::redis {
+namespace {
+
+bool knows_no_master(const SentinelAnswer& answer) { return answer.error && answer.error->code == ErrorCode::kNotFound; }
+
+std::string obstacle_of_sentinels(const RedisSettings& settings, const std::vector<SentinelAnswer>& sentinels) {
+    std::size_t answering = 0;
+    for (const SentinelAnswer& answer : sentinels) {
+        answering += answer.opinion || knows_no_master(answer) ? 1 : 0;
+        if (!answer.opinion) continue;
+        if (answer.opinion->master.has_flag("failover_in_progress")) return answer.sentinel + " is failing over";
+        if (answer.opinion->master.has_flag("o_down")) return answer.sentinel + " holds the master for dead";
+    }
+    return answering < settings.majority() ? "too few Sentinels answer" : "";
+}
+
+// The one with most keys; nullptr when two have as many, and as long a stream.
+const NodeLook* richest(const std::vector<const NodeLook*>& masters) {
+    const auto wealth = [](const NodeLook* one) { return std::pair(one->info->keys, one->info->master_offset); };
+    const auto best = std::max_element(masters.begin(), masters.end(),
+                                       [&](const NodeLook* left, const NodeLook* right) { return wealth(left) < wealth(right); });
+    const auto as_rich = std::count_if(masters.begin(), masters.end(), [&](const NodeLook* one) { return wealth(one) == wealth(*best); });
+    return as_rich == 1 ? *best : nullptr;
+}
+
+// The look of the one that should be master; nullptr with the obstacle.
+const NodeLook* choose(const RedisSettings& settings, const std::vector<NodeLook>& nodes, const std::vector<const NodeLook*>& masters,
+                       const std::optional<env::Endpoint>& named, std::string& obstacle) {
+    const RedisNode* by_majority = named ? settings.node_at(*named) : nullptr;
+    if (named && by_majority == nullptr) {
+        obstacle = "the Sentinels name '" + named->to_string() + "', which is no node of the stack file";
+        return nullptr;
+    }
+    if (by_majority != nullptr) {
+        const auto look = std::find_if(nodes.begin(), nodes.end(), [&](const NodeLook& one) { return one.node == by_majority; });
+        if (look == nodes.end() || !look->info) {
+            obstacle = "the Sentinels name '" + by_majority->name + "', which does not answer";
+            return nullptr;
+        }
+        const bool is_emptied = std::any_of(masters.begin(), masters.end(), [&](const NodeLook* other) {
+            return other->node != by_majority && has_next_to_nothing(*look->info, *other->info);
+        });
+        if (look->info->is_master && !is_emptied) return &*look;
+    }
+    if (masters.empty()) {
+        obstacle = "no node says that it is master";
+        return nullptr;
+    }
+    const NodeLook* best = richest(masters);
+    if (best == nullptr) obstacle = "of the nodes that say they are master none has more than the others";
+    return best;
+}
+
+}  // namespace
+
+Division judge_division(const RedisSettings& settings, const std::vector<SentinelAnswer>& sentinels, const std::vector<NodeLook>& nodes) {
+    Division division;
+    division.obstacle = obstacle_of_sentinels(settings, sentinels);
+    std::vector<const NodeLook*> masters;
+    for (const NodeLook& one : nodes) {
+        if (!one.info) continue;
+        if (one.info->is_loading && division.obstacle.empty()) division.obstacle = "'" + one.node->name + "' loads its data";
+        if (one.info->is_master) masters.push_back(&one);
+    }
+    const auto named = majority_of(sentinels);
+    const NodeLook* master = division.obstacle.empty() ? choose(settings, nodes, masters, named, division.obstacle) : nullptr;
+    if (master == nullptr) return division;
+    division.master = master->node;
+    division.is_named = named && *named == master->node->address;
+    for (const SentinelAnswer& answer : sentinels) {
+        const bool is_told = answer.opinion && answer.opinion->current_address == master->node->address;
+        const auto sentinel = std::find_if(settings.sentinels.begin(), settings.sentinels.end(),
+                                           [&](const RedisNode& one) { return one.name == answer.sentinel; });
+        if (is_told || sentinel == settings.sentinels.end() || (!answer.opinion && !knows_no_master(answer))) continue;
+        division.untold.push_back(&*sentinel);
+        division.lines.push_back(answer.opinion ? answer.sentinel + " names " + settings.name_of(answer.opinion->current_address)
+                                                : answer.sentinel + " watches no such master");
+    }
+    for (const NodeLook& one : nodes) {
+        if (!one.info || one.node == master->node) continue;
+        if (one.info->is_master) {
+            division.others.push_back(one.node);
+            division.lines.push_back(one.node->name + " says that it is master");
+        } else if (one.info->follows != master->node->address) {
+            division.astray.push_back(one.node);
+            division.lines.push_back(one.node->name + " follows " + (one.info->follows ? settings.name_of(*one.info->follows) : "nobody"));
+        }
+    }
+    // Those of another epoch will be told by the others; a promotion must not outrun one that is away and has an older word.
+    const auto silent = std::find_if(sentinels.begin(), sentinels.end(),
+                                     [](const SentinelAnswer& answer) { return !answer.opinion && !knows_no_master(answer); });
+    if (!division.is_named && silent != sentinels.end()) {
+        division.obstacle = silent->sentinel + " does not answer, and all have to be told";
+        division.master = nullptr;
+    }
+    return division;
+}
+
+Division look_at_division(Cluster& cluster, const env::Context& context) {
+    std::vector<NodeLook> nodes;
+    for (const RedisNode& node : cluster.settings().nodes) {
+        auto info = cluster.info(node, context);
+        nodes.push_back({&node, info ? std::optional(std::move(*info)) : std::nullopt});
+    }
+    return judge_division(cluster.settings(), cluster.opinions(context), nodes);
+}
+
+}  // namespace aeterna::redis
