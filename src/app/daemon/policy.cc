@@ -192,10 +192,15 @@ Result<engine::ExecutionRecord> Policy::perform_new(const Wanted& wanted, const 
     engine::ExecutionRecord execution = wanted.execution;
     execution.parameters["assist"] = config::assist_name(leave.assist);
     if (!leave.note.empty()) note(wanted.incident.id, "policy: " + leave.note);
-    note(wanted.incident.id, fmt::format("policy: {} begun", execution.runbook));
+    // With its first record: who does not get the actor lock has not begun.
+    const auto begun = [this, id = wanted.incident.id, line = fmt::format("policy: {} begun", execution.runbook)](const engine::StepRecord&) {
+        note(id, line);
+    };
     return perform(execution,
-                   [](engine::Runner& runner, engine::Runbook& built, const engine::RunRequest& request,
-                      const env::Context& inner) { return runner.run(built, request, inner); },
+                   [&begun](engine::Runner& runner, engine::Runbook& built, engine::RunRequest request, const env::Context& inner) {
+                       request.on_record = begun;
+                       return runner.run(built, request, inner);
+                   },
                    context);
 }
 

@@ -56,11 +56,13 @@ Host* Network::find_host(const std::string& name) {
 }
 
 void Network::cut(const Host& from, const Host& to) {
-    if (&from != &to) cuts_.insert({&from, &to});
+    if (&from != &to) ++cuts_[{&from, &to}];
 }
 
 void Network::heal(const Host& from, const Host& to) {
-    cuts_.erase({&from, &to});
+    const auto cut = cuts_.find({&from, &to});
+    if (cut == cuts_.end() || --cut->second > 0) return;
+    cuts_.erase(cut);
     for (std::size_t i = 0; i < held_.size();) {
         if (held_[i].from != &from || held_[i].to != &to) {
             ++i;
@@ -74,7 +76,9 @@ void Network::heal(const Host& from, const Host& to) {
 }
 
 void Network::heal_all() {
-    for (const auto& [from, to] : std::set(cuts_)) heal(*from, *to);
+    for (const auto& [path, times] : std::map(cuts_)) {
+        for (int i = 0; i < times; ++i) heal(*path.first, *path.second);
+    }
 }
 
 bool Network::is_open(const Host* from, const Host* to) const {

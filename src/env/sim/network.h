@@ -92,7 +92,7 @@ class Network {
     [[nodiscard]] Host* host_at(const std::string& address);
     [[nodiscard]] Host* find_host(const std::string& name);
 
-    // One way.
+    // One way. As often as it was cut it has to be healed: two faults may cut one path.
     void cut(const Host& from, const Host& to);
     void heal(const Host& from, const Host& to);
     void heal_all();
@@ -157,7 +157,7 @@ class Network {
     Duration shortest_ = std::chrono::microseconds(150);
     Duration longest_ = std::chrono::microseconds(900);
     std::map<std::string, std::unique_ptr<Host>, std::less<>> hosts_;  // by address
-    std::set<std::pair<const Host*, const Host*>> cuts_;
+    std::map<std::pair<const Host*, const Host*>, int> cuts_;  // how often
     std::vector<Held> held_;
     std::map<env::Endpoint, Listener> listeners_;
 };
