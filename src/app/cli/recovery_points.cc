@@ -37,9 +37,11 @@ Json window_json(const std::string& store, const std::string& engine, const engi
 }
 
 void print_window(const Session& session, const std::string& store, const engine::RecoveryWindow& window) {
-    const std::string until = window.until ? format_time(*window.until) : "its end";
-    session.print(fmt::format("{} {}  {} to {}  ({} to {}, timeline {})", store, window.series,
-                              format_time(window.since), until, window.from, window.to, window.timeline));
+    // Where nothing was committed behind the backup no time can be asked for.
+    const WallTime first = window.earliest.value_or(window.since), last = window.until.value_or(first);
+    const std::string until = format_time(std::max(first, last));
+    session.print(fmt::format("{} {}  {}{}  ({} to {}, timeline {})", store, window.series, format_time(first),
+                              last > first ? " to " + until : "", window.from, window.to, window.timeline));
     session.print(
         fmt::format("  from backup {}{}", window.backups.front(),
                     window.backups.size() > 1 ? fmt::format(" and {} later", window.backups.size() - 1) : ""));

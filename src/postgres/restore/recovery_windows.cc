@@ -111,8 +111,9 @@ class WindowSearch {
             // Nothing goes on over damaged WAL; a backup behind it does.
             if (!read && read.error().code != ErrorCode::kCorrupt) return read.error();
             const Lsn end = read ? *read : last;
-            if (end <= next->start.wal_from) {
-                const Lsn missing = next->start.wal_from;
+            // Its own timeline was left, or lost, before it ended: it brings the rest itself, and nothing goes on from there.
+            if (end < next->start.details.to || end <= next->start.wal_from) {
+                const Lsn missing = std::max(end, next->start.wal_from);
                 add_alone(*next++, fmt::format("the WAL at {} is missing", format_lsn(missing)));
                 note_gap(windows_.back(), missing);
                 continue;

@@ -257,6 +257,21 @@ TEST_F(RecoveryPointTest, WhatIsMissingBeforeAForkIsNoEndOfTheWal) {
     EXPECT_THAT(answer.error().message, HasSubstr(format_lsn(known)));
 }
 
+TEST_F(RecoveryPointTest, ABackupThatEndsBehindTheLogIsAPoint) {
+    const Lsn first = wal_.checkpoint(begun_);
+    wal_.commit(begun_ + 1s);
+    const Lsn known = wal_.end();
+    wal_.commit(begun_ + 2s);
+    (void)back_up(first, wal_.end(), begun_);
+    append(1, kLogBegin, known);  // its timeline was left here
+    const auto windows = find_recovery_windows(*repository_, rig::forever()).value();
+    ASSERT_EQ(windows.size(), 1U);
+    EXPECT_EQ(windows[0].from, format_lsn(wal_.end()));
+    EXPECT_EQ(windows[0].to, windows[0].from);
+    EXPECT_FALSE(windows[0].until);
+    EXPECT_EQ(windows[0].ends_because, "the WAL at " + format_lsn(known) + " is missing");
+}
+
 TEST_F(RecoveryPointTest, AHoleIsToldWithBothItsEnds) {
     const Lsn first = wal_.checkpoint(begun_);
     (void)back_up(first, wal_.end(), begun_);
