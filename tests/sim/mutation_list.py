@@ -23,6 +23,8 @@ GUARD = REDIS + "return_guard.cc"
 SENTRY = REDIS + "return_sentry.cc"
 LEAVE = REDIS + "look_at_death.cc"
 GIVING = REDIS + "giving_way.cc"
+DIVISION = "src/redis/detect/division.cc"
+UNITE = REDIS + "unite.cc"
 
 MUTATIONS = [
     # What forbids to act, by steps/loss.cc.
@@ -322,6 +324,17 @@ MUTATIONS = [
      ["interrupted", "untold"]),
     ("redis.hand.promoted_before", HAND, "if (!promoted && «is_promoted_before(*old, step)») return {};", "false",
      ["interrupted", "untold"]),
+    # What forbids to decide who is master, and what is kept of the other one.
+    ("redis.divided.majority", DIVISION, "if («look->info->is_master && !is_emptied») return &*look;", "false", ["divided"]),
+    ("redis.divided.failing_over", DIVISION, "if («answer.opinion->master.has_flag(\"failover_in_progress\")») return", "false", ["divided"]),
+    ("redis.divided.odown", DIVISION, "if («answer.opinion->master.has_flag(\"o_down\")») return", "false", ["divided"]),
+    ("redis.divided.few", DIVISION, "return «answering < settings.majority()» ?", "false", ["divided"]),
+    ("redis.divided.away", DIVISION, "if («look == nodes.end() || !look->info») {", "look == nodes.end()", ["divided"]),
+    ("redis.divided.silent", DIVISION, "if («!division.is_named && silent != sentinels.end()») {", "false", ["divided"]),
+    ("redis.divided.lasting", REDIS + "choose_master.cc", "seen.obstacle.empty() && «clock().now() - since >= kLasting»;", "true", ["divided"]),
+    ("redis.unite.still", UNITE, "if («!role.is_master()») return make_error", "false", ["divided"]),
+    ("redis.unite.same", UNITE, "if («now.master != &master») {", "false", ["divided"]),
+    ("redis.unite.sentinels_first", UNITE, "if («!now.is_named») {", "false", ["divided"]),
     ("redis.confirm.one", REDIS + "confirm_one_writer.cc", "if («accepted.size() > 1») return join", "false", []),
 ]
 

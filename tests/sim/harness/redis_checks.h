@@ -7,7 +7,7 @@
 //     where somebody has that one, or lost its link long before
 //   - nobody holds the writes of a master that nobody has replaced for longer than kHeldInVain, makes it a replica, has
 //     the Sentinels forget it, or changes anything without leave
-//   - in the end there is one master that all Sentinels name, and everybody follows it
+//   - in the end there is one master that all Sentinels name, and everybody follows it, unless there is no leave or a person is asked
 //   - no write is acknowledged by a fenced old master, nor more than kGuarded by one whose return is guarded, once a
 //     controller has had another one promoted, and while one is at work that could hold them
 //   - replicas do not copy the emptiness, or the older state, of a master that came back with it while nothing hinders us

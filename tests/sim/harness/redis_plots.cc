@@ -311,6 +311,19 @@ void dies_promoting(RedisPlot& plot) {
     plot.add(RedisFaultKind::kKill, plot.loss, plot.rng.between(1500ms, 4s));
 }
 
+// Nobody's fault ends it: the servers do not agree who is master. Then it is reconciled, and something may happen meanwhile.
+void divided(RedisPlot& plot) {
+    constexpr RedisFaultKind kKinds[] = {RedisFaultKind::kMisleadSentinel, RedisFaultKind::kForgetSecond, RedisFaultKind::kForgetMaster};
+    const RedisFaultKind kind = kKinds[plot.rng.below(3)];
+    plot.schedule.has_stubborn_client = plot.rng.chance(0.5);
+    plot.add(kind, plot.loss, 1s, kind == RedisFaultKind::kMisleadSentinel ? static_cast<int>(plot.rng.below(3)) : plot.replica);
+    if (plot.rng.chance(0.4)) return;
+    constexpr RedisFaultKind kMeanwhile[] = {RedisFaultKind::kKill, RedisFaultKind::kPause, RedisFaultKind::kKillSentinel,
+                                             RedisFaultKind::kPauseSentinel, RedisFaultKind::kCut, RedisFaultKind::kMisleadSentinel};
+    plot.add(kMeanwhile[plot.rng.below(6)], plot.loss + plot.rng.between(18s, 32s), plot.rng.between(2s, 40s),
+             plot.rng.chance(0.5) ? kMaster : static_cast<int>(plot.rng.below(3)));
+}
+
 // It is the controller that hears nobody.
 void cut_off(RedisPlot& plot) {
     plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(10s, 40s));
@@ -356,6 +369,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"turned back", turned_back},
                                       RedisChoice{"taken back", taken_back},
                                       RedisChoice{"dies promoting", dies_promoting},
+                                      RedisChoice{"divided", divided},
                                       RedisChoice{"cut off", cut_off},
                                       RedisChoice{"no leave", no_leave}};
 

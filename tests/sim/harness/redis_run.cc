@@ -185,6 +185,13 @@ class RedisRun {
                 if (begins) sentinel.fail_over_by_hand(), kill_promoted(sentinel);
                 else if (!killed_.empty()) start(killed_);
                 return;
+            case RedisFaultKind::kMisleadSentinel:
+                if (begins) sentinel.tell_by_hand(cluster_->redis((node + 1) % RedisCluster::kNodes));
+                return;
+            case RedisFaultKind::kForgetSecond:
+            case RedisFaultKind::kForgetMaster:
+                if (begins) forget_one(node, kind == RedisFaultKind::kForgetMaster);
+                return;
             case RedisFaultKind::kKillActingSentinel:
                 is_acting_doomed_ = begins;
                 if (!begins && !killed_.empty()) start(killed_);
@@ -223,6 +230,18 @@ class RedisRun {
                 if (begins) kill(crew_->controllers().front()->process());
                 return;
         }
+    }
+
+    // There are two masters then, and the Sentinels know one of them.
+    void forget_one(int promoted, bool is_the_old_one) {
+        const int master = cluster_->master();
+        models::Redis& server = cluster_->redis(promoted);
+        if (master < 0 || master == promoted || !server.is_responsive()) return;
+        server.follow(std::nullopt);
+        models::Redis& known = is_the_old_one ? server : cluster_->redis(master);
+        models::Redis& third = cluster_->redis(RedisCluster::kNodes - master - promoted);
+        if (is_the_old_one && third.is_responsive()) third.follow(server.endpoint());
+        for (int i = 0; i < RedisCluster::kNodes; ++i) cluster_->sentinel(i).tell_by_hand(known);
     }
 
     // As soon as it is told to be master.

@@ -58,6 +58,9 @@ std::string_view fault_name(RedisFaultKind kind) {
         case RedisFaultKind::kCutFromServers: return "cut off from servers";
         case RedisFaultKind::kPromoteByHand: return "promoted by a person";
         case RedisFaultKind::kHalfFailover: return "fail over to one that dies";
+        case RedisFaultKind::kMisleadSentinel: return "mislead sentinel";
+        case RedisFaultKind::kForgetSecond: return "promoted, and forgotten";
+        case RedisFaultKind::kForgetMaster: return "replaced, and forgotten";
         case RedisFaultKind::kKillActingSentinel: return "kill the sentinel that promotes";
         case RedisFaultKind::kJumpClock: return "jump the controller's clock";
         case RedisFaultKind::kCutController: return "cut controller off";

@@ -27,6 +27,9 @@ enum class RedisFaultKind {
     kKillEtcd,
     kPromoteByHand,  // REPLICAOF NO ONE, by a person
     kHalfFailover,   // a person orders it of that Sentinel; whom it promotes dies at once, and is back at the end
+    kMisleadSentinel,  // a person tells the host's Sentinel that the server of the next host is master
+    kForgetSecond,     // the host's server is promoted by a person, who tells the Sentinels anew of the present master
+    kForgetMaster,     // and of the promoted one, whom the third one follows
     // Of all.
     kKillSentinels,   // all but the target's
     kPauseSentinels,  // all but the target's

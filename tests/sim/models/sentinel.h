@@ -55,9 +55,13 @@ class Sentinel final : public RespServer {
     [[nodiscard]] const Redis* promoted() const { return promoted_; }
     // SENTINEL FAILOVER, by a person.
     void fail_over_by_hand();
+    // SENTINEL REMOVE, then MONITOR of that one, by a person.
+    void tell_by_hand(Redis& master);
     static int unknown_commands;
 
   private:
+    void forget();
+    void watch_anew();
     enum class State { kNone, kWaitStart, kSelect, kWaitPromotion, kReconfigure };
     struct Seen {
         MonoTime pong{};  // of the last answered ping

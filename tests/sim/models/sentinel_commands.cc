@@ -51,6 +51,32 @@ std::string Sentinel::answer(const redis::Command& command, const std::shared_pt
     return resp_error("ERR unknown command '" + command.front() + "'");
 }
 
+void Sentinel::forget() {
+    master_ = nullptr;
+    state_ = State::kNone;
+    promoted_ = nullptr;
+    is_odown_ = false;
+}
+
+// MONITOR: of its master it knows the address, of everybody else nothing.
+void Sentinel::watch_anew() {
+    for (auto& [server, seen] : seen_) {
+        seen = Seen();
+        seen.is_known = server == master_;
+        seen.is_master = server == master_;
+        seen.pong = seen.role_since = seen.astray_since = world_.now();
+    }
+    config_epoch_ = 0;
+    attempt_at_ = down_since_ = {};
+}
+
+void Sentinel::tell_by_hand(Redis& master) {
+    if (!is_responsive()) return;
+    forget();
+    master_ = &master;
+    watch_anew();
+}
+
 std::string Sentinel::sentinel(const redis::Command& command, const Process& by) {
     const std::string word = command.size() > 1 ? lower(command[1]) : "";
     const bool changes = word == "failover" || word == "remove" || word == "monitor";
@@ -61,14 +87,7 @@ std::string Sentinel::sentinel(const redis::Command& command, const Process& by)
             if (server->endpoint().host == command[3]) master_ = server;
         }
         if (master_ == nullptr) return resp_error("ERR Invalid IP address or hostname specified");
-        for (auto& [server, seen] : seen_) {
-            seen = Seen();
-            seen.is_known = server == master_;
-            seen.is_master = server == master_;
-            seen.pong = seen.role_since = seen.astray_since = world_.now();
-        }
-        config_epoch_ = 0;
-        attempt_at_ = down_since_ = {};
+        watch_anew();
         return resp_status("OK");
     }
     if (master_ == nullptr)
@@ -83,10 +102,7 @@ std::string Sentinel::sentinel(const redis::Command& command, const Process& by)
     }
     if (word == "set") return resp_status("OK");
     if (word == "remove") {
-        master_ = nullptr;
-        state_ = State::kNone;
-        promoted_ = nullptr;
-        is_odown_ = false;
+        forget();
         return resp_status("OK");
     }
     if (word == "failover") {
