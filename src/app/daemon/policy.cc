@@ -9,6 +9,8 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
+constexpr Duration kReconcileAgain = std::chrono::seconds(30);
+constexpr std::string_view kReconcile = "reconcile";
 constexpr std::string_view kNotBegun = "not begun: ";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
@@ -156,7 +158,7 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
         return hand.busy && is_same_outage(hand.node, node);
     });
     // What a failover has left divided is still there, and nobody has dealt with that.
-    const bool is_left_over = reaction_to(incident.detector) == "reconcile";
+    const bool is_left_over = reaction_to(incident.detector) == kReconcile;
     const bool is_handled = !is_left_over && std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
         return is_same_outage(handled.first, node) && incident.opened_at <= handled.second;
     });
@@ -233,7 +235,10 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
         else note_latest(incident_id, line);
     }
     const std::lock_guard lock(mutex_);
-    retry_at_[incident_id] = env_.clock.now() + kRetryAfter;
+    // Nobody else ends a division: as long as it lasts, and no person is asked, it is tried again.
+    const bool is_tried_again = result && result->runbook == kReconcile && result->state != engine::ExecutionState::kAwaitingApproval;
+    retry_at_[incident_id] = env_.clock.now() + (is_tried_again ? kReconcileAgain : kRetryAfter);
+    if (is_tried_again) return void(hand.busy = false);
     if (result) {
         handled_.insert(incident_id);
         if (has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
