@@ -15,9 +15,10 @@ inline constexpr Duration kProofInterval = std::chrono::milliseconds(50);
 
 class DeathLook {
   public:
-    // `facts` of the execution: whether the master has been found empty.
+    // `facts` of the execution: whether the master has been found empty, and which history it wrote.
     DeathLook(Acting& acting, const RedisNode& master, const Json& facts)
-        : acting_(acting), master_(master), lost_history_(lost_history(facts)) {}
+        : acting_(acting), master_(master), lost_history_(lost_history(facts)),
+          proven_history_(find_string(facts, kOldReplid).value_or("")) {}
     [[nodiscard]] DeathInput take(const env::Context& context);
 
   private:
@@ -25,7 +26,7 @@ class DeathLook {
 
     Acting& acting_;
     const RedisNode& master_;
-    std::string lost_history_;
+    std::string lost_history_, proven_history_;
     std::optional<MonoTime> silent_since_;
 };
 

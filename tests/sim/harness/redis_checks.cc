@@ -10,6 +10,8 @@ namespace aeterna::sim {
 namespace {
 
 constexpr Duration kLookAtRedis = std::chrono::milliseconds(100);
+// For so long a look gives leave to act (look_at_death.cc).
+constexpr Duration kLeave = std::chrono::seconds(3);
 // A question takes two ways there, the connection's and its own, and a second at most: beyond this it may go
 // unanswered.
 constexpr Duration kTooSlow = std::chrono::milliseconds(400);
@@ -51,6 +53,8 @@ RedisChecks::RedisChecks(World& world, RedisCluster& cluster, Crew& crew, const 
             if (what == "remove") return forgotten(by, crew_.owner(client));
             if (what != "failover") return;
             if (!by.is_failing_over()) ordered_by_[&by] = crew_.owner(client);
+            ordered_at_ = world_.now();
+            if (last_master_ >= 0) gone_since_ = ordered_at_ - gone_for(last_master_);
             ordered(client, "SENTINEL FAILOVER on " + by.name(), -1);
         };
     }
@@ -70,7 +74,11 @@ bool RedisChecks::is_near(int controller, int node) const {
 
 void RedisChecks::look() {
     const MonoTime now = world_.now();
-    if (const int named = cluster_.named(); named >= 0) last_master_ = named;
+    // Not whom Sentinels name that were away, and that follows another one by now.
+    if (const int named = cluster_.named(); named >= 0) {
+        const models::Redis& server = cluster_.redis(named);
+        if (server.is_master() || !server.is_running()) last_master_ = named;
+    }
     for (int i = 0; i < RedisCluster::kNodes; ++i) look_at(i, now);
     for (int c = 0; c < 2; ++c) {
         bool is_any = false;
@@ -98,9 +106,12 @@ void RedisChecks::look_at(int node, MonoTime now) {
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
     for (int c = 0; c < 2; ++c) {
-        if (answers && crew_.is_at_work(c) && is_near(c, node)) met_[index] = server.started_at();
-        heard_[index][static_cast<std::size_t>(c)].note(answers && is_near(c, node), now);
-        watched_[index][static_cast<std::size_t>(c)].note(crew_.is_at_work(c) && is_near(c, node), now);
+        Spans& heard = heard_[index][static_cast<std::size_t>(c)];
+        heard.note(answers && is_near(c, node), now);
+        Spans& watched = watched_[index][static_cast<std::size_t>(c)];
+        watched.note(crew_.is_at_work(c) && is_near(c, node), now);
+        const MonoTime from = std::max(now - kKnownToAll, server.started_at());
+        if (heard.covers(from, now) && watched.covers(from, now)) met_[index] = server.started_at();
     }
     int sentinels = 0;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
@@ -146,9 +157,11 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     if (!server.is_running() || is_emptied(server)) return why;
     // What the process before this one answered, says nothing.
     const MonoTime from = std::max(now - kSilenceBeforeAct, server.started_at());
+    // One that was stopped since its last look may send what it had leave for.
+    const Duration since = watched_[index][static_cast<std::size_t>(controller)].covers(now - kLeave, now) ? kLookAtRedis : kLeave;
     if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it heard it");
-    else if (heard_[index][static_cast<std::size_t>(controller)].touches(from, now - kLookAtRedis, kOneQuestion))
+    else if (heard_[index][static_cast<std::size_t>(controller)].touches(from, now - since, kOneQuestion))
         why.emplace_back("it had answered within 5 s");
     const bool is_whole =
         now - server.started_at() < kSilenceBeforeAct && server.loaded_rows() > 0 && server.rows_lost_at_start() == 0;

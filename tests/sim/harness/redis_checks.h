@@ -99,6 +99,7 @@ class RedisChecks {
     std::array<MonoTime, RedisCluster::kNodes> met_{};  // the start of the process that a controller has heard last
     std::array<std::string, RedisCluster::kNodes> histories_;  // that it wrote last as the master with its data
     std::map<const models::Sentinel*, int> ordered_by_;  // the controller
+    MonoTime ordered_at_{}, gone_since_{};  // the last order to replace a master, and that master when it was given
     MonoTime acted_at_{};
     std::array<Replaced, RedisCluster::kNodes> replaced_;
     int last_master_ = 0;

@@ -85,7 +85,9 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     const models::Redis& chosen = cluster_.redis(promoted);
     const models::Redis& old = cluster_.redis(last_master_);
     const std::string& history = histories_[static_cast<std::size_t>(last_master_)];
-    const Duration gone = gone_for(last_master_);
+    // Who is heard again has been gone all the same when the order was given.
+    const bool is_ordered = ordered_at_ != MonoTime{} && now - ordered_at_ < kOneExecution;
+    const Duration gone = std::max(gone_for(last_master_), is_ordered ? now - gone_since_ : Duration());
     // It came back empty, and took more since than anybody has left of what it lost: that is worth more now.
     const bool has_outgrown = has_lost_rows(old, 0) && !has_lost_rows(old, old.rows().size());
     // A master with less than one that has been turned to it: that one has not copied it yet, and its rows are worth more
