@@ -244,8 +244,12 @@ class LogicalTest(unittest.TestCase):
         second = self.load(name, "--database", "app")
         self.assertEqual(second.code, 5, second)
         self.assertIn("another restore", second.err)
+        # One that cannot cancel its statement any more, as it does when only we are killed.
+        program, = (int(word) for word in Path(f"/proc/{loading.pid}/task/{loading.pid}/children").read_text().split())
+        os.kill(program, signal.SIGSTOP)
         loading.kill()
         loading.wait()
+        os.kill(program, signal.SIGKILL)
         self.assertFalse(self.has_database(name))
         # Its session has not noticed yet; a person who looks at what is left would be one like it.
         wait_until("the end of the lock", lambda: self.primary.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0", 60)
@@ -262,6 +266,13 @@ class LogicalTest(unittest.TestCase):
         self.assertEqual(done.code, 0, done)
         self.assertEqual(self.primary.psql("SELECT count(*) FROM plain", name), "1000")
         self.assertFalse(self.has_database(unfinished))
+
+    def test_what_a_killed_restore_was_doing_ends_with_it(self):
+        loading, unfinished = self.held_load(self.new_name())
+        loading.kill()
+        loading.wait()
+        wait_until("the end of its session, which waits", lambda: not self.sessions(unfinished), 30)
+        self.primary.psql("DROP ROLE hold")
 
     def test_who_looks_at_an_unfinished_database_does_not_keep_it_from_its_name(self):
         name = self.new_name()
