@@ -21,7 +21,7 @@ class RedisStore final : public engine::Store {
     const std::string& name() const override { return name_; }
     const config::Objectives& objectives() const override { return settings_->objectives; }
     std::unique_ptr<engine::Monitor> make_monitor() override {
-        return std::make_unique<RedisMonitor>(settings_, env_);
+        return std::make_unique<RedisMonitor>(settings_, env_, histories_);
     }
     std::vector<engine::RunbookInfo> runbooks() const override { return runbook_list(); }
     Result<engine::Runbook> make_runbook(const std::string& runbook, const Json& parameters) override {
@@ -29,6 +29,7 @@ class RedisStore final : public engine::Store {
         acting->cluster = std::make_shared<Cluster>(settings_, env_);
         acting->hands = make_hands(stack_, env_);
         acting->guards = guards_;
+        acting->histories = histories_;
         acting->state_directory = stack_.state_directory;
         return build_runbook(runbook, parameters, acting);
     }
@@ -55,6 +56,7 @@ class RedisStore final : public engine::Store {
     const config::Stack& stack_;
     const env::Env& env_;
     std::shared_ptr<ReturnGuards> guards_;  // executions and the sentry meet in them
+    std::shared_ptr<MasterHistories> histories_ = std::make_shared<MasterHistories>();  // the monitor tells the executions
 };
 
 class RedisModule final : public engine::StoreModule {

@@ -5,8 +5,8 @@
 
 namespace aeterna::redis {
 
-RedisMonitor::RedisMonitor(SettingsPointer settings, const env::Env& env)
-    : settings_(std::move(settings)), env_(env), board_(settings_), detectors_(make_detectors()) {}
+RedisMonitor::RedisMonitor(SettingsPointer settings, const env::Env& env, std::shared_ptr<MasterHistories> histories)
+    : settings_(std::move(settings)), env_(env), board_(settings_), histories_(std::move(histories)), detectors_(make_detectors()) {}
 
 std::vector<engine::ProbeTask> RedisMonitor::probes() { return make_probes(settings_, board_, env_); }
 
@@ -21,6 +21,9 @@ engine::Judgement RedisMonitor::judge(const engine::JudgeContext& context) {
     snapshot.known_master = known_master_;
     if (const auto supposed = supposed_master(snapshot)) known_master_ = supposed;
     snapshot.known_master = known_master_;
+    if (const auto working = working_master(snapshot); working && histories_) {
+        if (const NodeObservation* seen = fresh_node(snapshot, *working)) histories_->note(*working, seen->info.replid);
+    }
 
     engine::Judgement judgement;
     for (const auto& detector : detectors_)

@@ -9,6 +9,7 @@
 #include "engine/detect/monitor.h"
 #include "redis/detect/board.h"
 #include "redis/detect/detector.h"
+#include "redis/detect/master_histories.h"
 
 namespace aeterna::redis {
 
@@ -17,7 +18,8 @@ namespace aeterna::redis {
 
 class RedisMonitor final : public engine::Monitor {
   public:
-    RedisMonitor(SettingsPointer settings, const env::Env& env);
+    // Tells `histories` whom it hears; may be null.
+    RedisMonitor(SettingsPointer settings, const env::Env& env, std::shared_ptr<MasterHistories> histories = nullptr);
     [[nodiscard]] std::vector<engine::ProbeTask> probes() override;
     [[nodiscard]] engine::Judgement judge(const engine::JudgeContext& context) override;
     [[nodiscard]] std::vector<engine::Reach> reach() override;
@@ -30,6 +32,7 @@ class RedisMonitor final : public engine::Monitor {
     SettingsPointer settings_;
     const env::Env& env_;
     Board board_;
+    std::shared_ptr<MasterHistories> histories_;
     std::vector<std::unique_ptr<Detector>> detectors_;
     MonoTime trusted_since_ = MonoTime::min();
     std::optional<std::string> known_master_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hosts/executor.h"
+#include "redis/detect/master_histories.h"
 #include "redis/steps/steps.h"
 
 namespace aeterna::redis {
@@ -70,6 +71,7 @@ struct Acting {
     ClusterPointer cluster;
     std::shared_ptr<Hands> hands;
     std::shared_ptr<ReturnGuards> guards;
+    std::shared_ptr<const MasterHistories> histories;  // nullptr: nobody listens beside this execution
     std::string state_directory;
     Assist assist = Assist::kOff;
     std::shared_ptr<ReturnGuard> guard;  // armed for this runbook; taken when it is first needed

@@ -186,10 +186,11 @@ std::int64_t lost_for_seconds(const NodeInfo& info) {
     return info.link_down_seconds < 0 ? std::numeric_limits<std::int64_t>::max() : info.link_down_seconds;
 }
 
-// A link that went down when the master had been gone for long already had been quiet until repl-timeout (60 s): for how long it has
-// heard nothing, it does not say.
-bool is_lost_by_timeout(const NodeInfo& info, std::int64_t gone) {
-    return !info.is_link_up && info.link_down_seconds >= 0 && info.link_down_seconds + kLinkSlackSeconds < gone;
+std::string who_has_the_known_history(const DeathInput& input) {
+    for (const ReplicaAnswer& replica : input.replicas) {
+        if (!input.known_history.empty() && replica.info && replica.info->replid == input.known_history) return replica.node->name;
+    }
+    return "";
 }
 
 }  // namespace
@@ -235,10 +236,11 @@ std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {
         return "it has taken the empty copy already";
     if (!input.lost_history.empty() && info.replid != input.lost_history)
         return "it does not have the history that the master has lost";
-    if (!input.proven_history.empty() && info.replid != input.proven_history)
-        return "it has another history than the master that was proven dead";
     // A link to an empty master says nothing.
     if (input.master_info || !input.lost_history.empty()) return "";
+    // How long its link is lost does not always say it: one that was cut stays up until repl-timeout (60 s), and is lost from then on.
+    if (const std::string who = who_has_the_known_history(input); !who.empty() && info.replid != input.known_history)
+        return fmt::format("it has another history than the master wrote when it was heard last, and '{}' has that one", who);
     // What it lacks cannot be said: Sentinel may choose it later, we do not.
     if (!info.is_link_up && info.link_down_seconds < 0)
         return "its link has not been up since it was started or told to follow the master";
@@ -258,12 +260,10 @@ std::vector<const RedisNode*> fit_replicas(const DeathInput& input) {
         if (why_unfit(replica, input).empty()) fit.push_back(&replica);
     // Offsets of different histories say nothing about each other. Who heard the master last has its history; one that has
     // not copied it yet (it was a master itself a moment ago) still has its own.
-    const std::int64_t gone = gone_for_seconds(input);
-    const auto key = [gone](const ReplicaAnswer* one) {
-        const NodeInfo& info = *one->info;
-        return std::tuple(is_lost_by_timeout(info, gone), lost_for_seconds(info), -info.replica_offset);
-    };
-    const auto last = std::min_element(fit.begin(), fit.end(), [&](const auto* a, const auto* b) { return key(a) < key(b); });
+    const auto last = std::min_element(fit.begin(), fit.end(), [](const ReplicaAnswer* a, const ReplicaAnswer* b) {
+        const auto key = [](const NodeInfo& info) { return std::pair(lost_for_seconds(info), -info.replica_offset); };
+        return key(*a->info) < key(*b->info);
+    });
     if (last != fit.end()) {
         const std::string history = (*last)->info->replid;
         std::erase_if(fit, [&](const ReplicaAnswer* replica) { return replica->info->replid != history; });

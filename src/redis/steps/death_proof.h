@@ -32,8 +32,8 @@ struct DeathInput {
     // The history that the master came back without, once that is proven. It may be killed since, and what the Sentinels
     // heard of it last was the empty one.
     std::string lost_history{};
-    // The one that its fittest replica had when it was proven dead: who has another one now had it then, too.
-    std::string proven_history{};
+    // The one that it wrote when our probes heard it last; empty: they never did.
+    std::string known_history{};
 };
 
 struct DeathVerdict {

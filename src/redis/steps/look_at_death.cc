@@ -14,7 +14,8 @@ std::string DeathLook::lost_history(const Json& facts) {
 
 DeathInput DeathLook::take(const env::Context& context) {
     Cluster& cluster = *acting_.cluster;
-    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false, lost_history_, proven_history_};
+    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false, lost_history_,
+                     acting_.histories ? acting_.histories->of(master_.name) : ""};
     const MonoTime began = cluster.env().clock.now();
     if (auto info = cluster.info(master_, context)) input.master_info = std::move(*info);
     else input.master_error = info.error();

@@ -15,10 +15,9 @@ inline constexpr Duration kProofInterval = std::chrono::milliseconds(50);
 
 class DeathLook {
   public:
-    // `facts` of the execution: whether the master has been found empty, and which history it wrote.
+    // `facts` of the execution: whether the master has been found empty.
     DeathLook(Acting& acting, const RedisNode& master, const Json& facts)
-        : acting_(acting), master_(master), lost_history_(lost_history(facts)),
-          proven_history_(find_string(facts, kOldReplid).value_or("")) {}
+        : acting_(acting), master_(master), lost_history_(lost_history(facts)) {}
     [[nodiscard]] DeathInput take(const env::Context& context);
 
   private:
@@ -26,7 +25,7 @@ class DeathLook {
 
     Acting& acting_;
     const RedisNode& master_;
-    std::string lost_history_, proven_history_;
+    std::string lost_history_;
     std::optional<MonoTime> silent_since_;
 };
 

@@ -206,15 +206,14 @@ TEST_F(DeathProof, OneThatHasNotCopiedTheMasterIsNotChosenByItsOffset) {
     for (SentinelAnswer& answer : input.sentinels) answer.opinion->master.last_ok_ping_ms = 20000;
     input.replicas[0].info->is_link_up = true;
     input.replicas[0].info->last_io_seconds = 22;
-    input.replicas[1].info->link_down_seconds = 20;
     ASSERT_EQ(fit_replicas(input).size(), 1U);
     EXPECT_EQ(fit_replicas(input).front()->name, "redis-3") << "the other one's path was cut, and its link still looks up";
-    // Quiet for a minute, until repl-timeout took its link down, a moment ago.
-    input.replicas[1].info->link_down_seconds = 3;
-    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2");
-    input.proven_history = input.replicas[1].info->replid;
-    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3") << "as it was when the master was proven dead";
-    input.proven_history.clear();
+    // redis-3's was quiet for a minute, until repl-timeout took its link down, a moment ago.
+    input.known_history = input.replicas[0].info->replid;
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-2") << "the master wrote it when it was heard last";
+    input.known_history = "nobody's";
+    EXPECT_EQ(fit_replicas(input).front()->name, "redis-3") << "it began anew a moment ago, and nobody has copied that";
+    input.known_history.clear();
     input.replicas[0].info->is_link_up = false;
     input.replicas[1].info->link_down_seconds = -1;
     EXPECT_TRUE(fit_replicas(input).empty()) << "both were restarted: nobody can say what they lack";
