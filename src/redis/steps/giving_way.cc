@@ -100,9 +100,11 @@ class GivingWay {
 
 }  // namespace
 
-bool is_taken_back(Acting& acting, const engine::StepContext& step) {
+bool is_taken_back(Acting& acting, const engine::StepContext& step) { return !acting.guard && serves_by_majority(acting, step); }
+
+bool serves_by_majority(Acting& acting, const engine::StepContext& step) {
     const RedisNode* old = named_by(acting, step.facts, kOldMaster);
-    const bool is_held = !old || acting.guard || is_fenced(step.facts, old->name);
+    const bool is_held = !old || is_fenced(step.facts, old->name);
     if (is_held || find_string(step.facts, kDeathForm) == "empty") return false;
     const auto role = acting.cluster->role(*old, step.context);
     if (!role || !role->is_master()) return false;

@@ -10,6 +10,8 @@ namespace aeterna::redis {
 // Promoted by a process that has died since, and its guard with it: clients have written to whom the Sentinels name. False for
 // one that this process holds, that is fenced, or that came back with next to nothing of what the promoted one has.
 [[nodiscard]] bool is_taken_back(Acting& acting, const engine::StepContext& step);
+// The same of one whose return this process guards, for whoever has stood still, and the guard with it.
+[[nodiscard]] bool serves_by_majority(Acting& acting, const engine::StepContext& step);
 
 // The decision, in the facts: the assist is refused from here on, and kGivesWay names the promoted node where it is
 // known. False when there is none.

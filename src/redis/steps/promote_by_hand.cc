@@ -57,6 +57,7 @@ class PromoteByHand final : public RedisStep {
         if (is_taken_back(*acting_, step))
             return decide_to_give_way(*acting_, step) ? CheckOutcome::kReady : CheckOutcome::kNotDue;
         remember_sentinels(*cluster_, step.facts, step.context);
+        asked_at_ = clock().now();
         return CheckOutcome::kReady;
     }
 
@@ -64,6 +65,12 @@ class PromoteByHand final : public RedisStep {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         if (node_of(step.facts, kGivesWay)) {
             give_way(*acting_, step);
+            return {};
+        }
+        // Whom a majority has named while we stood still has taken writes: as if we had died.
+        if (asked_at_ && clock().now() - *asked_at_ > kStoodStill && serves_by_majority(*acting_, step)) {
+            stand_down(*acting_);
+            if (decide_to_give_way(*acting_, step)) give_way(*acting_, step);
             return {};
         }
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
@@ -186,6 +193,7 @@ class PromoteByHand final : public RedisStep {
     }
 
     ActingPointer acting_;
+    std::optional<MonoTime> asked_at_;  // when check() ended
 };
 
 }  // namespace

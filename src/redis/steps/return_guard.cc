@@ -25,8 +25,6 @@ constexpr Duration kLookAround = 500ms;
 constexpr Duration kSuspicion = 3s;
 // A supervisor has started a promoted one again by then; after that waiting for it costs more than what it took.
 constexpr Duration kHeirAway = 15s;
-// A process that runs needs milliseconds from one try to the next.
-constexpr Duration kStoodStill = 2s;
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();

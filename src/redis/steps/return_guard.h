@@ -27,6 +27,9 @@
 
 namespace aeterna::redis {
 
+// A process that runs needs milliseconds from one try, or one phase of a step, to the next.
+inline constexpr Duration kStoodStill = std::chrono::seconds(2);
+
 class ReturnGuard {
   public:
     struct Report {
