@@ -328,7 +328,7 @@ MUTATIONS = [
     ("redis.divided.majority", DIVISION, "if («look->info->is_master && !is_emptied») return &*look;", "false", ["divided"]),
     ("redis.divided.failing_over", DIVISION, "if («answer.opinion->master.has_flag(\"failover_in_progress\")») return", "false", ["divided"]),
     ("redis.divided.odown", DIVISION, "if («answer.opinion->master.has_flag(\"o_down\")») return", "false", ["divided"]),
-    ("redis.divided.few", DIVISION, "return «answering < settings.majority()» ?", "false", ["divided"]),
+    ("redis.divided.few", DIVISION, "if («answering < settings.majority()») return", "false", ["divided"]),
     ("redis.divided.away", DIVISION, "if («look == nodes.end() || !look->info») {", "look == nodes.end()", ["divided"]),
     ("redis.divided.silent", DIVISION, "if («!division.is_named && silent != sentinels.end()») {", "false", ["divided"]),
     ("redis.divided.lasting", REDIS + "choose_master.cc", "seen.obstacle.empty() && «clock().now() - since >= kLasting»;", "true", ["divided"]),

@@ -11,13 +11,17 @@ bool knows_no_master(const SentinelAnswer& answer) { return answer.error && answ
 
 std::string obstacle_of_sentinels(const RedisSettings& settings, const std::vector<SentinelAnswer>& sentinels) {
     std::size_t answering = 0;
+    bool is_any_watching = false;
     for (const SentinelAnswer& answer : sentinels) {
         answering += answer.opinion || knows_no_master(answer) ? 1 : 0;
         if (!answer.opinion) continue;
+        is_any_watching = true;
         if (answer.opinion->master.has_flag("failover_in_progress")) return answer.sentinel + " is failing over";
         if (answer.opinion->master.has_flag("o_down")) return answer.sentinel + " holds the master for dead";
     }
-    return answering < settings.majority() ? "too few Sentinels answer" : "";
+    if (answering < settings.majority()) return "too few Sentinels answer";
+    // The stack file's name may be a wrong one: nothing is made up where nobody knows it.
+    return is_any_watching ? "" : "no Sentinel watches '" + settings.master_name + "'";
 }
 
 // The one with most keys; nullptr when two have as many, and as long a stream.

@@ -48,6 +48,7 @@ TEST(Division, Table) {
          "sentinel-1 names redis-1 sentinel-3 names redis-3 redis-1 says that it is master"},
         {"an old word may come back", {3, 3, -1}, {look(0), look(1), look(1)}, "", "sentinel-3 does not answer, and all have to be told"},
         {"one of three is away", {1, 2, -1}, {look(0), look(1), look(1)}, "", "sentinel-3 does not answer, and all have to be told"},
+        {"nobody knows it", {0, 0, 0}, {look(0), look(1), look(1)}, "", "no Sentinel watches 'm'"},
         {"too few", {1, -1, -1}, {look(0), look(0), look(1)}, "", "too few Sentinels answer"},
         {"no master", {1, 1, 1}, {look(2), look(1), look(1)}, "", "no node says that it is master"},
         {"the named one is away", {1, 1, 1}, {std::nullopt, look(0), look(2)}, "", "the Sentinels name 'redis-1', which does not answer"},
