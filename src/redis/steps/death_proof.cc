@@ -120,21 +120,11 @@ std::optional<DeathVerdict> refuse_by_master(const DeathInput& input) {
     return std::nullopt;
 }
 
-// Sentinels that do not answer us but may live could elect where we cannot see it.
 std::optional<DeathVerdict> refuse_by_majority(const DeathInput& input, const std::string& form) {
+    if (const std::string why = unseen_majority(input); !why.empty()) return refused(why);
     std::size_t answering = 0;
-    std::size_t dead = 0;
-    for (const SentinelAnswer& answer : input.sentinels) {
-        if (answer.opinion) ++answering;
-        else if (is_refused(answer.error)) ++dead;
-    }
-    const std::size_t majority = input.settings.majority();
-    if (answering >= majority) return std::nullopt;
-    if (input.sentinels.size() - dead >= majority)
-        return refused(fmt::format(
-            "{} of {} Sentinels answer, and the others may act where we cannot see them", answering,
-            input.sentinels.size()));
-    if (form == "silent" && !input.is_fenceable)
+    for (const SentinelAnswer& answer : input.sentinels) answering += answer.opinion ? 1 : 0;
+    if (answering < input.settings.majority() && form == "silent" && !input.is_fenceable)
         return refused(
             "the master is only silent, no majority of the Sentinels confirms it, and it cannot be "
             "fenced");
@@ -274,6 +264,18 @@ std::vector<const RedisNode*> fit_replicas(const DeathInput& input) {
     std::vector<const RedisNode*> nodes;
     for (const ReplicaAnswer* replica : fit) nodes.push_back(replica->node);
     return nodes;
+}
+
+std::string unseen_majority(const DeathInput& input) {
+    std::size_t answering = 0, dead = 0;
+    for (const SentinelAnswer& answer : input.sentinels) {
+        if (answer.opinion) ++answering;
+        else if (is_refused(answer.error)) ++dead;
+    }
+    const std::size_t majority = input.settings.majority();
+    if (answering >= majority || input.sentinels.size() - dead < majority) return "";
+    return fmt::format("{} of {} Sentinels answer, and the others may act where we cannot see them", answering,
+                       input.sentinels.size());
 }
 
 DeathVerdict judge_death(const DeathInput& input) {

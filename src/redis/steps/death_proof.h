@@ -46,6 +46,10 @@ struct DeathVerdict {
 
 [[nodiscard]] DeathVerdict judge_death(const DeathInput& input);
 
+// Why a failover of theirs could begin where we do not see it: too few Sentinels answer, and the others may live. Empty
+// when none could.
+[[nodiscard]] std::string unseen_majority(const DeathInput& input);
+
 // Who else has lost it at this moment: Sentinels and replicas, each with what it sees.
 [[nodiscard]] std::vector<std::string> other_vantages(const DeathInput& input);
 

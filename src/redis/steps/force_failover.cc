@@ -62,6 +62,11 @@ class ForceFailover final : public RedisStep {
             refuse_assist(step, {"no replica is fit to be promoted any more"});
             return {};
         }
+        // They may have answered when the death was proven.
+        if (const std::string unseen = unseen_majority(input); !unseen.empty()) {
+            refuse_assist(step, {unseen});
+            return {};
+        }
         if (!is_fenced(step.facts, old->name)) guard_of(*acting_, *old, step.context.run_id);
         step.facts[kDownAfterRemaining] =
             std::max(0.0, to_seconds(down_after_left(input.sentinels)));

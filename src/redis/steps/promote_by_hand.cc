@@ -160,6 +160,11 @@ class PromoteByHand final : public RedisStep {
             refuse_assist(step, {"no replica is fit to be promoted any more"});
             return none;
         }
+        // They may have answered when the death was proven.
+        if (const std::string unseen = unseen_majority(input); !unseen.empty()) {
+            refuse_assist(step, {unseen});
+            return none;
+        }
         const auto leave = leave_to_act(*acting_, old, step.facts, step.context);
         if (!leave) {
             refuse_assist(step, {leave.error().message});

@@ -96,12 +96,7 @@ void RedisChecks::look_at(int node, MonoTime now) {
     const bool is_named = cluster_.master() == node;
     named_[index].note(is_named, now);
     const bool is_replaced = replaced_[index].is_open && may_be_another_master(node);
-    int naming = 0;
-    for (int i = 0; i < RedisCluster::kNodes; ++i) {
-        const models::Sentinel& sentinel = cluster_.sentinel(i);
-        naming += sentinel.is_responsive() && is_in_reach(i) && sentinel.master() == &server ? 1 : 0;
-    }
-    const bool is_known_as_named = is_named && naming >= 2 && is_in_reach(node);
+    const bool is_known_as_named = is_named && naming(node) >= 2 && is_in_reach(node);
     held_in_vain_[index].note(is_known_as_named && answers && server.is_paused() && !is_replaced, now);
     if (held_in_vain_[index].covers(now - kHeldInVain, now))
         violated(fmt::format("the writes of {} were held although nobody has replaced it", server.name()));
@@ -127,6 +122,16 @@ void RedisChecks::look_at(int node, MonoTime now) {
     Replaced& replaced = replaced_[index];
     const bool is_theirs = cluster_.master() == node && server.takes_writes() && !replaced.was_fenced;
     if (!server.is_master() || is_theirs) replaced.is_open = false;
+}
+
+// The Sentinels that say so to whoever asks them.
+int RedisChecks::naming(int node) const {
+    int naming = 0;
+    for (int i = 0; i < RedisCluster::kNodes; ++i) {
+        const models::Sentinel& sentinel = cluster_.sentinel(i);
+        naming += sentinel.is_responsive() && is_in_reach(i) && sentinel.master() == &cluster_.redis(node) ? 1 : 0;
+    }
+    return naming;
 }
 
 std::vector<std::string> RedisChecks::against_acting(int controller) const {
@@ -166,7 +171,7 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     const bool is_whole =
         now - server.started_at() < kSilenceBeforeAct && server.loaded_rows() > 0 && server.rows_lost_at_start() == 0;
     if (is_whole && schedule_.is_crew_calm() &&
-        heard_[index][static_cast<std::size_t>(controller)].touches(server.started_at(), now, kHeardAtAll))
+        heard_[index][static_cast<std::size_t>(controller)].touches(server.started_at(), now - since, kHeardAtAll))
         why.emplace_back("it had just come back with all that it had");
     if (controller == 0 && heard_by_sentinels_[index].covers(now - kKnownToAll, now))
         why.emplace_back("a majority of the Sentinels heard it");

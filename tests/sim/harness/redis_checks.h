@@ -60,6 +60,7 @@ class RedisChecks {
     void look_at_refusals(MonoTime now);
     [[nodiscard]] bool is_in_reach(int node) const;
     [[nodiscard]] Duration gone_for(int node) const;
+    [[nodiscard]] int naming(int node) const;
     [[nodiscard]] bool is_open(int controller, int node) const;
     [[nodiscard]] bool is_near(int controller, int node) const;
     [[nodiscard]] bool is_watched(int node) const;

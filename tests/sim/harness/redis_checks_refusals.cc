@@ -90,6 +90,8 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
     const Duration gone = std::max(gone_for(last_master_), is_ordered ? now - gone_since_ : Duration());
     // It came back empty, and took more since than anybody has left of what it lost: that is worth more now.
     const bool has_outgrown = has_lost_rows(old, 0) && !has_lost_rows(old, old.rows().size());
+    // It served with less for so long that this is its history by now, and the chosen one has followed it since.
+    const bool is_long_its_own = chosen.replid() == old.replid() && now - old.started_at() > kOneExecution;
     // A master with less than one that has been turned to it: that one has not copied it yet, and its rows are worth more
     // than the master's history, whoever has that.
     const bool is_fuller = chosen.rows().size() > old.rows().size();
@@ -100,7 +102,7 @@ std::vector<std::string> RedisChecks::against_choice(int promoted, int controlle
         if (i == promoted || i == last_master_ || !is_known || other.is_master()) continue;
         const bool has_history = other.replid() == history && other.follows() == old.endpoint();
         // Whom another Sentinel has promoted a moment ago writes a new one.
-        const bool is_another = chosen.replid() != history && !chosen.is_master();
+        const bool is_another = chosen.replid() != history && !chosen.is_master() && !is_long_its_own;
         // That it came back empty, a process that no controller has heard has told nobody.
         const bool is_untold = has_lost_rows(old, 0) && met_[static_cast<std::size_t>(last_master_)] != old.started_at();
         if (has_history && is_another && !is_untold && !has_outgrown && !is_fuller && other.unheard_for() < gone + kNotLostLong)
@@ -150,6 +152,9 @@ void RedisChecks::forgotten(const models::Sentinel& told, int controller) {
     const bool is_known = heard_[index][static_cast<std::size_t>(controller)].covers(from, now);
     const bool has_rows = !has_lost_rows(cluster_.redis(named), 0);
     if (!has_rows || !named_[index].covers(from, now) || !is_known || replaced_[index].is_open) return;
+    // It went on after an interruption when those that had turned back to the old master were gone again.
+    const bool is_watched = watched_[index][static_cast<std::size_t>(controller)].covers(from, now);
+    if (promoted_ >= 0 && !is_watched && naming(named) < 2) return;
     // One that is told the same name again has only got another epoch.
     world_.scheduler.after(kTaught, [this, &told, named] {
         if (told.master() != &cluster_.redis(named))

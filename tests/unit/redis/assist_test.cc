@@ -409,6 +409,34 @@ TEST(Assist, AMasterThatIsStartedAgainMeanwhileIsLookedAtAgain) {
     }
 }
 
+// Together they could elect another one, although they could not when the death was proven.
+TEST(Assist, SentinelsThatAreOutOfSightSinceTheProofAreLeftToAct) {
+    for (const bool is_by_hand : {false, true}) {
+        Stage stage;
+        if (is_by_hand)
+            for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
+        const auto lose_sight = [&] {
+            stage.servers.sentinels[1].is_refusing = true;
+            for (int n = is_by_hand ? 2 : 3; n <= 3; ++n) {
+                stage.servers.sentinels[n].is_refusing = false;
+                stage.servers.sentinels[n].is_silent = true;
+            }
+        };
+        if (is_by_hand)
+            stage.servers.on_question = [&] {
+                if (stage.progress.find("it is done by hand") != std::string::npos) lose_sight();
+            };
+        else
+            stage.hands->executor.on_fence = lose_sight;
+        const auto ended = stage.run();
+        EXPECT_EQ(ended.facts.value("assist", ""), "refused") << stage.progress;
+        EXPECT_THAT(stage.progress, HasSubstr("Sentinels answer, and the others may act where we cannot see them"));
+        EXPECT_EQ(stage.progress.find("it is done by hand") != std::string::npos, is_by_hand);
+        EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), 0U);
+        EXPECT_EQ(stage.servers.count("REPLICAOF NO ONE"), 0U);
+    }
+}
+
 TEST(Assist, WithoutAFenceTheOneSentinelThatIsLeftIsNotBelieved) {
     Stage stage;
     stage.hands->executor.fence_error = make_error(ErrorCode::kConfiguration, "no fence is set up");
