@@ -12,6 +12,7 @@
 
 #include "base/lent_bytes.h"
 #include "base/result.h"
+#include "env/room.h"
 
 namespace aeterna::env {
 
@@ -59,11 +60,6 @@ class TargetFile {
     virtual void start_writeback(std::uint64_t offset, std::uint64_t bytes) = 0;
     // Owner, mode and modification time, in the order that keeps set-id bits.
     virtual Status set_attributes(const NodeInfo& info) = 0;
-};
-
-struct Room {
-    std::uint64_t free_bytes = 0;   // that an ordinary user may still write
-    std::uint64_t file_system = 0;  // the same number: the same room
 };
 
 class FileTree {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "env/room.h"
 
 namespace aeterna::env {
 
@@ -69,6 +70,8 @@ class Files {
     [[nodiscard]] virtual Result<Owner> owner(const std::string& path) = 0;
     // Absolute, symbolic links resolved as far as the path exists.
     [[nodiscard]] virtual std::string canonical(const std::string& path) = 0;
+    // Of the file system of `path`, or of its nearest parent that exists.
+    [[nodiscard]] virtual Result<Room> room(const std::string& path) = 0;
     // kLocked when another process holds it.
     [[nodiscard]] virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
     [[nodiscard]] virtual std::optional<std::string> environment_variable(const std::string& name) = 0;

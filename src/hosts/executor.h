@@ -85,6 +85,8 @@ class Executor {
                                                                       const env::Context& context) = 0;
     [[nodiscard]] virtual Result<std::string> read_file(const std::string& path, std::size_t limit_bytes,
                                                         const env::Context& context) = 0;
+    // Of the host's file system that `path` lies on.
+    [[nodiscard]] virtual Result<env::Room> room(const std::string& path, const env::Context& context) = 0;
 };
 
 // kConfiguration when the host's executor cannot act.

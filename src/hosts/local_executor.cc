@@ -160,6 +160,7 @@ class LocalExecutor final : public Executor {
                                   const env::Context&) override {
         return env_.files.read(path, limit_bytes);
     }
+    Result<env::Room> room(const std::string& path, const env::Context&) override { return env_.files.room(path); }
 
   private:
     static std::string last_line(std::string_view text) {

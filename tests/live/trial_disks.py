@@ -88,6 +88,8 @@ class FullDiskTest(DiskTest):
                     with connection.cursor() as cursor:
                         cursor.execute("SELECT pg_logical_emit_message(false, 'full', repeat('x', 50000))")
                     time.sleep(0.01)
+            await_incident(self.lab, "postgres.disk_full", 30)
+            self.assertRegex(incidents(self.lab)["postgres.disk_full"]["reasons"][0], f"{NODE} disk: '.*' has [0-9]+ MiB of [0-9]+ MiB free")
             await_incident(self.lab, "postgres.primary_down", 60)
             wait_until("another primary", lambda: seen(self.lab)["stores"]["postgres"]["primary"] not in (None, NODE), 330)
             print(f"     told {sorted(self.told())}", flush=True)

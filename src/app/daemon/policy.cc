@@ -9,7 +9,7 @@ namespace aeterna::app {
 namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
-constexpr Duration kReconcileAgain = std::chrono::seconds(30);
+constexpr Duration kReconcileAgain = std::chrono::seconds(30), kReconcileAtLast = std::chrono::minutes(10);
 constexpr std::string_view kReconcile = "reconcile";
 constexpr std::string_view kNotBegun = "not begun: ";
 
@@ -154,11 +154,13 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
     const Slot& slot = slots_[incident.store];
     const auto retry = retry_at_.find(incident.id);
     if (handled_.count(incident.id) != 0 || (retry != retry_at_.end() && env_.clock.now() < retry->second)) return false;
-    const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
-        return hand.busy && is_same_outage(hand.node, node);
-    });
     // What a failover has left divided is still there, and nobody has dealt with that.
     const bool is_left_over = reaction_to(incident.detector) == kReconcile;
+    const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
+        // Who reconciles does nothing about a death; it holds the actor lock, and gives it back when the master is away.
+        const bool is_about_it = is_left_over || hand.runbook != kReconcile;
+        return hand.busy && is_about_it && is_same_outage(hand.node, node);
+    });
     const bool is_handled = !is_left_over && std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
         return is_same_outage(handled.first, node) && incident.opened_at <= handled.second;
     });
@@ -172,7 +174,7 @@ void Policy::begin(const engine::ExecutionRecord& execution, const std::string& 
     std::list<Hand>& hands = slots_[execution.store].hands;
     // A former thread has given its hand back: what is left of it holds no lock and ends at once.
     std::erase_if(hands, [](const Hand& hand) { return !hand.busy; });
-    Hand& hand = hands.emplace_back(Hand{node, true, nullptr});
+    Hand& hand = hands.emplace_back(Hand{node, execution.runbook, true, nullptr});
     env_.log.info("execution.triggered", {{"incident", incident_id},
                                           {"store", execution.store},
                                           {"runbook", execution.runbook}});
@@ -224,7 +226,8 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
                                           {"store", store},
                                           {"state", std::string(engine::execution_state_name(result->state))},
                                           {"summary", result->summary}});
-        note(incident_id, outcome_line(*result));
+        if (result->runbook == kReconcile) note_latest(incident_id, outcome_line(*result), "policy: reconcile exec-");
+        else note(incident_id, outcome_line(*result));
         remember(*result);
     } else {
         const bool is_held_back = result.error().code == ErrorCode::kGuardRefused;
@@ -232,17 +235,21 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
                          {{"incident", incident_id}, {"store", store}, {"error", result.error().to_string()}});
         const std::string line = fmt::format("policy: {}{}", is_held_back ? "" : kNotBegun, result.error().to_string());
         if (is_held_back) note(incident_id, line);
-        else note_latest(incident_id, line);
+        else note_latest(incident_id, line, kNotBegun);
     }
     const std::lock_guard lock(mutex_);
     // Nobody else ends a division: as long as it lasts, and no person is asked, it is tried again.
-    const bool is_tried_again = result && result->runbook == kReconcile && result->state != engine::ExecutionState::kAwaitingApproval;
-    retry_at_[incident_id] = env_.clock.now() + (is_tried_again ? kReconcileAgain : kRetryAfter);
-    if (is_tried_again) return void(hand.busy = false);
-    if (result) {
-        handled_.insert(incident_id);
-        if (has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
+    const bool is_reconciled = result && result->runbook == kReconcile;
+    const bool is_tried_again = is_reconciled && result->state != engine::ExecutionState::kAwaitingApproval;
+    Duration wait = kRetryAfter;
+    if (is_tried_again) {
+        Duration& again = reconcile_again_.try_emplace(incident_id, kReconcileAgain).first->second;
+        wait = std::exchange(again, std::min(2 * again, kReconcileAtLast));
     }
+    retry_at_[incident_id] = env_.clock.now() + wait;
+    if (result && !is_tried_again) handled_.insert(incident_id);
+    // A division is no outage: the death of its master is still to be dealt with.
+    if (result && !is_reconciled && has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     hand.busy = false;
 }
 
@@ -254,12 +261,12 @@ bool Policy::note(const std::string& incident_id, const std::string& line) {
     return true;
 }
 
-// A try every two seconds, each with other milliseconds in its words: only the last one is worth keeping.
-void Policy::note_latest(const std::string& incident_id, const std::string& line) {
+// A try every two seconds, each with other milliseconds in its words: only the last one that has the mark is worth keeping.
+void Policy::note_latest(const std::string& incident_id, const std::string& line, std::string_view mark) {
     const std::lock_guard lock(mutex_);
     std::vector<std::string>& lines = notes_[incident_id];
-    const auto former = std::find_if(lines.begin(), lines.end(), [](const std::string& other) {
-        return other.find(kNotBegun) != std::string::npos;
+    const auto former = std::find_if(lines.begin(), lines.end(), [&](const std::string& other) {
+        return other.find(mark) != std::string::npos;
     });
     if (former == lines.end()) lines.push_back(line);
     else *former = line;

@@ -48,6 +48,7 @@ class Policy {
     // One execution and its thread.
     struct Hand {
         std::string node;  // the primary that was lost; empty = not known
+        std::string runbook;
         bool busy = true;
         std::unique_ptr<env::Thread> thread;
     };
@@ -91,7 +92,7 @@ class Policy {
                                                          const env::Context& context);
     // Goes on with interrupted executions whose store's hands are free; what is locked by another waits.
     void resume_pending(const Orders& orders);
-    void note_latest(const std::string& incident_id, const std::string& line);
+    void note_latest(const std::string& incident_id, const std::string& line, std::string_view mark);
     bool note(const std::string& incident_id, const std::string& line);  // true when it is new
 
     const OpenStack& open_;
@@ -102,6 +103,7 @@ class Policy {
     std::set<std::string> handled_;                          // incident ids
     std::map<std::string, std::vector<std::string>> notes_;  // by incident id
     std::map<std::string, MonoTime> retry_at_;               // by incident id
+    std::map<std::string, Duration> reconcile_again_;        // by incident id: after the next try that ends nothing
     std::map<std::string, std::string> primaries_;           // by incident id: who was primary when it was first seen
     std::map<std::string, Slot> slots_;                      // by store; never grows after the constructor
     std::vector<engine::ExecutionRecord> pending_;           // found interrupted, not yet gone on with

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
+#include "env/posix/measure_room.h"
 
 namespace aeterna::env {
 namespace {
@@ -222,18 +222,7 @@ class PosixFileTree final : public FileTree {
         return file_error(errno, quoted("rename", from));
     }
 
-    Result<Room> room(const std::string& path) override {
-        std::string at = path;
-        struct statvfs status {};
-        struct stat node {};
-        while (::statvfs(at.c_str(), &status) != 0) {
-            const std::size_t slash = at.rfind('/');
-            if (errno != ENOENT || slash == std::string::npos || at == "/") return file_error(errno, quoted("measure", path));
-            at.erase(std::max<std::size_t>(slash, 1));
-        }
-        if (::stat(at.c_str(), &node) != 0) return file_error(errno, quoted("measure", path));
-        return Room{std::uint64_t{status.f_bavail} * status.f_frsize, node.st_dev};
-    }
+    Result<Room> room(const std::string& path) override { return measure_room(path); }
     Status sync_file_system(const std::string& path) override {
         const Descriptor place(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         if (!place.is_open() || ::syncfs(place.get()) != 0) return file_error(errno, quoted("sync", path));

@@ -18,6 +18,7 @@
 #include "base/paths.h"
 #include "env/posix/descriptor_io.h"
 #include "env/posix/errors.h"
+#include "env/posix/measure_room.h"
 #include "env/posix/ports.h"
 
 namespace aeterna::env {
@@ -196,6 +197,8 @@ class PosixFiles final : public Files {
         const fs::path resolved = fs::weakly_canonical(absolute, code);
         return without_trailing_slashes(code ? absolute.lexically_normal().string() : resolved.string());
     }
+
+    Result<Room> room(const std::string& path) override { return measure_room(path); }
 
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
         while (true) {

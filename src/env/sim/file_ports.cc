@@ -170,6 +170,9 @@ class SimFiles final : public env::Files {
                                                   : place_.process.working_directory + "/" + path);
     }
 
+    // A simulated disk never fills.
+    Result<env::Room> room(const std::string&) override { return env::Room{1ULL << 40, 1, 1ULL << 40}; }
+
     Result<std::unique_ptr<env::FileLock>> lock(const std::string& given) override {
         const std::string path = Disk::normal(given);
         if (place_.is_dead()) return place_.dead(given);

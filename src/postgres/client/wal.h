@@ -69,8 +69,9 @@ struct ControlFile {
 // with live ones).
 [[nodiscard]] Result<ControlFile> parse_control_file(std::string_view bytes);
 // With minRecoveryPoint (at 136, its timeline at 144) no earlier than `lsn`, and the CRC-32C (at 288, of all before it) anew: a server with
-// a backup_label that a BASE_BACKUP wrote does not come up before it has replayed so far, whoever starts it, by whatever settings
-// (InitWalRecovery() and FinishWalRecovery() of PostgreSQL 15: "WAL ends before end of online backup"). `timeline`: of the byte before
+// a backup_label that a BASE_BACKUP wrote does not come up in archive recovery before it has replayed so far (InitWalRecovery() and
+// FinishWalRecovery() of PostgreSQL 15: "WAL ends before end of online backup"). One that is started without a recovery.signal and
+// finds the backup's own WAL beside it comes up at the backup's end all the same: restore leaves that WAL out. `timeline`: of the byte before
 // `lsn`. kCorrupt where the checksum was wrong; another version's stays as it is.
 [[nodiscard]] Result<std::string> demand_replay_to(std::string control, std::uint64_t lsn, std::uint32_t timeline);
 

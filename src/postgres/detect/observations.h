@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "env/room.h"
 #include "postgres/client/dcs.h"
 #include "postgres/client/patroni_json.h"
 #include "postgres/client/sql.h"
@@ -38,6 +39,7 @@ struct Look {
     MonoTime since{};    // start of the first of the unbroken row of equal answers
     int repeats = 0;     // length of that row
     std::string error;   // one line, empty when answered
+    std::string sqlstate;  // of that error; empty: it has none
 
     [[nodiscard]] bool answered() const { return answer == Answer::kAnswered; }
     // One failed look alone is no judgement.
@@ -70,6 +72,12 @@ struct ExporterView {
     std::vector<ExporterSample> samples;  // empty = unknown, never "down"
 };
 
+// A file system that a server writes to.
+struct DiskView {
+    std::string path;
+    env::Room room;
+};
+
 struct NodeObservations {
     Observation<PatroniNode> rest;
     Observation<PatroniCluster> cluster;  // this agent's view of all members
@@ -77,6 +85,7 @@ struct NodeObservations {
     Observation<ConnectView> connect;     // TCP and a new session each time
     Observation<bool> heartbeat;          // true: a row was written; false: it is a replica
     Observation<WalUpkeep> wal;
+    Observation<std::vector<DiskView>> disks;  // by the executor of its host, dead or alive
     // Start of the unbroken row of answers "not in recovery"; meaningful while that is the newest
     // answer.
     MonoTime primary_since{};
@@ -105,6 +114,7 @@ inline constexpr Rhythm kSqlRhythm{500ms, 1s};
 inline constexpr Rhythm kConnectRhythm{2s, 1s};
 inline constexpr Rhythm kHeartbeatRhythm{1s, 2s};
 inline constexpr Rhythm kWalRhythm{5s, 2s};
+inline constexpr Rhythm kDiskRhythm{2s, 1s};
 inline constexpr Rhythm kDcsRhythm{500ms, 1s};
 inline constexpr Rhythm kEtcdHealthRhythm{2s, 2s};
 inline constexpr Rhythm kExporterRhythm{2s, 2s};
@@ -125,9 +135,11 @@ void fold(Observation<T>& observation, Result<T> outcome, MonoTime started, Mono
     if (outcome) {
         observation.value = std::make_shared<const T>(std::move(*outcome));
         observation.error.clear();
+        observation.sqlstate.clear();
     } else {
         observation.value.reset();
         observation.error = outcome.error().to_string();
+        observation.sqlstate = sqlstate_of(outcome.error());
     }
 }
 

@@ -3,8 +3,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <atomic>
 
+#include "hosts/executor.h"
 #include "postgres/client/patroni.h"
 
 namespace aeterna::postgres {
@@ -153,6 +155,38 @@ ProbeTask wal_probe(Wiring wiring, const NodeSettings& node) {
             }};
 }
 
+// The directories of a server that may be file systems of their own (PostgreSQL, "Database File Layout"); what we may not
+// look into is left out.
+Result<std::vector<DiskView>> measure_disks(hosts::Executor& host, const std::string& node, const env::Context& context) {
+    AETERNA_ASSIGN(const std::string data, host.data_directory(node, context));
+    AETERNA_ASSIGN(const env::Room room, host.room(data, context));
+    std::vector<DiskView> disks{{data, room}};
+    std::vector<std::string> others{data + "/pg_wal"};
+    const std::string tablespaces = data + "/pg_tblspc";
+    for (const std::string& link : host.list_files(tablespaces, context).value_or(std::vector<std::string>{}))
+        others.push_back(tablespaces + "/" + link);
+    for (const std::string& path : others) {
+        const auto other = host.room(path, context);
+        const bool is_known = !other || std::any_of(disks.begin(), disks.end(), [&](const DiskView& disk) {
+            return disk.room.file_system == other->file_system;
+        });
+        if (!is_known) disks.push_back({path, *other});
+    }
+    return disks;
+}
+
+ProbeTask disk_probe(Wiring wiring, const NodeSettings& node, std::shared_ptr<hosts::Executor> host) {
+    return {node.name + " disk", kDiskRhythm.period, kDiskRhythm.timeout,
+            [wiring, node, host](const env::Context& context) {
+                const MonoTime started = wiring.env.clock.now();
+                auto outcome = measure_disks(*host, node.name, context);
+                const MonoTime at = wiring.env.clock.now();
+                wiring.board.post([&](Snapshot& seen) {
+                    fold(seen.nodes[node.name].disks, std::move(outcome), started, at);
+                });
+            }};
+}
+
 ProbeTask connect_probe(Wiring wiring, const NodeSettings& node) {
     return {node.name + " connect", kConnectRhythm.period, kConnectRhythm.timeout,
             [wiring, node](const env::Context& context) {
@@ -290,6 +324,10 @@ std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env
         tasks.push_back(connect_probe(wiring, node));
         tasks.push_back(wal_probe(wiring, node));
         if (heartbeat) tasks.push_back(heartbeat_probe(wiring, node));
+        const config::Host* host = settings.host_of(node.name);
+        if (auto executor = host ? hosts::make_executor(*host, env) : nullptr) {
+            tasks.push_back(disk_probe(wiring, node, std::move(*executor)));
+        }
     }
     if (settings.client) tasks.push_back(client_probe(wiring, heartbeat));
     if (settings.etcd) {

@@ -24,6 +24,7 @@ void drop_stale_looks(World& world) {
         drop_stale(of.connect, kConnectRhythm, world);
         drop_stale(of.heartbeat, kHeartbeatRhythm, world);
         drop_stale(of.wal, kWalRhythm, world);
+        drop_stale(of.disks, kDiskRhythm, world);
     }
     drop_stale(world.seen.dcs, kDcsRhythm, world);
     drop_stale(world.seen.etcd_health, kEtcdHealthRhythm, world);

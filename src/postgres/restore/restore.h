@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/capture/backup.h"
+#include "env/env.h"
 
 namespace aeterna::postgres {
 

@@ -111,6 +111,9 @@ Result<NodeInfo> parse_node_info(std::string_view text) {
     info.is_rdb_ok = is_ok(fields, "rdb_last_bgsave_status");
     info.is_aof_enabled = number(fields, "aof_enabled") != 0;
     info.is_aof_write_ok = is_ok(fields, "aof_last_write_status");
+    info.is_aof_rewriting = number(fields, "aof_rewrite_in_progress") != 0 || number(fields, "aof_rewrite_scheduled") != 0;
+    info.aof_bytes = fields.count("aof_current_size") != 0 ? number(fields, "aof_current_size") : -1;
+    info.aof_base_bytes = number(fields, "aof_base_size");
     info.is_aof_rewrite_ok = is_ok(fields, "aof_last_bgrewrite_status");
     info.maxmemory_policy = field(fields, "maxmemory_policy");
     info.keys = count_keys(fields);

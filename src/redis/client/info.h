@@ -54,6 +54,9 @@ struct NodeInfo {
     bool is_aof_enabled = false;
     bool is_aof_write_ok = true;
     bool is_aof_rewrite_ok = true;
+    bool is_aof_rewriting = false;   // under way or waited for: what is written meanwhile is in no file that counts yet
+    std::int64_t aof_bytes = -1;     // aof_current_size: of its base and its increments, but for the base that an empty
+    std::int64_t aof_base_bytes = 0; // server begins with (aof_base_size is 0 then; tried on 7.0.15)
     std::string maxmemory_policy;
 };
 

@@ -1,5 +1,7 @@
 #include "redis/detect/division.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/strings.h"
@@ -35,7 +37,8 @@ const NodeLook* richest(const std::vector<const NodeLook*>& masters) {
 
 // The look of the one that should be master; nullptr with the obstacle.
 const NodeLook* choose(const RedisSettings& settings, const std::vector<NodeLook>& nodes, const std::vector<const NodeLook*>& masters,
-                       const std::optional<env::Endpoint>& named, std::string& obstacle) {
+                       const std::optional<env::Endpoint>& named, Division& division) {
+    std::string& obstacle = division.obstacle;
     const RedisNode* by_majority = named ? settings.node_at(*named) : nullptr;
     if (named && by_majority == nullptr) {
         obstacle = "the Sentinels name '" + named->to_string() + "', which is no node of the stack file";
@@ -45,6 +48,7 @@ const NodeLook* choose(const RedisSettings& settings, const std::vector<NodeLook
         const auto look = std::find_if(nodes.begin(), nodes.end(), [&](const NodeLook& one) { return one.node == by_majority; });
         if (look == nodes.end() || !look->info) {
             obstacle = "the Sentinels name '" + by_majority->name + "', which does not answer";
+            division.is_master_away = true;
             return nullptr;
         }
         const bool is_emptied = std::any_of(masters.begin(), masters.end(), [&](const NodeLook* other) {
@@ -61,6 +65,29 @@ const NodeLook* choose(const RedisSettings& settings, const std::vector<NodeLook
     return best;
 }
 
+// One that a Sentinel names may serve where we do not reach it.
+std::string away_and_named(const RedisSettings& settings, const std::vector<SentinelAnswer>& sentinels, const std::vector<NodeLook>& nodes) {
+    for (const SentinelAnswer& answer : sentinels) {
+        if (!answer.opinion) continue;
+        const bool answers = std::any_of(nodes.begin(), nodes.end(), [&](const NodeLook& one) {
+            return one.info && one.node->address == answer.opinion->current_address;
+        });
+        if (!answers) return fmt::format("{} names {}, which does not answer", answer.sentinel, settings.name_of(answer.opinion->current_address));
+    }
+    return "";
+}
+
+// Turned to the choice, it would give up what only it has, and replicas are not salvaged.
+std::string richer_replica(const NodeLook& choice, const std::vector<NodeLook>& nodes) {
+    for (const NodeLook& one : nodes) {
+        const bool is_to_turn = one.info && !one.info->is_master && one.info->follows != choice.node->address;
+        if (is_to_turn && has_next_to_nothing(*choice.info, *one.info))
+            return fmt::format("'{}' has {} keys and would be turned to '{}', which has {}", one.node->name, one.info->keys, choice.node->name,
+                               choice.info->keys);
+    }
+    return "";
+}
+
 }  // namespace
 
 Division judge_division(const RedisSettings& settings, const std::vector<SentinelAnswer>& sentinels, const std::vector<NodeLook>& nodes) {
@@ -73,10 +100,14 @@ Division judge_division(const RedisSettings& settings, const std::vector<Sentine
         if (one.info->is_master) masters.push_back(&one);
     }
     const auto named = majority_of(sentinels);
-    const NodeLook* master = division.obstacle.empty() ? choose(settings, nodes, masters, named, division.obstacle) : nullptr;
+    const NodeLook* master = division.obstacle.empty() ? choose(settings, nodes, masters, named, division) : nullptr;
     if (master == nullptr) return division;
+    const bool is_named = named && *named == master->node->address;
+    division.obstacle = is_named ? "" : away_and_named(settings, sentinels, nodes);
+    if (division.obstacle.empty()) division.obstacle = richer_replica(*master, nodes);
+    if (!division.obstacle.empty()) return division;
     division.master = master->node;
-    division.is_named = named && *named == master->node->address;
+    division.is_named = is_named;
     for (const SentinelAnswer& answer : sentinels) {
         const bool is_told = answer.opinion && answer.opinion->current_address == master->node->address;
         const auto sentinel = std::find_if(settings.sentinels.begin(), settings.sentinels.end(),

@@ -10,6 +10,7 @@ namespace {
 using engine::CheckOutcome;
 
 constexpr Duration kLasting = 5s;
+constexpr Duration kAway = 1s;
 constexpr Duration kChooseMasterBudget = 30s;
 constexpr Duration kChooseMasterInterval = 500ms;
 constexpr engine::StepSpec kChooseMasterSpec{"redis.choose_master", "decide who is master where the servers do not agree",
@@ -32,6 +33,9 @@ class ChooseMaster final : public RedisStep {
             Division now = look_at_division(*cluster_, budget);
             if (!(now == seen)) since = clock().now();
             seen = std::move(now);
+            // Not for one question that was lost.
+            const bool is_away = seen.is_master_away && clock().now() - since >= kAway;
+            if (is_away) return make_error(ErrorCode::kUnavailable, seen.obstacle, "That is a failover's business.");
             return seen.obstacle.empty() && clock().now() - since >= kLasting;
         }));
         if (!is_lasting) {

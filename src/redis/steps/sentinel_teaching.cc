@@ -157,15 +157,26 @@ std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master, Js
     return heard.left;
 }
 
+void note_due(Json& facts, const std::vector<const RedisNode*>& untold) {
+    for (const RedisNode* sentinel : untold) {
+        facts[kSentinelsDue][sentinel->name] = true;
+        if (is_set(facts, *sentinel)) facts[kSentinelsSet].erase(sentinel->name);  // it has lost what it was told
+    }
+}
+
 std::vector<std::string> teach_some(Cluster& cluster, const std::vector<const RedisNode*>& untold, const RedisNode& master, Json& facts,
                                     const env::Context& context) {
     const env::Context brief = cluster.env().clock.within(kForAll, context);
     std::vector<std::string> left;
-    remember_sentinels(cluster, facts, brief);
-    for (const RedisNode* sentinel : untold) {
-        Status taught = forget(cluster, *sentinel, brief);
-        if (taught) taught = teach(cluster, *sentinel, master, facts, false, brief);
-        if (!taught) left.push_back(sentinel->name + ": " + one_line(taught.error().to_string()));
+    if (!untold.empty()) remember_sentinels(cluster, facts, brief);
+    note_due(facts, untold);
+    const Json* due = find_member(facts, kSentinelsDue);
+    for (const RedisNode& sentinel : cluster.settings().sentinels) {
+        if (!due || !find_member(*due, sentinel.name) || is_set(facts, sentinel)) continue;
+        const bool is_named = std::find(untold.begin(), untold.end(), &sentinel) == untold.end();
+        Status taught = is_named ? Status() : forget(cluster, sentinel, brief);
+        if (taught) taught = teach(cluster, sentinel, master, facts, is_named, brief);
+        if (!taught) left.push_back(sentinel.name + ": " + one_line(taught.error().to_string()));
     }
     return left;
 }

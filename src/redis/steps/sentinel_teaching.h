@@ -27,8 +27,13 @@ void remember_sentinels(Cluster& cluster, Json& facts, const env::Context& conte
 [[nodiscard]] std::vector<std::string> teach_all(Cluster& cluster, const RedisNode& master,
                                                  Json& facts, const env::Context& context);
 
+// Fact: {"sentinel-1": true, …}, those that an execution has to tell.
+inline constexpr const char* kSentinelsDue = "redis.sentinels_due";
+// Writes down, before they are told, who will be.
+void note_due(Json& facts, const std::vector<const RedisNode*>& untold);
+
 // Those that name another master, or none, while a majority names `master`: they alone are told anew, for its epoch outranks the 0 that
-// they begin with. Why some are not told yet.
+// they begin with. One that was due and has the name alone, is set the rest. Why some are not told yet.
 [[nodiscard]] std::vector<std::string> teach_some(Cluster& cluster, const std::vector<const RedisNode*>& untold, const RedisNode& master,
                                                   Json& facts, const env::Context& context);
 

@@ -105,6 +105,31 @@ Result<std::vector<std::string>> persistent_files_of(const RedisNode& node, env:
     return persistent_files(data_place(config), files);
 }
 
+Result<Salvaged> keep_aof(const RedisNode& node, const NodeInfo& info, const std::string& directory, const env::Env& env,
+                          const env::Context& context) {
+    if (!info.is_aof_enabled || !info.is_aof_write_ok || info.is_aof_rewriting)
+        return make_error(ErrorCode::kUnavailable, "its AOF is off, fails or is being rewritten");
+    AETERNA_ASSIGN(const auto paths, persistent_files_of(node, env.files));
+    if (paths.empty() || !paths.back().ends_with(".manifest"))
+        return make_error(ErrorCode::kUnavailable, "where its configuration file says, there is no AOF with a manifest");
+    const std::string place = directory + "/" + node.name;
+    AETERNA_TRY(env.files.make_directories(place, 0700));
+    Salvaged kept{directory, paths.size(), 0, "", {}};
+    std::int64_t bases = 0, increments = 0;
+    for (const std::string& path : paths) {
+        AETERNA_ASSIGN(const std::uint64_t bytes, copy_durable({path}, place, env, context));
+        kept.bytes += bytes;
+        if (path.find(".base.") != std::string::npos) bases += static_cast<std::int64_t>(bytes);
+        else if (path.find(".incr.") != std::string::npos) increments += static_cast<std::int64_t>(bytes);
+    }
+    const bool is_uncounted_base = info.aof_base_bytes == 0 && info.aof_bytes == increments;
+    if (info.aof_bytes != bases + increments && !is_uncounted_base)
+        return make_error(ErrorCode::kUnavailable, fmt::format("its AOF has {} bytes there, and {} by its own word", bases + increments,
+                                                               info.aof_bytes));
+    kept.summary = fmt::format("{} files of '{}', {} bytes", kept.files, node.name, kept.bytes);
+    return kept;
+}
+
 Result<Salvaged> keep_files(const RedisNode& node, const std::string& directory, const env::Env& env, const env::Context& context) {
     AETERNA_ASSIGN(const auto paths, persistent_files_of(node, env.files));
     Salvaged kept{directory, paths.size(), 0, "'" + node.name + "' has no persistent files: what it had alone is gone", {}};

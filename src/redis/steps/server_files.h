@@ -33,6 +33,12 @@ struct DataPlace {
                                                  const std::string& directory, const env::Env& env,
                                                  const env::Context& context);
 
+// Copies the node's AOF into `directory`/NODE when these files are all that the server has: they have as many bytes as it says,
+// by an INFO that was asked for while nobody could write. kUnavailable otherwise: the file may be of another place or another time,
+// a part still in the server's memory, or the configuration was given on its command line.
+[[nodiscard]] Result<Salvaged> keep_aof(const RedisNode& node, const NodeInfo& info, const std::string& directory, const env::Env& env,
+                                        const env::Context& context);
+
 // Copies all of the node's persistent files into `directory`/NODE; how many and how much. The files are of this machine, and nobody writes
 // them meanwhile. No files is no error.
 [[nodiscard]] Result<Salvaged> keep_files(const RedisNode& node, const std::string& directory, const env::Env& env, const env::Context& context);

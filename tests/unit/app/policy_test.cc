@@ -115,6 +115,35 @@ TEST_F(PolicyTest, WhatAFailoverLeavesDividedIsReconciledBehindIt) {
     EXPECT_TRUE(react({divided})) << "it lasts";
 }
 
+TEST_F(PolicyTest, ADivisionThatIsReconciledHoldsBackNoDeath) {
+    const auto divided = incident("inc-1", "the-cluster", "redis.divided");
+    const auto down = incident("inc-2", "redis-1");
+    ASSERT_TRUE(react({divided}, "redis-1"));
+    ASSERT_TRUE(react({divided, down}, "redis-1")) << "what is in hand does nothing about it";
+    run();
+    EXPECT_EQ(temp.journal->executions(10).value()[0].runbook, "failover");
+
+    restart();
+    store->outcome = make_error(ErrorCode::kAwaitingApproval, "ask");
+    ASSERT_TRUE(react({incident("inc-3", "the-cluster", "redis.divided")}, "redis-2"));
+    const auto later = incident("inc-4", "redis-2");
+    run();
+    EXPECT_TRUE(react({later}, "redis-2")) << "it was opened before the other ended";
+}
+
+TEST_F(PolicyTest, ADivisionThatLastsIsTriedMoreAndMoreSeldom) {
+    const auto divided = incident("inc-1", "the-cluster", "redis.divided");
+    for (const Duration wait : {30s, 60s, 120s, 240s, 480s, 600s, 600s}) {
+        ASSERT_TRUE(react({divided})) << to_seconds(wait);
+        run();
+        fake.clock.advance(wait - 1s);
+        ASSERT_FALSE(react({divided})) << to_seconds(wait);
+        fake.clock.advance(1s);
+    }
+    const auto notes = policy->notes("inc-1");
+    EXPECT_EQ(std::count_if(notes.begin(), notes.end(), [](const std::string& line) { return line.starts_with("policy: reconcile exec-"); }), 1);
+}
+
 TEST_F(PolicyTest, ApprovalIsTheListOrTheAssist) {
     struct Row {
         std::vector<std::string> approvals;

@@ -121,7 +121,7 @@ class MortalJournal final : public Journal {
     template <class Write>
     Status guard(Write write) {
         ++writes;
-        if (left_-- > 0) {
+        if (!world_.dead && left_-- > 0) {
             Status done = write();
             if (left_ == 0 && kills) world_.dead = true;
             return done;

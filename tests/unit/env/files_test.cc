@@ -112,6 +112,16 @@ TEST_F(FilesTest, CanonicalResolvesLinksAsFarAsThePathExists) {
     EXPECT_EQ(files_.canonical(directory_.file("alias/../alias/none/./x/")), base + "/real/none/x");
 }
 
+TEST_F(FilesTest, MeasuresTheRoomBelowAPathThatIsNotThereYet) {
+    const auto here = files_.room(directory_.path());
+    const auto below = files_.room(directory_.file("not/there/yet"));
+    ASSERT_TRUE(here && below);
+    EXPECT_EQ(here->file_system, below->file_system);
+    EXPECT_GT(here->free_bytes, 0U);
+    EXPECT_GE(here->total_bytes, here->free_bytes);
+    EXPECT_NE(files_.room("/proc")->file_system, here->file_system);
+}
+
 TEST_F(FilesTest, MissingIsRemovedAlready) {
     EXPECT_TRUE(files_.remove(directory_.file("none")));
     ASSERT_TRUE(files_.make_directories(directory_.file("full/inner")));

@@ -549,5 +549,48 @@ TEST(WalUpkeepDetectors, AFailingArchiverAndGrowingWalFire) {
     EXPECT_EQ(watch.state("archiver_failing", "postgres-2"), FindingState::kClear);
 }
 
+constexpr std::uint64_t kMiB = 1 << 20, kGiB = 1 << 30;
+
+TEST(DiskDetector, AFullFileSystemFiresAlsoBelowADeadServer) {
+    struct Row {
+        std::uint64_t free, total;
+        bool fires;
+    };
+    const Row rows[] = {{4 * kMiB, 100 * kMiB, true},  {6 * kMiB, 100 * kMiB, false}, {kGiB - 1, 100 * kGiB, true},
+                        {kGiB, 100 * kGiB, false},     {0, kGiB, true},               {40 * kGiB, 1000 * kGiB, false}};
+    for (const Row& row : rows) {
+        Cluster cluster;
+        Watch watch(cluster);
+        watch.run(5s);
+        cluster.fail("postgres-2", refused(), refused());
+        cluster.nodes["postgres-2"].disks =
+            std::vector<DiskView>{{"/data", {50 * kGiB, 1, 100 * kGiB}}, {"/data/pg_wal", {row.free, 2, row.total}}};
+        EXPECT_EQ(watch.until_fires("disk_full", "postgres-2", 10s).has_value(), row.fires) << row.free << " of " << row.total;
+        if (!row.fires) continue;
+        EXPECT_THAT(watch.finding("disk_full", "postgres-2").reasons, Contains(HasSubstr("'/data/pg_wal' has")));
+        EXPECT_EQ(watch.state("disk_full", "postgres-1"), FindingState::kClear);
+    }
+}
+
+// Without an executor, and where a quota or a reserve is used up that statvfs does not show.
+TEST(DiskDetector, WhatTheServerItselfSaysFires) {
+    Cluster cluster;
+    Watch watch(cluster);
+    for (auto& [name, node] : cluster.nodes) node.disks = make_error(ErrorCode::kConfiguration, "executor 'none'");
+    watch.run(5s);
+    EXPECT_EQ(watch.state("disk_full", "postgres-1"), FindingState::kClear);
+    cluster.nodes["postgres-1"].heartbeat =
+        make_error(ErrorCode::kServer, "UPDATE: could not extend file: no space (SQLSTATE 53100)");
+    EXPECT_TRUE(watch.until_fires("disk_full", "postgres-1", 10s));
+    EXPECT_EQ(watch.state("disk_full", "postgres-2"), FindingState::kClear);
+    cluster.fail("postgres-1", refused(), refused());
+    cluster.nodes["postgres-1"].disks = make_error(ErrorCode::kConfiguration, "executor 'none'");
+    watch.run(20s);
+    EXPECT_EQ(watch.state("disk_full", "postgres-1"), FindingState::kFiring) << "dead, it cannot say otherwise";
+    cluster.nodes["postgres-1"] = Cluster::Node{};
+    watch.run(20s);
+    EXPECT_EQ(watch.state("disk_full", "postgres-1"), FindingState::kClear);
+}
+
 }  // namespace
 }  // namespace aeterna::postgres

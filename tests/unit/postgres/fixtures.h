@@ -93,6 +93,7 @@ class Cluster {
         bool accepts = true;
         Result<bool> heartbeat = false;
         Result<WalUpkeep> wal = WalUpkeep{"", "aeterna", 1 << 20, true, false, "", 100 << 20, 2LL << 30};
+        Result<std::vector<DiskView>> disks = std::vector<DiskView>{{"/data", {50ULL << 30, 1, 100ULL << 30}}};
     };
     std::map<std::string, Node> nodes;
     Result<DcsView> dcs = dcs_view("postgres-1");
@@ -162,6 +163,7 @@ class Cluster {
                 of.connect.value = std::make_shared<const ConnectView>(ConnectView{node.accepts});
                 fold(of.heartbeat, node.heartbeat, begun(true), now_);
                 fold(of.wal, node.wal, begun(true), now_);
+                fold(of.disks, node.disks, begun(true), now_);
             });
         }
         board_.post([&](Snapshot& seen) {

@@ -3,6 +3,7 @@
 
 #include "assist_stage.h"
 #include "redis/detect/division.h"
+#include "redis/steps/server_files.h"
 
 namespace aeterna::redis {
 namespace {
@@ -54,6 +55,13 @@ TEST(Division, Table) {
         {"the named one is away", {1, 1, 1}, {std::nullopt, look(0), look(2)}, "", "the Sentinels name 'redis-1', which does not answer"},
         {"they are at it", {1, 1, 2}, {look(0), look(1), look(1)}, "", "sentinel-1 is failing over", "failover_in_progress"},
         {"they are about to", {1, 1, 2}, {look(0), look(1), look(1)}, "", "sentinel-1 holds the master for dead", "o_down"},
+        {"a minority names one that we do not reach", {1, 2, 0}, {std::nullopt, look(1), look(0, 0)}, "",
+         "sentinel-1 names redis-1, which does not answer"},
+        {"a replica has all, and the only master nothing", {1, 2, 0}, {look(2, 7), look(1, 100), look(0, 0)}, "",
+         "'redis-1' has 7 keys and would be turned to 'redis-3', which has 0"},
+        {"a replica that follows another has all", {1, 1, 1}, {look(0, 3), look(3, 400), look(1)}, "",
+         "'redis-2' has 400 keys and would be turned to 'redis-1', which has 3"},
+        {"one that copies it already does not count", {1, 1, 2}, {look(0, 3), look(1, 400), look(1)}, "redis-1", "sentinel-3 names redis-2"},
         {"one loads", {1, 1, 2}, {look(0), loading, look(1)}, "", "'redis-2' loads its data"},
     };
     for (const DivisionCase& row : table) {
@@ -117,8 +125,168 @@ TEST(Reconcile, KeepsWhatASecondMasterTookBeforeItIsMadeAReplica) {
     EXPECT_EQ(record.state, engine::ExecutionState::kSucceeded) << record.summary;
     EXPECT_EQ(stage.servers.nodes[3].follows, 1);
     EXPECT_EQ(find_integer(record.facts[kSalvaged], "lost_writes"), 1);
-    EXPECT_TRUE(stage.servers.fake.files.content.contains("/state/salvage/" + record.id + "/redis-3-tail.aof"));
+    EXPECT_TRUE(stage.servers.fake.files.content.contains("/state/salvage/" + record.id + "/redis-3-history-/redis-3-tail.aof"));
     EXPECT_EQ(stage.servers.orders.front().text, "redis-3 CLIENT PAUSE 15000 WRITE");
+}
+
+// Promoted later than the master, it has taken more of what both followed before.
+TEST(Reconcile, KeepsWhatASecondMasterHasSinceTheTwoPartedFromAThird) {
+    const std::string write = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    for (const bool is_in_backlog : {true, false}) {
+        Parted stage;
+        FakeNode& master = stage.servers.nodes[1];
+        master.replid2 = "third";
+        master.tail = write;
+        stage.servers.promote(3);
+        FakeNode& other = stage.servers.nodes[3];
+        other.replid2 = "third";
+        other.offset = master.offset + static_cast<std::int64_t>(2 * write.size());
+        if (is_in_backlog) other.before = write + write;
+        other.tail = write;
+        const auto record = stage.reconcile();
+        EXPECT_EQ(record.state, is_in_backlog ? engine::ExecutionState::kSucceeded : engine::ExecutionState::kAwaitingApproval)
+            << record.summary;
+        EXPECT_EQ(other.follows, is_in_backlog ? 1 : 0);
+        if (is_in_backlog) EXPECT_EQ(find_integer(record.facts[kSalvaged], "lost_writes"), 3);
+    }
+}
+
+// Its stream begins with its first replica; what it loaded and took before is in no stream.
+TEST(Reconcile, LeavesToAPersonAMasterWhoseStreamIsNotAllThatItHas) {
+    Parted stage;
+    FakeNode& other = stage.servers.nodes[3];
+    stage.servers.promote(3);
+    other.replid2 = "none";
+    other.counts_from_start = true;
+    other.uptime = 20;
+    other.tail = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    stage.hands->has_executor = false;
+    const auto record = stage.reconcile();
+    EXPECT_EQ(record.state, engine::ExecutionState::kAwaitingApproval) << record.summary;
+    EXPECT_EQ(other.follows, 0);
+    other.keys = 0;
+    EXPECT_EQ(stage.reconcile().state, engine::ExecutionState::kSucceeded) << "nothing is lost";
+}
+
+TEST(Reconcile, KeepsAnAofOnlyWhereItIsAllThatTheServerHas) {
+    const SettingsPointer settings = make_settings();
+    RedisNode node = settings->nodes[2];
+    node.config_file = "/etc/redis-3.conf";
+    const std::string place = "/data/3/appendonlydir/appendonly.aof.";
+    NodeInfo all;
+    all.is_aof_enabled = true;
+    all.aof_bytes = 30;
+    all.aof_base_bytes = 10;
+    struct Row {
+        const char* what;
+        std::string config, manifest;
+        NodeInfo info;
+        bool is_kept;
+    };
+    const auto with = [&](auto change) {
+        NodeInfo info = all;
+        change(info);
+        return info;
+    };
+    const Row rows[] = {
+        {"all", "appendonly yes", "file", all, true},
+        {"its first base is not counted", "appendonly yes", "file", with([](NodeInfo& info) { info.aof_bytes = 20, info.aof_base_bytes = 0; }), true},
+        {"a part is in memory, or elsewhere", "appendonly yes", "file", with([](NodeInfo& info) { info.aof_bytes = 31; }), false},
+        {"a rewrite is under way", "appendonly yes", "file", with([](NodeInfo& info) { info.is_aof_rewriting = true; }), false},
+        {"it fails to write", "appendonly yes", "file", with([](NodeInfo& info) { info.is_aof_write_ok = false; }), false},
+        {"it says nothing of its size", "appendonly yes", "file", with([](NodeInfo& info) { info.aof_bytes = -1; }), false},
+        {"by the command line, beside an old RDB", "appendonly no", "file", all, false},
+        {"of Redis 6", "appendonly yes", "", all, false},
+    };
+    for (const Row& row : rows) {
+        Parted stage;
+        auto& content = stage.servers.fake.files.content;
+        content["/etc/redis-3.conf"] = "dir /data/3\n" + row.config + "\n";
+        content["/data/3/dump.rdb"] = std::string(30, 'r');
+        content[place + "1.base.rdb"] = std::string(10, 'b');
+        content[place + "1.incr.aof"] = std::string(20, 'i');
+        if (!row.manifest.empty()) content[place + "manifest"] = row.manifest;
+        const auto kept = keep_aof(node, row.info, "/state/salvage/x", stage.servers.env, stage.servers.fake.clock.context(1min));
+        EXPECT_EQ(kept.has_value(), row.is_kept) << row.what;
+        if (kept) EXPECT_EQ(content["/state/salvage/x/redis-3/appendonly.aof.1.incr.aof"], std::string(20, 'i'));
+    }
+}
+
+TEST(Reconcile, ASentinelThatWasToldTheNameAloneIsToldTheRest) {
+    Parted stage;
+    stage.servers.sentinels[3].names = 2;
+    std::optional<Duration> silent_since;
+    stage.servers.on_order = [&](const std::string& order) {
+        if (order.find("sentinel-3 SENTINEL MONITOR") == std::string::npos || silent_since) return;
+        silent_since = stage.servers.passed();
+        stage.servers.sentinels[3].is_silent = true;
+    };
+    stage.servers.on_question = [&] {
+        if (silent_since && stage.servers.passed() - *silent_since > 6s) stage.servers.sentinels[3].is_silent = false;
+    };
+    EXPECT_EQ(stage.reconcile().state, engine::ExecutionState::kSucceeded);
+    EXPECT_EQ(stage.servers.count("sentinel-3 SENTINEL MONITOR"), 1U);
+    EXPECT_EQ(stage.servers.count("sentinel-3 SENTINEL SET m failover-timeout 60000"), 1U);
+}
+
+TEST(Reconcile, KilledBehindAnyOrderEverySentinelIsSetAsItWas) {
+    const Json parameters{{"assist", "act"}, {"old_primary", "redis-1"}};
+    int orders = 0;
+    for (int last = 1; last == 1 || orders >= last - 1; ++last) {
+        Parted stage;
+        stage.servers.sentinels[3].names = 2;
+        engine::testing::World world;
+        engine::testing::MortalJournal mortal(*stage.temp.journal, world, 1000);
+        stage.servers.dead = &world.dead;
+        orders = 0;
+        stage.servers.on_order = [&](const std::string&) { world.dead = world.dead || ++orders == last; };
+        {
+            auto built = build_runbook("reconcile", parameters, stage.acting);
+            static_cast<void>(engine::Runner(mortal, stage.lock, stage.servers.env)
+                                  .run(*built, {}, stage.servers.fake.clock.context(20min)));
+        }
+        if (!world.dead) break;
+        stage.servers.dead = nullptr;
+        stage.servers.on_order = nullptr;
+        stage.rebuild();
+        auto again = build_runbook("reconcile", parameters, stage.acting);
+        const auto ended = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
+                               .resume(stage.temp.journal->executions(1)->front(), *again, {}, stage.servers.fake.clock.context(20min));
+        ASSERT_TRUE(ended) << last;
+        EXPECT_EQ(ended->state, engine::ExecutionState::kSucceeded) << last << ": " << ended->summary;
+        EXPECT_EQ(stage.servers.sentinels[3].names, 1) << last;
+        EXPECT_GE(stage.servers.count("sentinel-3 SENTINEL SET m failover-timeout 60000"), 1U) << last;
+    }
+    EXPECT_GE(orders, 4) << "REMOVE, MONITOR, SET, SET";
+}
+
+TEST(Reconcile, EndsAtOnceWhereTheMasterIsGone) {
+    Parted chosen;
+    chosen.servers.sentinels[3].names = 2;
+    chosen.servers.nodes[1].is_refusing = true;
+    EXPECT_EQ(chosen.reconcile().state, engine::ExecutionState::kFailed);
+    EXPECT_LE(chosen.servers.passed(), 5s);
+    EXPECT_EQ(chosen.servers.count("REMOVE"), 0U);
+
+    Parted dying;
+    dying.servers.promote(3);  // cannot be kept: a round after the other
+    dying.servers.on_order = [&](const std::string& order) { dying.servers.nodes[1].is_refusing = order.find("PAUSE") != std::string::npos; };
+    EXPECT_EQ(dying.reconcile().state, engine::ExecutionState::kFailed);
+    EXPECT_LE(dying.servers.passed(), 20s);
+}
+
+TEST(Reconcile, OneQuestionThatIsLostEndsNothing) {
+    Parted stage;
+    stage.servers.sentinels[3].names = 2;
+    std::optional<Duration> silent_since;
+    stage.servers.on_order = [&](const std::string& order) {
+        if (order.find("MONITOR") != std::string::npos) silent_since = stage.servers.passed();
+    };
+    stage.servers.on_question = [&] {
+        stage.servers.nodes[1].is_silent = silent_since && stage.servers.passed() - *silent_since < 1s;
+    };
+    EXPECT_EQ(stage.reconcile().state, engine::ExecutionState::kSucceeded);
+    EXPECT_EQ(stage.servers.sentinels[3].names, 1);
 }
 
 TEST(Reconcile, LeavesToAPersonWhatCannotBeKept) {

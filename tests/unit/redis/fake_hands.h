@@ -75,6 +75,7 @@ class FakeExecutor final : public hosts::Executor {
     Result<std::string> read_file(const std::string&, std::size_t, const env::Context&) override {
         return unused();
     }
+    Result<env::Room> room(const std::string&, const env::Context&) override { return unused(); }
 
   private:
     static Error unused() { return make_error(ErrorCode::kNotFound, "not asked for"); }

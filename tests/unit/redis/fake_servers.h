@@ -23,6 +23,7 @@ struct FakeNode {
     std::int64_t uptime = 5000;
     std::string tail{};  // its stream from its promotion on, or from its start
     bool counts_from_start = false;  // no file has told it a history
+    std::string before{};  // the end of what it followed before that, as far as it has it
 };
 
 struct FakeSentinel {
@@ -98,7 +99,7 @@ class FakeServers final : public env::Dialer {
         if (command[0] == "PING") return "+PONG\r\n";
         if (command[0] == "INFO") return bulk(is_sentinel ? "sentinel_tilt:0\r\n" : info(nodes[n]));
         if (command[0] == "ROLE") return role(nodes[n]);
-        if (command[0] == "PSYNC") return nodes[n].tail.empty() ? "-ERR full copy\r\n" : "+CONTINUE\r\n" + nodes[n].tail;
+        if (command[0] == "PSYNC") return stream(nodes[n], std::stoll(command[2]));
         if (command[0] == "SCAN") return "*2\r\n" + bulk("0") + list({});
         static const std::set<std::string> kOrders{"FAILOVER", "REMOVE", "MONITOR", "SET"};
         if (is_sentinel && kOrders.count(command[1]) == 0) return opinion(sentinels[n], command[1]);
@@ -127,6 +128,11 @@ class FakeServers final : public env::Dialer {
         if (node.keys > 0) text += "db0:keys=" + std::to_string(node.keys) + ",expires=0,avg_ttl=0\r\n";
         return text + "master_link_status:" + (node.link == "connected" ? "up" : "down") + "\r\nslave_repl_offset:" +
                std::to_string(node.offset) + "\r\nuptime_in_seconds:" + std::to_string(node.uptime) + "\r\n";
+    }
+    static std::string stream(const FakeNode& node, std::int64_t first) {
+        const std::int64_t early = node.counts_from_start ? 0 : std::max<std::int64_t>(0, node.offset + 1 - first);
+        if (node.tail.empty() || early > static_cast<std::int64_t>(node.before.size())) return "-ERR full copy\r\n";
+        return "+CONTINUE\r\n" + node.before.substr(node.before.size() - static_cast<std::size_t>(early)) + node.tail;
     }
     static std::string role(const FakeNode& node) {
         const std::string offset = std::to_string(node.offset);

@@ -125,6 +125,11 @@ class FakeFiles : public env::Files {
     Status change_mode(const std::string&, int) override { return {}; }
     Result<env::Owner> owner(const std::string&) override { return env::Owner{}; }
     std::string canonical(const std::string& path) override { return path; }
+    std::map<std::string, env::Room> rooms;  // by path
+    Result<env::Room> room(const std::string& path) override {
+        const auto found = rooms.find(path);
+        return found == rooms.end() ? env::Room{1ULL << 40, 1, 1ULL << 40} : found->second;
+    }
     Result<std::unique_ptr<env::FileLock>> lock(const std::string& path) override {
         struct Lock final : env::FileLock {
             Lock(std::set<std::string>& all, std::string mine) : locks(all), path(std::move(mine)) {}

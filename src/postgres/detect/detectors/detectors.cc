@@ -24,6 +24,8 @@ constexpr DetectorSpec kDetectorSpecs[] = {
      judge_archiver, nullptr, nullptr},
     {"postgres.client_path_down", "applications' own address accepts no writes",
      Severity::kCritical, 2s, 2s, nullptr, judge_client_path, has_client},
+    {"postgres.disk_full", "a server has no room to write, or next to none", Severity::kCritical, 4s, 10s, judge_disk, nullptr,
+     nullptr},
     {"postgres.etcd_quorum", "etcd has no quorum", Severity::kCritical, 3s, 2s, nullptr,
      judge_etcd_quorum, has_etcd},
     {"postgres.exporter_down", "the exporter is not scraped, or it cannot ask PostgreSQL",

@@ -17,6 +17,7 @@ inline constexpr Duration kSilence = std::chrono::seconds(5);
 [[nodiscard]] Verdict judge_agent(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_archiver(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_client_path(const World& world);
+[[nodiscard]] Verdict judge_disk(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_etcd_quorum(const World& world);
 [[nodiscard]] Verdict judge_exporter(const World& world, const NodeSettings& node);
 [[nodiscard]] Verdict judge_heartbeat(const World& world);
