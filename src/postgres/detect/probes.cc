@@ -324,9 +324,9 @@ std::vector<ProbeTask> make_probes(const Settings& settings, const env::Env& env
         tasks.push_back(connect_probe(wiring, node));
         tasks.push_back(wal_probe(wiring, node));
         if (heartbeat) tasks.push_back(heartbeat_probe(wiring, node));
-        const config::Host* host = settings.host_of(node.name);
-        if (auto executor = host ? hosts::make_executor(*host, env) : nullptr) {
-            tasks.push_back(disk_probe(wiring, node, std::move(*executor)));
+        if (const config::Host* host = settings.host_of(node.name)) {
+            auto executor = hosts::make_executor(*host, env);
+            if (executor) tasks.push_back(disk_probe(wiring, node, std::move(*executor)));
         }
     }
     if (settings.client) tasks.push_back(client_probe(wiring, heartbeat));
