@@ -51,18 +51,25 @@ void Checks::check_cooldown(const Controller& controller) {
         if (find_string(execution.facts, "assist") != "acted" || !execution.trigger.starts_with("incident:")) continue;
         const auto incident = controller.pages().incidents.find(execution.trigger.substr(9));
         if (incident == controller.pages().incidents.end()) continue;
-        const Cure cure{&execution, find_string(execution.facts, "old_primary").value_or(""), incident->second.detector,
-                        rank(incident->second.severity)};
-        for (const Cure& former : cures) {
-            const auto ended = former.execution->ended_at;
-            const bool is_same =
-                former.node == cure.node && former.detector == cure.detector && former.rank >= cure.rank;
-            if (!is_same || !ended || *ended > execution.started_at) continue;
-            if (execution.started_at - *ended > kCooldown) continue;
-            violated(fmt::format("{} cured {} of {} again, {} after {}", id, cure.detector, cure.node,
-                                 format_duration(execution.started_at - *ended), former.execution->id));
+        cures.push_back({&execution, find_string(execution.facts, "old_primary").value_or(""), incident->second.detector,
+                         rank(incident->second.severity)});
+    }
+    // An id begins with the controller's clock, which may have been set back.
+    const auto begun_at = [&](const Cure& cure) {
+        const auto begun = begun_.find(cure.execution->id);
+        return begun == begun_.end() ? MonoTime{} : begun->second;
+    };
+    std::stable_sort(cures.begin(), cures.end(), [&](const Cure& left, const Cure& right) { return begun_at(left) < begun_at(right); });
+    for (auto cure = cures.begin(); cure != cures.end(); ++cure) {
+        for (auto former = cures.begin(); former != cure; ++former) {
+            const auto ended = former->execution->ended_at;
+            const bool is_same = former->node == cure->node && former->detector == cure->detector && former->rank >= cure->rank;
+            if (!is_same || !ended || *ended > cure->execution->started_at) continue;
+            const Duration later = cure->execution->started_at - *ended;
+            if (later <= kCooldown)
+                violated(fmt::format("{} cured {} of {} again, {} after {}", cure->execution->id, cure->detector, cure->node,
+                                     format_duration(later), former->execution->id));
         }
-        cures.push_back(cure);
     }
 }
 
