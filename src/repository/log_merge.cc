@@ -36,7 +36,6 @@ class LogMerge {
     // The end is read anew: the piece that begins last need not reach furthest.
     Status mark_end() {
         const auto writer = LogWriter::open(repository_, log_, context_);
-        if (!writer && writer.error().code == ErrorCode::kCorrupt) return {};
         if (!writer) return writer.error();
         if (!(*writer)->end()) return {};
         AETERNA_TRY(put_mark(repository_, log_, *(*writer)->end(), context_));
@@ -71,7 +70,8 @@ class LogMerge {
             AETERNA_ASSIGN(const auto bytes, read(piece));
             if (bytes) end = piece.start + bytes->size();
         }
-        if (!end || *end > *holder.end) return false;
+        // A damaged one has nothing that the holder lacks.
+        if (end && *end > *holder.end) return false;
         AETERNA_ASSIGN(const auto whole, read(holder));
         if (!whole) return false;
         AETERNA_TRY(remove(piece));

@@ -21,6 +21,9 @@ Error outrun(const std::string& name) {
     return make_error(ErrorCode::kUnavailable, fmt::format("the log '{}' is merged faster than it can be read", name));
 }
 
+// An appended one, that is: what a merged one held cannot be put again under another name.
+bool is_damaged(const LogPiece& piece, const Error& error) { return !piece.is_merged() && error.code == ErrorCode::kCorrupt; }
+
 // Reads on through the pieces of one listing.
 class LogReader {
   public:
@@ -51,7 +54,12 @@ class LogReader {
         AETERNA_ASSIGN(auto next, find_holder(pieces));
         for (; next != pieces.end() && next->start <= position_; ++next) {
             if (next->end.value_or(position_ + 1) <= position_) continue;
-            AETERNA_ASSIGN(const auto piece, read(*next));
+            const auto piece_there = read(*next);
+            // Its bytes have been put again, under a name that says their end.
+            const bool is_replaced = !piece_there && is_damaged(*next, piece_there.error()) &&
+                                     std::any_of(pieces.begin(), pieces.end(), [&](const LogPiece& other) { return other.has(position_); });
+            if (is_replaced) continue;
+            AETERNA_ASSIGN(const auto piece, piece_there);
             if (!piece || next->start + piece->size() <= position_) continue;
             const Bytes rest = bytes_of(*piece).subspan(static_cast<std::size_t>(position_ - next->start));
             has_begun_ = true;
@@ -72,13 +80,17 @@ class LogReader {
         for (auto next = behind; next != pieces.begin();) {
             if ((--next)->has(position_)) return next;
         }
+        std::optional<Error> damage;
         for (auto next = behind; next != pieces.begin();) {
             --next;
             if (position_ - next->start >= kMostLogPiece) break;
             if (next->is_merged()) continue;
-            AETERNA_ASSIGN(const auto piece, read(*next));
-            if (piece && next->start + piece->size() > position_) return next;
+            const auto piece = read(*next);
+            if (!piece && !is_damaged(*next, piece.error())) return piece.error();
+            if (!piece) damage = piece.error();
+            else if (*piece && next->start + (*piece)->size() > position_) return next;
         }
+        if (damage) return *damage;
         return pieces.end();
     }
 
@@ -113,6 +125,31 @@ Result<std::optional<std::uint64_t>> end_of_piece(Repository& repository, const 
     return bytes ? std::optional(piece.start + bytes->size()) : std::nullopt;
 }
 
+Error taken(const std::string& name) {
+    return make_error(ErrorCode::kLocked, fmt::format("another writer appends to the log '{}'", name),
+                      "End the other one; a log has one writer.");
+}
+
+// Where a damaged piece has the name: one that says the end. Whoever comes second finds the first one's.
+Status put_beside(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes, Compressor& compressor,
+                  const env::Context& context) {
+    const LogPiece wanted{position, position + bytes.size()};
+    AETERNA_ASSIGN(const auto pieces, list_pieces(repository, name, context));
+    const bool is_taken = std::any_of(pieces.begin(), pieces.end(), [&](const LogPiece& piece) {
+        return piece.is_merged() && piece.start == position && piece != wanted;
+    });
+    if (is_taken) return taken(name);
+    const std::string object_name = piece_name(name, wanted);
+    const std::string object = seal_as(repository, object_name, bytes, compressor);
+    const Status put = repository.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
+    if (put || (put.error().code != ErrorCode::kAlreadyExists && put.error().effect != Effect::kUnknown)) return put;
+    const auto found = find_durable(repository.storage(), object_name, context);
+    if (!found || !*found) return put;
+    AETERNA_ASSIGN(const auto there, read_piece(repository, name, wanted, context));
+    if (there && std::equal(there->begin(), there->end(), bytes.begin(), bytes.end())) return {};
+    return taken(name);
+}
+
 Status put_appended(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes,
                     Compressor& compressor, const env::Context& context) {
     const std::string object_name = piece_name(name, {position, std::nullopt});
@@ -127,8 +164,9 @@ Status put_appended(Repository& repository, const std::string& name, std::uint64
                                        : Result<std::string>(put.error());
     if (there && *there == object) return {};
     if (put.error().code != ErrorCode::kAlreadyExists) return put;
-    return make_error(ErrorCode::kLocked, fmt::format("another writer appends to the log '{}'", name),
-                      "End the other one; a log has one writer.");
+    const auto readable = read_piece(repository, name, {position, std::nullopt}, context);
+    if (readable || readable.error().code != ErrorCode::kCorrupt) return taken(name);
+    return put_beside(repository, name, position, bytes, compressor, context);
 }
 
 }  // namespace
@@ -157,9 +195,12 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(Repository& repository, const
             else last = piece;
         }
         if (!last || last->start + kMostLogPiece <= writer->end_.value_or(0)) return writer;
-        AETERNA_ASSIGN(const auto bytes, read_piece(repository, name, *last, context));
-        if (!bytes) continue;
-        writer->end_ = std::max(writer->end_.value_or(0), last->start + bytes->size());
+        const auto bytes = read_piece(repository, name, *last, context);
+        // Where it begins: from there on the bytes can be had from the server, as long as it has them.
+        const bool is_lost = !bytes && is_damaged(*last, bytes.error());
+        if (!bytes && !is_lost) return bytes.error();
+        if (bytes && !*bytes) continue;
+        writer->end_ = std::max(writer->end_.value_or(0), last->start + (is_lost ? 0 : (*bytes)->size()));
         return writer;
     }
     return outrun(name);
@@ -265,6 +306,8 @@ Result<std::vector<LogRange>> find_ranges(Repository& repository, const std::str
                 known = before->second;
             } else {
                 const auto end = end_of_piece(repository, name, piece, reading, context);
+                const bool is_hole = !end && reading == LogReading::kNames && is_damaged(piece, end.error());
+                if (is_hole) continue;
                 if (!end) {  // what was learned so far need not be read again
                     ends.insert(seen.begin(), seen.end());
                     return end.error();

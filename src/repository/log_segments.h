@@ -2,7 +2,8 @@
 // durable when `append` returns. A log is a run of bytes with positions (an LSN, an offset); a piece of it is the sealed
 // object "logs/<log>/<start>", start in 16 hex digits.
 //
-// One writer: two that append at one position cannot both succeed, so the second learns that it is not alone. Small
+// One writer: two that append at one position cannot both succeed, so the second learns that it is not alone. An appended
+// piece that is damaged ends nothing: its bytes are missing until they are put again, beside it under a merged piece's name. Small
 // pieces are merged later: first the merged piece appears, under a name that tells its end too (log_pieces.h), then what it
 // contains goes. Pieces may overlap, and then hold the same bytes: a reader passes over what it has. A merge also puts a
 // mark, "logs/<log>/mark": the log's end by then, so that the loss of its last pieces is noticed.
@@ -31,7 +32,8 @@ Status fill_log(Repository& repository, const std::string& name, std::uint64_t p
 
 class LogWriter {
   public:
-    // At the end of the log `name` (letters, digits, '.', '_', '=', '-'), which may not exist yet. Reads one piece.
+    // At the end of the log `name` (letters, digits, '.', '_', '=', '-'), which may not exist yet. Reads one piece; where that is
+    // damaged, it is the end where it begins.
     [[nodiscard]] static Result<std::unique_ptr<LogWriter>> open(Repository& repository, const std::string& name,
                                                                  const env::Context& context);
 
@@ -78,7 +80,8 @@ struct LogRange {
 };
 // kNames: a merged piece is believed by its name, and only those that nothing was merged with are read.
 enum class LogReading { kEverything, kNames };
-// What the log has, without gaps inside a range. A damaged piece that is read is kCorrupt.
+// What the log has, without gaps inside a range. A damaged piece that is read is kCorrupt with kEverything; with kNames an
+// appended one is a gap.
 [[nodiscard]] Result<std::vector<LogRange>> log_ranges(Repository& repository, const std::string& name,
                                                        LogReading reading, const env::Context& context);
 

@@ -124,6 +124,29 @@ class WalReceiverTest(unittest.TestCase):
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)
 
+    def test_a_damaged_last_piece_is_fetched_again(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        self.system = self.system_identifier()
+        base = self.make_server("base").copy_of(self.primary)
+        writer = Writer(self.primary)
+        wait_until("rows enough", lambda: len(writer.acknowledged) > 300, 60)
+        self.await_durable(self.primary)
+        self.end_watches()
+        last = self.pieces()[-1]
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+        self.assertEqual(self.cli("repo", "check", "--read-data").code, 1)
+        self.watch()
+        wait_until("more rows", lambda: len(writer.acknowledged) > 900, 60)
+        acknowledged = writer.end()
+        self.await_durable(self.primary)
+        self.end_watches()
+        self.primary.stop()
+        self.assertNotIn("hole", self.said())
+        self.assertEqual(self.begin_restored(base).rows(), acknowledged)
+
     def test_a_server_that_is_killed_alone_leaves_no_gap(self):
         """Its postmaster, or the process that streams, which takes the others along; the receiver lives on."""
         chance = random.Random(4)

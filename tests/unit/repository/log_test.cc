@@ -123,7 +123,8 @@ TEST_F(LogTest, APieceIsReadOnceForItsEnd) {
     const std::string first = piece_name("wal-1", {kBegin, std::nullopt});
     ASSERT_TRUE(rig_.memory.put(first, bytes_of("cannot be read"), PutMode::kOverwrite, forever()));
     EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(end));
-    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).value(),
+              (std::vector<LogRange>{{kBegin + 1024, end}}));
     ASSERT_TRUE(writer()->append(end, bytes_of("more"), forever()));
     EXPECT_EQ(ends.ranges(*repository_, "wal-1", forever()).value(), whole(end + 4));
     // What is not there any more is not remembered.
@@ -277,6 +278,59 @@ TEST_F(LogTest, ADamagedPieceIsSaid) {
     damage_piece(1);
     EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).error().code, ErrorCode::kCorrupt);
     EXPECT_NE(read(*repository_, kBegin).find("damaged"), std::string::npos);
+}
+
+TEST_F(LogTest, ADamagedLastPieceEndsNothing) {
+    const std::string text = fill(3);
+    const std::uint64_t last = kBegin + 1024 * 3;
+    damage_piece(2);
+    ASSERT_EQ(writer()->end(), last);
+    // As much of it as the server sends at one time, then on.
+    ASSERT_TRUE(writer()->append(last, bytes_of(text.substr(1024 * 3, 500)), forever()));
+    const auto log = writer();
+    ASSERT_EQ(log->end(), last + 500);
+    ASSERT_TRUE(log->append(last + 500, bytes_of(text.substr(1024 * 3 + 500)), forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(read(*repository_, last + 10), text.substr(1024 * 3 + 10));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).value(),
+              (std::vector<LogRange>{{kBegin, kBegin + text.size()}}));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).error().code, ErrorCode::kCorrupt);
+    // The next merge removes it.
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kHasEnded, forever()));
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).value(),
+              (std::vector<LogRange>{{kBegin, kBegin + text.size()}}));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+}
+
+TEST_F(LogTest, TwoThatReplaceADamagedPieceAreNotBothFirst) {
+    const std::string text = fill(2);
+    const std::uint64_t last = kBegin + 1024;
+    damage_piece(1);
+    const auto one = writer(), other = writer();
+    ASSERT_TRUE(one->append(last, bytes_of(text.substr(1024, 300)), forever()));
+    EXPECT_TRUE(other->append(last, bytes_of(text.substr(1024, 300)), forever())) << "the same bytes";
+    EXPECT_EQ(fill_log(*repository_, "wal-1", last, bytes_of(text.substr(1024, 400)), forever()).error().code, ErrorCode::kLocked);
+    const auto third = writer();
+    EXPECT_EQ(third->end(), last + 300);
+    EXPECT_EQ(fill_log(*repository_, "wal-1", last, bytes_of(std::string(300, 'x')), forever()).error().code, ErrorCode::kLocked);
+    EXPECT_EQ(read(*repository_, kBegin), text.substr(0, 1024 + 300));
+}
+
+TEST_F(LogTest, ADamagedPieceInTheMiddleIsFilledAgain) {
+    const std::string text = fill(5);
+    damage_piece(2);
+    const std::uint64_t hole = kBegin + 1024 * 3;
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kNames, forever()).value(),
+              (std::vector<LogRange>{{kBegin, hole}, {hole + 1024 * 3, kBegin + text.size()}}));
+    EXPECT_EQ(writer()->end(), kBegin + text.size());
+    ASSERT_TRUE(fill_log(*repository_, "wal-1", hole, bytes_of(text.substr(1024 * 3, 1024 * 3)), forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(read(*repository_, hole + 7), text.substr(1024 * 3 + 7));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kGrows, forever()));
+    ASSERT_TRUE(merge_log(*repository_, "wal-1", LogGrowth::kGrows, forever()));
+    EXPECT_EQ(read(*repository_, kBegin), text);
+    EXPECT_EQ(log_ranges(*repository_, "wal-1", LogReading::kEverything, forever()).value(),
+              (std::vector<LogRange>{{kBegin, kBegin + text.size()}}));
 }
 
 TEST_F(LogTest, ADamagedPieceGoesWhenNothingOfItIsNeeded) {
