@@ -10,7 +10,6 @@ namespace {
 
 constexpr Duration kRetryAfter = std::chrono::seconds(2);
 constexpr Duration kReconcileAgain = std::chrono::seconds(30), kReconcileAtLast = std::chrono::minutes(10);
-constexpr std::string_view kReconcile = "reconcile";
 constexpr std::string_view kNotBegun = "not begun: ";
 
 std::string outcome_line(const engine::ExecutionRecord& execution) {
@@ -154,13 +153,12 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
     const Slot& slot = slots_[incident.store];
     const auto retry = retry_at_.find(incident.id);
     if (handled_.count(incident.id) != 0 || (retry != retry_at_.end() && env_.clock.now() < retry->second)) return false;
+    // Who reconciles does nothing about a death, but turns servers; it ends at once when the master is gone.
+    const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
+        return hand.busy && is_same_outage(hand.node, node);
+    });
     // What a failover has left divided is still there, and nobody has dealt with that.
     const bool is_left_over = reaction_to(incident.detector) == kReconcile;
-    const bool is_in_hand = std::any_of(slot.hands.begin(), slot.hands.end(), [&](const Hand& hand) {
-        // Who reconciles does nothing about a death; it holds the actor lock, and gives it back when the master is away.
-        const bool is_about_it = is_left_over || hand.runbook != kReconcile;
-        return hand.busy && is_about_it && is_same_outage(hand.node, node);
-    });
     const bool is_handled = !is_left_over && std::any_of(slot.handled_until.begin(), slot.handled_until.end(), [&](const auto& handled) {
         return is_same_outage(handled.first, node) && incident.opened_at <= handled.second;
     });
@@ -174,7 +172,7 @@ void Policy::begin(const engine::ExecutionRecord& execution, const std::string& 
     std::list<Hand>& hands = slots_[execution.store].hands;
     // A former thread has given its hand back: what is left of it holds no lock and ends at once.
     std::erase_if(hands, [](const Hand& hand) { return !hand.busy; });
-    Hand& hand = hands.emplace_back(Hand{node, execution.runbook, true, nullptr});
+    Hand& hand = hands.emplace_back(Hand{node, true, nullptr});
     env_.log.info("execution.triggered", {{"incident", incident_id},
                                           {"store", execution.store},
                                           {"runbook", execution.runbook}});
@@ -247,7 +245,8 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
         wait = std::exchange(again, std::min(2 * again, kReconcileAtLast));
     }
     retry_at_[incident_id] = env_.clock.now() + wait;
-    if (result && !is_tried_again) handled_.insert(incident_id);
+    if (is_tried_again) handled_.erase(incident_id);  // one that was found unfinished counted as handled
+    else if (result) handled_.insert(incident_id);
     // A division is no outage: the death of its master is still to be dealt with.
     if (result && !is_reconciled && has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     hand.busy = false;

@@ -25,6 +25,8 @@
 
 namespace aeterna::app {
 
+inline constexpr std::string_view kReconcile = "reconcile";
+
 class Policy {
   public:
     // All must outlive it.
@@ -48,7 +50,6 @@ class Policy {
     // One execution and its thread.
     struct Hand {
         std::string node;  // the primary that was lost; empty = not known
-        std::string runbook;
         bool busy = true;
         std::unique_ptr<env::Thread> thread;
     };

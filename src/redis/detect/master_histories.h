@@ -4,33 +4,26 @@
 
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string>
-
-#include "base/time.h"
 
 namespace aeterna::redis {
 
 class MasterHistories {
   public:
-    struct Heard {
-        std::string replid;
-        MonoTime at{};
-    };
-    void note(const std::string& node, const std::string& replid, MonoTime at) {
+    void note(const std::string& node, const std::string& replid) {
         const std::lock_guard lock(mutex_);
-        heard_[node] = {replid, at};
+        replids_[node] = replid;
     }
-    // Nothing: it was never heard as a master.
-    [[nodiscard]] std::optional<Heard> of(const std::string& node) const {
+    // Empty: it was never heard as a master.
+    [[nodiscard]] std::string of(const std::string& node) const {
         const std::lock_guard lock(mutex_);
-        const auto found = heard_.find(node);
-        return found == heard_.end() ? std::nullopt : std::optional(found->second);
+        const auto found = replids_.find(node);
+        return found == replids_.end() ? "" : found->second;
     }
 
   private:
     mutable std::mutex mutex_;
-    std::map<std::string, Heard> heard_;
+    std::map<std::string, std::string> replids_;
 };
 
 }  // namespace aeterna::redis

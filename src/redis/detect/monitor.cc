@@ -22,7 +22,7 @@ engine::Judgement RedisMonitor::judge(const engine::JudgeContext& context) {
     if (const auto supposed = supposed_master(snapshot)) known_master_ = supposed;
     snapshot.known_master = known_master_;
     if (const auto working = working_master(snapshot); working && histories_) {
-        if (const NodeObservation* seen = fresh_node(snapshot, *working)) histories_->note(*working, seen->info.replid, seen->at);
+        if (const NodeObservation* seen = fresh_node(snapshot, *working)) histories_->note(*working, seen->info.replid);
     }
 
     engine::Judgement judgement;

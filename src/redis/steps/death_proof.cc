@@ -176,6 +176,13 @@ std::int64_t lost_for_seconds(const NodeInfo& info) {
     return info.link_down_seconds < 0 ? std::numeric_limits<std::int64_t>::max() : info.link_down_seconds;
 }
 
+std::string who_has_the_known_history(const DeathInput& input) {
+    for (const ReplicaAnswer& replica : input.replicas) {
+        if (!input.known_history.empty() && replica.info && replica.info->replid == input.known_history) return replica.node->name;
+    }
+    return "";
+}
+
 }  // namespace
 
 std::vector<std::string> proof_of_emptiness(const DeathInput& input) {
@@ -205,9 +212,7 @@ std::vector<std::string> other_vantages(const DeathInput& input) {
     return seen;
 }
 
-namespace {
-
-std::string why_unfit_by_itself(const ReplicaAnswer& replica, const DeathInput& input) {
+std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {
     if (!replica.info) return replica.error ? replica.error->to_string() : "it does not answer";
     const NodeInfo& info = *replica.info;
     if (info.is_master) return "it is a master";
@@ -223,6 +228,9 @@ std::string why_unfit_by_itself(const ReplicaAnswer& replica, const DeathInput& 
         return "it does not have the history that the master has lost";
     // A link to an empty master says nothing.
     if (input.master_info || !input.lost_history.empty()) return "";
+    // How long its link is lost does not always say it: one that was cut stays up until repl-timeout (60 s), and is lost from then on.
+    if (const std::string who = who_has_the_known_history(input); !who.empty() && info.replid != input.known_history)
+        return fmt::format("it has another history than the master wrote when it was heard last, and '{}' has that one", who);
     // What it lacks cannot be said: Sentinel may choose it later, we do not.
     if (!info.is_link_up && info.link_down_seconds < 0)
         return "its link has not been up since it was started or told to follow the master";
@@ -233,27 +241,6 @@ std::string why_unfit_by_itself(const ReplicaAnswer& replica, const DeathInput& 
     // A cut path leaves it "up" for repl-timeout (60 s).
     if (info.is_link_up && info.last_io_seconds > gone + kQuietLinkSeconds)
         return fmt::format("its link is quiet for {} s, since long before the master was lost", info.last_io_seconds);
-    return "";
-}
-
-// It may have been started anew since our probes heard it, when others have heard it later.
-bool is_known_history_the_last(const DeathInput& input) {
-    constexpr std::int64_t kSameMoment = 3;
-    return !input.known_history.empty() && input.known_age <= std::chrono::seconds(gone_for_seconds(input) + kSameMoment);
-}
-
-}  // namespace
-
-std::string why_unfit(const ReplicaAnswer& replica, const DeathInput& input) {
-    if (std::string why = why_unfit_by_itself(replica, input); !why.empty()) return why;
-    const bool is_asked = !input.master_info && input.lost_history.empty() && is_known_history_the_last(input);
-    if (!is_asked || replica.info->replid == input.known_history) return "";
-    // How long a link is lost does not always say it: one that was cut stays up until repl-timeout (60 s), and is lost from then on.
-    for (const ReplicaAnswer& other : input.replicas) {
-        if (other.info && other.info->replid == input.known_history && why_unfit_by_itself(other, input).empty())
-            return fmt::format("it has another history than the master wrote when it was heard last, and '{}' has that one",
-                               other.node->name);
-    }
     return "";
 }
 

@@ -32,9 +32,8 @@ struct DeathInput {
     // The history that the master came back without, once that is proven. It may be killed since, and what the Sentinels
     // heard of it last was the empty one.
     std::string lost_history{};
-    // The one that it wrote when our probes heard it last, and how long ago that was; empty: they never did.
+    // The one that it wrote when our probes heard it last; empty: they never did.
     std::string known_history{};
-    Duration known_age{};
 };
 
 struct DeathVerdict {

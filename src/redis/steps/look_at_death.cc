@@ -14,7 +14,8 @@ std::string DeathLook::lost_history(const Json& facts) {
 
 DeathInput DeathLook::take(const env::Context& context) {
     Cluster& cluster = *acting_.cluster;
-    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false, lost_history_};
+    DeathInput input{cluster.settings(), master_, {}, {}, {}, {}, {}, false, lost_history_,
+                     acting_.histories ? acting_.histories->of(master_.name) : ""};
     const MonoTime began = cluster.env().clock.now();
     if (auto info = cluster.info(master_, context)) input.master_info = std::move(*info);
     else input.master_error = info.error();
@@ -29,10 +30,6 @@ DeathInput DeathLook::take(const env::Context& context) {
         if (auto info = cluster.info(node, context)) answer.info = std::move(*info);
         else answer.error = info.error();
         input.replicas.push_back(std::move(answer));
-    }
-    if (const auto heard = acting_.histories ? acting_.histories->of(master_.name) : std::nullopt) {
-        input.known_history = heard->replid;
-        input.known_age = cluster.env().clock.now() - heard->at;
     }
     if (silent_since_) input.silent_for = cluster.env().clock.now() - *silent_since_;
     input.is_fenceable = acting_.hands->can_fence(master_);

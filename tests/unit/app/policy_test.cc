@@ -115,20 +115,30 @@ TEST_F(PolicyTest, WhatAFailoverLeavesDividedIsReconciledBehindIt) {
     EXPECT_TRUE(react({divided})) << "it lasts";
 }
 
-TEST_F(PolicyTest, ADivisionThatIsReconciledHoldsBackNoDeath) {
-    const auto divided = incident("inc-1", "the-cluster", "redis.divided");
-    const auto down = incident("inc-2", "redis-1");
-    ASSERT_TRUE(react({divided}, "redis-1"));
-    ASSERT_TRUE(react({divided, down}, "redis-1")) << "what is in hand does nothing about it";
-    run();
-    EXPECT_EQ(temp.journal->executions(10).value()[0].runbook, "failover");
+TEST_F(PolicyTest, ADeathDuringAReconciliationIsDealtWithBehindIt) {
+    for (const ErrorCode code : {ErrorCode::kAwaitingApproval, ErrorCode::kUnavailable}) {
+        restart();
+        const std::string id = std::to_string(static_cast<int>(code));
+        store->outcome = make_error(code, "the master is gone");
+        const auto divided = incident("inc-1-" + id, "the-cluster", "redis.divided");
+        ASSERT_TRUE(react({divided}, "redis-2"));
+        const auto down = incident("inc-2-" + id, "redis-2");
+        EXPECT_FALSE(react({divided, down}, "redis-2")) << "it turns servers, and ends at once";
+        run();
+        EXPECT_TRUE(react({down}, "redis-2")) << "it was opened before the other ended";
+        run();
+    }
+}
 
-    restart();
-    store->outcome = make_error(ErrorCode::kAwaitingApproval, "ask");
-    ASSERT_TRUE(react({incident("inc-3", "the-cluster", "redis.divided")}, "redis-2"));
-    const auto later = incident("inc-4", "redis-2");
-    run();
-    EXPECT_TRUE(react({later}, "redis-2")) << "it was opened before the other ended";
+TEST_F(PolicyTest, ADivisionThatOutlivedAnExecutionIsBegunAnewByTheNextServe) {
+    const auto divided = incident("inc-1", "the-cluster", "redis.divided");
+    for (const bool is_asked : {false, true}) {
+        store->outcome = make_error(is_asked ? ErrorCode::kAwaitingApproval : ErrorCode::kUnavailable, "not yet");
+        ASSERT_TRUE(react({divided}));
+        run();
+        restart();
+    }
+    EXPECT_FALSE(react({divided})) << "a person was asked";
 }
 
 TEST_F(PolicyTest, ADivisionThatLastsIsTriedMoreAndMoreSeldom) {
