@@ -116,15 +116,17 @@ Result<engine::ExecutionRecord> Policy::resume(const engine::ExecutionRecord& ex
 }
 
 void Policy::remember(const engine::ExecutionRecord& execution) {
-    if (find_string(execution.facts, "assist") != "acted") return;
-    const auto incidents = journal_.incidents(execution.started_at, kExecutionLookBack);
+    if (find_string(execution.facts, "assist") != "acted" || !is_by_incident(execution)) return;
+    // By its id: by their times, a clock that was set back meanwhile hides it.
+    const auto incident = journal_.incident(incident_of(execution));
     const auto drills = journal_.drills(kExecutionLookBack);
-    if (!incidents || !drills) {
-        const Error& error = !incidents ? incidents.error() : drills.error();
+    if (!incident || !drills) {
+        const Error& error = !incident ? incident.error() : drills.error();
         env_.log.error("journal.read_failed", {{"error", error.to_string()}});
         return;
     }
-    const auto failure = assisted_failure(execution, *incidents, *drills);
+    if (!*incident) return;
+    const auto failure = assisted_failure(execution, {**incident}, *drills);
     if (!failure) return;
     const std::lock_guard lock(mutex_);
     assisted_.push_back(*failure);

@@ -228,6 +228,10 @@ void Checks::program_started(int node, const Process& caller) {
 // --- Who may act ---------------------------------------------------------------------------------
 
 void Checks::look_at_executions() {
+    // Held anew, by its agent: what it writes from then on, late as it may be, is Patroni's to answer for.
+    const models::EtcdKey* leader = cluster_.etcd().store().find(cluster_.settings().prefix + "leader");
+    const auto release = leader != nullptr ? releases_.find(leader->value) : releases_.end();
+    if (release != releases_.end()) release->second.is_open = false;
     for (const auto& controller : controllers_) {
         for (const auto& [id, execution] : controller->pages().executions) begun_.try_emplace(id, world_.now());
     }
