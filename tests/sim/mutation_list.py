@@ -343,7 +343,7 @@ MUTATIONS = [
     ("redis.unite.still", UNITE, "if («role && !role->is_master()») return make_error", "false", ["divided"]),
     ("redis.unite.gone", UNITE, "if («is_gone») return make_error", "false", ["divided"]),
     ("policy.divided_again", "src/app/daemon/take_over.cc", "if (is_ours && «!is_begun_anew») handled_", "true", ["divided"]),
-    ("policy.division_is_no_outage", "src/app/daemon/policy.cc", "if (result && «!is_reconciled» && has_dealt", "true", ["divided"]),
+    ("policy.division_is_no_outage", POLICY, "return «execution.runbook != kReconcile» && execution.state", "true", ["divided"]),
     ("redis.unite.same", UNITE, "if («now.master != &master») {", "false", ["divided"]),
     ("redis.unite.sentinels_first", UNITE, "if («!now.is_named») {", "false", ["divided"]),
     ("redis.confirm.one", REDIS + "confirm_one_writer.cc", "if («accepted.size() > 1») return join", "false", []),

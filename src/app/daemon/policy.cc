@@ -35,7 +35,11 @@ std::string lost_node(const engine::ExecutionRecord& execution) {
 }
 
 bool has_dealt_with_outage(const engine::ExecutionRecord& execution) {
-    return execution.state != engine::ExecutionState::kRefused;
+    return execution.runbook != kReconcile && execution.state != engine::ExecutionState::kRefused;
+}
+
+bool is_tried_again(const engine::ExecutionRecord& execution) {
+    return execution.runbook == kReconcile && execution.state != engine::ExecutionState::kAwaitingApproval;
 }
 
 Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status) {
@@ -236,19 +240,16 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
         else note_latest(incident_id, line, kNotBegun);
     }
     const std::lock_guard lock(mutex_);
-    // Nobody else ends a division: as long as it lasts, and no person is asked, it is tried again.
-    const bool is_reconciled = result && result->runbook == kReconcile;
-    const bool is_tried_again = is_reconciled && result->state != engine::ExecutionState::kAwaitingApproval;
+    const bool is_to_be_tried = result && is_tried_again(*result);
     Duration wait = kRetryAfter;
-    if (is_tried_again) {
+    if (is_to_be_tried) {
         Duration& again = reconcile_again_.try_emplace(incident_id, kReconcileAgain).first->second;
         wait = std::exchange(again, std::min(2 * again, kReconcileAtLast));
     }
     retry_at_[incident_id] = env_.clock.now() + wait;
-    if (is_tried_again) handled_.erase(incident_id);  // one that was found unfinished counted as handled
+    if (is_to_be_tried) handled_.erase(incident_id);  // one that was found unfinished counted as handled
     else if (result) handled_.insert(incident_id);
-    // A division is no outage: the death of its master is still to be dealt with.
-    if (result && !is_reconciled && has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
+    if (result && has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     hand.busy = false;
 }
 

@@ -114,8 +114,12 @@ class Policy {
 // The primary that an execution is about, as its parameters or its facts say; empty when neither does.
 [[nodiscard]] std::string lost_node(const engine::ExecutionRecord& execution);
 
-// One that was refused because the primary answers has done nothing about what that came back without.
+// One that was refused because the primary answers has done nothing about what that came back without, and the end of a
+// division is none: the death of its master is still to be dealt with.
 [[nodiscard]] bool has_dealt_with_outage(const engine::ExecutionRecord& execution);
+
+// Nobody else ends a division: as long as it lasts, and no person is asked, it is tried again.
+[[nodiscard]] bool is_tried_again(const engine::ExecutionRecord& execution);
 
 // The node that an incident names as the dead primary: its subject, if that is a node; else nothing.
 [[nodiscard]] Json reaction_parameters(const engine::IncidentSummary& incident, const engine::StoreStatus* status);

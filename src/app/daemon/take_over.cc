@@ -41,12 +41,10 @@ void Policy::take_over() {
     for (const engine::ExecutionRecord& execution : *executions) {
         const bool is_ours = is_by_incident(execution);
         const auto slot = slots_.find(execution.store);
-        // A division that outlived its execution, and for which nobody was asked, is still to be ended.
-        const bool is_reconciled = execution.runbook == kReconcile;
-        const bool is_begun_anew = is_reconciled && execution.ended_at && execution.state != engine::ExecutionState::kAwaitingApproval;
+        const bool is_begun_anew = execution.ended_at && is_tried_again(execution);  // else it is gone on with
         if (is_ours && !is_begun_anew) handled_.insert(incident_of(execution));
         if (slot != slots_.end()) remember(execution);
-        if (is_ours && !is_reconciled && slot != slots_.end() && execution.ended_at && has_dealt_with_outage(execution)) {
+        if (is_ours && slot != slots_.end() && execution.ended_at && has_dealt_with_outage(execution)) {
             WallTime& until = slot->second.handled_until[lost_node(execution)];
             until = std::max(until, *execution.ended_at);
         }
