@@ -102,17 +102,10 @@ class LogMerge {
         if (whole.members.empty()) return {};
         if (whole.members.size() == 1 && whole.members.front().is_merged()) return {};
         const LogPiece merged{whole.start, whole.end()};
-        const std::string name = piece_name(log_, merged);
-        const std::string object = seal_as(repository_, name, bytes_of(whole.bytes), compressor_);
-        const Status put = repository_.storage().put(name, bytes_of(object), PutMode::kIfAbsent, context_);
-        if (!put) {
-            // Another merge was first, or ours arrived without an answer.
-            if (put.error().code != ErrorCode::kAlreadyExists && put.error().effect != Effect::kUnknown) return put;
-            AETERNA_ASSIGN(const auto found, find_durable(repository_.storage(), name, context_));
-            if (!found) return put;
-            AETERNA_ASSIGN(const auto there, read(merged));
-            if (there != whole.bytes) return {};
-        }
+        const auto is_there = put_merged(repository_, log_, whole.start, bytes_of(whole.bytes), compressor_, context_);
+        if (!is_there && is_there.error().code == ErrorCode::kCorrupt) return {};
+        if (!is_there) return is_there.error();
+        if (!*is_there) return {};
         for (const LogPiece& piece : whole.members) {
             if (piece != merged) AETERNA_TRY(remove(piece));
         }

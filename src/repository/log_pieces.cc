@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace aeterna::repository {
@@ -44,6 +46,21 @@ Result<std::optional<std::string>> read_piece(Repository& repository, const std:
         return make_error(ErrorCode::kCorrupt, fmt::format("'{}' is damaged: it holds {} bytes", name, bytes->size()));
     }
     return bytes;
+}
+
+Result<bool> put_merged(Repository& repository, const std::string& log, std::uint64_t start, Bytes bytes,
+                        Compressor& compressor, const env::Context& context) {
+    const LogPiece piece{start, start + bytes.size()};
+    const std::string name = piece_name(log, piece);
+    const std::string object = seal_as(repository, name, bytes, compressor);
+    const Status put = repository.storage().put(name, bytes_of(object), PutMode::kIfAbsent, context);
+    if (put) return true;
+    // Another was first, or ours arrived without an answer.
+    if (put.error().code != ErrorCode::kAlreadyExists && put.error().effect != Effect::kUnknown) return put.error();
+    const auto found = find_durable(repository.storage(), name, context);
+    if (!found || !*found) return put.error();
+    AETERNA_ASSIGN(const auto there, read_piece(repository, log, piece, context));
+    return there && std::equal(there->begin(), there->end(), bytes.begin(), bytes.end());
 }
 
 Result<std::optional<std::string>> read_sealed(Repository& repository, const std::string& object_name,

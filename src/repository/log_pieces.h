@@ -36,6 +36,10 @@ struct LogPiece {
 [[nodiscard]] Result<std::optional<std::string>> read_piece(Repository& repository, const std::string& log,
                                                             const LogPiece& piece, const env::Context& context);
 
+// Whether the piece is there with exactly these bytes by now, whoever put it. kCorrupt: another's, damaged.
+[[nodiscard]] Result<bool> put_merged(Repository& repository, const std::string& log, std::uint64_t start, Bytes bytes,
+                                      Compressor& compressor, const env::Context& context);
+
 // The log's end by now; never back, except by two at one time: both ends were true once.
 Status put_mark(Repository& repository, const std::string& log, std::uint64_t end, const env::Context& context);
 Status remove_mark(Repository& repository, const std::string& log, const env::Context& context);

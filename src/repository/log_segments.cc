@@ -139,15 +139,8 @@ Status put_beside(Repository& repository, const std::string& name, std::uint64_t
         return piece.is_merged() && piece.start == position && piece != wanted;
     });
     if (is_taken) return taken(name);
-    const std::string object_name = piece_name(name, wanted);
-    const std::string object = seal_as(repository, object_name, bytes, compressor);
-    const Status put = repository.storage().put(object_name, bytes_of(object), PutMode::kIfAbsent, context);
-    if (put || (put.error().code != ErrorCode::kAlreadyExists && put.error().effect != Effect::kUnknown)) return put;
-    const auto found = find_durable(repository.storage(), object_name, context);
-    if (!found || !*found) return put;
-    AETERNA_ASSIGN(const auto there, read_piece(repository, name, wanted, context));
-    if (there && std::equal(there->begin(), there->end(), bytes.begin(), bytes.end())) return {};
-    return taken(name);
+    AETERNA_ASSIGN(const bool is_there, put_merged(repository, name, position, bytes, compressor, context));
+    return is_there ? Status() : taken(name);
 }
 
 Status put_appended(Repository& repository, const std::string& name, std::uint64_t position, Bytes bytes,

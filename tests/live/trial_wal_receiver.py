@@ -67,6 +67,11 @@ class WalReceiverTest(unittest.TestCase):
             process.wait()
             process.stdout.close()
 
+    def begin_writing(self):
+        """Once it is captured; (a copy from before, the writer)."""
+        wait_until("the slot", self.primary.held_from, 30)
+        return self.make_server("base").copy_of(self.primary), Writer(self.primary)
+
     def said(self):
         return (self.place / "watch.log").read_text()
 
@@ -106,9 +111,7 @@ class WalReceiverTest(unittest.TestCase):
     def test_killed_at_any_moment_it_loses_nothing(self):
         chance = random.Random(6)
         watch = self.watch()
-        wait_until("the slot", self.primary.held_from, 30)
-        base = self.make_server("base").copy_of(self.primary)
-        writer = Writer(self.primary)
+        base, writer = self.begin_writing()
         for _ in range(6):
             time.sleep(chance.uniform(0.2, 2.0))
             watch.kill()
@@ -126,10 +129,8 @@ class WalReceiverTest(unittest.TestCase):
 
     def test_a_damaged_last_piece_is_fetched_again(self):
         self.watch()
-        wait_until("the slot", self.primary.held_from, 30)
+        base, writer = self.begin_writing()
         self.system = self.system_identifier()
-        base = self.make_server("base").copy_of(self.primary)
-        writer = Writer(self.primary)
         wait_until("rows enough", lambda: len(writer.acknowledged) > 300, 60)
         self.await_durable(self.primary)
         self.end_watches()
@@ -191,9 +192,7 @@ class WalReceiverTest(unittest.TestCase):
     def test_two_receivers_and_a_repository_that_is_gone_for_a_while_are_harmless(self):
         self.watch()
         self.watch()
-        wait_until("the slot", self.primary.held_from, 30)
-        base = self.make_server("base").copy_of(self.primary)
-        writer = Writer(self.primary)
+        base, writer = self.begin_writing()
         wait_until("that one lost a piece", lambda: "another writer appends" in self.said(), 60)
         mode = self.repo.stat().st_mode
         self.repo.chmod(0)

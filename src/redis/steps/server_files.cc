@@ -50,6 +50,31 @@ Result<std::uint64_t> copy_one(const std::string& from, const std::string& to, c
     return static_cast<std::uint64_t>(to_integer(trim(said.output)).value_or(0));
 }
 
+struct CopiedFile {
+    std::string path;  // of the original
+    std::uint64_t bytes = 0;
+};
+
+// Into `directory`/NODE; durable when it returns.
+Result<std::vector<CopiedFile>> copy_all(const RedisNode& node, const std::vector<std::string>& paths, const std::string& directory,
+                                         const env::Env& env, const env::Context& context) {
+    const std::string place = directory + "/" + node.name;
+    AETERNA_TRY(env.files.make_directories(place, 0700));
+    std::vector<CopiedFile> copied;
+    for (const std::string& path : paths) {
+        AETERNA_ASSIGN(const std::uint64_t bytes, copy_one(path, place + "/" + file_name(path), env, context));
+        copied.push_back({path, bytes});
+    }
+    return copied;
+}
+
+Salvaged account_of(const RedisNode& node, const std::string& directory, const std::vector<CopiedFile>& copied) {
+    Salvaged kept{directory, copied.size(), 0, "", {}};
+    for (const CopiedFile& file : copied) kept.bytes += file.bytes;
+    kept.summary = fmt::format("{} files of '{}', {} bytes", kept.files, node.name, kept.bytes);
+    return kept;
+}
+
 }  // namespace
 
 DataPlace data_place(std::string_view config) {
@@ -88,18 +113,6 @@ Result<std::vector<std::string>> persistent_files(const DataPlace& place, env::F
     return paths;
 }
 
-Result<std::uint64_t> copy_durable(const std::vector<std::string>& paths,
-                                   const std::string& directory, const env::Env& env,
-                                   const env::Context& context) {
-    std::uint64_t bytes = 0;
-    for (const std::string& path : paths) {
-        AETERNA_ASSIGN(const std::uint64_t copied,
-                       copy_one(path, directory + "/" + file_name(path), env, context));
-        bytes += copied;
-    }
-    return bytes;
-}
-
 Result<std::vector<std::string>> persistent_files_of(const RedisNode& node, env::Files& files) {
     AETERNA_ASSIGN(const std::string config, files.read(node.config_file));
     return persistent_files(data_place(config), files);
@@ -112,32 +125,24 @@ Result<Salvaged> keep_aof(const RedisNode& node, const NodeInfo& info, const std
     AETERNA_ASSIGN(const auto paths, persistent_files_of(node, env.files));
     if (paths.empty() || !paths.back().ends_with(".manifest"))
         return make_error(ErrorCode::kUnavailable, "where its configuration file says, there is no AOF with a manifest");
-    const std::string place = directory + "/" + node.name;
-    AETERNA_TRY(env.files.make_directories(place, 0700));
-    Salvaged kept{directory, paths.size(), 0, "", {}};
+    AETERNA_ASSIGN(const auto copied, copy_all(node, paths, directory, env, context));
     std::int64_t bases = 0, increments = 0;
-    for (const std::string& path : paths) {
-        AETERNA_ASSIGN(const std::uint64_t bytes, copy_durable({path}, place, env, context));
-        kept.bytes += bytes;
-        if (path.find(".base.") != std::string::npos) bases += static_cast<std::int64_t>(bytes);
-        else if (path.find(".incr.") != std::string::npos) increments += static_cast<std::int64_t>(bytes);
+    for (const CopiedFile& file : copied) {
+        if (file.path.find(".base.") != std::string::npos) bases += static_cast<std::int64_t>(file.bytes);
+        else if (file.path.find(".incr.") != std::string::npos) increments += static_cast<std::int64_t>(file.bytes);
     }
     const bool is_uncounted_base = info.aof_base_bytes == 0 && info.aof_bytes == increments;
     if (info.aof_bytes != bases + increments && !is_uncounted_base)
         return make_error(ErrorCode::kUnavailable, fmt::format("its AOF has {} bytes there, and {} by its own word", bases + increments,
                                                                info.aof_bytes));
-    kept.summary = fmt::format("{} files of '{}', {} bytes", kept.files, node.name, kept.bytes);
-    return kept;
+    return account_of(node, directory, copied);
 }
 
 Result<Salvaged> keep_files(const RedisNode& node, const std::string& directory, const env::Env& env, const env::Context& context) {
     AETERNA_ASSIGN(const auto paths, persistent_files_of(node, env.files));
-    Salvaged kept{directory, paths.size(), 0, "'" + node.name + "' has no persistent files: what it had alone is gone", {}};
-    if (paths.empty()) return kept;
-    AETERNA_TRY(env.files.make_directories(directory + "/" + node.name, 0700));
-    AETERNA_ASSIGN(kept.bytes, copy_durable(paths, directory + "/" + node.name, env, context));
-    kept.summary = fmt::format("{} files of '{}', {} bytes", kept.files, node.name, kept.bytes);
-    return kept;
+    if (paths.empty()) return Salvaged{directory, 0, 0, "'" + node.name + "' has no persistent files: what it had alone is gone", {}};
+    AETERNA_ASSIGN(const auto copied, copy_all(node, paths, directory, env, context));
+    return account_of(node, directory, copied);
 }
 
 }  // namespace aeterna::redis

@@ -28,11 +28,6 @@ struct DataPlace {
 
 [[nodiscard]] Result<std::vector<std::string>> persistent_files_of(const RedisNode& node, env::Files& files);
 
-// Copies into the directory, which exists; durable when it returns. The bytes that were copied.
-[[nodiscard]] Result<std::uint64_t> copy_durable(const std::vector<std::string>& paths,
-                                                 const std::string& directory, const env::Env& env,
-                                                 const env::Context& context);
-
 // Copies the node's AOF into `directory`/NODE when these files are all that the server has: they have as many bytes as it says,
 // by an INFO that was asked for while nobody could write. kUnavailable otherwise: the file may be of another place or another time,
 // a part still in the server's memory, or the configuration was given on its command line.
