@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/registry.h"
+#include "engine/runbook/execution_run.h"
 #include "engine/runbook/runner.h"
 #include "env/sim/sim_env.h"
 #include "harness/cluster.h"
@@ -31,8 +32,8 @@ struct Order {
 
 // One command of theirs.
 struct Command {
-    Command(World& world, Process& process, JournalPages& pages)
-        : process(process), env(world, process), journal(world, process, pages, {}) {}
+    Command(World& world, Process& own, JournalPages& pages, CrashPoint crash)
+        : process(own), env(world, own), journal(world, own, pages, crash) {}
     Process& process;
     SimEnv env;
     MemoryJournal journal;
@@ -59,12 +60,12 @@ class Room {
     Cluster& cluster() { return cluster_; }
     void pass(Duration time) { static_cast<void>(world_.scheduler.run_until(world_.now() + time)); }
 
-    Command& start(bool gives_up = false) {
+    Command& start(bool gives_up = false, CrashPoint crash = {}) {
         ProcessOptions options;
         options.command = "aeterna-dr";
         options.host = &cluster_.controller_host(0);
         Process& process = world_.processes.start(std::move(options));
-        Command& command = *commands_.emplace_back(std::make_unique<Command>(world_, process, pages_));
+        Command& command = *commands_.emplace_back(std::make_unique<Command>(world_, process, pages_, crash));
         world_.scheduler.spawn(&process, "command", [this, &command, gives_up] { run(command, gives_up); });
         return command;
     }
@@ -78,6 +79,21 @@ class Room {
         if (first.ended) return false;
         world_.processes.kill(first.process);
         return true;
+    }
+
+    // What the journal says of the execution when a command that dies at a journal write is dead, or has ended without.
+    std::optional<engine::ExecutionRecord> start_and_die(CrashPoint crash) {
+        const Command& first = start(false, crash);
+        const MonoTime end = world_.now() + kLongest;
+        while (first.process.is_alive() && !first.ended && world_.now() < end) pass(kLookEvery);
+        if (pages_.executions.empty()) return std::nullopt;
+        return pages_.executions.begin()->second;
+    }
+    int writes() const { return pages_.execution_writes; }
+
+    void lose(int leader) {
+        world_.processes.kill(*cluster_.patroni(leader).process());
+        world_.processes.kill(*cluster_.postgres(leader).process());
     }
 
     // Nothing when it did not end in time.
@@ -159,15 +175,43 @@ TEST(Failover, KilledWhileItFencesAndGivenUpItLeavesNoFence) {
     for (Duration kill_after{}; kill_after <= std::chrono::seconds(1); kill_after += std::chrono::milliseconds(10)) {
         const std::string when = fmt::format("killed after {:.2f} s", to_seconds(kill_after));
         Room room(static_cast<std::uint64_t>(kill_after.count()), {"failover", Json{{"assist", "act"}}, "act"});
-        const auto leader = room.cluster().leader();
-        room.world().processes.kill(*room.cluster().patroni(leader).process());
-        room.world().processes.kill(*room.cluster().postgres(leader).process());
+        room.lose(room.cluster().leader());
         if (!room.start_and_kill("postgres.fence", kill_after, when)) break;
         fenced += room.cluster().markers().empty() ? 0 : 1;
         expect_end(room.wait_for(room.start(true)), engine::ExecutionState::kAborted, when);
         EXPECT_TRUE(room.cluster().markers().empty()) << when;
     }
     EXPECT_GT(fenced, 3) << "hardly any fence was cut off";
+}
+
+// Each write of the journal is the last one of a life, kept or not; the next life begins at once.
+TEST(Failover, KilledAtAnyJournalWriteAndResumedItEndsAsIfNothingHadHappened) {
+    int unsure = 0, write = 1;
+    for (bool is_over = false; !is_over; ++write) {
+        for (const bool is_kept : {false, true}) {
+            const std::string when = fmt::format("killed {} write {}", is_kept ? "after" : "at", write);
+            ASSERT_LT(write, 400) << when;
+            Room room(static_cast<std::uint64_t>(write), {"failover", Json{{"assist", "act"}}, "act"});
+            const int old = room.cluster().leader();
+            room.lose(old);
+            auto execution = room.start_and_die({write, is_kept, 0, {}});
+            is_over = room.writes() < write;
+            if (!execution || engine::is_resumable(*execution)) {
+                const auto* ended = room.wait_for(room.start());
+                expect_end(ended, engine::ExecutionState::kSucceeded, when);
+                if (ended && *ended) execution = **ended;
+            }
+            ASSERT_TRUE(execution) << when;
+            EXPECT_EQ(execution->state, engine::ExecutionState::kSucceeded) << when << ": " << execution->summary;
+            EXPECT_TRUE(room.cluster().markers().empty()) << when;
+            EXPECT_NE(room.cluster().leader(), old) << when;
+            EXPECT_FALSE(room.cluster().postgres(old).is_primary()) << when;
+            unsure += find_string(execution->facts, "assist") == "acted" ? 0 : 1;
+        }
+    }
+    EXPECT_GT(write, 60) << "an execution has more writes than that";
+    // The next life finds the key gone and cannot know by whose hand.
+    EXPECT_LE(unsure, 4) << "only between the release and its record";
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ RedisSchedule make_redis_schedule(std::uint64_t seed) {
     schedule.is_persistent = rng.chance(0.7);
     schedule.crew.controllers = rng.chance(0.15) ? 2 : 1;
     if (rng.chance(0.3)) {
-        schedule.crew.crash.at_write = 1 + static_cast<int>(rng.below(30));
+        schedule.crew.crash.at_write = 1 + static_cast<int>(rng.below(60));
         schedule.crew.crash.is_durable = rng.chance(0.5);
         schedule.crew.restart_after = rng.between(200ms, 8s);
     }

@@ -103,7 +103,7 @@ Schedule make_schedule(std::uint64_t seed) {
     schedule.patroni.is_paused = rng.chance(0.04);
     schedule.controllers = rng.chance(0.15) ? 2 : 1;
     if (rng.chance(0.35)) {
-        schedule.crash_at_write = 1 + static_cast<int>(rng.below(30));
+        schedule.crash_at_write = 1 + static_cast<int>(rng.below(90));  // a failover has some seventy
         schedule.crash_is_durable = rng.chance(0.5);
         schedule.restart_after = rng.between(200ms, 8s);
     }
