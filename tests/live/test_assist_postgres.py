@@ -1,7 +1,9 @@
 """The assisted failover of PostgreSQL on real servers at stock timings: what it does, and when it leaves it be."""
+import contextlib
 import os
 import signal
 import unittest
+from pathlib import Path
 
 import assisted
 from support import is_running, run, wait_until
@@ -18,6 +20,32 @@ class AsynchronousTest(assisted.AssistTest):
         # Commits that nobody was told of may be there too.
         self.assertLessEqual(len(lost), facts["salvaged"]["lost_writes"], "what is lost is in the salvaged WAL")
         self.assertGreater(facts["lease_remaining_seconds"], 0)
+
+    def test_what_only_the_dead_primary_had_is_kept_and_told(self):
+        rows, written = assisted.Rows(self.lab), [f"only here {n}" for n in range(20)]
+        with contextlib.closing(rows.connect(self.primary)) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE salvage_test (line text)")
+            # What a sender that stands still has not sent is in no socket either.
+            cursor.execute("SELECT pid FROM pg_stat_replication")
+            for pid, in cursor.fetchall():
+                os.kill(pid, signal.SIGSTOP)
+            for line in written:
+                cursor.execute("INSERT INTO salvage_test VALUES (%s)", [line])
+        self.lose_node()
+        execution = self.execution()
+        facts = self.check_taken_over(execution)
+        with contextlib.closing(rows.connect(facts["new_primary"])) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_class WHERE relname = 'salvage_test'")
+            if cursor.fetchone()[0]:
+                cursor.execute("SELECT count(*) FROM salvage_test")
+                self.assertEqual(cursor.fetchone()[0], 0, "nobody else has them")
+                cursor.execute("DROP TABLE salvage_test")
+        self.assertGreaterEqual(facts["salvaged"]["lost_writes"], len(written))
+        kept = b"".join(file.read_bytes() for file in Path(facts["salvaged"]["directory"]).iterdir())
+        self.assertEqual([line for line in written if line.encode() not in kept], [])
+        incident = execution["trigger"].removeprefix("incident:")
+        wait_until("the post-mortem's word of it", lambda: facts["salvaged"]["directory"] in self.lab.cli(
+            "postmortem", "show", incident).out, 60)
 
     def test_a_stopped_node_is_killed_before_it_can_wake_up(self):
         pids = assisted.tree(self.lab.node(self.agent)["pid"])
@@ -67,12 +95,18 @@ class SynchronousTest(assisted.AssistTest):
     def options(cls):
         return ["--sync"]
 
-    def test_nothing_acknowledged_is_lost(self):
+    def check_nothing_is_lost(self, which):
         with assisted.Rows(self.lab) as rows:
-            self.lose_node()
+            self.lose_node(which)
             facts = self.check_taken_over(self.execution())
         self.lab.await_healthy(120)
         self.assertEqual(rows.lost(facts["new_primary"]), set())
+
+    def test_nothing_acknowledged_is_lost_with_a_killed_node(self):
+        self.check_nothing_is_lost(signal.SIGKILL)
+
+    def test_nothing_acknowledged_is_lost_with_a_stopped_node(self):
+        self.check_nothing_is_lost(signal.SIGSTOP)
 
     def test_a_program_killed_with_the_fence_in_place_goes_on_with_it(self):
         serve = self.lab.node("serve")["pid"]
