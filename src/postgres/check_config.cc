@@ -230,6 +230,11 @@ class Checker {
                 "use_pg_rewind is off: an old primary may have to be copied anew",
                 "Set postgresql.use_pg_rewind: true.");
         }
+        if (config.synchronous_mode && !settings_.synchronous_name.empty()) {
+            add(Level::kError, "Patroni config",
+                "synchronous_mode is on: Patroni decides who confirms commits, and 'synchronous_name' never does",
+                "Take synchronous_name out of the stack file, or switch synchronous_mode off.");
+        }
         if (config.synchronous_mode &&
             (!view.sync || !view.leader || view.sync->leader != view.leader->member)) {
             add(Level::kError, "Patroni config",

@@ -225,15 +225,35 @@ class WalReceiverTest(unittest.TestCase):
         self.assertGreater(position(json.loads(out)["capture"][0]["position"]), last)
         self.assertGreater(len(acknowledged), 500)
 
-    def test_it_never_counts_as_a_synchronous_standby(self):
-        self.watch()
-        wait_until("the slot", self.primary.held_from, 30)
-        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    def wait_for_standbys(self, names):
+        """A writer whose commit waits for one of them."""
+        self.primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
         self.primary.sql("SELECT pg_reload_conf()")
-        wait_until("the setting", lambda: self.primary.one("SHOW synchronous_standby_names") == "*", 30)
+        wait_until("the setting", lambda: self.primary.one("SHOW synchronous_standby_names") == names, 30)
         writer = Writer(self.primary, 1)
         wait_until("a commit that waits", lambda: self.primary.one(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 30)
+        return writer
+
+    def test_where_everybody_is_named_its_own_name_confirms_nothing(self):
+        """As Patroni's strict mode names them while nobody is fit to take over."""
+        self.write_stack(self.primary, more="    synchronous_name: repository\n")
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        writer = self.wait_for_standbys("*")
+        self.await_durable(self.primary)
+        time.sleep(3)  # a status of the receiver, and a look of its keeper, come each second
+        self.assertEqual(writer.acknowledged, [])
+        self.assertIn("no commit is confirmed", self.said())
+        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        wait_until("the release", lambda: len(writer.acknowledged) > 100, 60)
+        writer.end()
+
+    def test_it_never_counts_as_a_synchronous_standby(self):
+        self.watch()
+        wait_until("the slot", self.primary.held_from, 30)
+        writer = self.wait_for_standbys("*")
         # The repository has the commit, and still nobody is told that it is safe.
         end = self.primary.end_of_wal()
         self.await_durable(self.primary, end)
@@ -270,11 +290,7 @@ class WalReceiverTest(unittest.TestCase):
 
     def test_commits_wait_while_nobody_confirms_them(self):
         self.write_stack(self.primary, more="    synchronous_name: repository\n")
-        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (repository)'")
-        self.primary.sql("SELECT pg_reload_conf()")
-        writer = Writer(self.primary, 1)
-        wait_until("a commit that waits", lambda: self.primary.one(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 30)
+        writer = self.wait_for_standbys("FIRST 1 (repository)")
         self.assertEqual(writer.acknowledged, [])
         self.watch()
         wait_until("commits", lambda: len(writer.acknowledged) > 100, 60)

@@ -366,7 +366,9 @@ class Receiver final : public engine::Capture {
                           "Nothing of it is captured. Find out which one is right; the other one needs a timeline of its own, or another repository.");
     }
 
-    [[nodiscard]] bool may_confirm() const { return lead_.empty() && state_.may_confirm(); }
+    [[nodiscard]] bool may_confirm() const {
+        return lead_.empty() && state_.is_without_hole() && state_.is_awaited_as(settings_.synchronous_name);
+    }
     [[nodiscard]] bool confirms() const { return !settings_.synchronous_name.empty(); }
 
     Status send_status(const PieceBuffer& buffer, bool wants_reply, const env::Context& context) {
@@ -375,11 +377,19 @@ class Receiver final : public engine::Capture {
         StandbyStatus status{buffer.received(), 0, wants_reply};
         // Who confirms commits says of nothing that it was written before it is durable: `remote_write` would release by it.
         has_confirmed_ = confirms() && may_confirm();
+        if (confirms()) tell_whether_awaited();
         if (has_confirmed_) status.written = status.flushed = buffer.durable();
         const Status sent = connection_->send(status_update(status, env_.clock.wall_now()), env_.clock.within(kTurn, context));
         // A server that takes nothing for long is silent, too.
         if (!sent && sent.error().code == ErrorCode::kTimeout) return {};
         return sent;
+    }
+
+    void tell_whether_awaited() {
+        const std::string& name = settings_.synchronous_name;
+        teller_.say("standby", state_.is_awaited_as(name) ? ""
+                                                          : fmt::format("no commit is confirmed: synchronous_standby_names of '{}' does not name "
+                                                                        "'{}', or names everybody by '*'", source_.node, name));
     }
 
     static Status read_next_timeline(const env::SqlRows& rows, StreamEnd& end) {

@@ -22,7 +22,8 @@ constexpr std::string_view kLook = R"(
 SELECT NOT pg_is_in_recovery(),
        (SELECT system_identifier FROM pg_control_system()),{},
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
-       (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'))";
+       (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'),
+       current_setting('synchronous_standby_names'))";
 
 constexpr const char* kFindSlot =
     "SELECT restart_lsn, slot_type, coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = $1";
@@ -50,6 +51,7 @@ Result<SourceView> NodeSessions::look(const NodeSettings& node, const env::Conte
     view.system_identifier = rows.first(1).value_or("");
     view.timeline = static_cast<Timeline>(to_integer(rows.first(2).value_or("")).value_or(0));
     view.segment_bytes = static_cast<std::uint64_t>(to_integer(rows.first(4).value_or("")).value_or(0));
+    view.synchronous_standby_names = rows.first(5).value_or("");
     const auto end = parse_lsn(rows.first(3).value_or(""));
     if (!end || view.timeline == 0 || view.segment_bytes == 0 || view.system_identifier.empty()) {
         return make_error(ErrorCode::kProtocol, fmt::format("'{}' does not say where its WAL is", node.name));

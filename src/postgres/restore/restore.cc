@@ -49,7 +49,7 @@ class PostgresRestorer final : public engine::Restorer {
         }
         // Without a directory nothing is placed: check_restore says what becomes of tablespaces in place.
         if (order.into.empty()) {
-            describe(plan, point, order, {}, 0);
+            describe(plan, point, order, {}, {});
             return plan;
         }
         AETERNA_ASSIGN(const auto places,
@@ -60,11 +60,12 @@ class PostgresRestorer final : public engine::Restorer {
         if (is_overwritten) {
             AETERNA_ASSIGN(old_bytes, bytes_of_files(repository.ports().tree, order.into));
         }
-        const std::uint64_t free = free_bytes(repository.ports().tree, order.into, places);
-        const std::uint64_t needed = plan.backup.bytes - std::min(plan.backup.bytes, old_bytes);
-        if (free > 0 && free < needed && !has_marker(repository, order.into)) {
+        const std::optional<std::uint64_t> free = free_bytes(repository.ports().tree, order.into, places);
+        const std::uint64_t needed =
+            plan.backup.bytes - std::min(plan.backup.bytes, old_bytes) + (plan.replay ? wal_bytes_at_once(*plan.replay) : 0);
+        if (free && *free < needed && !has_marker(repository, order.into)) {
             return make_error(ErrorCode::kNoSpace,
-                              fmt::format("'{}' needs {} bytes and has {}", order.into, needed, free),
+                              fmt::format("'{}' needs {} bytes and has {}", order.into, needed, *free),
                               "Name a directory on a larger file system.");
         }
         describe(plan, point, order, places, free);
@@ -137,16 +138,25 @@ class PostgresRestorer final : public engine::Restorer {
   private:
     // Of all that it is written to. How much goes into each tablespace a backup does not say: enough in all may still be too
     // little in one.
-    static std::uint64_t free_bytes(env::FileTree& tree, const std::string& into, const std::map<std::string, std::string>& places) {
+    // Nothing when no file system says it.
+    static std::optional<std::uint64_t> free_bytes(env::FileTree& tree, const std::string& into,
+                                                   const std::map<std::string, std::string>& places) {
         std::map<std::uint64_t, std::uint64_t> free;  // by file system
         const auto add = [&](const std::string& path) {
             if (const auto room = tree.room(path)) free[room->file_system] = room->free_bytes;
         };
         add(into);
         for (const auto& [path, place] : places) add(place);
+        if (free.empty()) return std::nullopt;
         std::uint64_t sum = 0;
         for (const auto& [file_system, bytes] : free) sum += bytes;
         return sum;
+    }
+
+    // What is replayed lies in pg_wal until a restartpoint removes it; by default PostgreSQL makes one before there is a GiB
+    // (max_wal_size).
+    static std::uint64_t wal_bytes_at_once(const engine::RestorePlan::Replay& replay) {
+        return std::min(replay.to - replay.from, std::uint64_t{1} << 30);
     }
 
     static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,
@@ -241,14 +251,14 @@ class PostgresRestorer final : public engine::Restorer {
     static std::string said(const std::optional<WallTime>& time) { return time ? format_time(*time) : "not known"; }
 
     static void describe(engine::RestorePlan& plan, const RecoveryPoint& point, const engine::RestoreOrder& order,
-                         const std::map<std::string, std::string>& places, std::uint64_t free) {
+                         const std::map<std::string, std::string>& places, std::optional<std::uint64_t> free) {
         const repository::Backup& backup = plan.backup;
         const BaseBackupDetails& details = point.details;
         plan.lines = {fmt::format("backup {} of '{}', taken from '{}' (PostgreSQL {}), ended {}", backup.id,
                                   backup.name, backup.node, backup.server_version, format_time(backup.finished_at)),
                       order.into.empty() ? fmt::format("{} files, {} bytes", backup.files, backup.bytes)
                                          : fmt::format("{} files, {} bytes into '{}' ({} bytes free)", backup.files,
-                                                       backup.bytes, order.into, free)};
+                                                       backup.bytes, order.into, free ? std::to_string(*free) : "unknown")};
         if (starter_of(order) == Starter::kPatroniReplica) {
             plan.lines.push_back(fmt::format("Patroni's replica follows from {} on: the primary, or its restore_command, must have the "
                                              "WAL from there", format_lsn(details.to)));
@@ -281,7 +291,7 @@ class PostgresRestorer final : public engine::Restorer {
                              {"into", order.into},
                              {"bytes", backup.bytes},
                              {"files", backup.files},
-                             {"free_bytes", free},
+                             {"free_bytes", free ? Json(*free) : Json(nullptr)},
                              {"tablespaces", tablespaces},
                              {"system_identifier", details.system_identifier},
                              {"timeline", details.timeline},

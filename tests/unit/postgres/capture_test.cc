@@ -207,6 +207,30 @@ TEST(CaptureState, WhatEndedAStreamDoesNotEndTheNext) {
     EXPECT_FALSE(state.end_reason());
 }
 
+TEST(StandbyNames, OnlyWhoIsNamedIsMeant) {
+    const std::pair<const char*, bool> lists[] = {
+        {"", false}, {"aeterna", true}, {"FIRST 1 (aeterna)", true}, {"any 2 (a, \"Aeterna\" , b)", true}, {"a,aeterna", true},
+        {"2 (aeterna, b)", true}, {"FIRST 1 (aeterna_2)", false}, {"first", false}, {"*", false}, {"\"*\"", false},
+        {"FIRST 1 (aeterna, *)", false}, {"ANY 1 (*)", false}, {"\"patroni-1\"", false}};
+    for (const auto& [list, is_named] : lists) EXPECT_EQ(is_named_standby(list, "aeterna"), is_named) << list;
+}
+
+// Of a name that the operator takes out, or of "*", nobody is told but by the next look.
+TEST(CaptureState, IsAwaitedByTheNamesOfTheLastLook) {
+    CaptureState state;
+    SourceView source{"a", true, "7", 1, 100, kSegment, "FIRST 1 (aeterna)"};
+    EXPECT_FALSE(state.is_awaited_as("aeterna")) << "nobody was looked at";
+    state.begin(source, "log", 100);
+    EXPECT_TRUE(state.is_awaited_as("aeterna"));
+    source.synchronous_standby_names = "*";
+    state.looked({}, source);
+    EXPECT_FALSE(state.is_awaited_as("aeterna"));
+    source.synchronous_standby_names = "aeterna";
+    source.node = "b";
+    state.looked({}, source);
+    EXPECT_FALSE(state.is_awaited_as("aeterna")) << "another server's word";
+}
+
 TEST(CaptureState, NothingIsSafeBehindAHoleUntilABackupMakesGoodForIt) {
     const MonoTime zero{};
     CaptureState state;
@@ -306,20 +330,20 @@ TEST(CaptureState, AnAuditOfBeforeAHoleDoesNotSayThatThereIsNone) {
 TEST(CaptureState, CommitsAreConfirmedOnlyWhereNoHoleIsOpen) {
     CaptureState state;
     state.begin({"a", true, "7", 1, 100, kSegment}, "log", 100);
-    EXPECT_FALSE(state.may_confirm()) << "before the first audit";
+    EXPECT_FALSE(state.is_without_hole()) << "before the first audit";
     state.audited(0, false, {});
-    EXPECT_TRUE(state.may_confirm());
+    EXPECT_TRUE(state.is_without_hole());
     state.audited(0, std::nullopt, {});
-    EXPECT_TRUE(state.may_confirm()) << "a hole is met, or found";
+    EXPECT_TRUE(state.is_without_hole()) << "a hole is met, or found";
     state.met_hole();
-    EXPECT_FALSE(state.may_confirm());
+    EXPECT_FALSE(state.is_without_hole());
     state.begin({"a", true, "7", 1, 300, kSegment}, "log", 200);
     state.became_durable(300);
-    EXPECT_FALSE(state.may_confirm());
+    EXPECT_FALSE(state.is_without_hole());
     state.audited(1, true, {"a"});
-    EXPECT_FALSE(state.may_confirm());
+    EXPECT_FALSE(state.is_without_hole());
     state.audited(1, false, {});
-    EXPECT_TRUE(state.may_confirm()) << "it was filled, or a base backup lies behind it";
+    EXPECT_TRUE(state.is_without_hole()) << "it was filled, or a base backup lies behind it";
 }
 
 TEST(CaptureState, AFailureIsTheTroubleUntilTheNextStream) {
