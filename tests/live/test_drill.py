@@ -1,4 +1,5 @@
-"""Drill Q1 on real servers: measured, agreed by an independent observer, healed also when it is killed."""
+"""Drill Q1 on real servers: measured without and with the assist, agreed by an independent observer, healed also when it is
+killed."""
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 from support import PROGRAM, shared_lab, wait_until
 
 OBSERVER = Path(__file__).with_name("observer.py")
+# By store: what an assist saves, its words, and how long the whole of it is: the lab's ttl and down-after.
+SAVED = {"postgres": ("lease", "the leader's lease", 30), "redis": ("down_after", "Sentinel's down-after", 30)}
 
 
 def leftovers(lab, drill):
@@ -55,40 +58,98 @@ def injection_seconds(score):
 
 
 class DrillTest(unittest.TestCase):
-    def test_kill_is_measured_as_an_independent_observer_sees_it(self):
+    def test_a_kill_with_assist_off_and_then_act_is_measured_as_an_independent_observer_sees_it(self):
         lab = shared_lab()
+        off = self.drill(lab, "off")
+        self.check_off(off, lab)
+        act = self.drill(lab, "act")
+        self.check_act(act, off, lab)
+        self.check_incidents(lab)
+
+    def drill(self, lab, assist):
+        """The scorecard of one that has passed, after its figures were compared with the observer's."""
         with tempfile.TemporaryDirectory() as directory:
             status, output = os.path.join(directory, "lab.json"), os.path.join(directory, "observed.json")
             Path(status).write_text(json.dumps(lab.lab_status()))
             observer = subprocess.Popen(["/usr/bin/python3", OBSERVER, status, output], stdout=subprocess.PIPE, text=True)
+            self.addCleanup(observer.stdout.close)
             self.addCleanup(observer.kill)
             self.assertEqual(observer.stdout.readline(), "observing\n")
-            done = lab.cli("--json", "drill", "run", "q1", "--yes", timeout=900)
+            done = lab.cli("--json", "drill", "run", "q1", "--assist", assist, "--yes", timeout=900)
             observer.send_signal(signal.SIGTERM)
             observer.wait(30)
             observed = json.loads(Path(output).read_text())
         self.assertEqual(done.code, 0, done)
         card = done.json()
-        self.assertEqual(card["verdict"], "pass")
+        self.assertEqual((card["verdict"], card["assist"]), ("pass", assist))
         self.assertTrue(card["overall"]["met"])
         for store in ("postgres", "redis"):
-            score = card["stores"][store]
-            print(f"     {store}: RTO {score['rto_seconds']:.2f} s, observer {observed[store]['outage_seconds']:.2f} s, "
-                  f"(jitter {observed[store]['jitter_seconds']:.2f} s), client {score['client_rto_seconds']:.2f} s, "
-                  f"detected {score['detect_seconds']}, "
-                  f"lost {score['lost']}", flush=True)
-            self.assertTrue(score["met"])
-            self.assertNotEqual(score["primary"], score["new_primary"])
-            self.assertAlmostEqual(score["rto_seconds"], observed[store]["outage_seconds"],
-                                   delta=1.0 + injection_seconds(score) + observed[store]["jitter_seconds"])
-            self.assertGreater(score["acknowledged"], 100)
-            names = [phase["name"] for phase in card["phases"] if phase["store"] == store]
-            for phase in ("injected", "first_failure", "detected", "promoted", "first_success", "stable",
-                          "redundancy_restored"):
-                self.assertIn(phase, names, store)
+            self.check_store(card, store, observed[store])
         self.assertEqual(card["stores"]["qdrant"]["lost"], 0)
         self.check_post_mortem(card)
-        self.check_incidents(lab)
+        return card
+
+    def check_store(self, card, store, observed):
+        score = card["stores"][store]
+        print(f"     assist {card['assist']}, {store}: RTO {score['rto_seconds']:.2f} s, observer "
+              f"{observed['outage_seconds']:.2f} s (jitter {observed['jitter_seconds']:.2f} s), "
+              f"client {score['client_rto_seconds']:.2f} s, detected {score['detect_seconds']}, "
+              f"lost {score['lost']}, {score['assist']}", flush=True)
+        self.assertTrue(score["met"])
+        self.assertNotEqual(score["primary"], score["new_primary"])
+        self.assertAlmostEqual(score["rto_seconds"], observed["outage_seconds"],
+                               delta=1.0 + injection_seconds(score) + observed["jitter_seconds"])
+        self.assertGreater(score["acknowledged"], 100)
+        names = [phase["name"] for phase in card["phases"] if phase["store"] == store]
+        for phase in ("injected", "first_failure", "detected", "promoted", "first_success", "stable",
+                      "redundancy_restored"):
+            self.assertIn(phase, names, store)
+
+    def told(self, card, lab):
+        """What the drill's report and its post-mortem say, each in one line: they wrap."""
+        report = lab.cli("drill", "report", card["id"])
+        self.assertEqual(report.code, 0, report)
+        return [" ".join(text.split()) for text in (report.out, Path(card["post_mortem"]).read_text())]
+
+    def check_off(self, card, lab):
+        for store in SAVED:
+            assist = card["stores"][store]["assist"] or {"outcome": "off", "saved_seconds": None, "salvaged": None}
+            self.assertEqual((assist["outcome"], assist["saved_seconds"], assist["salvaged"]), ("off", None, None), store)
+        for text in self.told(card, lab):
+            self.assertIn("assist off", text)
+            self.assertNotIn("the assist acted", text)
+            self.assertNotIn("salvaged what only the old primary had", text)
+
+    def check_act(self, card, off, lab):
+        """It ends sooner than the same drill without it, and what was saved and salvaged is told wherever it is read."""
+        report, post_mortem = self.told(card, lab)
+        for text in (report, post_mortem):
+            self.assertIn("assist act", text)
+        for store, (saved_of, words, whole) in SAVED.items():
+            score, without = card["stores"][store], off["stores"][store]
+            assist = score["assist"]
+            self.assertEqual((assist["outcome"], assist["fenced"], assist["saved_of"]), ("acted", [], saved_of), assist)
+            self.assertLess(score["rto_seconds"], without["rto_seconds"], store)
+            # What was left of the wait when it acted, and how late that was, are of the same wait.
+            self.assertGreater(assist["saved_seconds"], 0, assist)
+            self.assertLessEqual(assist["saved_seconds"], whole, assist)
+            self.assertGreater(score["rto_seconds"], assist["acted_at_seconds"], assist)
+            acted = rf"the assist acted [0-9.]+ m?s after the fault: [0-9.]+ m?s of {words} were left, which nobody had to wait for"
+            self.assertRegex(report, acted)
+            # Once below its execution, once among the lessons.
+            self.assertRegex(post_mortem, rf"- {acted}")
+            self.assertRegex(post_mortem, rf"{store}: {acted}\.")
+            self.check_salvaged(assist["salvaged"], report, post_mortem)
+
+    def check_salvaged(self, salvaged, report, post_mortem):
+        if salvaged is None:
+            return
+        self.assertGreater(salvaged["files"], 0)
+        self.assertTrue(os.listdir(salvaged["directory"]))
+        words = (f"salvaged what only the old primary had: {salvaged['files']} files, {salvaged['bytes']} bytes, "
+                 f"in {salvaged['directory']}")
+        self.assertIn(words, report)
+        self.assertIn(f"- {words}", post_mortem)
 
     def check_post_mortem(self, card):
         text = Path(card["post_mortem"]).read_text()
