@@ -269,6 +269,185 @@ TEST(LossWatch, AReaderOfAMomentIsDownAllTheWhile) {
     EXPECT_EQ(gather().down_for, Duration::zero());
 }
 
+// What its agent says, look by look, half a second apart; "" is an agent that is too busy to answer.
+struct Starts {
+    const char* what;
+    std::vector<std::string> states;
+    int failed;
+};
+
+// A dead PostgreSQL beside a living agent, on a host that can fence.
+struct WatchedStart {
+    Scene scene;
+    aeterna::testing::FakeEnv fake;
+    const Settings& settings = scene.cluster.settings;
+    const StepParts parts{settings, fake.env, "", "", "act", {}};
+    LossWatch watch{parts, settings.nodes[0]};
+
+    WatchedStart() {
+        config::Host host{"host-1", "a", "local", "/fences", {}};
+        for (const char* node : {"patroni-1", "postgres-1"})
+            host.processes.push_back({node, std::string("/run/") + node, {}, true});
+        scene.cluster.settings.hosts = {host};
+        scene.kill();
+    }
+    LossEvidence look(const std::string& state) {
+        if (state.empty()) scene.cluster.nodes["postgres-1"].rest = silence();
+        else scene.cluster.nodes["postgres-1"].rest = rest_view(true, state);
+        return watch.gather(scene.cluster.tick(), {});
+    }
+    LossKind judge(const LossEvidence& evidence) { return judge_loss(scene.cluster.look(), settings.nodes[0], evidence).kind; }
+};
+
+TEST(LossWatch, TwoStartsThatFailedAreNotWaitedForAgain) {
+    const Starts table[] = {
+        {"none was tried", {"crashed", "crashed"}, 0},
+        {"one that is under way", {"crashed", "starting", "starting"}, 0},
+        {"one failed", {"starting", "crashed"}, 1},
+        {"one that failed before a look met it", {"crashed", "start failed"}, 1},
+        {"one failure that is seen again and again", {"starting", "start failed", "start failed", "start failed"}, 1},
+        {"one failure behind an agent that fell silent", {"starting", "", "start failed", "", "start failed"}, 1},
+        {"the second is under way", {"starting", "start failed", "starting"}, 1},
+        {"the second failed", {"starting", "start failed", "starting", "start failed"}, 2},
+        {"restarts count as starts", {"restarting", "stopped", "restarting", "crashed"}, 2},
+        {"the first came up", {"starting", "running", "starting", "crashed"}, 1},
+    };
+    for (const Starts& row : table) {
+        SCOPED_TRACE(row.what);
+        WatchedStart watched;
+        LossEvidence evidence;
+        for (const std::string& state : row.states) evidence = watched.look(state);
+        EXPECT_EQ(evidence.failed_starts, row.failed);
+        EXPECT_EQ(watched.judge(evidence), row.failed >= 2 ? LossKind::kLost : LossKind::kWait);
+    }
+}
+
+TEST(LossWatch, AStartThatLastsIsTimedFromItsFirstLook) {
+    WatchedStart watched;
+    static_cast<void>(watched.look("starting"));
+    LossEvidence evidence;
+    for (int look = 0; look < 5; ++look) evidence = watched.look("starting");
+    EXPECT_EQ(evidence.starting_for, 2500ms);
+    static_cast<void>(watched.look("start failed"));
+    EXPECT_EQ(watched.look("starting").starting_for, Duration::zero()) << "another one";
+}
+
+// 64 MiB of WAL a second, from where its last checkpoint is known to begin to what the replicas have received.
+TEST(LossWatch, ARecoveryThatIsPredictedToTakeLongerThanAMinuteIsNotWaitedFor) {
+    constexpr std::int64_t kSecond = 64LL << 20, kRedo = 10LL << 30;
+    struct Row {
+        const char* what;
+        std::int64_t received_2, received_3, redo_2, redo_3;
+        double seconds;
+        LossKind kind;
+    };
+    const Row table[] = {
+        {"nothing to replay", kRedo, kRedo, kRedo, kRedo, 0, LossKind::kWait},
+        {"a minute", kRedo + 60 * kSecond, kRedo, kRedo, kRedo, 60, LossKind::kWait},
+        {"more than a minute", kRedo + 61 * kSecond, kRedo + 61 * kSecond, kRedo, kRedo, 61, LossKind::kLost},
+        {"the one that received most says how far", kRedo, kRedo + 90 * kSecond, kRedo, kRedo, 90, LossKind::kLost},
+        {"the newest checkpoint says from where", kRedo + 90 * kSecond, kRedo + 90 * kSecond, kRedo, kRedo + 40 * kSecond, 50,
+         LossKind::kWait},
+        {"a redo behind all that was received", kRedo, kRedo, kRedo + kSecond, kRedo, 0, LossKind::kWait},
+    };
+    for (const Row& row : table) {
+        SCOPED_TRACE(row.what);
+        WatchedStart watched;
+        watched.scene.cluster.nodes["postgres-2"].sql->received = row.received_2;
+        watched.scene.cluster.nodes["postgres-3"].sql->received = row.received_3;
+        watched.scene.cluster.nodes["postgres-2"].sql->redo_lsn = row.redo_2;
+        watched.scene.cluster.nodes["postgres-3"].sql->redo_lsn = row.redo_3;
+        const LossEvidence evidence = watched.look("starting");
+        EXPECT_DOUBLE_EQ(evidence.predicted_recovery_seconds, row.seconds);
+        EXPECT_EQ(watched.judge(evidence), row.kind);
+    }
+}
+
+TEST(LossWatch, NothingIsPredictedWhereNoReplicaSaysHowFarItCame) {
+    WatchedStart watched;
+    for (const char* replica : {"postgres-2", "postgres-3"}) watched.scene.cluster.nodes[replica].sql = silence();
+    const LossEvidence evidence = watched.look("starting");
+    EXPECT_EQ(evidence.predicted_recovery_seconds, 0);
+    EXPECT_EQ(watched.judge(evidence), LossKind::kWait);
+}
+
+// A host that lives resets what its dead process had open; a host that is gone says nothing.
+TEST(Loss, AConnectionThatIsResetCountsAsRefused) {
+    const Error reset = make_error(ErrorCode::kConnectionLost, "connection reset by peer", "", Effect::kUnknown);
+    const std::pair<ErrorCode, Answer> table[] = {
+        {ErrorCode::kConnectionRefused, Answer::kRefused}, {ErrorCode::kConnectionLost, Answer::kRefused},
+        {ErrorCode::kTimeout, Answer::kSilent},            {ErrorCode::kDeadline, Answer::kSilent},
+        {ErrorCode::kUnreachable, Answer::kSilent},        {ErrorCode::kUnavailable, Answer::kUnavailable},
+        {ErrorCode::kCancelled, Answer::kNever},           {ErrorCode::kAuthentication, Answer::kRejected},
+        {ErrorCode::kReadOnly, Answer::kRejected},         {ErrorCode::kProtocol, Answer::kRejected},
+    };
+    for (const auto& [code, answer] : table) EXPECT_EQ(answer_of(make_error(code, "x")), answer) << code_name(code);
+
+    Scene scene;
+    scene.kill();
+    scene.cluster.fail("postgres-1", reset, reset);
+    EXPECT_EQ(scene.judge().kind, LossKind::kLost);
+    EXPECT_THAT(scene.why(), HasSubstr("postgres-1 SQL: refused"));
+
+    Cluster cluster;
+    Watch watch(cluster);
+    watch.run(5s);
+    cluster.fail("postgres-1", reset, reset);
+    EXPECT_EQ(watch.until_fires("primary_down", "postgres-1", 10s), 1s) << "as fast as a refusal";
+}
+
+// Patroni makes a node that is named leader without asking what it asks of others.
+struct Candidate {
+    const char* hindrance;
+    void (*change)(Cluster&);
+};
+
+TEST(Candidate, IsNamedOnlyWhereNothingHindersIt) {
+    const Candidate table[] = {
+        {"", [](Cluster&) {}},
+        {"", [](Cluster& c) { c.nodes["postgres-2"].rest = rest_view(false, "streaming"); }},
+        {"", [](Cluster& c) { c.nodes["postgres-3"].sql = sql_view(false, 1 << 20); }},
+        {"", [](Cluster& c) { c.dcs = silence(); }},
+        {"its agent does not answer (silent)", [](Cluster& c) { c.nodes["postgres-2"].rest = silence(); }},
+        {"its agent does not answer (refused)", [](Cluster& c) { c.nodes["postgres-2"].rest = refused(); }},
+        {"PostgreSQL is 'starting'", [](Cluster& c) { c.nodes["postgres-2"].rest = rest_view(false, "starting"); }},
+        {"it is no member in etcd", [](Cluster& c) { c.dcs->members.erase("postgres-2"); }},
+        {"it has the tag nofailover", [](Cluster& c) { c.dcs->members["postgres-2"].nofailover = true; }},
+        {"it is no synchronous standby",
+         [](Cluster& c) {
+             c.dcs->config.synchronous_mode = true;
+             c.dcs->sync = SyncState{"postgres-1", {"postgres-3"}};
+         }},
+        {"it is 4194304 bytes behind (limit 1048576)",
+         [](Cluster& c) {
+             c.nodes["postgres-2"].sql = sql_view(false, 1 << 20);
+             c.nodes["postgres-3"].sql = sql_view(false, 5 << 20);
+         }},
+        {"it is 9436184 bytes behind (limit 1048576)", [](Cluster& c) { c.dcs->last_leader_position = 9 << 20; }},
+        {"it is on timeline 1, 'postgres-3' on 2", [](Cluster& c) { c.nodes["postgres-3"].rest->timeline = 2; }},
+    };
+    for (const Candidate& row : table) {
+        SCOPED_TRACE(*row.hindrance ? row.hindrance : "fit");
+        Scene scene;
+        scene.kill();
+        row.change(scene.cluster);
+        aeterna::testing::FakeEnv fake;
+        const StepParts parts{scene.cluster.settings, fake.env, "postgres-2", "", "act", {}};
+        const std::string why = candidate_hindrance(parts, scene.cluster.tick());
+        EXPECT_EQ(why, *row.hindrance ? std::string("'postgres-2' may not take over: ") + row.hindrance : "");
+    }
+}
+
+TEST(Candidate, IsNotThePrimaryThatIsToBeReplaced) {
+    Scene scene;
+    scene.kill();
+    aeterna::testing::FakeEnv fake;
+    const StepParts named{scene.cluster.settings, fake.env, "postgres-1", "", "act", {}};
+    EXPECT_THAT(candidate_hindrance(named, scene.cluster.tick()), HasSubstr("is the primary that is to be replaced"));
+    const StepParts nobody{scene.cluster.settings, fake.env, "", "", "act", {}};
+    EXPECT_EQ(candidate_hindrance(nobody, scene.cluster.tick()), "");
+}
+
 TEST(Loss, WhatMayPassIsToldFromWhatSomebodyHasToChange) {
     Scene behind;
     behind.kill();
