@@ -1,6 +1,7 @@
 // The guard of the old master's return: what it holds, when it lets go, when it demotes.
 #include "redis/steps/return_guard.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "assist_stage.h"
@@ -9,6 +10,7 @@ namespace aeterna::redis {
 namespace {
 
 using namespace testing;
+using ::testing::ElementsAre;
 
 // The guard's thread body, run by hand.
 class Guard : public ::testing::Test {
@@ -95,6 +97,53 @@ TEST_F(Guard, LeavesAReplicaAlone) {
     run();
     EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
     EXPECT_EQ(guard.report().note, "it is back as a replica");
+}
+
+// REPLICAOF begins the copy that destroys it: by then it is on our disk, and nothing has been added since.
+class GuardOfATail : public Guard {
+  protected:
+    GuardOfATail() {
+        stage.promote();
+        stage.servers.nodes[1].is_refusing = false;  // back as a master
+        stage.servers.nodes[1].tail = tail;
+        stage.servers.nodes[2].tail = encode_command({"SET", "b", "1"});
+        guard.demote_for("redis-2", facts);
+        const auto carry_out = stage.servers.on_order;
+        stage.servers.on_order = [this, carry_out](const std::string& order) {
+            if (order.find("REPLICAOF") != std::string::npos) kept = stage.servers.fake.files.content[kTail];
+            carry_out(order);
+        };
+    }
+    std::vector<std::string> orders() const {
+        std::vector<std::string> all;
+        for (const Order& order : stage.servers.orders) all.push_back(order.text);
+        return all;
+    }
+
+    static constexpr const char* kTail = "/state/salvage/x/redis-1-tail.aof";
+    const std::string tail = encode_command({"SET", "a", "1"}) + encode_command({"RPUSH", "l", "2"});
+    std::string kept;  // when REPLICAOF arrived
+};
+
+TEST_F(GuardOfATail, KeepsWhatItWroteAloneBeforeItIsDemoted) {
+    run();
+    EXPECT_EQ(kept, tail);
+    EXPECT_THAT(orders(), ElementsAre("redis-1 CLIENT PAUSE 15000 WRITE", "redis-1 CLIENT PAUSE 15000 WRITE",
+                                      "redis-1 REPLICAOF 10.0.0.2 6379", "redis-1 CLIENT UNPAUSE", "redis-1 CONFIG REWRITE"));
+    ASSERT_TRUE(guard.report().salvaged);
+    EXPECT_EQ(guard.report().salvaged->lost_writes, 2U);
+    EXPECT_TRUE(guard.report().demoted_at);
+}
+
+// Its history is another one then, and the Sentinels' word is needed.
+TEST_F(GuardOfATail, OfARestartedOneKeepsWhatItHasTakenSince) {
+    stage.servers.nodes[1].replid = "history-of-1";
+    stage.servers.nodes[1].counts_from_start = true;
+    stage.servers.nodes[1].uptime = 3;
+    run();
+    EXPECT_EQ(kept, tail);
+    EXPECT_EQ(stage.servers.count("redis-1 REPLICAOF 10.0.0.2"), 1U);
+    EXPECT_EQ(guard.report().salvaged->lost_writes, 2U);
 }
 
 // No execution says who was promoted: the guard looks for itself.
