@@ -349,6 +349,36 @@ TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
     EXPECT_EQ(stage.servers.count("redis-3 REPLICAOF 10.0.0.2"), 2U);  // levelled, then turned
 }
 
+// Their settings for the old master are older than our promotion: one that still names it would make it master again.
+TEST(Assist, WhoeverAnswersIsToldBeforeTheOldMasterMayReturn) {
+    Stage stage;
+    for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_refusing = true;
+    std::vector<std::string> acts;  // what the Sentinels and the host are told, in this order
+    stage.servers.on_order = [&](const std::string& order) {
+        stage.carry_out(order);
+        for (const char* word : {"REMOVE", "MONITOR"})
+            if (order.find(std::string("SENTINEL ") + word) != std::string::npos) acts.push_back(order.substr(0, 11) + word);
+        if (order.find("REPLICAOF NO ONE") == std::string::npos) return;
+        acts.emplace_back("promote");
+        for (int n = 1; n <= 2; ++n) stage.servers.sentinels[n] = FakeSentinel{};
+    };
+    const auto start = stage.hands->executor.on_start;
+    stage.hands->executor.on_start = [&](const std::string& node) {
+        acts.push_back("start " + node);
+        for (int n = 1; n <= 2; ++n) EXPECT_EQ(stage.servers.sentinels[n].names, 2) << "sentinel-" << n;
+        start(node);
+    };
+    stage.hands->executor.on_unfence = [&] { acts.emplace_back("unfence"); };
+    const auto ended = stage.run();
+    EXPECT_EQ(ended.facts[kNewMaster], "redis-2") << stage.progress;
+    ASSERT_GE(acts.size(), 7U);
+    acts.resize(7);
+    EXPECT_THAT(acts, ElementsAre("promote", "sentinel-1 REMOVE", "sentinel-2 REMOVE", "sentinel-1 MONITOR", "sentinel-2 MONITOR",
+                                  "unfence", "start redis-1"));
+    EXPECT_EQ(stage.servers.nodes[1].follows, 2);
+    EXPECT_EQ(ended.state, ExecutionState::kAwaitingApproval) << "the third stays away";
+}
+
 // Told again of redis-2, they would turn redis-3, which has taken writes since.
 TEST(Assist, SentinelsThatHavePromotedAnotherOneSinceAreNotTaught) {
     Stage stage;

@@ -16,7 +16,7 @@ class FakeExecutor final : public hosts::Executor {
     std::optional<Error> fence_error;
     std::optional<Error> start_error;
     std::function<void(const std::string&)> on_start;
-    std::function<void()> on_fence;
+    std::function<void()> on_fence, on_unfence;
 
     Result<hosts::NodeProcesses> find(const std::string&, const env::Context&) override {
         return hosts::NodeProcesses{};
@@ -51,6 +51,7 @@ class FakeExecutor final : public hosts::Executor {
     Status unfence(const std::vector<std::string>& nodes, const std::string& holder,
                    const env::Context&) override {
         if (servers_.is_dead()) return gone();
+        if (on_unfence) on_unfence();
         trace.push_back("unfence " + nodes.front());
         std::erase_if(markers, [&](const auto& marker) {
             return marker.node == nodes.front() && marker.holder == holder;
