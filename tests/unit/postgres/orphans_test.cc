@@ -100,6 +100,7 @@ TEST(EndOrphans, AServerThatWasStartedAgainIsLeftAlone) {
     stage.processes.all = {Orphaned::process(70, "/data"), Orphaned::process(71, "/data", 70)};
     EXPECT_TRUE(stage.make()->apply(stage.step));
     EXPECT_THAT(stage.processes.killed, IsEmpty());
+    EXPECT_EQ(stage.told, "");
 }
 
 TEST(EndOrphans, OneThatTheKernelHoldsIsToldAndTheFailoverIsOver) {
