@@ -6,8 +6,8 @@
 A copy of the working tree is built once with all mutations of tests/sim/mutation_list.py, each asleep behind a
 switch; then each is woken alone and seeds are run until one fails, those of its plots first. What survives alone
 because another check stands behind it is woken together with that one, until a seed fails that the other one alone
-lets pass. What is behind and names no other cannot fail here; the list says why. A seed that fails without any mutation
-proves nothing and is passed over. Ends with 1 when a mutation survives that should not, or when the sleeping program
+lets pass. What is behind and names no other cannot fail here; the list says why, and the unit tests are run, of which
+one should fail. A seed that fails without any mutation proves nothing and is passed over. Ends with 1 when a mutation survives that should not, or when the sleeping program
 fails in the seeds that are run before (not with --others). The working tree is never changed.
 """
 import argparse
@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "sim" / "mutation_list.py"
 RESULTS = ROOT / "bench" / "results" / "mutations.jsonl"
 BLOCK = 40
+# The unit tests of the code that is mutated, each with a file of its own that may get the switchboard.
+UNITS = {"redis_test": "tests/unit/redis/steps_test.cc", "postgres_test": "tests/unit/postgres/loss_test.cc",
+         "app_test": "tests/unit/app/policy_test.cc", "hosts_test": "tests/unit/hosts/fence_test.cc",
+         "engine_test": "tests/unit/engine/runner_test.cc"}
 SWITCH = 'extern "C" bool aeterna_mutant(const char* name);\n'
 SWITCHBOARD = """
 extern "C" bool aeterna_mutant(const char* name) {
@@ -83,13 +87,26 @@ def make_scratch(scratch, mutations):
     for file in {mutation[1] for mutation in mutations}:
         here = [mutation for mutation in mutations if mutation[1] == file]
         texts[file] = (SWITCH + mutate(texts[file].decode(), here)).encode()
-    texts["tests/sim/sim_test.cc"] += SWITCHBOARD.encode()
+    for file in ("tests/sim/sim_test.cc", *UNITS.values()):
+        texts[file] += SWITCHBOARD.encode()
     for name, text in texts.items():
         write_if_changed(scratch / name, text)
     for script in ("scripts/build",):
         (scratch / script).chmod(0o755)
-    subprocess.run(["scripts/build", "release", "sim_test"], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
-    return scratch / "build" / "release" / "tests" / "sim_test"
+    subprocess.run(["scripts/build", "release", "sim_test", *UNITS], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
+    return scratch / "build" / "release" / "tests"
+
+
+def failing_unit_test(programs, name):
+    """The first unit test that fails with this mutation awake, or ""."""
+    for unit in UNITS:
+        done = subprocess.run([programs / unit, "--gtest_brief=1", "--gtest_fail_fast"], capture_output=True, text=True,
+                              env=dict(os.environ, AETERNA_MUTANTS=name))
+        if failed := re.search(r"^\[  FAILED  \] (\w+\.\w+)", done.stdout, re.MULTILINE):
+            return failed.group(1)
+        if done.returncode:
+            return f"{unit} died"
+    return ""
 
 
 class Seeds:
@@ -128,15 +145,18 @@ class Seeds:
         return None, "", len(seeds)
 
 
-def judge(seeds, mutation, behind, by_name):
+def judge(seeds, mutation, behind, by_name, programs):
     """The table's lines for one mutation, and whether all is as it should be."""
     name, _, _, _, plots = mutation
     seed, says, ran = seeds.run([name], plots)
     partners, why = behind.get(name, ([], ""))
     lines = [{"mutation": name, "seed": seed, "says": says, "ran": ran, "behind": ""}]
-    if seed or not partners:
-        return lines, seed is not None or name in behind
+    if seed:
+        return lines, True
     lines[0]["behind"] = why
+    if not partners:
+        lines[0]["unit"] = failing_unit_test(programs, name)
+        return lines, name in behind
     both = [name, *partners]
     together = [plot for one in both for plot in by_name[one][4]]
     seed, says, ran = seeds.run(both, together, partners)
@@ -146,7 +166,8 @@ def judge(seeds, mutation, behind, by_name):
 
 def show(line):
     fate = f"seed {line['seed']}: {line['says']}" if line["seed"] else f"survived {line['ran']} schedules"
-    print(f"{line['mutation']:44} {fate}{'; behind it: ' + line['behind'] if line['behind'] else ''}", flush=True)
+    unit = f"; unit test: {line['unit'] or 'none notices'}" if "unit" in line else ""
+    print(f"{line['mutation']:44} {fate}{unit}{'; behind it: ' + line['behind'] if line['behind'] else ''}", flush=True)
 
 
 def main():
@@ -159,8 +180,8 @@ def main():
     options = parser.parse_args()
     listed = load_list()
     by_name = {mutation[0]: mutation for mutation in listed.MUTATIONS}
-    program = make_scratch(options.scratch, listed.MUTATIONS)
-    stores = {prefix: Seeds(program, prefix, options.seeds, options.others) for prefix in ("", "redis-")}
+    programs = make_scratch(options.scratch, listed.MUTATIONS)
+    stores = {prefix: Seeds(programs / "sim_test", prefix, options.seeds, options.others) for prefix in ("", "redis-")}
     for seeds in stores.values() if options.others is None else ():
         seed, says, _ = seeds.run([], [])
         if seed:
@@ -172,7 +193,7 @@ def main():
         if not re.search(options.only, name):
             continue
         seeds = stores["redis-" if name.startswith("redis.") else ""]
-        lines, is_good = judge(seeds, mutation, listed.BEHIND, by_name)
+        lines, is_good = judge(seeds, mutation, listed.BEHIND, by_name, programs)
         survivors += not is_good
         for line in lines:
             show(line)

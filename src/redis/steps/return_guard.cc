@@ -224,7 +224,10 @@ ReturnGuard::Next ReturnGuard::settle(Connection& connection, const NodeInfo& ol
         return give_back(connection, "the Sentinels have made it master again; its writes go on", context);
     // Keeping the tail may take a while, and nobody renews the pause meanwhile.
     static_cast<void>(connection.call(pause_command(), context));
-    keep_tail(old, *new_master, context);
+    if (const Status asked = keep_tail(old, *new_master, context); !asked) {
+        note("it is held: " + one_line(asked.error().to_string()));
+        return Next::kAgain;
+    }
     if (const Status demoted = demote(cluster_, old_master_, *new_master, promotion.facts, context);
         !demoted) {
         note("it is held, but not a replica yet: " + one_line(demoted.error().to_string()));
@@ -232,16 +235,15 @@ ReturnGuard::Next ReturnGuard::settle(Connection& connection, const NodeInfo& ol
     }
     const std::lock_guard lock(mutex_);
     report_.demoted_at = env_.clock.wall_now();
-    report_.note = "it was made a replica of '" + new_master->name + "'";
+    report_.note = "it was made a replica of '" + new_master->name + "'" + tail_trouble_;
     return Next::kDone;
 }
 
-// A restarted process writes another history: then only what it has taken since can be asked for.
-void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
-                            const env::Context& context) {
-    if (is_tail_kept_) return;
+// A restarted process writes another history: then only what it has taken since can be asked for. An error: not now.
+Status ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context) {
+    if (is_tail_kept_) return {};
     const auto info = cluster_.info(new_master, context);
-    if (!info) return;
+    if (!info) return info.error();
     is_tail_kept_ = true;
     std::optional<StreamRange> range;
     if (info->replid2 == old.replid && info->second_offset >= 0)
@@ -249,7 +251,7 @@ void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
     else
         range = taken_since_start(old);
     if (info->replid2 != old.replid) note("what it wrote alone before its restart can only be read from its files");
-    if (!range) return;
+    if (!range) return {};
     std::string directory;
     {
         const std::lock_guard lock(mutex_);
@@ -258,7 +260,9 @@ void ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master,
     auto salvaged = salvage_stream(node_target(*settings_, old_master_), *range, directory, env_, context);
     const std::lock_guard lock(mutex_);
     if (salvaged) report_.salvaged = std::move(*salvaged);
-    else report_.note = "its tail could not be kept: " + one_line(salvaged.error().to_string());
+    // Sentinel makes it a replica in about ten seconds anyway, and does not ask for its tail: it is told.
+    else tail_trouble_ = "; its tail could not be kept: " + one_line(salvaged.error().to_string());
+    return {};
 }
 
 // In this order: whoever sees it write knows already that it was given back.

@@ -78,7 +78,7 @@ class ReturnGuard {
                               const Promotion& promotion, const std::stop_token& stop);
     [[nodiscard]] Others look_around(const env::Context& context);
     void remember_heir(const std::stop_token& stop);
-    void keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context);
+    [[nodiscard]] Status keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context);
     [[nodiscard]] bool is_back(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] bool has_served(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] Next give_back(Connection& connection, const std::string& why, const env::Context& context);
@@ -103,6 +103,7 @@ class ReturnGuard {
     bool may_have_served_ = false;  // it may be back for as long as we stood still, and nobody has been asked yet
     std::optional<MonoTime> heir_away_since_;  // while it is held: the promoted one does not answer
     bool is_tail_kept_ = false;
+    std::string tail_trouble_;  // in words, when it could not be
     std::unique_ptr<env::Thread> thread_;  // last: its body uses all of the above
 };
 

@@ -135,6 +135,16 @@ TEST_F(GuardOfATail, KeepsWhatItWroteAloneBeforeItIsDemoted) {
     EXPECT_TRUE(guard.report().demoted_at);
 }
 
+// Sentinel would destroy it as well, and say nothing.
+TEST_F(GuardOfATail, WhatCannotBeKeptIsToldWithTheDemotion) {
+    stage.servers.nodes[2].offset = 900;  // its backlog does not reach back to where the other one began
+    run();
+    EXPECT_EQ(kept, "");
+    EXPECT_FALSE(guard.report().salvaged);
+    EXPECT_TRUE(guard.report().demoted_at);
+    EXPECT_THAT(guard.report().note, HasSubstr("its tail could not be kept"));
+}
+
 // Its history is another one then, and the Sentinels' word is needed.
 TEST_F(GuardOfATail, OfARestartedOneKeepsWhatItHasTakenSince) {
     stage.servers.nodes[1].replid = "history-of-1";
