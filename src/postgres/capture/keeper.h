@@ -14,7 +14,6 @@
 #include "env/env.h"
 #include "postgres/capture/exposure.h"
 #include "postgres/capture/slots.h"
-#include "postgres/capture/standby_names.h"
 #include "postgres/client/patroni.h"
 #include "postgres/client/wal.h"
 #include "postgres/settings.h"
@@ -93,10 +92,10 @@ class CaptureState {
         const std::lock_guard lock(mutex_);
         asked_.erase(node);
     }
-    // Whether the server means us when it waits, by the last look at it.
-    [[nodiscard]] bool is_awaited_as(std::string_view standby) const {
+    // By the last look at the server.
+    [[nodiscard]] bool is_awaited() const {
         const std::lock_guard lock(mutex_);
-        return source_ && is_named_standby(source_->synchronous_standby_names, standby);
+        return source_ && source_->awaits_us;
     }
     // Whether what is durable can be restored: not behind a hole, and not before that is known.
     [[nodiscard]] bool is_without_hole() const {
@@ -120,7 +119,7 @@ class CaptureState {
         const std::lock_guard lock(mutex_);
         if (source_ && source_->node == view.node && source_->timeline == view.timeline) {
             exposure_.looked(asked_at, view.end);
-            source_->synchronous_standby_names = view.synchronous_standby_names;
+            source_->awaits_us = view.awaits_us;
         }
     }
     // The stream cannot go on, for a reason that it does not see itself. Says nothing of the next one.

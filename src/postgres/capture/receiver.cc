@@ -366,9 +366,7 @@ class Receiver final : public engine::Capture {
                           "Nothing of it is captured. Find out which one is right; the other one needs a timeline of its own, or another repository.");
     }
 
-    [[nodiscard]] bool may_confirm() const {
-        return lead_.empty() && state_.is_without_hole() && state_.is_awaited_as(settings_.synchronous_name);
-    }
+    [[nodiscard]] bool may_confirm() const { return lead_.empty() && state_.is_without_hole() && state_.is_awaited(); }
     [[nodiscard]] bool confirms() const { return !settings_.synchronous_name.empty(); }
 
     Status send_status(const PieceBuffer& buffer, bool wants_reply, const env::Context& context) {
@@ -386,10 +384,9 @@ class Receiver final : public engine::Capture {
     }
 
     void tell_whether_awaited() {
-        const std::string& name = settings_.synchronous_name;
-        teller_.say("standby", state_.is_awaited_as(name) ? ""
-                                                          : fmt::format("no commit is confirmed: synchronous_standby_names of '{}' does not name "
-                                                                        "'{}', or names everybody by '*'", source_.node, name));
+        teller_.say("standby", state_.is_awaited() ? ""
+                                                   : fmt::format("no commit is confirmed: synchronous_standby_names of '{}' does not name "
+                                                                 "'{}', or names everybody by '*'", source_.node, settings_.synchronous_name));
     }
 
     static Status read_next_timeline(const env::SqlRows& rows, StreamEnd& end) {

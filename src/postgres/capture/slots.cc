@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "postgres/capture/exposure.h"
+#include "postgres/capture/standby_names.h"
 #include "postgres/client/wal.h"
 
 namespace aeterna::postgres {
@@ -51,7 +52,7 @@ Result<SourceView> NodeSessions::look(const NodeSettings& node, const env::Conte
     view.system_identifier = rows.first(1).value_or("");
     view.timeline = static_cast<Timeline>(to_integer(rows.first(2).value_or("")).value_or(0));
     view.segment_bytes = static_cast<std::uint64_t>(to_integer(rows.first(4).value_or("")).value_or(0));
-    view.synchronous_standby_names = rows.first(5).value_or("");
+    view.awaits_us = is_named_standby(rows.first(5).value_or(""), settings_.synchronous_name);
     const auto end = parse_lsn(rows.first(3).value_or(""));
     if (!end || view.timeline == 0 || view.segment_bytes == 0 || view.system_identifier.empty()) {
         return make_error(ErrorCode::kProtocol, fmt::format("'{}' does not say where its WAL is", node.name));

@@ -21,7 +21,7 @@ struct SourceView {
     Timeline timeline = 0;
     Lsn end = 0;  // of the WAL: written (primary) or replayed
     std::uint64_t segment_bytes = 0;
-    std::string synchronous_standby_names = {};
+    bool awaits_us = false;  // its commits may wait for our confirmation (synchronous_name), and for nobody by "*"
 };
 
 struct Slot {

@@ -6,6 +6,7 @@
 #include "postgres/capture/keeper.h"
 #include "postgres/capture/segment_plan.h"
 #include "postgres/capture/slot_protection.h"
+#include "postgres/capture/standby_names.h"
 #include "postgres/capture/start_plan.h"
 #include "postgres/capture/stream_message.h"
 #include "postgres/capture/wal_audit.h"
@@ -215,20 +216,19 @@ TEST(StandbyNames, OnlyWhoIsNamedIsMeant) {
     for (const auto& [list, is_named] : lists) EXPECT_EQ(is_named_standby(list, "aeterna"), is_named) << list;
 }
 
-// Of a name that the operator takes out, or of "*", nobody is told but by the next look.
-TEST(CaptureState, IsAwaitedByTheNamesOfTheLastLook) {
+TEST(CaptureState, IsAwaitedByTheLastLook) {
     CaptureState state;
-    SourceView source{"a", true, "7", 1, 100, kSegment, "FIRST 1 (aeterna)"};
-    EXPECT_FALSE(state.is_awaited_as("aeterna")) << "nobody was looked at";
+    SourceView source{"a", true, "7", 1, 100, kSegment, true};
+    EXPECT_FALSE(state.is_awaited()) << "nobody was looked at";
     state.begin(source, "log", 100);
-    EXPECT_TRUE(state.is_awaited_as("aeterna"));
-    source.synchronous_standby_names = "*";
+    EXPECT_TRUE(state.is_awaited());
+    source.awaits_us = false;
     state.looked({}, source);
-    EXPECT_FALSE(state.is_awaited_as("aeterna"));
-    source.synchronous_standby_names = "aeterna";
+    EXPECT_FALSE(state.is_awaited());
+    source.awaits_us = true;
     source.node = "b";
     state.looked({}, source);
-    EXPECT_FALSE(state.is_awaited_as("aeterna")) << "another server's word";
+    EXPECT_FALSE(state.is_awaited()) << "another server's word";
 }
 
 TEST(CaptureState, NothingIsSafeBehindAHoleUntilABackupMakesGoodForIt) {
