@@ -12,20 +12,6 @@ namespace {
 using namespace testing;
 using ::testing::HasSubstr;
 
-// A probe is over when it is started.
-class ProbesAtOnce final : public env::Threads {
-  public:
-    struct Done final : env::Thread {
-        void request_stop() override {}
-        void join() override {}
-    };
-    std::unique_ptr<env::Thread> start(std::string, std::function<void(std::stop_token)> body) override {
-        body({});
-        return std::make_unique<Done>();
-    }
-    std::unique_ptr<env::Signal> make_signal() override { return nullptr; }
-};
-
 struct RowServer {
     bool is_up = true;
     bool in_recovery = true;
@@ -72,7 +58,7 @@ class RowServers final : public env::SqlConnector {
 struct WriterStage {
     Settings settings = three_nodes();
     aeterna::testing::FakeEnv fake;
-    ProbesAtOnce threads;
+    aeterna::testing::InlineThreads threads;
     RowServers servers;
     env::Env env{fake.clock, fake.random, threads, fake.files, fake.processes, fake.dialer, fake.http, fake.http_listener,
                  servers, fake.log};

@@ -18,22 +18,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// Bodies run when they are started: a look's probes are over when it joins them.
-class InlineThreads final : public env::Threads {
-  public:
-    std::unique_ptr<env::Thread> start(std::string name, std::function<void(std::stop_token)> body) override {
-        body({});
-        return idle_.start(std::move(name), {});
-    }
-    std::unique_ptr<env::Signal> make_signal() override { return idle_.make_signal(); }
-
-  private:
-    aeterna::testing::FakeThreads idle_;
-};
-
 struct Stage {
     aeterna::testing::FakeEnv fake;
-    InlineThreads threads;
+    aeterna::testing::InlineThreads threads;
     env::Env env{fake.clock, fake.random, threads,   fake.files,         fake.processes,
                  fake.dialer, fake.http,  fake.http_listener, fake.sql, fake.log};
     Settings settings = testing::three_nodes();

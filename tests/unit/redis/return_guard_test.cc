@@ -11,6 +11,7 @@ namespace {
 
 using namespace testing;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // The guard's thread body, run by hand.
 class Guard : public ::testing::Test {

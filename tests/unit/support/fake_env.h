@@ -69,6 +69,19 @@ class FakeThreads final : public env::Threads {
     int started = 0;
 };
 
+// Bodies run when they are started: a look's probes are over when it joins them.
+class InlineThreads final : public env::Threads {
+  public:
+    std::unique_ptr<env::Thread> start(std::string name, std::function<void(std::stop_token)> body) override {
+        body({});
+        return idle_.start(std::move(name), {});
+    }
+    std::unique_ptr<env::Signal> make_signal() override { return idle_.make_signal(); }
+
+  private:
+    FakeThreads idle_;
+};
+
 class FakeFiles : public env::Files {
   public:
     std::map<std::string, std::string> content;
