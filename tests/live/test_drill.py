@@ -115,7 +115,7 @@ class DrillTest(unittest.TestCase):
 
     def check_off(self, card, lab):
         for store in SAVED:
-            assist = card["stores"][store]["assist"] or {"outcome": "off", "saved_seconds": None, "salvaged": None}
+            assist = card["stores"][store]["assist"]
             self.assertEqual((assist["outcome"], assist["saved_seconds"], assist["salvaged"]), ("off", None, None), store)
         for text in self.told(card, lab):
             self.assertIn("assist off", text)
