@@ -38,10 +38,6 @@ Result<Assist> assist_parameter(const Json& parameters) {
     return parse_assist(value->get<std::string>());
 }
 
-constexpr const char* kAssistedSteps =
-    "with assist: act, the master's death would be proven from two vantages, its process fenced, one Sentinel told to fail "
-    "over at once (without waiting for down-after), its own writes kept, and the server brought back as a replica";
-
 Result<engine::Runbook> failover(const Json& parameters, const ActingPointer& acting) {
     const ClusterPointer& cluster = acting->cluster;
     AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
@@ -49,15 +45,17 @@ Result<engine::Runbook> failover(const Json& parameters, const ActingPointer& ac
     AETERNA_ASSIGN(acting->assist, assist_parameter(parameters));
     engine::Runbook runbook{"failover", "redis", "Let Sentinel replace a dead master, and prove the result", "failover", {}};
     auto& steps = runbook.steps;
-    const bool is_acting = acting->assist == Assist::kAct;
+    const bool is_acting = acting->assist != Assist::kOff;
     if (is_acting) {
-        runbook.purpose = "Replace a dead master at once, and prove the result";
+        const bool is_asking = acting->assist == Assist::kPropose;
+        runbook.purpose = is_asking ? "Propose to replace a dead master at once, let Sentinel do it meanwhile, and prove the result"
+                                    : "Replace a dead master at once, and prove the result";
         steps.push_back(make_prove_death(acting, old));
         steps.push_back(make_fence_master(acting));
         steps.push_back(make_force_failover(acting));
         steps.push_back(make_promote_by_hand(acting));
     }
-    steps.push_back(make_await_failover(cluster, old, acting->assist == Assist::kPropose ? kAssistedSteps : ""));
+    steps.push_back(make_await_failover(cluster, old));
     steps.push_back(make_confirm_one_writer(cluster, is_acting ? acting : nullptr));
     if (is_acting) {
         steps.push_back(make_salvage(acting));

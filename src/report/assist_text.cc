@@ -17,6 +17,7 @@ std::vector<std::string> texts(const Json& object, std::string_view key) {
 std::string acted(const Json& assist, const std::string& since) {
     std::string text = "the assist acted";
     if (const auto at = find_number(assist, "acted_at_seconds")) text += fmt::format(" {} after {}", format_duration(*at), since);
+    if (const auto who = find_string(assist, "approved_by")) text += fmt::format(", approved by {}", one_line(*who, 80));
     const auto saved = find_number(assist, "saved_seconds");
     if (!saved) return text;
     const std::string of = find_string(assist, "saved_of") == "lease" ? "the leader's lease" : "Sentinel's down-after";
@@ -42,6 +43,9 @@ std::vector<std::string> assist_lines(const Json& assist, const std::string& sin
     const std::string outcome = find_string(assist, "outcome").value_or("");
     if (outcome == "acted") lines.push_back(acted(assist, since));
     if (outcome == "not_needed") lines.emplace_back("the assist was not needed: a new primary was there before");
+    if (outcome == "proposed") {
+        lines.push_back(fmt::format("the assist proposed to act, and nobody said yes: {}", join(texts(assist, "reasons"), "; ")));
+    }
     if (outcome == "refused") {
         const std::string why = join(texts(assist, "reasons"), "; ");
         lines.push_back(fmt::format("the assist refused: {}", why.empty() ? "it did not say why" : why));

@@ -162,6 +162,17 @@ class AssistTest(unittest.TestCase):
         found = wait_until("the end of an execution", ended, seconds)
         return self.lab.cli("--json", "execution", "show", found["id"]).json()["execution"]
 
+    def another_primary(self, rows):
+        return next((name for name in rows.nodes if name != self.primary and rows.is_primary(name)), None)
+
+    def told(self, execution):
+        """Every step and word of it."""
+        return self.lab.cli("execution", "show", execution["id"]).out
+
+    def running(self):
+        """The failover that this test has caused, while it runs."""
+        return next((one for one in self.executions() if one["id"] not in self.known and one["state"] == "running"), None)
+
     def send(self, which, *nodes):
         # Who they are first: between two nodes it takes a second otherwise, in which one of them may be helped.
         pids = [pid for node in nodes for pid in tree(self.lab.node(node)["pid"])]

@@ -1,5 +1,4 @@
-"""The assisted failover of PostgreSQL on real servers where only one of the two died, agent or server, and does not come back; and
-one that is only proposed."""
+"""The assisted failover of PostgreSQL on real servers where only one of the two died, agent or server, and does not come back."""
 import contextlib
 import os
 import re
@@ -12,25 +11,11 @@ from pathlib import Path
 import assisted
 from assisted_redis import use_stack
 from support import run, wait_until
-from watching import await_incident, seen
 
 PATRONI_START_SECONDS = 300  # primary_start_timeout
-LEASE_SECONDS, LOOP_WAIT_SECONDS = 30, 10
-ACTING_STEPS = ("restart_agent", "fence", "release_lease", "end_orphans", "salvage", "unfence")
 
 
 class HalfLostTest(assisted.AssistTest):
-    def another_primary(self, rows):
-        return next((name for name in rows.nodes if name != self.primary and rows.is_primary(name)), None)
-
-    def told(self, execution):
-        """Every step and word of it."""
-        return self.lab.cli("execution", "show", execution["id"]).out
-
-    def running(self):
-        """The failover that this test has caused, while it runs."""
-        return next((one for one in self.executions() if one["id"] not in self.known and one["state"] == "running"), None)
-
     def replicated(self, rows):
         """What a replica has of a primary that takes no rows any more."""
         return set().union(*(rows.present(name) for name in rows.nodes if name != self.primary))
@@ -175,65 +160,6 @@ class LastingAgentLossTest(HalfLostTest):
         self.assertEqual(spoiled.count("/bin/false"), 2, "agent and server")
         self.addCleanup(use_stack, self.lab, text)
         use_stack(self.lab, spoiled)
-
-
-class ProposingTest(HalfLostTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        text = Path(cls.lab.stack).read_text()
-        assert text.count("    assist: act\n") == 2, text
-        use_stack(cls.lab, text.replace("    assist: act\n", "    assist: propose\n"))
-
-    def test_a_dead_primary_is_only_proposed_for_and_patroni_alone_replaces_it(self):
-        etcd = assisted.Etcd(self.lab)
-        with assisted.Rows(self.lab) as rows:
-            self.lose_node()
-            execution = wait_until("an execution", self.running, 20)
-            proposal = wait_until("a proposal", lambda: self.proposal(execution), 15)
-            print(f"     {proposal}", flush=True)
-            self.assertEqual(etcd.get("leader"), self.primary, "nobody released its lease")
-            self.check_shown(proposal, execution)
-            new = wait_until("another primary", lambda: self.untouched() and self.another_primary(rows), 60)
-            wait_until("its rows", lambda: new in rows.first_sent, 10)
-            self.untouched()
-        gap = rows.first_sent[new] - rows.last[self.primary]
-        print(f"     nobody took rows for {gap:.1f} s", flush=True)
-        # A lease that was renewed a moment ago, or one loop_wait before.
-        self.assertGreater(gap, LEASE_SECONDS - LOOP_WAIT_SECONDS - 5, "the lease was waited for")
-        run("lab", "up", "--dir", self.lab.directory, "--only", self.agent)
-        self.check_ended(self.execution(), new, rows)
-
-    def proposal(self, execution):
-        found = re.search(r"proposal: (.*)", self.told(execution))
-        return found.group(1) if found else None
-
-    def check_shown(self, proposal, execution):
-        self.assertRegex(proposal, rf"^fence {self.agent} and {self.primary} and release its lease \(run 'aeterna-dr failover postgres'\); "
-                                   r"Patroni does so by itself in \d+ s$")
-        self.assertIn(f"'{self.primary}' is lost: ", self.told(execution))
-        self.assertEqual(seen(self.lab)["stores"]["postgres"]["assist"], "propose")
-        incident = await_incident(self.lab, "postgres.primary_down")
-        self.assertEqual((incident["subject"], incident["severity"]), (self.primary, "critical"))
-        self.assertIn("policy: failover begun", incident["reasons"])
-        self.assertEqual(execution["trigger"], f"incident:{incident['id']}")
-
-    def untouched(self):
-        """Nothing is fenced, and nobody starts what died."""
-        self.assertEqual(self.fences(), [])
-        self.assertEqual([self.lab.node(node)["pid"] for node in (self.agent, self.primary)], [None, None])
-        return True
-
-    def check_ended(self, execution, new, rows):
-        facts = execution["facts"]
-        self.assertEqual((execution["state"], facts["assist"], facts["new_primary"]), ("succeeded", "proposed", new), execution)
-        for fact in ("fence.confirmed", "fence.leader", "assist_acted_at", "lease_remaining_seconds", "salvaged"):
-            self.assertNotIn(fact, facts)
-        left_out = {step["step"] for step in execution["steps"] if step["detail"] == "not needed: only with assist 'act'"}
-        self.assertEqual(left_out, {f"postgres.{step}" for step in ACTING_STEPS})
-        self.assertEqual(self.fences(), [])
-        self.assertEqual({name for name, _ in rows.acknowledged}, {self.primary, new})
-        self.lab.await_healthy(120)
 
 
 del HalfLostTest  # only its children are tests

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "app/cli/approve_proposal.h"
 #include "app/cli/open_repository.h"
 #include "app/daemon/orders.h"
 #include "engine/runbook/execution_run.h"
@@ -80,6 +81,11 @@ Result<engine::ExecutionRecord> find_resumable(engine::Journal& journal, const s
     return make_error(ErrorCode::kUsage,
                       fmt::format("execution '{}' has ended: {}", id, engine::execution_state_name(found->state)),
                       "Start a new one.");
+}
+
+Result<int> settle_proposal(Session& session, engine::Journal& journal, const engine::ExecutionRecord& execution, bool yes) {
+    AETERNA_ASSIGN(const auto ended, approve_proposal(session, journal, execution, yes));
+    return report(session, journal, ended);
 }
 
 // What an abort would do with each step that was begun, the last one first.
@@ -182,6 +188,10 @@ Result<int> act(Session& session, const ActRequest& request) {
         return 0;
     }
     AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
+    if (request.meets_proposal) {
+        AETERNA_ASSIGN(const auto proposing, find_proposal(*journal, session.env(), request.store));
+        if (proposing) return settle_proposal(session, *journal, *proposing, request.yes);
+    }
     std::vector<std::string> shown = request.notes;
     shown.insert(shown.end(), plan.begin(), plan.end());
     AETERNA_TRY(ask(session, *open, runbook, request.parameters, shown, request.yes));
@@ -215,6 +225,8 @@ Result<int> approve_execution(Session& session, const std::string& id) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
+    if (engine::open_proposal(found) && engine::is_driven(found, session.env()))
+        return settle_proposal(session, *journal, found, /*yes=*/true);
     if (found.state != engine::ExecutionState::kAwaitingApproval) {
         return make_error(ErrorCode::kUsage,
                           fmt::format("execution '{}' does not await approval: {}", id,

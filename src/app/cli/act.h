@@ -18,6 +18,7 @@ struct ActRequest {
     bool dry_run = false;
     bool yes = false;
     bool during_maintenance = false;
+    bool meets_proposal = false;  // where a running execution of the store proposes to act, this is the yes to it
     std::vector<std::string> notes;  // shown before the plan
     Json source;                     // of a restore, for --json with --dry-run; null: none
 };
@@ -33,7 +34,8 @@ Status check_maintenance(const Session& session, engine::Journal& journal, const
 [[nodiscard]] Result<int> resume_execution(Session& session, const std::string& id, bool yes,
                                            bool during_maintenance);
 
-// The person's yes to an execution that awaits approval: goes on with it. kUsage in any other state.
+// The person's yes to an execution that awaits approval: goes on with it. To one that runs and proposes something, it is
+// the yes to that. kUsage in any other state.
 [[nodiscard]] Result<int> approve_execution(Session& session, const std::string& id);
 
 // Ends one that awaits approval or was interrupted, taking back what has an undo; asks with what that is.

@@ -70,13 +70,13 @@ void AbortWatch::poll() {
     const auto requests = journal_.open_requests();
     if (!requests) return;  // a busy journal: the next look is soon
     for (const engine::RequestRecord& request : *requests) {
-        if (request.kind != kAbortDrill || request.at < since_) continue;
+        if (request.kind != engine::kAbortDrill || request.at < since_) continue;
         {
             const std::lock_guard lock(mutex_);
             requester_ = request.requester;
         }
         stop_.request_stop();
-        if (const Status kept = journal_.put_request(answered(request, "stopping")); !kept) {
+        if (const Status kept = journal_.put_request(engine::answered(request, "stopping")); !kept) {
             env_.log.warning("journal.write_failed", {{"error", kept.error().to_string()}});
         }
     }
@@ -96,7 +96,7 @@ Result<int> abort_drill(Session& session) {
                           "List past ones with `aeterna-dr drill list`.");
     }
     if (!lock) {
-        AETERNA_TRY(journal->put_request(make_request(kAbortDrill, id, session.env())));
+        AETERNA_TRY(journal->put_request(engine::make_request(engine::kAbortDrill, id, session.env())));
         session.progress("asked the drill to stop; waiting until it has healed");
         AETERNA_ASSIGN(lock, await_drill_lock(session, open->stack, context));
     }

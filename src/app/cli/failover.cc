@@ -24,6 +24,7 @@ void add_failover_command(CLI::App& app, Session& session) {
     command->callback([&session, request, assist, candidate] {
         session.run([&session, request, assist, candidate] {
             request->parameters["assist"] = *assist;
+            request->meets_proposal = *assist == "act" && candidate->empty();
             if (!candidate->empty()) request->parameters["candidate"] = *candidate;
             return act(session, *request);
         });

@@ -110,8 +110,8 @@ void add_incident_command(CLI::App& app, Session& session) {
             session.run([&session, options, kind] { return request_on_incident(session, kind, options->id); });
         });
     };
-    add_request("ack", "Note that somebody knows of it", kAckIncident);
-    add_request("close", "Close one that no detector can close any more; refused while it fires", kCloseIncident);
+    add_request("ack", "Note that somebody knows of it", engine::kAckIncident);
+    add_request("close", "Close one that no detector can close any more; refused while it fires", engine::kCloseIncident);
 }
 
 }  // namespace aeterna::app

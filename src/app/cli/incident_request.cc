@@ -19,9 +19,9 @@ Status change_here(engine::Journal& journal, const engine::IncidentSummary& inci
     engine::IncidentBook book(env.random);
     static_cast<void>(book.restore({incident}, now));
     AETERNA_ASSIGN(const auto change,
-                   kind == kCloseIncident
+                   kind == engine::kCloseIncident
                        ? book.close(incident.id, {}, now)
-                       : book.acknowledge(incident.id, requester_name(env), now));
+                       : book.acknowledge(incident.id, engine::requester_name(env), now));
     return journal.put_incident(change.incident);
 }
 
@@ -29,7 +29,7 @@ Status change_here(engine::Journal& journal, const engine::IncidentSummary& inci
 // free, and the change is ours to make.
 Status ask_serve(const config::Stack& stack, engine::Journal& journal, const std::string& id,
                  std::string_view kind, const env::Env& env, const env::Context& context) {
-    engine::RequestRecord request = make_request(kind, id, env);
+    engine::RequestRecord request = engine::make_request(kind, id, env);
     AETERNA_TRY(journal.put_request(request));
     while (env.clock.remaining(context) > Duration::zero() &&
            env.clock.sleep_for(kAnswerLookEvery, context.stop)) {
@@ -77,7 +77,7 @@ Result<int> request_on_incident(Session& session, std::string_view kind, const s
     if (session.options.json && changed)
         session.print_json(Json{{"incident", engine::to_json(*changed)}});
     else
-        session.print(fmt::format("{} {}", kind == kCloseIncident ? "closed" : "acknowledged", id));
+        session.print(fmt::format("{} {}", kind == engine::kCloseIncident ? "closed" : "acknowledged", id));
     return 0;
 }
 

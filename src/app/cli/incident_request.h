@@ -9,7 +9,7 @@
 
 namespace aeterna::app {
 
-// `kind` is kAckIncident or kCloseIncident. kNotFound, kUsage when it is closed already,
+// `kind` is engine::kAckIncident or engine::kCloseIncident. kNotFound, kUsage when it is closed already,
 // kGuardRefused while it still fires, kUnknownOutcome when serve did not answer.
 [[nodiscard]] Result<int> request_on_incident(Session& session, std::string_view kind,
                                               const std::string& id);

@@ -34,6 +34,10 @@ std::string lost_node(const engine::ExecutionRecord& execution) {
     return by_parameter.value_or(find_string(execution.facts, "old_primary").value_or(""));
 }
 
+std::string incident_of(const engine::ExecutionRecord& execution) {
+    return execution.trigger.substr(kIncidentTrigger.size());
+}
+
 bool has_dealt_with_outage(const engine::ExecutionRecord& execution) {
     return execution.runbook != kReconcile && execution.state != engine::ExecutionState::kRefused;
 }
@@ -171,7 +175,7 @@ bool Policy::is_due(const engine::IncidentSummary& incident, const std::string& 
 
 void Policy::begin(const engine::ExecutionRecord& execution, const std::string& node,
                    std::function<Result<engine::ExecutionRecord>(const env::Context&)> work) {
-    const std::string incident_id = execution.trigger.substr(kIncidentTrigger.size());
+    const std::string incident_id = incident_of(execution);
     const std::lock_guard lock(mutex_);
     std::list<Hand>& hands = slots_[execution.store].hands;
     // A former thread has given its hand back: what is left of it holds no lock and ends at once.
@@ -198,13 +202,14 @@ Result<engine::ExecutionRecord> Policy::perform_new(const Wanted& wanted, const 
     engine::ExecutionRecord execution = wanted.execution;
     execution.parameters["assist"] = config::assist_name(leave.assist);
     if (!leave.note.empty()) note(wanted.incident.id, "policy: " + leave.note);
-    // With its first record: who does not get the actor lock has not begun.
-    const auto begun = [this, id = wanted.incident.id, line = fmt::format("policy: {} begun", execution.runbook)](const engine::StepRecord&) {
-        note(id, line);
-    };
     return perform(execution,
-                   [&begun](engine::Runner& runner, engine::Runbook& built, engine::RunRequest request, const env::Context& inner) {
-                       request.on_record = begun;
+                   [this, &execution](engine::Runner& runner, engine::Runbook& built, engine::RunRequest request, const env::Context& inner) {
+                       // With its first record: who does not get the actor lock has not begun.
+                       request.on_record = [this, id = incident_of(execution), tells = std::move(request.on_record),
+                                            line = fmt::format("policy: {} begun", execution.runbook)](const engine::StepRecord& record) {
+                           note(id, line);
+                           tells(record);
+                       };
                        return runner.run(built, request, inner);
                    },
                    context);
@@ -218,6 +223,7 @@ Result<engine::ExecutionRecord> Policy::perform(const engine::ExecutionRecord& e
     engine::RunRequest request;
     request.parameters = execution.parameters;
     request.trigger = execution.trigger;
+    request.on_record = [this, id = incident_of(execution)](const engine::StepRecord& record) { note_proposal(id, record); };
     return work(runner, runbook, request, context);
 }
 
@@ -251,6 +257,17 @@ void Policy::finish(const std::string& store, Hand& hand, const std::string& inc
     else if (result) handled_.insert(incident_id);
     if (result && has_dealt_with_outage(*result)) slots_[store].handled_until[hand.node] = env_.clock.wall_now();
     hand.busy = false;
+}
+
+// Who looks at the incident has to see that a yes is waited for.
+void Policy::note_proposal(const std::string& incident_id, const engine::StepRecord& record) {
+    const bool is_proposed = record.outcome == "proposed";
+    if (!is_proposed && record.outcome != "approved") return;
+    const std::string line = fmt::format("policy: {}{}", is_proposed ? "proposes to " : "", record.detail);
+    if (!note(incident_id, line)) return;
+    env_.log.warning(is_proposed ? "execution.proposes" : "execution.approved", {{"execution", record.execution_id},
+                                                                                 {"incident", incident_id},
+                                                                                 {"what", record.detail}});
 }
 
 bool Policy::note(const std::string& incident_id, const std::string& line) {

@@ -94,6 +94,7 @@ class Policy {
     // Goes on with interrupted executions whose store's hands are free; what is locked by another waits.
     void resume_pending(const Orders& orders);
     void note_latest(const std::string& incident_id, const std::string& line, std::string_view mark);
+    void note_proposal(const std::string& incident_id, const engine::StepRecord& record);
     bool note(const std::string& incident_id, const std::string& line);  // true when it is new
 
     const OpenStack& open_;
@@ -113,6 +114,9 @@ class Policy {
 
 // The primary that an execution is about, as its parameters or its facts say; empty when neither does.
 [[nodiscard]] std::string lost_node(const engine::ExecutionRecord& execution);
+
+// The id of the incident that has begun it; only of such a one.
+[[nodiscard]] std::string incident_of(const engine::ExecutionRecord& execution);
 
 // One that was refused because the primary answers has done nothing about what that came back without, and the end of a
 // division is none: the death of its master is still to be dealt with.

@@ -1,11 +1,6 @@
 #include "app/daemon/request_desk.h"
 
-#include <fmt/format.h>
-
 #include <utility>
-
-#include "base/strings.h"
-#include "engine/runbook/records.h"
 
 namespace aeterna::app {
 namespace {
@@ -34,13 +29,13 @@ void RequestDesk::poll() {
     }
     std::set<std::string> present;
     for (const engine::RequestRecord& request : *open) {
-        if (request.kind != kAckIncident && request.kind != kCloseIncident) continue;
+        if (request.kind != engine::kAckIncident && request.kind != engine::kCloseIncident) continue;
         present.insert(request.id);
         if (seen_.count(request.id) != 0) continue;
         if (env_.clock.wall_now() - request.at > kRequestLife) {
             const Error late =
                 make_error(ErrorCode::kDeadline, "nobody answered the request in time");
-            if (const Status kept = journal_.put_request(answered(request, late)); !kept) {
+            if (const Status kept = journal_.put_request(engine::answered(request, late)); !kept) {
                 env_.log.error("journal.write_failed", {{"error", kept.error().to_string()}});
             }
             continue;
@@ -49,31 +44,6 @@ void RequestDesk::poll() {
         waiting_.push_back(request);
     }
     seen_ = std::move(present);
-}
-
-engine::RequestRecord make_request(std::string_view kind, const std::string& subject, const env::Env& env) {
-    engine::RequestRecord request;
-    request.at = env.clock.wall_now();
-    request.id = engine::make_record_id("req", request.at, env.random.next());
-    request.kind = kind;
-    request.subject = subject;
-    request.requester = requester_name(env);
-    return request;
-}
-
-std::string requester_name(const env::Env& env) {
-    const std::string user = env.files.environment_variable("USER").value_or("");
-    return user.empty() ? fmt::format("uid {}", env.processes.effective_uid()) : one_line(user, 80);
-}
-
-engine::RequestRecord answered(engine::RequestRecord request, const std::string& summary) {
-    request.answer = {{"summary", summary}};
-    return request;
-}
-
-engine::RequestRecord answered(engine::RequestRecord request, const Error& error) {
-    request.answer = engine::error_to_json(error);
-    return request;
 }
 
 }  // namespace aeterna::app

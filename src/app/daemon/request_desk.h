@@ -9,15 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/runbook/journal.h"
+#include "engine/runbook/requests.h"
 #include "env/env.h"
 
 namespace aeterna::app {
-
-// What `serve` answers; a drill listens for "drill.abort" by itself.
-inline constexpr std::string_view kAckIncident = "incident.ack";
-inline constexpr std::string_view kCloseIncident = "incident.close";
-inline constexpr std::string_view kAbortDrill = "drill.abort";
 
 // A request that waited longer is not acted upon any more: who asked has gone away.
 inline constexpr Duration kRequestLife = std::chrono::minutes(10);
@@ -39,15 +34,5 @@ class RequestDesk {
     std::set<std::string> seen_;           // by the polling thread only
     std::unique_ptr<env::Thread> thread_;  // last: ends before what it uses
 };
-
-// A new one of `kind` about `subject`, by whoever runs this program.
-[[nodiscard]] engine::RequestRecord make_request(std::string_view kind, const std::string& subject,
-                                                 const env::Env& env);
-// Who runs this program, for the record.
-[[nodiscard]] std::string requester_name(const env::Env& env);
-// The request with its answer.
-[[nodiscard]] engine::RequestRecord answered(engine::RequestRecord request,
-                                             const std::string& summary);
-[[nodiscard]] engine::RequestRecord answered(engine::RequestRecord request, const Error& error);
 
 }  // namespace aeterna::app

@@ -154,7 +154,7 @@ class Judge {
     }
 
     void serve_request(const engine::RequestRecord& request, const Watcher::Round& round) {
-        const bool closes = request.kind == kCloseIncident;
+        const bool closes = request.kind == engine::kCloseIncident;
         const auto change = closes ? book_.close(request.subject, round.findings, round.status.at)
                                    : book_.acknowledge(request.subject, request.requester, round.status.at);
         env_.log.info("request.answered", {{"request", request.kind},
@@ -163,7 +163,7 @@ class Judge {
                                            {"error", change ? "" : change.error().to_string()}});
         // First what was done, then that it was done.
         if (change) record(*change);
-        queue_.put(change ? answered(request, closes ? "closed" : "acknowledged") : answered(request, change.error()));
+        queue_.put(change ? engine::answered(request, closes ? "closed" : "acknowledged") : engine::answered(request, change.error()));
     }
 
     [[nodiscard]] engine::IncidentSummary annotated(engine::IncidentSummary incident) const {

@@ -16,10 +16,6 @@ bool is_by_incident(const engine::ExecutionRecord& execution) {
     return execution.trigger.rfind(kIncidentTrigger, 0) == 0 && !was_cancelled;
 }
 
-std::string incident_of(const engine::ExecutionRecord& execution) {
-    return execution.trigger.substr(kIncidentTrigger.size());
-}
-
 }  // namespace
 
 void Policy::take_over() {

@@ -10,6 +10,7 @@ std::optional<AssistScore> assist_score(const Json& facts, WallTime from) {
     AssistScore score;
     score.outcome = *outcome;
     score.reasons = find_strings(facts, "assist_reasons");
+    score.approved_by = find_string(facts, "assist_approved_by");
     score.fenced = find_strings(facts, "fenced");
     const auto acted_at = parse_time(find_string(facts, "assist_acted_at").value_or(""));
     if (acted_at) score.acted_at_seconds = to_seconds(*acted_at - from);
@@ -29,6 +30,7 @@ std::optional<AssistScore> assist_score(const Json& facts, WallTime from) {
 Json to_json(const AssistScore& score) {
     return Json{{"outcome", score.outcome},
                 {"reasons", score.reasons},
+                {"approved_by", json_or_null(score.approved_by)},
                 {"acted_at_seconds", json_or_null(score.acted_at_seconds)},
                 {"saved_seconds", json_or_null(score.saved_seconds)},
                 {"saved_of", score.saved_of},

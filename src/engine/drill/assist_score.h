@@ -12,8 +12,9 @@
 namespace aeterna::engine {
 
 struct AssistScore {
-    std::string outcome;                     // acted refused off not_needed
-    std::vector<std::string> reasons;        // why it refused
+    std::string outcome;                     // acted refused off not_needed proposed
+    std::vector<std::string> reasons;        // why it refused, or what proves what it proposed
+    std::optional<std::string> approved_by;  // who said yes to its proposal
     std::optional<double> acted_at_seconds;  // after the fault, or after the incident was opened
     std::optional<double> saved_seconds;     // of the wait that was left when it acted
     std::string saved_of;                    // "lease" | "down_after"; empty when nothing was saved

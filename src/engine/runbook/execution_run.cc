@@ -60,7 +60,14 @@ void mark_for_abort(ExecutionRecord& execution) {
 }
 
 ExecutionRun::ExecutionRun(Parts parts, ExecutionRecord record, const env::Context& context)
-    : parts_(parts), record_(std::move(record)), context_(context), saved_facts_(record_.facts) {
+    : parts_(parts),
+      record_(std::move(record)),
+      proposal_(parts_.journal, parts_.env, record_,
+                [this](const char* outcome, const std::string& detail) {
+                    static_cast<void>(note(record_.next_step, "progress", outcome, detail));
+                }),
+      context_(context),
+      saved_facts_(record_.facts) {
     context_.run_id = record_.id;
 }
 
@@ -173,6 +180,7 @@ ExecutionRun::MaybeStop ExecutionRun::apply_step(std::size_t index, StepContext&
         return Stop{Stop::Kind::kFailed, noted.error()};
     }
     const Status applied = step(index).apply(step_context);
+    proposal_.close();
     const Status saved = save_facts();
     if (!applied && applied.error().effect == Effect::kNone) {
         const bool awaiting = applied.error().code == ErrorCode::kAwaitingApproval;
@@ -375,7 +383,7 @@ StepContext ExecutionRun::context_for(std::size_t index, env::Context context) {
     context.run_id = record_.id;
     return {std::move(context), record_.facts, [this, index](const std::string& line) {
                 static_cast<void>(note(index, "progress", "note", line));
-            }, parts_.hold.lease()};
+            }, parts_.hold.lease(), &proposal_};
 }
 
 }  // namespace aeterna::engine

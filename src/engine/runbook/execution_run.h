@@ -12,6 +12,7 @@
 
 #include "engine/runbook/actor_lock.h"
 #include "engine/runbook/journal.h"
+#include "engine/runbook/proposal.h"
 #include "engine/runbook/runner.h"
 #include "engine/runbook/step.h"
 
@@ -86,6 +87,7 @@ class ExecutionRun {
 
     Parts parts_;
     ExecutionRecord record_;
+    JournaledProposal proposal_;
     env::Context context_;
     Json saved_facts_;
     std::set<std::size_t> applied_;      // begun by us, not proven ineffective, not undone

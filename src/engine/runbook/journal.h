@@ -41,7 +41,7 @@ struct StepRecord {
     std::size_t index = 0;
     std::string step;
     std::string phase;    // check apply verify undo progress
-    std::string outcome;  // started done skipped failed unknown refused awaiting_approval note
+    std::string outcome;  // started done skipped failed unknown refused awaiting_approval note proposed approved
     Effect effect = Effect::kNone;
     WallTime at{};
     std::string detail;
@@ -81,12 +81,11 @@ struct MaintenanceRecord {
     [[nodiscard]] bool is_about(const std::string& a_store) const { return store.empty() || store == a_store; }
 };
 
-// What a person asks of a process that runs, `serve` or a drill; whom it concerns polls for it and answers. Who may
-// write into the journal may ask.
+// What a person asks of a process that runs (requests.h).
 struct RequestRecord {
     std::string id;
-    std::string kind;       // incident.ack | incident.close | drill.abort
-    std::string subject;    // the incident's or drill's id
+    std::string kind;       // incident.ack | incident.close | drill.abort | execution.approve
+    std::string subject;    // the incident's, drill's or execution's id
     std::string requester;  // a user's name, for the record
     WallTime at{};
     Json answer;  // null until it is answered; then {"summary"} or an error as error_to_json writes it

@@ -32,6 +32,7 @@ Status compare(const Runbook& runbook, const ExecutionRecord& execution, const s
 
 void begin_again(ExecutionRecord& execution, const env::Env& env) {
     mark_as_driven(execution, env);
+    execution.facts.erase(kProposalFact);  // of a drive that died
     execution.state = ExecutionState::kRunning;
     execution.ended_at.reset();
     execution.error.reset();

@@ -32,6 +32,17 @@ struct StepSpec {
     bool is_point_of_no_return = false;
 };
 
+// How a step asks a person while it goes on waiting: it says what it would do, and looks now and then whether somebody
+// has said yes. Whether that is still right is then its own to judge.
+class Proposal {
+  public:
+    virtual ~Proposal() = default;
+    // One line; replaces what was proposed before. Ends with the step.
+    virtual void put(const std::string& text) = 0;
+    // Who has said yes to it; each yes is told once.
+    [[nodiscard]] virtual std::optional<std::string> approved_by() = 0;
+};
+
 // What a step works with. `facts` is the execution's memory: journaled after each phase, shared by its steps,
 // there again after a crash. Keys are "<step or topic>.<name>".
 struct StepContext {
@@ -39,6 +50,7 @@ struct StepContext {
     Json& facts;
     std::function<void(const std::string&)> progress;  // one line for people; also journaled
     std::optional<std::int64_t> actor_lease{};         // ActorLockHold::lease(); nothing while planning
+    Proposal* proposal = nullptr;                      // nullptr while planning
 };
 
 enum class CheckOutcome {

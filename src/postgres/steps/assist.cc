@@ -143,6 +143,13 @@ void LossWatch::follow_starts(const World& world) {
     if (!state.empty()) last_state_ = state;
 }
 
+bool may_act(const StepParts& parts, const Json& facts) { return parts.assist == "act" || facts.contains(kApprovedBy); }
+
+std::string assist_condition(const StepParts& parts) {
+    if (parts.assist == "act") return "";
+    return parts.assist == "propose" ? "only if somebody says yes to the proposal" : "only with assist 'act'";
+}
+
 bool is_assist(const Json& facts, const char* word) { return find_string(facts, "assist") == word; }
 
 void settle_assist(engine::StepContext& step, const char* word, const std::vector<std::string>& reasons) {

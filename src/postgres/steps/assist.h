@@ -48,6 +48,12 @@ class LossWatch {
 // Why the node that was named for a failover may not take over; empty: it may, or none was named.
 [[nodiscard]] std::string candidate_hindrance(const StepParts& parts, const World& world);
 
+// Who said yes to what prove_loss proposed: from then on it is as with assist 'act'.
+inline constexpr const char* kApprovedBy = "assist_approved_by";
+[[nodiscard]] bool may_act(const StepParts& parts, const Json& facts);
+// For the condition() of a step that acts: why it may never be due; empty with assist 'act'.
+[[nodiscard]] std::string assist_condition(const StepParts& parts);
+
 // Facts "assist" and "assist_reasons".
 [[nodiscard]] bool is_assist(const Json& facts, const char* word);
 void settle_assist(engine::StepContext& step, const char* word, const std::vector<std::string>& reasons);

@@ -33,7 +33,7 @@ std::int64_t nanoseconds(MonoTime time) {
 }  // namespace
 
 Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
-                               engine::StepContext& step, Duration limit) {
+                               engine::StepContext& step, Duration limit, const TakesProof& takes_proof) {
     LossFinding finding;
     std::optional<LossWatch> watch;
     std::optional<MonoTime> until;
@@ -53,7 +53,9 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
         if (!world.primary) step.facts["await_promotion.begun"] = true;
         finding.verdict = judge_loss(world, *finding.old, watch->gather(world, step.context));
         const LossVerdict& verdict = finding.verdict;
-        if (refusals.settles(verdict, world.now)) {
+        const bool is_settled = refusals.settles(verdict, world.now);
+        const bool is_proof = is_settled && verdict.kind == LossKind::kLost;
+        if (is_settled && (!is_proof || !takes_proof || takes_proof(finding))) {
             // Patroni's own time has run out on a refusal: that is what happened, not that nothing was needed.
             const bool was_refused = refused && verdict.kind == LossKind::kNotNeeded && world.primary != finding.old->name;
             if (was_refused) finding.verdict = *refused;

@@ -1,6 +1,7 @@
 // Looking at the cluster until the loss of its primary is proven, refused for good, or no matter any more.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "postgres/steps/assist.h"
@@ -13,10 +14,13 @@ struct LossFinding {
     LossVerdict verdict;                 // never kWait
 };
 
+// Asked at each look that proves the loss: false goes on looking.
+using TakesProof = std::function<bool(const LossFinding&)>;
+
 // `old_primary`: empty asks the cluster. At most `limit`, or as long as Patroni itself may take when that is zero; what is
 // not proven by then is refused. kCancelled or kDeadline when the context ends before.
 [[nodiscard]] Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
-                                             engine::StepContext& step, Duration limit);
+                                             engine::StepContext& step, Duration limit, const TakesProof& takes_proof = {});
 
 // A proof ages: whoever died or stood still between the proof and the kill has to look again. Facts "prove_loss.by" (pid)
 // and "prove_loss.at_ns" (monotonic).

@@ -28,14 +28,14 @@ class EndOrphans final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist != "act") return "only with assist 'act'";
+        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
         return "only if the old primary was replaced and has such backends";
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
         const bool is_replaced = !old.empty() && old != fact(step.facts, "new_primary");
-        if (parts_.assist != "act" || !is_replaced) return engine::CheckOutcome::kNotDue;
+        if (!may_act(parts_, step.facts) || !is_replaced) return engine::CheckOutcome::kNotDue;
         return orphans(old, step.context).empty() ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kReady;
     }
 

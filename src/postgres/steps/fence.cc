@@ -32,7 +32,7 @@ class Fence final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist != "act") return "only with assist 'act'";
+        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
         return "only if the primary is proven lost";
     }
 

@@ -2,7 +2,8 @@
 // Does: looks from several vantages (SQL, REST, etcd, the host's process table, the replicas' WAL receivers) until it
 // is proven that the primary is lost, or that acting would be wrong. Needs: etcd, an executor that can fence. Changes:
 // nothing. Undo: none. A refusal is no failure: it is noted, and the runbook waits for Patroni as it does without
-// assist.
+// assist. With assist 'propose' a proof is put before a person, and looked at anew until somebody says yes or Patroni has
+// dealt with the loss.
 #include <fmt/core.h>
 
 #include "base/strings.h"
@@ -42,12 +43,24 @@ class ProveLoss final : public engine::Step {
     }
 
     Status apply(engine::StepContext& step) override {
-        AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, parts_.old_primary, step, Duration::zero()));
+        std::optional<LossFinding> proposed;
+        const auto takes_proof = [&](const LossFinding& finding) {
+            if (parts_.assist == "act") return true;
+            if (!proposed) propose(proposed.emplace(finding), step);
+            return is_approved(step);
+        };
+        AETERNA_ASSIGN(const LossFinding finding,
+                       await_loss(parts_, live_, parts_.old_primary, step, Duration::zero(), takes_proof));
         if (!finding.old) {
             refuse_assist(step, {"nobody knows which node was the primary"});
             return {};
         }
-        return settle(step, finding.world, *finding.old, finding.verdict);
+        const bool is_lost = finding.verdict.kind == LossKind::kLost;
+        if (proposed && !is_lost) settle_assist(step, "proposed", proposed->verdict.reasons);
+        else settle(step, finding);
+        if (proposed && !is_lost)
+            step.progress("nobody has said yes to the proposal: " + join(finding.verdict.reasons, "; "));
+        return {};
     }
 
     Status verify(engine::StepContext&) override { return {}; }
@@ -61,28 +74,30 @@ class ProveLoss final : public engine::Step {
         return make_error(ErrorCode::kGuardRefused, why, "Name another node, or none.");
     }
 
-    Status settle(engine::StepContext& step, const World& world, const NodeSettings& old,
-                  const LossVerdict& verdict) const {
-        if (verdict.kind == LossKind::kRefused) {
-            refuse_assist(step, verdict.reasons);
-            return {};
-        }
-        if (verdict.kind == LossKind::kNotNeeded) {
-            settle_assist(step, "not_needed", verdict.reasons);
-            return {};
-        }
-        const LeaderKey& leader = *world.dcs()->leader;
-        step.facts["prove_loss"] = Json{{"received", received_positions(world, old)}};
+    static void propose(const LossFinding& finding, engine::StepContext& step) {
+        const std::string& old = finding.old->name;
+        step.progress(fmt::format("'{}' is lost: {}", old, join(finding.verdict.reasons, "; ")));
+        if (!step.proposal) return;
+        step.proposal->put(fmt::format("fence {} and release its lease (say yes with 'aeterna-dr failover postgres'); "
+                                       "Patroni replaces '{}' by itself in {}",
+                                       join(finding.old->fence_group(), " and "), old,
+                                       describe_remaining(*finding.world.dcs()->leader)));
+    }
+
+    static bool is_approved(engine::StepContext& step) {
+        const auto who = step.proposal ? step.proposal->approved_by() : std::nullopt;
+        if (who) step.facts[kApprovedBy] = *who;
+        return who.has_value();
+    }
+
+    void settle(engine::StepContext& step, const LossFinding& finding) const {
+        const LossVerdict& verdict = finding.verdict;
+        if (verdict.kind == LossKind::kRefused) return refuse_assist(step, verdict.reasons);
+        if (verdict.kind == LossKind::kNotNeeded) return settle_assist(step, "not_needed", verdict.reasons);
+        step.facts["prove_loss"] = Json{{"received", received_positions(finding.world, *finding.old)}};
         note_proof(parts_, step);
-        const bool may_act = parts_.assist == "act";
-        settle_assist(step, may_act ? "proven" : "proposed", verdict.reasons);
-        step.progress(fmt::format("'{}' is lost: {}", old.name, join(verdict.reasons, "; ")));
-        if (!may_act) {
-            step.progress(fmt::format("proposal: fence {} and release its lease (run 'aeterna-dr failover postgres'); "
-                                      "Patroni does so by itself in {}",
-                                      join(old.fence_group(), " and "), describe_remaining(leader)));
-        }
-        return {};
+        settle_assist(step, "proven", verdict.reasons);
+        step.progress(fmt::format("'{}' is lost: {}", finding.old->name, join(verdict.reasons, "; ")));
     }
 
     // How far each replica had come: what only the old primary has begins at the successor's position.

@@ -31,7 +31,7 @@ class ReleaseLease final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist != "act") return "only with assist 'act'";
+        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
         return "only if the fence is confirmed";
     }
 

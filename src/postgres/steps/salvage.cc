@@ -42,7 +42,7 @@ class Salvage final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist != "act") return "only with assist 'act'";
+        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
         return "only if this execution holds the old primary fenced and another node was promoted";
     }
 

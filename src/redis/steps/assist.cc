@@ -57,6 +57,10 @@ Result<Assist> parse_assist(const std::string& word) {
                       "Use off, propose or act.");
 }
 
+bool has_leave(const Acting& acting, const Json& facts) {
+    return acting.assist == Assist::kAct || facts.contains(kAssistApprovedBy);
+}
+
 bool is_going(const Json& facts) { return find_string(facts, kDecision) == "go"; }
 
 bool is_by_hand(const Json& facts) { return find_boolean(facts, kByHand).value_or(false); }

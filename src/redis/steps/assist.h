@@ -18,15 +18,16 @@ class ReturnGuards;
 
 enum class Assist {
     kOff,      // Sentinel alone acts
-    kPropose,  // as off; a proposal names what would be done
+    kPropose,  // as off, until somebody says yes to what is proposed
     kAct,
 };
 // kUsage for another word; empty means off.
 [[nodiscard]] Result<Assist> parse_assist(const std::string& word);
 
 // Facts that the report and the drills read as well.
-inline constexpr const char* kAssist = "assist";  // acted | refused | off | not_needed
+inline constexpr const char* kAssist = "assist";  // acted | refused | off | not_needed | proposed
 inline constexpr const char* kAssistReasons = "assist_reasons";   // why it was refused
+inline constexpr const char* kAssistApprovedBy = "assist_approved_by";  // who said yes to the proposal
 inline constexpr const char* kAssistActedAt = "assist_acted_at";  // RFC 3339
 inline constexpr const char* kDownAfterRemaining = "down_after_remaining_seconds";
 inline constexpr const char* kFenced = "fenced";  // names of nodes that this execution holds down
@@ -82,6 +83,8 @@ struct Acting {
 };
 using ActingPointer = std::shared_ptr<Acting>;
 
+// Whether anything may be changed at all: by the assist's word, or because somebody said yes to the proposal.
+[[nodiscard]] bool has_leave(const Acting& acting, const Json& facts);
 // True while the assist goes on: proven, not refused.
 [[nodiscard]] bool is_going(const Json& facts);
 [[nodiscard]] bool is_fenced(const Json& facts, const std::string& node);

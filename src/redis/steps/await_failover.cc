@@ -23,8 +23,8 @@ constexpr engine::StepSpec kAwaitFailoverSpec{"redis.await_failover", "wait unti
 
 class AwaitFailover final : public RedisStep {
   public:
-    AwaitFailover(ClusterPointer cluster, std::string old_primary, std::string assisted)
-        : RedisStep(std::move(cluster), kAwaitFailoverSpec), old_primary_(std::move(old_primary)), assisted_(std::move(assisted)) {}
+    AwaitFailover(ClusterPointer cluster, std::string old_primary)
+        : RedisStep(std::move(cluster), kAwaitFailoverSpec), old_primary_(std::move(old_primary)) {}
 
     std::string describe() const override {
         return "wait for Sentinel to promote a replica of " + (old_primary_.empty() ? "the dead master" : old_primary_);
@@ -34,7 +34,6 @@ class AwaitFailover final : public RedisStep {
         if (!step.facts.contains(kAssist)) step.facts[kAssist] = "off";
         if (is_by_hand(step.facts) && node_of(step.facts, kNewMaster)) return CheckOutcome::kAlreadyDone;
         AETERNA_ASSIGN(const RedisNode* old, old_master(step));
-        if (!assisted_.empty()) step.progress(assisted_);
         const MonoTime began = clock().now();
         auto answers = cluster_->opinions(step.context);
         const MonoTime end = began + down_after_left(answers) + kElection;
@@ -56,7 +55,7 @@ class AwaitFailover final : public RedisStep {
                 return make_error(ErrorCode::kAwaitingApproval,
                                   fmt::format("Sentinel has not failed over after {}: {}",
                                               format_duration(now - began), cause.reason),
-                                  cause.proposal + (assisted_.empty() ? "" : " Or let it be done: " + assisted_ + "."));
+                                  cause.proposal);
             if (now + kAwaitFailoverInterval >= step.context.deadline) return CheckOutcome::kReady;
             if (!cluster_->env().clock.sleep_for(kAwaitFailoverInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while waiting for Sentinel");
@@ -127,13 +126,12 @@ class AwaitFailover final : public RedisStep {
     }
 
     std::string old_primary_;
-    std::string assisted_;
 };
 
 }  // namespace
 
-StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary, std::string assisted) {
-    return std::make_unique<AwaitFailover>(std::move(cluster), std::move(old_primary), std::move(assisted));
+StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary) {
+    return std::make_unique<AwaitFailover>(std::move(cluster), std::move(old_primary));
 }
 
 }  // namespace aeterna::redis

@@ -2,8 +2,12 @@
 // back empty) from two vantages, and refuses where acting could do harm.
 //
 // Needs: RESP to the nodes and the Sentinels. Changes nothing; writes the decision into the facts
-// together with what later proves a promotion (old history, replicas, epoch). It never fails the execution: a refusal, or no proof in time, leaves the failover to
-// Sentinel, whose down-after runs meanwhile.
+// together with what later proves a promotion (old history, replicas, epoch). It never fails the execution: a refusal, or no
+// proof in time, leaves the failover to Sentinel, whose down-after runs meanwhile. With assist 'propose' a proof is put
+// before a person, and looked at anew until somebody says yes or Sentinel has replaced the master.
+#include <fmt/core.h>
+
+#include "base/strings.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/death_proof.h"
 #include "redis/steps/look_at_death.h"
@@ -17,7 +21,10 @@ using Kind = DeathVerdict::Kind;
 
 constexpr engine::StepSpec kProveDeathSpec{"redis.prove_death",
                                  "prove that the master is dead, or leave it to Sentinel",
-                                 engine::Risk::kReadOnly, 20s, false};
+                                 engine::Risk::kReadOnly, 6min, false};
+// As long as Sentinel may take, with the tries of other Sentinels.
+constexpr Duration kProposalStands = 5min;
+constexpr Duration kProposalInterval = 200ms;
 
 class ProveDeath final : public RedisStep {
   public:
@@ -54,37 +61,73 @@ class ProveDeath final : public RedisStep {
 
   private:
     Status decide(const RedisNode& old, engine::StepContext& step) {
-        const env::Context budget = clock().within(kProofBudget, step.context);
+        env::Context budget = clock().within(kProofBudget, step.context);
         DeathLook look(*acting_, old, step.facts);
         std::string told;
+        std::optional<DeathVerdict> proposed;
         while (true) {
             const DeathInput input = look.take(budget);
-            if (is_replaced(input, old)) {
-                step.facts[kDecision] = "stay";
-                step.facts[kAssist] = "not_needed";
-                step.progress("Sentinel has replaced '" + old.name + "' already");
-                return {};
-            }
             const DeathVerdict verdict = judge_death(input);
-            if (verdict.kind == Kind::kProven) {
-                go(verdict, input, step);
-                return {};
+            const bool is_proven = verdict.kind == Kind::kProven;
+            if (is_replaced(input, old)) {
+                step.progress("Sentinel has replaced '" + old.name + "' already");
+                return leave_it(step, proposed);
+            }
+            if (is_proven && (acting_->assist == Assist::kAct || is_approved(step))) return go(verdict, input, step);
+            if (is_proven && !proposed) {
+                propose(proposed.emplace(verdict), input, old, step);
+                budget = clock().within(kProposalStands, step.context);
+            }
+            const bool is_late = clock().now() + kProofInterval >= budget.deadline;
+            if (proposed && (verdict.kind == Kind::kRefused || is_late)) {
+                step.progress("it is not proposed any more: " + join(verdict.evidence, "; "));
+                return leave_it(step, proposed);
             }
             if (verdict.kind == Kind::kRefused) {
                 refuse_assist(step, verdict.evidence);
                 return {};
             }
-            if (verdict.evidence.front().substr(0, 20) != told.substr(0, 20))
+            if (!is_proven && verdict.evidence.front().substr(0, 20) != told.substr(0, 20))
                 step.progress(verdict.evidence.front());
             told = verdict.evidence.front();
-            if (clock().now() + kProofInterval >= budget.deadline) {
+            if (is_late) {
                 refuse_assist(step,
                               {"not proven within " + format_duration(kProofBudget) + ": " + told});
                 return {};
             }
-            if (!cluster_->env().clock.sleep_for(kProofInterval, step.context.stop))
+            if (!cluster_->env().clock.sleep_for(proposed ? kProposalInterval : kProofInterval, step.context.stop))
                 return make_error(ErrorCode::kCancelled, "stopped while proving the death");
         }
+    }
+
+    // Nothing is left for us to do, or nobody wants it done.
+    static Status leave_it(engine::StepContext& step, const std::optional<DeathVerdict>& proposed) {
+        step.facts[kDecision] = "stay";
+        step.facts[kAssist] = proposed ? "proposed" : "not_needed";
+        if (!proposed) return {};
+        step.facts[kAssistReasons] = proposed->evidence;
+        step.progress("nobody has said yes to the proposal");
+        return {};
+    }
+
+    static void propose(const DeathVerdict& verdict, const DeathInput& input, const RedisNode& old, engine::StepContext& step) {
+        step.progress(describe_proof(verdict));
+        if (!step.proposal) return;
+        step.proposal->put(fmt::format("fence {} and have '{}' or a fuller replica promoted at once (say yes with "
+                                       "'aeterna-dr failover redis'); Sentinel takes it for dead by itself in {}",
+                                       old.name, verdict.fit.front()->name,
+                                       format_duration(down_after_left(input.sentinels))));
+    }
+
+    static bool is_approved(engine::StepContext& step) {
+        const auto who = step.proposal ? step.proposal->approved_by() : std::nullopt;
+        if (who) step.facts[kAssistApprovedBy] = *who;
+        return who.has_value();
+    }
+
+    static std::string describe_proof(const DeathVerdict& verdict) {
+        const char* what = verdict.form == "empty" ? "the master lost its data" : "the master is dead";
+        return what + ("; " + join(verdict.evidence, "; "));
     }
 
     bool is_replaced(const DeathInput& input, const RedisNode& old) const {
@@ -92,7 +135,7 @@ class ProveDeath final : public RedisStep {
         return address && *address != old.address;
     }
 
-    void go(const DeathVerdict& verdict, const DeathInput& input, engine::StepContext& step) {
+    Status go(const DeathVerdict& verdict, const DeathInput& input, engine::StepContext& step) {
         step.facts[kDecision] = "go";
         step.facts[kDeathForm] = verdict.form;
         step.facts[kProvenAt] = format_time(clock().wall_now());
@@ -107,10 +150,8 @@ class ProveDeath final : public RedisStep {
         for (const SentinelAnswer& answer : input.sentinels)
             if (answer.opinion) epoch = std::max(epoch.value_or(0), answer.opinion->master.config_epoch);
         if (epoch) step.facts[kOldEpoch] = *epoch;
-        std::string text =
-            verdict.form == "empty" ? "the master lost its data" : "the master is dead";
-        for (const std::string& line : verdict.evidence) text += "; " + line;
-        step.progress(text);
+        step.progress(describe_proof(verdict));
+        return {};
     }
 
     ActingPointer acting_;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/runbook/proposal.h"
+#include "engine/runbook/requests.h"
+
 namespace aeterna::sim {
 namespace {
 
@@ -10,6 +13,11 @@ constexpr Duration kHelpEvery = std::chrono::seconds(3);
 constexpr Duration kCrewBegin = std::chrono::milliseconds(1300);  // once the servers stand
 
 }  // namespace
+
+Duration approval_of(std::uint64_t seed, const std::string& assist) {
+    if (assist != "propose" || seed % 2 == 0) return {};
+    return 200ms + (seed / 2 % 13) * 1s;
+}
 
 Crew::Crew(World& world, Site& site, CrewPlan plan) : world_(world), site_(site), plan_(std::move(plan)) {
     for (int i = 0; i < plan_.controllers; ++i) {
@@ -48,6 +56,7 @@ bool Crew::wait_for_rest(const Rest& rest) {
     MonoTime help_at{};
     while (world_.age() < rest.longest) {
         static_cast<void>(world_.scheduler.run_until(world_.now() + kCrewLookEvery));
+        if (plan_.approves_after > Duration()) approve_proposals();
         const bool is_over = rest.are_faults_over();
         calm = is_over && rest.is_healthy() && is_at_rest() ? calm + 1 : 0;
         if (calm >= 12) return true;
@@ -66,6 +75,22 @@ bool Crew::is_reported(const std::string& node) const {
         }
     }
     return false;
+}
+
+// As `failover` does it: the yes is a request in the journal of whoever proposes.
+void Crew::approve_proposals() {
+    for (const auto& controller : controllers_) {
+        JournalPages& pages = controller->pages();
+        for (const auto& [id, execution] : pages.executions) {
+            if (!engine::open_proposal(execution)) continue;
+            const MonoTime since = proposed_since_.try_emplace(id, world_.now()).first->second;
+            const bool is_due = world_.now() - since >= plan_.approves_after;
+            if (!is_due || !approved_.insert(id).second) continue;
+            world_.trace("the operator says yes to " + id);
+            pages.requests["req-" + id] = {"req-" + id, std::string(engine::kApproveExecution), id, "operator",
+                                           world_.wall_now(site_.controller_host(0)), {}};
+        }
+    }
 }
 
 void Crew::lift_reported_fences() {

@@ -1,9 +1,11 @@
 // Crew: the controllers of one run. Each is started again after its death; the first one can have a crash point. And
-// the person behind them, who reads what is reported and lifts the fences that are left.
+// the person behind them, who reads what is reported, says yes to what is proposed, and lifts the fences that are left.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,11 @@ struct CrewPlan {
     std::string assist;  // off, propose or act
     CrashPoint crash;    // of the first one: the second goes on when it dies
     Duration restart_after = std::chrono::seconds(2);
+    Duration approves_after{};  // how long a proposal has stood when the person says yes; zero: never
 };
+
+// With assist 'propose' every second seed has a person who says yes within seconds. Of the seed alone: what else is drawn stays.
+[[nodiscard]] Duration approval_of(std::uint64_t seed, const std::string& assist);
 
 class Crew {
   public:
@@ -45,6 +51,9 @@ class Crew {
     // By an execution of that runbook, that has ended so.
     [[nodiscard]] bool is_person_asked(const std::string& runbook) const;
     [[nodiscard]] int executions() const;
+    // The person has said yes to that execution; to any.
+    [[nodiscard]] bool has_approved(const std::string& execution) const { return approved_.count(execution) > 0; }
+    [[nodiscard]] bool has_approved_any() const { return !approved_.empty(); }
     // It runs and is not stopped.
     [[nodiscard]] bool is_at_work(int controller) const;
     // The controller that the process is, or was.
@@ -53,11 +62,14 @@ class Crew {
   private:
     void start(std::size_t index, CrashPoint crash);
     [[nodiscard]] bool is_reported(const std::string& node) const;
+    void approve_proposals();
 
     World& world_;
     Site& site_;
     CrewPlan plan_;
     std::vector<std::unique_ptr<Controller>> controllers_;
+    std::map<std::string, MonoTime> proposed_since_;  // by execution
+    std::set<std::string> approved_;                  // executions
     bool is_over_ = false;
 };
 

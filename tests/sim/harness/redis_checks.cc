@@ -134,10 +134,13 @@ int RedisChecks::naming(int node) const {
     return naming;
 }
 
+// By the stack file, or by a person.
+bool RedisChecks::may_act() const { return schedule_.crew.assist == "act" || crew_.has_approved_any(); }
+
 std::vector<std::string> RedisChecks::against_acting(int controller) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
-    if (schedule_.crew.assist != "act") why.push_back("the stack file says assist: " + schedule_.crew.assist);
+    if (!may_act()) why.push_back("the stack file says assist: " + schedule_.crew.assist);
     if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it was cut off");
     return why;

@@ -106,7 +106,9 @@ class RedisRun {
         cluster_ = std::make_unique<RedisCluster>(world_, schedule_.is_persistent);
         cluster_->unfenceable = schedule_.unfenceable;
         workload_ = std::make_unique<RedisWorkload>(*cluster_, schedule_.row_period);
-        crew_ = std::make_unique<Crew>(world_, *cluster_, schedule_.crew);
+        CrewPlan crew = schedule_.crew;
+        crew.approves_after = approval_of(schedule_.seed, crew.assist);
+        crew_ = std::make_unique<Crew>(world_, *cluster_, std::move(crew));
         checks_ = std::make_unique<RedisChecks>(world_, *cluster_, *crew_, schedule_);
         checks_->on_forced_promotion = [this](const models::Sentinel& by) { doom(by); };
         checks_->on_order_begun = [this](int controller) { stop_ordering(controller); };

@@ -29,8 +29,8 @@ RequestRecord request(const std::string& id, std::string_view kind,
 TEST(RequestDesk, HandsOutEachRequestToServeOnceAndLeavesTheDrills) {
     TempJournal temp;
     RequestDesk desk(*temp.journal, real());
-    ASSERT_TRUE(temp.reopen()->put_request(request("req-1", kCloseIncident)));
-    ASSERT_TRUE(temp.journal->put_request(request("req-2", kAbortDrill)));
+    ASSERT_TRUE(temp.reopen()->put_request(request("req-1", engine::kCloseIncident)));
+    ASSERT_TRUE(temp.journal->put_request(request("req-2", engine::kAbortDrill)));
     std::vector<RequestRecord> taken;
     const auto take = [&] {
         for (RequestRecord& one : desk.take()) taken.push_back(std::move(one));
@@ -40,7 +40,7 @@ TEST(RequestDesk, HandsOutEachRequestToServeOnceAndLeavesTheDrills) {
         return !taken.empty();
     }));
     // A second request shows that a further look came and that the first was not handed out again.
-    ASSERT_TRUE(temp.journal->put_request(request("req-3", kAckIncident)));
+    ASSERT_TRUE(temp.journal->put_request(request("req-3", engine::kAckIncident)));
     ASSERT_TRUE(eventually([&] {
         take();
         return taken.size() >= 2;
@@ -54,7 +54,7 @@ TEST(RequestDesk, HandsOutEachRequestToServeOnceAndLeavesTheDrills) {
 TEST(RequestDesk, TellsWhoAskedTooLongAgoThatItIsTooLate) {
     TempJournal temp;
     RequestDesk desk(*temp.journal, real());
-    ASSERT_TRUE(temp.journal->put_request(request("req-old", kCloseIncident, 2 * kRequestLife)));
+    ASSERT_TRUE(temp.journal->put_request(request("req-old", engine::kCloseIncident, 2 * kRequestLife)));
     ASSERT_TRUE(
         eventually([&] { return !temp.journal->request("req-old").value()->answer.is_null(); }));
     EXPECT_EQ(temp.journal->request("req-old").value()->answer["code"], "deadline");
@@ -63,11 +63,11 @@ TEST(RequestDesk, TellsWhoAskedTooLongAgoThatItIsTooLate) {
 
 TEST(AbortWatch, StopsTheDrillThatIsAskedToAndNoLaterOne) {
     TempJournal temp;
-    ASSERT_TRUE(temp.journal->put_request(request("req-earlier", kAbortDrill, 1min)));
+    ASSERT_TRUE(temp.journal->put_request(request("req-earlier", engine::kAbortDrill, 1min)));
     const AbortWatch watch(*temp.journal, real(), {});
-    ASSERT_TRUE(temp.journal->put_request(request("req-close", kCloseIncident)));
+    ASSERT_TRUE(temp.journal->put_request(request("req-close", engine::kCloseIncident)));
     EXPECT_FALSE(watch.token().stop_requested());
-    ASSERT_TRUE(temp.reopen()->put_request(request("req-now", kAbortDrill)));
+    ASSERT_TRUE(temp.reopen()->put_request(request("req-now", engine::kAbortDrill)));
     ASSERT_TRUE(eventually([&] { return watch.token().stop_requested(); }));
     EXPECT_EQ(watch.requester(), "ann");
     ASSERT_TRUE(

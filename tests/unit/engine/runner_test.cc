@@ -5,6 +5,8 @@
 
 #include "../support/fake_env.h"
 #include "engine/runbook/execution_run.h"
+#include "engine/runbook/records.h"
+#include "engine/runbook/requests.h"
 #include "temp_journal.h"
 #include "toy_runbook.h"
 
@@ -118,6 +120,66 @@ TEST_F(RunnerTest, SaysWhichProcessDrivesIt) {
     EXPECT_FALSE(is_driven(*meanwhile, fake.env));
     ASSERT_TRUE(resume(*meanwhile, {{"a", {}}}));
     EXPECT_EQ(temp.journal->execution("exec-dead").value()->facts["runner.process"]["pid"], fake.processes.own_pid());
+}
+
+// A step that proposes: what others see in the journal meanwhile, and what becomes of a yes.
+TEST_F(RunnerTest, AProposalStandsInTheJournalUntilSomebodySaysYes) {
+    std::optional<ExecutionRecord> before, after;
+    std::optional<std::string> unasked, first, second;
+    ToyBehaviour proposes;
+    proposes.during = [&](StepContext& step) {
+        step.proposal->put("fence postgres-1");
+        before = temp.journal->executions(1).value().at(0);
+        const RequestRecord other = make_request(kApproveExecution, "exec-other", fake.env);
+        const RequestRecord ours = make_request(kApproveExecution, before->id, fake.env);
+        ASSERT_TRUE(temp.journal->put_request(other));
+        unasked = step.proposal->approved_by();
+        ASSERT_TRUE(temp.journal->put_request(ours));
+        first = step.proposal->approved_by();
+        second = step.proposal->approved_by();
+        EXPECT_EQ(temp.journal->request(ours.id).value()->answer, Json({{"summary", "approved"}}));
+        EXPECT_TRUE(temp.journal->request(other.id).value()->answer.is_null());
+        after = temp.journal->execution(before->id).value();
+    };
+    const ExecutionRecord done = run({{"a", proposes}});
+    EXPECT_EQ(open_proposal(*before), "fence postgres-1");
+    EXPECT_FALSE(unasked);
+    EXPECT_EQ(first, requester_name(fake.env));
+    EXPECT_FALSE(second);
+    EXPECT_FALSE(open_proposal(done));
+    EXPECT_FALSE(temp.journal->execution(done.id).value()->facts.contains(kProposalFact));
+    EXPECT_THAT(journaled(done.id), ElementsAre("a check started", "a apply started", "a progress note", "a progress proposed",
+                                                "a progress approved", "a apply done", "a verify done"));
+}
+
+TEST_F(RunnerTest, AYesThatComesTooLateIsToldSo) {
+    std::string asked;
+    ToyBehaviour proposes;
+    proposes.during = [&](StepContext& step) {
+        step.proposal->put("fence postgres-1");
+        const RequestRecord late = make_request(kApproveExecution, temp.journal->executions(1).value().at(0).id, fake.env);
+        asked = late.id;
+        ASSERT_TRUE(temp.journal->put_request(late));
+    };
+    const ExecutionRecord done = run({{"a", proposes}, {"b", {}}});
+    const auto answer = error_from_json(temp.journal->request(asked).value()->answer);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->code, ErrorCode::kUsage);
+    EXPECT_THAT(answer->message, HasSubstr(done.id));
+}
+
+TEST_F(RunnerTest, AResumedExecutionDoesNotProposeWhatADeadOneDid) {
+    ExecutionRecord left;
+    left.id = "exec-dead";
+    left.runbook = "toy";
+    left.store = "redis";
+    left.facts[kProposalFact] = "fence postgres-1";
+    ASSERT_TRUE(temp.journal->put_execution(left));
+    std::optional<ExecutionRecord> meanwhile;
+    ToyBehaviour looks;
+    looks.during = [&](StepContext&) { meanwhile = temp.journal->execution(left.id).value(); };
+    ASSERT_TRUE(resume(left, {{"a", looks}}));
+    EXPECT_FALSE(open_proposal(*meanwhile));
 }
 
 TEST_F(RunnerTest, SkipsWhatIsDoneAndNeverUndoesIt) {

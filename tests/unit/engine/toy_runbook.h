@@ -20,7 +20,8 @@ struct World {
 struct ToyBehaviour {
     std::function<Result<CheckOutcome>()> check;  // empty: done when the value is 1
     std::string condition;
-    std::function<Status()> apply;                // after the change; empty: ok
+    std::function<void(StepContext&)> during;     // in apply, after the change
+    std::function<Status()> apply;                // behind that; empty: ok
     std::function<Status()> verify;               // empty: value is 1
     bool changes_world = true;
     bool has_undo = true;
@@ -46,6 +47,7 @@ class ToyStep final : public Step {
         if (behaviour_.changes_world) change("apply", 1);
         step.facts[name_ + ".applied"] = true;
         step.progress("applying " + name_);
+        if (behaviour_.during) behaviour_.during(step);
         return behaviour_.apply ? behaviour_.apply() : Status();
     }
     Status verify(StepContext&) override {

@@ -61,13 +61,15 @@ TEST(FailoverPlan, ACandidateIsForAnAssistThatActs) {
     }
 }
 
-TEST(FailoverPlan, SaysWhatWouldBeDoneAndThatAssistMustActForIt) {
+TEST(FailoverPlan, SaysWhatWouldBeDoneAndWhatItTakes) {
     Stage stage;
     const auto lines = stage.plan({{"assist", "propose"}, {"old_primary", "postgres-1"}});
     EXPECT_EQ(lines.at(2), "3. fence the lost primary: kill its agent and its server, keep both from being started "
-                           "(disruptive; undo: yes) – only with assist 'act'");
+                           "(disruptive; undo: yes) – only if somebody says yes to the proposal");
     EXPECT_THAT(lines.at(1), HasSubstr("would run"));
-    EXPECT_THAT(stage.verdicts({{"old_primary", "postgres-1"}}).at(1), "only with assist 'propose' or 'act'");
+    const auto off = stage.verdicts({{"old_primary", "postgres-1"}});
+    EXPECT_EQ(off.at(1), "only with assist 'propose' or 'act'");
+    EXPECT_EQ(off.at(2), "only with assist 'act'");
 }
 
 TEST(RestorePlan, RefusesWhereAMemberCannotBeHeldDown) {

@@ -72,10 +72,23 @@ struct Stage {
         engine::RunRequest request;
         request.on_record = [this](const engine::StepRecord& record) {
             if (record.phase == "progress") progress += record.detail + "\n";
+            if (record.outcome == "proposed") put_proposal(record);
         };
         auto ran = engine::Runner(*temp.journal, lock, servers.env)
                        .run(built, request, servers.fake.clock.context(20min));
         return ran ? *ran : engine::ExecutionRecord{};
+    }
+
+    // Somebody sees it, and may say yes after a while.
+    void put_proposal(const engine::StepRecord& record) {
+        proposals.push_back(record.detail);
+        if (!approve_after) return;
+        const MonoTime at = servers.fake.clock.now() + *approve_after;
+        servers.on_question = [this, at, id = record.execution_id] {
+            if (!approve_after || servers.fake.clock.now() < at) return;
+            approve_after.reset();
+            ASSERT_TRUE(temp.journal->put_request({"req-1", "execution.approve", id, "a person", {}, {}}));
+        };
     }
 
     // As run(), by a process that dies at that write of the journal: from then on nothing reaches the servers. Whether it
@@ -106,6 +119,8 @@ struct Stage {
     engine::testing::TempJournal temp;
     engine::testing::ToyLock lock;
     std::string progress;
+    std::vector<std::string> proposals;
+    std::optional<Duration> approve_after;  // after the proposal was put; nothing: nobody says yes
     bool can_promote = true;
     int masters_started = 0;
 };

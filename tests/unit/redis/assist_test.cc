@@ -315,14 +315,45 @@ TEST(Assist, OffAndProposeTouchNothing) {
         Stage stage;
         for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.pong_ms = 29000;
         const auto ended = stage.run(word);
+        const bool proposes = std::string(word) == "propose";
         EXPECT_EQ(ended.state, ExecutionState::kAwaitingApproval) << ended.summary;
-        EXPECT_EQ(ended.facts["assist"], "off");
+        EXPECT_EQ(ended.facts["assist"], proposes ? "proposed" : "off");
+        EXPECT_EQ(ended.facts.contains("assist_reasons"), proposes);
         EXPECT_TRUE(stage.servers.orders.empty());
         EXPECT_TRUE(stage.hands->executor.trace.empty());
-        ASSERT_TRUE(ended.error);
-        EXPECT_EQ(ended.error->hint.find("fenced") != std::string::npos,
-                  std::string(word) == "propose");
+        EXPECT_EQ(stage.proposals.size(), proposes ? 1U : 0U);
     }
+}
+
+TEST(Assist, WhatItProposesIsDoneWhenSomebodySaysYes) {
+    Stage stage;
+    stage.approve_after = 7s;
+    const auto ended = stage.run("propose");
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary << "\n" << stage.progress;
+    EXPECT_EQ(ended.facts["assist"], "acted");
+    EXPECT_EQ(ended.facts["assist_approved_by"], "a person");
+    EXPECT_THAT(stage.proposals, ElementsAre("fence redis-1 and have 'redis-2' or a fuller replica promoted at once (say yes with "
+                                             "'aeterna-dr failover redis'); Sentinel takes it for dead by itself in 29.7 s"));
+    EXPECT_THAT(stage.hands->executor.trace, ElementsAre("fence redis-1", "unfence redis-1", "start redis-1"));
+    EXPECT_GE(stage.servers.passed(), 7s);
+    EXPECT_LT(stage.servers.passed(), 9s);
+}
+
+TEST(Assist, ASentinelThatIsFasterThanThePersonSettlesTheProposal) {
+    Stage stage;
+    int questions = 0;
+    stage.servers.on_question = [&] {
+        if (++questions == 200) stage.promote();
+        if (questions == 300) stage.hands->executor.on_start("redis-1");
+        if (questions == 400) stage.servers.nodes[1].follows = 2;
+    };
+    const auto ended = stage.run("propose");
+    EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary << "\n" << stage.progress;
+    EXPECT_EQ(ended.facts["assist"], "proposed");
+    EXPECT_EQ(stage.proposals.size(), 1U);
+    EXPECT_EQ(stage.servers.count("SENTINEL FAILOVER"), 0U);
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+    EXPECT_TRUE(stage.hands->executor.trace.empty());
 }
 
 TEST(Assist, WithoutAnySentinelItIsDoneByHandAndTheyAreToldWhenTheyComeBack) {
