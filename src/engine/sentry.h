@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/detect/monitor.h"
+#include "engine/runbook/journal.h"
 #include "engine/status.h"
 
 namespace aeterna::engine {
@@ -12,6 +13,8 @@ namespace aeterna::engine {
 class Sentry {
   public:
     virtual ~Sentry() = default;
+    // At start: what an earlier serve has begun and not ended. Whom it replaced may be back already.
+    virtual void take_over(const ExecutionRecord& unfinished) = 0;
     // Each round of judgement in which we see enough; never blocks. Without leave (assist not `act`, a maintenance
     // window) it stands down.
     virtual void look(const StoreStatus& status, bool may_act) = 0;

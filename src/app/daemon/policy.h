@@ -37,8 +37,8 @@ class Policy {
     Policy& operator=(const Policy&) = delete;
 
     // At start: logs faults that nobody healed and executions that did not end, and goes on with those that an
-    // incident had begun.
-    void take_over();
+    // incident had begun. Those are the result.
+    std::vector<engine::ExecutionRecord> take_over();
     // Starts what the open incidents ask for. `orders` may be a little old: an execution reads them again before it
     // begins.
     void react(const std::vector<engine::IncidentSummary>& open_incidents,

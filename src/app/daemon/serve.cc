@@ -44,7 +44,10 @@ class Judge {
     Status begin(const RepositoryOpener& opener) {
         AETERNA_ASSIGN(const auto incidents, journal_.open_incidents());
         for (const auto& change : book_.restore(incidents, env_.clock.wall_now())) record(change);
-        policy_.take_over();
+        for (const engine::ExecutionRecord& unfinished : policy_.take_over()) {
+            const auto sentry = sentries_.find(unfinished.store);
+            if (sentry != sentries_.end()) sentry->second->take_over(unfinished);
+        }
         watcher_.start();
         for (const auto& store : open_.stores) {
             if (!store->wants_capture() || !opener) continue;

@@ -18,7 +18,7 @@ bool is_by_incident(const engine::ExecutionRecord& execution) {
 
 }  // namespace
 
-void Policy::take_over() {
+std::vector<engine::ExecutionRecord> Policy::take_over() {
     if (const auto faults = journal_.unhealed_faults(); faults) {
         for (const engine::FaultRecord& fault : *faults) {
             env_.log.warning("fault.left_unhealed", {{"fault", fault.id},
@@ -31,9 +31,9 @@ void Policy::take_over() {
     const auto executions = journal_.executions(kExecutionLookBack);
     if (!executions) {
         env_.log.error("journal.read_failed", {{"error", executions.error().to_string()}});
-        return;
+        return {};
     }
-    std::vector<const engine::ExecutionRecord*> unfinished;  // resumed once all is noted: they run at once
+    std::vector<engine::ExecutionRecord> unfinished;  // resumed once all is noted: they run at once
     for (const engine::ExecutionRecord& execution : *executions) {
         const bool is_ours = is_by_incident(execution);
         const auto slot = slots_.find(execution.store);
@@ -49,10 +49,11 @@ void Policy::take_over() {
                                                         {"runbook", execution.runbook},
                                                         {"store", execution.store},
                                                         {"trigger", execution.trigger}});
-        if (is_ours && slot != slots_.end()) unfinished.push_back(&execution);
+        if (is_ours && slot != slots_.end()) unfinished.push_back(execution);
     }
     const std::lock_guard lock(mutex_);
-    for (const engine::ExecutionRecord* execution : unfinished) pending_.push_back(*execution);
+    pending_.insert(pending_.end(), unfinished.begin(), unfinished.end());
+    return unfinished;
 }
 
 void Policy::resume_pending(const Orders& orders) {

@@ -1,7 +1,8 @@
 // ReturnSentry: sets a return guard for every node that is away while another one is the master. Whoever promoted that
 // one (an execution that died meanwhile, Sentinel by itself, a person), a returned old master acknowledges writes until
 // Sentinel turns it, 8 s later and more, and its resync loses them all (baselines: about 3,000). And for one whose fence a
-// person has lifted, if it comes back as a second master: Sentinels that were told anew do not know it any more.
+// person has lifted, or whom an execution of a serve that died had replaced, if it comes back as a second master: Sentinels
+// that were told anew do not know it any more, and nobody has met it.
 #pragma once
 
 #include <map>
@@ -22,6 +23,7 @@ class ReturnSentry final : public engine::Sentry {
         : settings_(std::move(settings)), env_(env), guards_(std::move(guards)),
           state_directory_(std::move(state_directory)) {}
 
+    void take_over(const engine::ExecutionRecord& unfinished) override;
     void look(const engine::StoreStatus& status, bool may_act) override;
     [[nodiscard]] std::vector<engine::StoreEvent> take_events() override;
 
@@ -30,6 +32,8 @@ class ReturnSentry final : public engine::Sentry {
         std::shared_ptr<ReturnGuard> guard;
         bool is_held = false, is_demoted = false;  // told of already
     };
+    [[nodiscard]] std::string find_leader(const engine::StoreStatus& status) const;
+    void guard(const std::string& node, const std::string& leader);
     void tell(const std::string& kind, const std::string& node, const std::string& detail);
     void tell_news(const std::string& node, Post& post);
     void stand_down();
@@ -40,7 +44,7 @@ class ReturnSentry final : public engine::Sentry {
     std::string state_directory_;
     std::map<std::string, Post> posts_;  // by node
     std::set<std::string> returned_;     // met, and not yet seen to be there
-    std::set<std::string> fenced_;       // and not yet seen to follow, or lead, since
+    std::set<std::string> let_go_;       // fenced, or replaced by whoever died, and not yet seen to follow, or lead, since
     std::vector<engine::StoreEvent> events_;
 };
 

@@ -97,6 +97,41 @@ TEST_F(Sentry, GuardsOneThatIsASecondMasterOnceItsFenceIsLifted) {
     }
 }
 
+// Back before the next serve has looked, while whom the Sentinels name is away: nobody has met it.
+TEST_F(Sentry, GuardsOneThatADeadServeHadReplaced) {
+    engine::ExecutionRecord unfinished;
+    unfinished.facts[kOldMaster] = "redis-1";
+    for (const bool was_replaced : {false, true}) {
+        if (was_replaced) unfinished.facts[kNewMaster] = "redis-2";
+        sentry.take_over(unfinished);
+        take_away(2);
+        status.primary = "redis-1";  // as far as can be seen
+        node(1).role = "primary";
+        node(1).state = "running";
+        status.extra["sentinel_master"] = "redis-2";
+        EXPECT_EQ(look(), was_replaced ? "guard.set redis-1\n" : "guard.set redis-2\n");
+        EXPECT_EQ(look(), "") << "once";
+    }
+}
+
+TEST_F(Sentry, AReplacedOneThatFollowsOrLeadsAgainIsLeftAlone) {
+    for (const char* role : {"replica", "primary"}) {
+        SCOPED_TRACE(role);
+        engine::ExecutionRecord unfinished;
+        unfinished.facts[kOldMaster] = "redis-1";
+        unfinished.facts[kNewMaster] = "redis-2";
+        sentry.take_over(unfinished);
+        node(1).role = role;
+        status.primary = node(1).role == "primary" ? "redis-1" : "redis-2";
+        status.extra["sentinel_master"] = *status.primary;
+        EXPECT_EQ(look(), "");
+        node(1).role = "primary";
+        status.primary.reset();
+        status.extra["sentinel_master"] = "redis-2";
+        EXPECT_EQ(look(), "");
+    }
+}
+
 TEST_F(Sentry, StandsDownWithoutLeave) {
     take_away(1);
     EXPECT_EQ(look(false), "");
