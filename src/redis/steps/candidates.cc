@@ -22,6 +22,17 @@ bool is_among(const std::vector<const RedisNode*>& nodes, const RedisNode* node)
     return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
+bool answers(const DeathInput& input, const RedisNode* node) {
+    return std::any_of(input.replicas.begin(), input.replicas.end(),
+                       [&](const ReplicaAnswer& replica) { return replica.node == node && replica.info; });
+}
+
+// Also one that lives, and of which the Sentinel has just not heard yet: it chooses a moment after it was told.
+bool may_be_chosen(const ReplicaView& replica, const SentinelOpinion& opinion, const RedisNode* node, const DeathInput& input) {
+    if (why_not_promotable(replica, opinion.master).empty()) return true;
+    return answers(input, node) && why_lastingly_unpromotable(replica, opinion.master).empty();
+}
+
 }  // namespace
 
 std::vector<const RedisNode*> level_replicas(Cluster& cluster, const DeathInput& input,
@@ -61,9 +72,10 @@ std::vector<const RedisNode*> able_sentinels(const DeathInput& input,
         bool has_any = false;
         bool is_safe = true;
         for (const ReplicaView& replica : opinion->replicas) {
-            if (!why_not_promotable(replica, opinion->master).empty()) continue;
-            has_any = true;
-            is_safe = is_safe && is_among(level, input.settings.node_at(replica.address));
+            const RedisNode* node = input.settings.node_at(replica.address);
+            const bool is_promotable = why_not_promotable(replica, opinion->master).empty();
+            has_any = has_any || is_promotable;
+            is_safe = is_safe && (is_among(level, node) || !may_be_chosen(replica, *opinion, node, input));
         }
         if (has_any && is_safe)
             (opinion->has_quorum ? able : lonely).push_back(&input.settings.sentinels[i]);

@@ -14,7 +14,7 @@ namespace aeterna::redis {
                                                            const DeathInput& input,
                                                            const env::Context& context);
 
-// The Sentinels that may be told: they watch this master, and every replica that they may choose is
+// The Sentinels that may be told: they watch this master, and every replica that they may choose (a moment later, too) is
 // level. Those with a majority in sight first. Pure.
 [[nodiscard]] std::vector<const RedisNode*> able_sentinels(
     const DeathInput& input, const std::vector<const RedisNode*>& level);

@@ -177,10 +177,14 @@ std::string why_not_promotable(const ReplicaView& replica, const MasterView& mas
     if (replica.has_flag("s_down") || replica.has_flag("o_down")) return "it is down itself";
     if (replica.has_flag("disconnected")) return "Sentinel has no connection to it";
     if (replica.last_ok_ping_ms > 5000) return fmt::format("its last ping is {:.0f} s old", seconds(replica.last_ok_ping_ms));
-    if (replica.priority == 0) return "its replica-priority is 0";
     const std::int64_t info_limit = master.has_flag("s_down") ? 5000 : 30000;
     if (replica.info_refresh_ms > info_limit)
         return fmt::format("its INFO is {:.0f} s old", seconds(replica.info_refresh_ms));
+    return why_lastingly_unpromotable(replica, master);
+}
+
+std::string why_lastingly_unpromotable(const ReplicaView& replica, const MasterView& master) {
+    if (replica.priority == 0) return "its replica-priority is 0";
     const std::int64_t link_limit = master.s_down_ms + 10 * master.down_after_ms;
     if (replica.master_link_down_ms > link_limit)
         return fmt::format("its link to the master is down for {:.0f} s, longer than the {:.0f} s that Sentinel allows",

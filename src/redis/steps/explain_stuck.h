@@ -32,5 +32,7 @@ struct StuckInput {
 
 // Why one replica may not be promoted; empty when it may.
 [[nodiscard]] std::string why_not_promotable(const ReplicaView& replica, const MasterView& master);
+// Of these reasons one that does not go away while the Sentinel begins a failover; empty when there is none.
+[[nodiscard]] std::string why_lastingly_unpromotable(const ReplicaView& replica, const MasterView& master);
 
 }  // namespace aeterna::redis

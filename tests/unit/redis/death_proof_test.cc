@@ -266,6 +266,11 @@ TEST_F(DeathProof, OnlyASentinelThatCannotChooseWronglyIsTold) {
     EXPECT_EQ(able_sentinels(input, both).size(), 3U);
     EXPECT_TRUE(
         able_sentinels(input, second).empty());  // redis-3 lacks something and may be chosen
+    for (auto& answer : input.sentinels) answer.opinion->replicas[1].info_refresh_ms = 3600 * 1000;
+    EXPECT_TRUE(able_sentinels(input, second).empty()) << "it lives, and the Sentinel hears of it a moment later";
+    const auto alive = std::exchange(input.replicas[1].info, std::nullopt);
+    EXPECT_EQ(able_sentinels(input, second).size(), 3U) << "it is dead";
+    input.replicas[1].info = alive;
     for (auto& answer : input.sentinels) answer.opinion->replicas[1].priority = 0;
     EXPECT_EQ(able_sentinels(input, second).size(), 3U);
     input.sentinels[0].opinion->has_quorum = false;
