@@ -140,9 +140,11 @@ void add_assist(std::vector<Lesson>& lessons, const std::string& store, const Js
     if (assist == nullptr) return;
     for (const std::string& line : assist_lines(*assist, "the fault")) {
         const bool is_refusal = line.rfind("the assist refused", 0) == 0;
+        const bool is_proposal = line.rfind("the assist proposed", 0) == 0;
         const bool is_fence = line.rfind("still held", 0) == 0;
         lessons.push_back({fmt::format("{}: {}.", store, line),
                            is_refusal ? fmt::format("{}: remove the reason of the refusal, or accept the wait.", store)
+                           : is_proposal ? fmt::format("{}: say yes to a proposal (`aeterna-dr failover {}`), or let it act (assist: act).", store, store)
                            : is_fence ? fmt::format("{}: lift the fence: `aeterna-dr unfence`.", store)
                                       : std::string()});
     }
@@ -174,7 +176,7 @@ void add_outage(std::vector<Lesson>& lessons, const std::string& store, const Js
     if (is_told) add_split(lessons, store, phases, cuts, *rto);
     add_assist(lessons, store, score, phases);
     if (!is_told) return;
-    if (outcome != "acted") add_wait(lessons, store, fault, phases, cuts, *rto, outcome == "refused");
+    if (outcome != "acted") add_wait(lessons, store, fault, phases, cuts, *rto, outcome == "refused" || outcome == "proposed");
     add_slow_parts(lessons, store, cuts, phases.contains("promoted"));
 }
 

@@ -335,6 +335,7 @@ TEST_F(PolicyTest, TheSameFailureIsOnlyProposedForInTheCooldown) {
     run();
     EXPECT_EQ(word(), "propose");
     EXPECT_THAT(policy->notes("inc-2"), Contains(HasSubstr("policy: assist only proposes until")));
+    EXPECT_THAT(policy->notes("inc-2"), Contains("policy: proposes to fence redis-1"));
 
     restart();  // the journal remembers
     fake.clock.advance(1min);

@@ -30,6 +30,7 @@ class ToyStore final : public engine::Store {
             Result<engine::CheckOutcome> check(engine::StepContext&) override { return engine::CheckOutcome::kReady; }
             Status apply(engine::StepContext& step) override {
                 if (assist_ == "act") step.facts["assist"] = "acted";
+                if (assist_ == "propose") step.proposal->put("fence redis-1");
                 return outcome_;
             }
             Status verify(engine::StepContext&) override { return {}; }

@@ -307,6 +307,13 @@ TEST(LessonsOf, TheAssistTakesThePlaceOfTheWait) {
           "29.5 s of the 30.1 s without writes passed between our detection (500 ms after the fault) and the promotion: "
           "Sentinel's down-after-milliseconds"},
          {"", "remove the reason of the refusal", ""}},
+        {"only proposed", {{"assist", "proposed"}, {"assist_reasons", {"its port refuses", "no process"}}}, 30,
+         {"30.1 s without writes = ", "the assist proposed to act, and nobody said yes: its port refuses; no process.",
+          "down-after-milliseconds had to pass"},
+         {"", "say yes to a proposal (`aeterna-dr failover redis`)", ""}},
+        {"approved", {{"assist", "acted"}, {"assist_approved_by", "ada"}, {"down_after_remaining_seconds", 20}}, 10,
+         {"10.1 s without writes = ", "the assist acted, approved by ada: 20.0 s of Sentinel's down-after were left"},
+         {"", ""}},
         {"not needed", {{"assist", "not_needed"}}, 1.2, {"1.3 s without writes = ", "the assist was not needed"}, {"", ""}},
         {"not needed, but waited for", {{"assist", "not_needed"}}, 9,
          {"8.5 s wait for a promotion", "the assist was not needed", "down-after-milliseconds had to pass"},
