@@ -81,6 +81,7 @@ class PostgresStage final : public Stage {
 
 std::unique_ptr<Stage> make_postgres_stage(World& world, const Json& scenario) {
     models::PatroniSettings settings;
+    settings.failsafe_mode = find_string(scenario, "mode") == "failsafe";
     settings.synchronous_mode = find_string(scenario, "mode") == "synchronous";
     return std::make_unique<PostgresStage>(world, settings);
 }

@@ -1,6 +1,8 @@
 // Redis under Sentinel, of three nodes.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/redis_cluster.h"
 #include "scenario_stage.h"
 
@@ -19,6 +21,7 @@ class RedisStage final : public Stage {
 
     std::optional<std::map<std::string, int>> name_nodes() override {
         if (cluster_.master() < 0 || !cluster_.is_healthy()) return std::nullopt;
+        mark_ = cluster_.redis(cluster_.master()).rows().front();
         return named_around(cluster_.master());
     }
 
@@ -28,10 +31,12 @@ class RedisStage final : public Stage {
         if (fact == "writer") return writers_.is(value, nodes);
         if (fact == "healthy") return cluster_.is_healthy();
         if (fact == "follows") return follows(nodes.at(value));
+        if (fact == "kept") return value == "nobody" ? !is_kept(0) && !is_kept(1) && !is_kept(2) : is_kept(nodes.at(value));
         return std::nullopt;
     }
 
     void act(const std::string& verb, const std::string& what, int node) override {
+        if (verb == "order") return cluster_.sentinel(node).fail_over_by_hand();
         if (verb == "start") {
             static_cast<void>(cluster_.start_node(fmt::format("{}-{}", what == "server" ? "redis" : what, node + 1)));
             return;
@@ -58,6 +63,11 @@ class RedisStage final : public Stage {
         return all_name(nodes.at("first")) || all_name(nodes.at("second"));
     }
 
+    [[nodiscard]] bool is_kept(int node) {
+        const auto& rows = cluster_.redis(node).rows();
+        return std::find(rows.begin(), rows.end(), mark_) != rows.end();
+    }
+
     [[nodiscard]] bool follows(int node) {
         const models::Redis& server = cluster_.redis(node);
         const std::vector<int> writers = writers_.recent();
@@ -68,6 +78,7 @@ class RedisStage final : public Stage {
     World& world_;
     RedisCluster cluster_;
     Writers writers_;
+    std::uint64_t mark_ = 0;  // a row from before the scenario
 };
 
 }  // namespace

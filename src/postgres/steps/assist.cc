@@ -72,8 +72,11 @@ LossEvidence LossWatch::gather(const World& world, const env::Context& context) 
         furthest = std::max(furthest, of.sql.value->received.value_or(0));
         redo = std::max(redo, of.sql.value->redo_lsn);
     }
-    evidence.predicted_recovery_seconds =
-        static_cast<double>(std::max<std::int64_t>(0, furthest - redo)) / kRecoveryBytesPerSecond;
+    // Where no replica says from where it would begin, nothing is predicted.
+    if (redo > 0) {
+        evidence.predicted_recovery_seconds =
+            static_cast<double>(std::max<std::int64_t>(0, furthest - redo)) / kRecoveryBytesPerSecond;
+    }
     ask_host(evidence, context);
     return evidence;
 }

@@ -349,6 +349,7 @@ TEST(LossWatch, ARecoveryThatIsPredictedToTakeLongerThanAMinuteIsNotWaitedFor) {
         {"the newest checkpoint says from where", kRedo + 90 * kSecond, kRedo + 90 * kSecond, kRedo, kRedo + 40 * kSecond, 50,
          LossKind::kWait},
         {"a redo behind all that was received", kRedo, kRedo, kRedo + kSecond, kRedo, 0, LossKind::kWait},
+        {"no checkpoint that anybody knows", kRedo, kRedo, 0, 0, 0, LossKind::kWait},
     };
     for (const Row& row : table) {
         SCOPED_TRACE(row.what);
