@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "assist_stage.h"
+#include "redis/steps/giving_way.h"
+#include "redis/steps/sentinel_teaching.h"
 
 namespace aeterna::redis {
 namespace {
@@ -234,6 +236,65 @@ TEST(Assist, OneThatIsNotTakenBackAnyMoreAfterItsWritesWereKeptGoesOn) {
         EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
     }
     EXPECT_GT(tried, 0);
+}
+
+// redis-2 was promoted by hand by a process that has died since; redis-1 is back, and serves by the Sentinels' word.
+struct TakenBack : Stage {
+    TakenBack() {
+        servers.promote(2);
+        servers.nodes[1].is_refusing = false;
+        servers.nodes[2].tail = encode_command({"SET", "a", "1"});
+        name_by_all(1);
+    }
+    void name_by_all(int node) {
+        for (auto& [n, sentinel] : servers.sentinels) sentinel = FakeSentinel{node};
+    }
+    Json facts{{kDecision, "go"}, {kByHand, true}, {kOldMaster, "redis-1"}, {kNewMaster, "redis-2"}, {kOldEpoch, 5}};
+    engine::StepContext step{servers.fake.clock.context(), facts, [](const std::string&) {}};
+};
+
+TEST(Assist, WhoeverComesToTeachSentinelsThatNameTheOldMasterAgainGivesWayInstead) {
+    TakenBack stage;
+    EXPECT_TRUE(make_teach_sentinels(stage.acting)->apply(stage.step));
+    EXPECT_EQ(stage.servers.count("SENTINEL"), 0U);
+    EXPECT_EQ(stage.servers.count("redis-2 REPLICAOF 10.0.0.1 6379"), 1U);
+}
+
+// The other two have not heard of it yet; told of redis-2 anew, all three would forget it.
+TEST(Assist, AFailoverThatCameAfterOursIsNotUndoneWhileOneSentinelAloneKnowsOfIt) {
+    TakenBack stage;
+    stage.name_by_all(2);
+    stage.servers.sentinels[3] = FakeSentinel{3, 7};
+    const auto round = teach_once(*stage.acting->cluster, stage.servers.settings->nodes[1], stage.facts, stage.step.context);
+    ASSERT_TRUE(round);
+    EXPECT_TRUE(round->is_outdated);
+    EXPECT_TRUE(stage.servers.orders.empty());
+}
+
+// Its word would cost all that the promoted one has.
+TEST(Assist, NobodyGivesWayToAnOldMasterThatIsBackWithoutItsData) {
+    TakenBack stage;
+    stage.servers.nodes[1].keys = 0;
+    EXPECT_FALSE(give_way_if_taken_back(*stage.acting, stage.step));
+    EXPECT_TRUE(stage.servers.orders.empty());
+    EXPECT_EQ(stage.facts[kDecision], "go");
+}
+
+TEST(Assist, OneThatLosesItsDataWhileTheOthersWritesAreKeptIsNotFollowed) {
+    TakenBack stage;
+    stage.facts[kGivesWay] = "redis-2";
+    stage.servers.on_order = [&](const std::string&) { stage.servers.nodes[1].keys = 0; };
+    give_way(*stage.acting, stage.step);
+    EXPECT_THAT(texts(stage.servers.orders), ElementsAre("redis-2 CLIENT PAUSE 15000 WRITE", "redis-2 CLIENT UNPAUSE"));
+}
+
+// Clients write to it by now.
+TEST(Assist, OneThatTheSentinelsNameBeforeItGivesWayIsNotPaused) {
+    TakenBack stage;
+    stage.facts[kGivesWay] = "redis-2";
+    stage.name_by_all(2);
+    give_way(*stage.acting, stage.step);
+    EXPECT_TRUE(stage.servers.orders.empty());
 }
 
 std::vector<std::string> verdicts(const std::vector<std::string>& plan) {

@@ -275,6 +275,35 @@ TEST(Reconcile, EndsAtOnceWhereTheMasterIsGone) {
     EXPECT_LE(dying.servers.passed(), 20s);
 }
 
+// What a second master took cannot be kept here: they are looked at a round after the other, and change by the first order.
+struct Changing : Parted {
+    explicit Changing(std::function<void(FakeServers&)> change) {
+        servers.promote(3);
+        servers.on_order = [this, act = std::move(change)](const std::string&) {
+            if (servers.orders.size() == 1) act(servers);
+        };
+    }
+};
+
+// A person would be asked a minute later, although nothing is to be mended.
+TEST(Reconcile, EndsAtOnceWhereTheMasterIsBeingReplaced) {
+    Changing stage([](FakeServers& servers) {
+        servers.nodes[1].follows = 2;
+        servers.sentinels[1].is_failing_over = true;
+    });
+    const auto record = stage.reconcile();
+    EXPECT_EQ(record.state, engine::ExecutionState::kFailed) << record.summary;
+    EXPECT_LE(stage.servers.passed(), 20s);
+}
+
+TEST(Reconcile, NobodyIsBroughtUnderAMasterThatAMajorityNamesNoLonger) {
+    Changing stage([](FakeServers& servers) {
+        for (auto& [n, sentinel] : servers.sentinels) sentinel = FakeSentinel{3, 7};
+    });
+    EXPECT_NE(stage.reconcile().summary.find("now 'redis-3' should be master"), std::string::npos);
+    EXPECT_EQ(stage.servers.orders.size(), 1U);
+}
+
 TEST(Reconcile, OneQuestionThatIsLostEndsNothing) {
     Parted stage;
     stage.servers.sentinels[3].names = 2;
@@ -311,6 +340,21 @@ TEST(Reconcile, TellsAllWhereTheyNameOneThatIsNone) {
     EXPECT_EQ(stage.reconcile().state, engine::ExecutionState::kSucceeded);
     EXPECT_EQ(stage.servers.count("REMOVE"), 3U);
     for (const auto& [n, sentinel] : stage.servers.sentinels) EXPECT_EQ(sentinel.names, 1);
+}
+
+// One that still knew another one would tell it to those that were taught, and applications ask them where to write.
+TEST(Reconcile, AllForgetBeforeOneIsTaughtAndAreTaughtBeforeASecondMasterIsHeld) {
+    Parted stage;
+    stage.servers.promote(3);
+    stage.servers.nodes[1].keys += 1;
+    stage.servers.nodes[3].tail = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.names = 2;
+    EXPECT_EQ(stage.reconcile().state, engine::ExecutionState::kSucceeded);
+    std::string acts;
+    for (const Order& order : stage.servers.orders)
+        for (const char* word : {"REMOVE", "MONITOR", "PAUSE", "REPLICAOF"})
+            if (order.text.find(std::string(" ") + word) != std::string::npos) acts += std::string(word) + " ";
+    EXPECT_EQ(acts, "REMOVE REMOVE REMOVE MONITOR MONITOR MONITOR PAUSE REPLICAOF ");
 }
 
 }  // namespace

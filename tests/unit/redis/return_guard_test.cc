@@ -92,6 +92,23 @@ TEST_F(Guard, GivesBackWhomAMajorityNamesWhenThePromotedOneStaysAway) {
     }
 }
 
+// Back while nobody was there to hold it, it has taken writes that clients were told of.
+TEST_F(Guard, GivesBackAtOnceWhomAMajorityNamesWhenItMayHaveServedWhileWeStoodStill) {
+    stage.servers.promote(2);
+    guard.demote_for("redis-2", facts);
+    stage.servers.nodes[1].is_refusing = false;
+    stage.servers.nodes[1].is_silent = true;
+    stage.servers.on_question = [&] { stop.request_stop(); };
+    run();
+    stage.servers.on_question = {};
+    stage.servers.nodes[1].is_silent = false;
+    stage.servers.fake.clock.advance(kStoodStill + 1s);
+    guard.run({});
+    EXPECT_TRUE(guard.report().is_given_back);
+    EXPECT_EQ(stage.servers.orders.back().text, "redis-1 CLIENT UNPAUSE");
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+}
+
 TEST_F(Guard, LeavesAReplicaAlone) {
     stage.servers.nodes[1].is_refusing = false;
     stage.servers.nodes[1].follows = 2;
