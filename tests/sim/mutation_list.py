@@ -469,7 +469,5 @@ BEHIND = {
                                       "has it"),
     "redis.fence.paused_by_us": ([], "in the models the monotonic clock runs on while the process is stopped: the order's own "
                                      "deadline ends with the pause"),
-    "redis.giving.late": ([], "asked again right before the order, and demote() wants the same majority"),
-    "redis.giving.still": ([], "asked right before, and demote() wants the same majority"),
     "redis.giving.kept_before": ([], "in the models what a living server took can always be read"),
 }
