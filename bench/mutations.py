@@ -6,8 +6,9 @@
 A copy of the working tree is built once with all mutations of tests/sim/mutation_list.py, each asleep behind a
 switch; then each is woken alone and seeds are run until one fails, those of its plots first. What survives alone
 because another check stands behind it is woken together with that one, until a seed fails that the other one alone
-lets pass. What no schedule notices has to fail a unit test, or cannot fail at all: the list says why. A seed that fails without any mutation proves nothing and is passed over. Ends with 1 when a mutation survives that should not, or when the sleeping program
-fails in the seeds that are run before (not with --others). The working tree is never changed.
+lets pass. What no schedule notices has to fail a unit test, or cannot fail at all: the list says why. A seed that
+fails without any mutation proves nothing and is passed over. Ends with 1 when a mutation survives that should not, or
+when the sleeping program fails in the seeds that are run before (not with --others). The working tree is never changed.
 """
 import argparse
 import importlib.util
