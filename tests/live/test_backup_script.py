@@ -323,6 +323,23 @@ class BackupScriptTest(unittest.TestCase):
         self.assertEqual(done.code, 1, done)
         self.assertIn("damaged", done.out + done.err)
 
+    def test_verify_fails_where_wal_is_missing(self):
+        self.make_repository()
+        self.assertEqual(self.script("base").code, 0)
+        first, missing, last = [self.finished_segment() for _ in range(3)]
+        # Out of the server's sight, or the next one would bring it along.
+        kept = (self.server.data / "pg_wal" / missing).rename(self.room / missing)
+        for name in (first, last):
+            self.assertEqual(self.script("wal", f"pg_wal/{name}", name).code, 0)
+        done = self.script("verify")
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("not restorable between", done.out + done.err)
+        self.assertEqual(self.script("wal", kept, missing).code, 0)
+        kept.rename(self.server.data / "pg_wal" / missing)
+        done = self.script("verify")
+        self.assertEqual(done.code, 0, done)
+        self.assertNotIn("not restorable", done.out + done.err)
+
     def test_an_empty_place_is_told(self):
         self.make_repository()
         shutil.rmtree(self.room / "repo")

@@ -6,7 +6,8 @@
 #   base            a base backup; the next one stores only what changed
 #   dump [PATH]     a logical backup of all databases, then PG_DATABASE (aeterna) as PATH (/backups/latest.dump) for pg_restore
 #   cleanup         forgets what is older than RETENTION_DAYS (30; 0: all but the newest), never the newest of a kind
-#   verify          reads and compares everything in the repository; fails when there is no base backup
+#   verify          reads and compares everything in the repository; fails when there is no base backup, or WAL is missing between
+#                   two points that can be restored
 #
 #   S3_BUCKET       the repository, a path or s3://BUCKET/PREFIX; else the stack file's, else s3://aeterna-backups/postgres
 #   AETERNA_DR      the program (aeterna-dr); AETERNA_DR_STACK its stack file, AETERNA_DR_KEY_FILE the repository's key
@@ -101,6 +102,7 @@ case ${1:-} in
             echo "backup-postgres.sh: there is no base backup" >&2
             exit 1
         fi
+        run recovery-points postgres --exit-code
         ;;
     *) usage ;;
 esac

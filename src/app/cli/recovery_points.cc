@@ -56,7 +56,14 @@ void print_window(const Session& session, const std::string& store, const engine
     }
 }
 
-Result<int> run_points(Session& session, const std::string& wanted) {
+struct PointsOptions {
+    std::string store;
+    bool exit_code = false;
+};
+
+Result<int> run_points(Session& session, const PointsOptions& options) {
+    const std::string& wanted = options.store;
+    bool has_gap = false;
     const env::Context context = session.context(kRepositoryTimeout);
     AETERNA_ASSIGN(const auto engines, find_engines(session));
     AETERNA_ASSIGN(const bool has_repository, wants_repository(session, engines));
@@ -64,6 +71,7 @@ Result<int> run_points(Session& session, const std::string& wanted) {
     const auto show = [&](const std::string& store, const std::string& engine, const std::vector<engine::RecoveryWindow>& windows) {
         for (const engine::RecoveryWindow& window : windows) {
             list.push_back(window_json(store, engine, window));
+            has_gap = has_gap || window.gap;
             if (!session.options.json) print_window(session, store, window);
         }
     };
@@ -84,16 +92,17 @@ Result<int> run_points(Session& session, const std::string& wanted) {
     }
     if (session.options.json) session.print_json(Json{{"recovery_points", list}});
     else if (list.empty()) session.progress("nothing can be restored");
-    return 0;
+    return options.exit_code && (has_gap || list.empty()) ? 1 : 0;
 }
 
 }  // namespace
 
 void add_recovery_points_command(CLI::App& app, Session& session) {
-    auto store = std::make_shared<std::string>();
+    auto options = std::make_shared<PointsOptions>();
     CLI::App* command = app.add_subcommand("recovery-points", "What can be restored; reads all that was captured");
-    command->add_option("STORE", *store, "Only this one");
-    command->callback([&session, store] { session.run([&session, store] { return run_points(session, *store); }); });
+    command->add_option("STORE", options->store, "Only this one");
+    command->add_flag("--exit-code", options->exit_code, "Exit 1 when something between two points is missing, or nothing can be restored");
+    command->callback([&session, options] { session.run([&session, options] { return run_points(session, *options); }); });
 }
 
 }  // namespace aeterna::app
