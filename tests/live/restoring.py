@@ -158,10 +158,10 @@ class RestoringTest(unittest.TestCase):
         self.primary.sql("INSERT INTO ledger SELECT %s * 1000000 + n, (SELECT string_agg(md5(random()::text || n || i), '') "
                          "FROM generate_series(1, 64) i) FROM generate_series(1, 8000) n", number)
 
-    def restore(self, to, *words):
-        """The restored server, up, and the plan."""
+    def restore(self, to, *words, over=None):
+        """The restored server, up, and the plan. `over`: in the place of that one."""
         self.restores += 1
-        server = self.make_server(f"restored {self.restores}")
+        server = over or self.make_server(f"restored {self.restores}")
         done = self.cli("restore", "postgres", "--to", to, "--into", server.data, "--json", *words)
         self.assertEqual(done.code, 0, done)
         self.start(server)

@@ -6,7 +6,7 @@ import time
 import unittest
 from datetime import datetime, timedelta, timezone
 
-from capturing import AS_SERVER, BINARIES, Writer, as_server, iso, position
+from capturing import ADDRESS, AS_SERVER, BINARIES, Writer, as_server, iso, position
 from restoring import RestoringTest
 from support import wait_until
 
@@ -83,6 +83,44 @@ class PointInTimeTest(RestoringTest):
         done = self.cli("repo", "check", "--read-data")
         self.assertEqual(done.code, 0, done)
         self.assert_refused(2, "no timeline", "latest", "--timeline", "x")
+
+    def test_a_delta_over_servers_that_went_on(self):
+        self.watch()
+        self.back_up()
+        self.pass_checkpoint_time()
+        times = []
+        for number in range(1, 4):
+            times.append(self.insert(number))
+            time.sleep(0.02)
+        self.await_durable(self.primary)
+        server, _ = self.restore("latest")
+        # It goes its own way, at other places of the same files, in new ones and without old ones, and dies.
+        server.sql("UPDATE ledger SET filler = 'changed'")
+        server.sql("INSERT INTO ledger VALUES (100, 'its own')")
+        server.sql("CREATE TABLE own AS SELECT generate_series(1, 50000) n")
+        server.sql("VACUUM FULL ledger")
+        server.sql("CHECKPOINT")
+        server.sql("INSERT INTO ledger VALUES (101, 'in no checkpoint')")
+        server.stop("immediate")
+        early = iso(times[1] + timedelta(milliseconds=5))
+        server, plan = self.restore(early, "--delta", "--yes", over=server)
+        self.assertGreater(plan["kept_bytes"], 10 << 20, plan)
+        self.check_sound(server, {1, 2})
+        server.stop()
+        # Of another directory, that stays as it is.
+        taken_from, plan = self.restore("latest", "--delta-from", server.data)
+        self.assertGreater(plan["kept_bytes"], 10 << 20, plan)
+        self.check_sound(taken_from, {1, 2, 3})
+        taken_from.stop()
+        self.start(server)
+        self.check_sound(server, {1, 2})
+
+    def check_sound(self, server, rows):
+        self.assertEqual(server.rows(), rows)
+        self.assertEqual(server.one("SELECT string_agg(DISTINCT filler, ',') FROM ledger"), "x")
+        self.assertIsNone(server.one("SELECT to_regclass('own')::text"))
+        done = as_server(BINARIES / "pg_amcheck", "-h", ADDRESS, "-p", server.port, "--install-missing", "--heapallindexed", "-a")
+        self.assertEqual((done.code, done.out), (0, ""), done)
 
     def test_recovery_settings_of_the_old_server_do_not_count(self):
         """Its own file may still have what it once was restored or delayed by."""
