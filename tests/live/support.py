@@ -118,13 +118,18 @@ def processes_of(directory):
     return found
 
 
-def damage(repository):
-    """Another byte in the middle of the largest pack; its path."""
-    pack = max((path for path in (repository / "packs").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-    content = bytearray(pack.read_bytes())
+def damage_file(path):
+    """Another byte in its middle."""
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    pack.chmod(0o600)
-    pack.write_bytes(content)
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+def damage(repository):
+    """The largest pack; its path."""
+    pack = max((path for path in (repository / "packs").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    damage_file(pack)
     return pack
 
 

@@ -2,6 +2,7 @@
 ones behind that, the server that replays beside the cluster. And what it is to a cluster that waits for its standbys, or has tablespaces."""
 import json
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from capturing import AS_SERVER, Member
 from in_place import NODES, InPlaceTest
-from support import is_running, run, wait_until
+from support import damage_file, is_running, run, wait_until
 from watching import kill, stopped
 
 BESIDE = ("fetch_restore", "replay_restore", "stop_cluster")  # the steps that begin while the cluster runs
@@ -243,6 +244,47 @@ class RestoreInPlaceFaultsTest(InPlaceTest):
         self.assertEqual(done.code, 0, done)
         self.check_restored()
         self.drop_kept()
+
+    def test_a_replica_is_killed_while_it_is_made_anew(self):
+        replica = next(node for node in NODES if node != self.primary())
+        command = self.begin("rejoin_members")
+        for node in (self.agent_of(replica), replica):
+            if pid := self.lab.node(node)["pid"]:
+                kill(pid)
+        self.start_agent(replica)
+        self.finish(command)
+
+    # ------------------------------------------------------------------------------------------ the repository
+
+    def repository(self):
+        section = Path(self.lab.stack).read_text().split("\nrepository:")[1]
+        return [Path(re.search(rf'^  {key}: "?([^"\n]+)', section, re.M).group(1)) for key in ("place", "key_file")]
+
+    def gives_up(self, code, why):
+        done = self.lab.cli(*self.arguments("--yes"), timeout=500)
+        self.assertEqual(done.code, code, done)
+        self.assertIn(why, done.err)
+        self.check_untouched()
+
+    def test_a_damaged_pack_ends_it_before_the_cluster_is_touched(self):
+        place, _ = self.repository()
+        packs = {path: path.read_bytes() for path in (place / "packs").rglob("*") if path.is_file()}
+        for path in packs:
+            damage_file(path)
+        self.gives_up(1, "damaged")
+        for path, content in packs.items():
+            path.write_bytes(content)
+        self.restore_again()
+
+    def test_without_the_key_nothing_is_begun(self):
+        _, key = self.repository()
+        away = key.rename(key.with_suffix(".away"))
+        self.addCleanup(lambda: away.exists() and away.rename(key))
+        done = self.lab.cli(*self.arguments("--yes"), timeout=100)
+        self.assertEqual(done.code, 12, done)
+        self.assertIn(str(key), done.err)
+        away.rename(key)
+        self.check_untouched()
 
     # ------------------------------------------------------------------------------------------ other clusters
 

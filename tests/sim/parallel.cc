@@ -38,14 +38,14 @@ const char* option_of(Store store) { return store == Store::kRedis ? "--redis-se
 using Next = std::atomic<std::size_t>;
 
 // A line before each seed, and a line of results after.
-void work(Store store, const Seeds& seeds, Next& next, std::FILE* output) {
+void work(Store store, const Seeds& seeds, const Player& play, Next& next, std::FILE* output) {
     for (std::size_t i = next++; i < seeds.size(); i = next++) {
         const std::uint64_t seed = seeds[i];
         fmt::print(output, "{}\n", seed);
         std::fflush(output);
         const itimerval limit{{0, 0}, {kSecondsPerSeed, 0}};
         ::setitimer(ITIMER_PROF, &limit, nullptr);
-        const auto [outcome, schedule] = play_seed(store, seed);
+        const auto [outcome, schedule] = play(seed);
         Json line{{"virtual", to_seconds(outcome.virtual_time)},
                   {"healthy", outcome.was_healthy},
                   {"executions", outcome.executions},
@@ -64,14 +64,14 @@ void work(Store store, const Seeds& seeds, Next& next, std::FILE* output) {
     }
 }
 
-Child start(Store store, const Seeds& seeds, Next& next) {
+Child start(Store store, const Seeds& seeds, const Player& play, Next& next) {
     int ends[2];
     AETERNA_CHECK(::pipe(ends) == 0);
     std::fflush(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
         ::close(ends[0]);
-        work(store, seeds, next, ::fdopen(ends[1], "w"));
+        work(store, seeds, play, next, ::fdopen(ends[1], "w"));
         ::_exit(0);
     }
     ::close(ends[1]);
@@ -144,13 +144,14 @@ Played play_seed(Store store, std::uint64_t seed, const std::function<void(const
     return {run_schedule(schedule, on_trace), schedule.describe()};
 }
 
-RangeResult run_seeds(Store store, const Seeds& seeds, unsigned processes) {
+RangeResult run_seeds(Store store, const Seeds& seeds, unsigned processes, const Player& play) {
+    const Player player = play ? play : [store](std::uint64_t seed) { return play_seed(store, seed); };
     void* const shared =
         ::mmap(nullptr, sizeof(Next), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     AETERNA_CHECK(shared != MAP_FAILED);
     Next& next = *new (shared) Next(0);
     std::vector<Child> children;
-    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(store, seeds, next));
+    for (unsigned i = 0; i < processes && i < seeds.size(); ++i) children.push_back(start(store, seeds, player, next));
     RangeResult result;
     Failures failures;
     read_all(children, result, failures);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,6 @@ struct RangeResult {
 // What a seed plays: PostgreSQL under Patroni, or Redis under Sentinel.
 enum class Store { kPostgres, kRedis };
 
-// A process that dies or hangs (60 s of CPU for one seed) fails the seed that it was at.
-[[nodiscard]] RangeResult run_seeds(Store store, const std::vector<std::uint64_t>& seeds, unsigned processes);
-
 // One seed's run, and its schedule in words.
 struct Played {
     Outcome outcome;
@@ -30,5 +28,10 @@ struct Played {
 };
 [[nodiscard]] Played play_seed(Store store, std::uint64_t seed,
                                const std::function<void(const std::string&)>& on_trace = {});
+
+// A process that dies or hangs (60 s of CPU for one seed) fails the seed that it was at. `play`: other than play_seed().
+using Player = std::function<Played(std::uint64_t seed)>;
+[[nodiscard]] RangeResult run_seeds(Store store, const std::vector<std::uint64_t>& seeds, unsigned processes,
+                                    const Player& play = {});
 
 }  // namespace aeterna::sim

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,43 @@ TEST(Simulation, EveryInvariantHoldsInRandomSchedules) {
     EXPECT_GE(result.healthy, kSchedules * 99 / 100) << "the cluster must find back to health by itself";
     EXPECT_GT(result.executions, 0U)
         << "no schedule made the controller act: the faults do nothing";
+}
+
+// What is never drawn tries nothing.
+TEST(Simulation, TheSchedulesOfOneRunHaveEveryKindOfFaultAndEveryAssist) {
+    std::set<FaultKind> kinds;
+    std::set<RedisFaultKind> redis_kinds;
+    std::set<std::string> assists, redis_assists;
+    for (std::uint64_t seed = 1; seed <= kSchedules; ++seed) {
+        const Schedule schedule = make_schedule(seed);
+        for (const Fault& fault : schedule.faults) kinds.insert(fault.kind);
+        assists.insert(schedule.assist);
+        if (seed > kRedisSchedules) continue;
+        const RedisSchedule of_redis = make_redis_schedule(seed);
+        for (const RedisFault& fault : of_redis.faults) redis_kinds.insert(fault.kind);
+        redis_assists.insert(of_redis.crew.assist);
+    }
+    for (int kind = 0; kind <= static_cast<int>(kLastFault); ++kind)
+        EXPECT_TRUE(kinds.count(static_cast<FaultKind>(kind))) << fault_name(static_cast<FaultKind>(kind));
+    for (int kind = 0; kind <= static_cast<int>(kLastRedisFault); ++kind)
+        EXPECT_TRUE(redis_kinds.count(static_cast<RedisFaultKind>(kind))) << fault_name(static_cast<RedisFaultKind>(kind));
+    const std::set<std::string> all{"act", "off", "propose"};
+    EXPECT_EQ(assists, all);
+    EXPECT_EQ(redis_assists, all);
+}
+
+TEST(Simulation, AFailingSeedIsPrintedWithTheWordsThatReplayIt) {
+    const auto play = [](std::uint64_t seed) {
+        if (seed == 5) std::abort();
+        Played played{{}, fmt::format("the schedule of {}", seed)};
+        if (seed == 3) played.outcome.violations = {"two writers"};
+        return played;
+    };
+    const RangeResult result = run_seeds(Store::kRedis, {1, 2, 3, 4, 5}, 2, play);
+    ASSERT_EQ(result.failures.size(), 2U);
+    EXPECT_EQ(result.failures[0], "two writers\nthe schedule of 3\n\nreplay: sim_test --redis-seed 3\n");
+    EXPECT_NE(result.failures[1].find("seed 5 ended the process (signal 6)\nreplay: sim_test --redis-seed 5\n"), std::string::npos);
+    EXPECT_NE(run_seeds(Store::kPostgres, {3}, 1, play).failures.at(0).find("replay: sim_test --seed 3\n"), std::string::npos);
 }
 
 TEST(Simulation, OneSeedGivesOneRunOfRedis) {

@@ -42,6 +42,7 @@ enum class RedisFaultKind {
     kKillPromoting,  // right after its next order to promote
     kKillController,
 };
+inline constexpr RedisFaultKind kLastRedisFault = RedisFaultKind::kKillController;
 [[nodiscard]] std::string_view fault_name(RedisFaultKind kind);
 
 struct RedisFault {

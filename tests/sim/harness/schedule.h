@@ -44,6 +44,7 @@ enum class FaultKind {
     kPauseController,
     kKillController,
 };
+inline constexpr FaultKind kLastFault = FaultKind::kKillController;
 [[nodiscard]] std::string_view fault_name(FaultKind kind);
 
 struct Fault {
