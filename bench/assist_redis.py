@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Measures the loss of the Redis master with and without assist, at Sentinel's stock timings (down-after 30 s).
 
-    bench/assist_redis.py [--assist act|off] [--fault kill|pause] [--runs N] [--seed N]
+    bench/assist_redis.py [--assist act|off] [--fault kill|pause|empty|older] [--runs N] [--seed N]
 
 One writer per node with a kept connection (3 ms pause) and one that follows the Sentinels; the fault comes at a random
 instant. With act, the lab's serve acts by itself. With off, nobody but Sentinel acts. Two seconds after the promotion a
-supervisor starts a killed master again (a fence refuses it), or the paused process is woken. Each run is appended with
+supervisor starts a killed master again (a fence refuses it), or the paused process is woken. With empty or older the
+supervisor starts it at once, without its data or with what it had before the writers: "restarted" says whether it was
+faster than the fence, and "emptied" whether a replica has copied it. Each run is appended with
 its commit to bench/results/assist_redis.jsonl; a series that was interrupted is continued. Prints the summary of the
 series: the longest time without an acknowledgement straight to the nodes and on the client's path, and how many
 acknowledged records the new master has not. Needs the release build.
@@ -23,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "live"))
-from support import Lab, run, wait_until  # noqa: E402
+from support import Lab, is_running, run, wait_until  # noqa: E402
 from assisted_redis import Stack, Writers, await_execution, executions, without_cooldown  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "assist_redis.jsonl"
@@ -43,13 +45,16 @@ def measure(lab, options, chance):
     master = stack.named_master()
     before = {execution["id"] for execution in executions(lab)}
     pid = lab.node(master)["pid"]
+    restarts = options.fault in ("empty", "older")
+    data = forget_data(stack, master, options.fault) if restarts else []
     if options.assist == "off":
         stack.signal("serve", signal.SIGKILL)
     pause = chance.uniform(0, 2)
     with Writers(stack) as writers:
         time.sleep(pause)
         fault_at = time.monotonic()
-        os.kill(pid, signal.SIGKILL if options.fault == "kill" else signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP if options.fault == "pause" else signal.SIGKILL)
+        restarted = restarts and restart_at_once(lab, stack, master, pid, data)
         new = wait_until("a new master", lambda: stack.other_master(master), 120)
         time.sleep(2)
         try:
@@ -63,16 +68,48 @@ def measure(lab, options, chance):
     facts = await_execution(lab, before)["facts"] if options.assist == "act" else {}
     if options.assist == "off":
         stack.start("serve")
+    if restarts:
+        stack.client(master).config_set("appendonly", "yes")
+        stack.client(master).config_rewrite()
     lost = writers.lost(new)
     return {"assist": options.assist, "fault": options.fault, "outage_seconds": writers.outage(),
             "client_outage_seconds": writers.client_outage(), "acknowledged": len(writers.acknowledged),
             "lost": len(lost), "lost_before_fault": sum(writers.acknowledged[record] < fault_at for record in lost),
+            "restarted": restarted, "emptied": restarts and not stack.client(new).exists("precious-999"),
             "said": facts.get("assist"), "lost_by_salvage": (facts.get("salvaged") or {}).get("lost_writes"),
             "down_after_remaining_seconds": facts.get("down_after_remaining_seconds")}
 
 
+def forget_data(stack, master, fault):
+    """It persists nothing from now on; the files that it would load."""
+    client = stack.client(master)
+    client.mset({f"precious-{number}": "1" for number in range(1000)})
+    wait_until("the replicas to have them", lambda: all(stack.client(name).exists("precious-999") for name in stack.nodes), 30)
+    client.config_set("appendonly", "no")
+    client.config_set("save", "")
+    client.config_rewrite()
+    place = client.config_get("dir")["dir"]
+    if fault == "older":
+        client.save()
+        return [os.path.join(place, "appendonlydir")]
+    return [os.path.join(place, name) for name in ("appendonlydir", client.config_get("dbfilename")["dbfilename"])]
+
+
+def restart_at_once(lab, stack, master, pid, data):
+    """Whether it came up before it was held down."""
+    while is_running(pid):
+        time.sleep(0.001)
+    subprocess.run(["rm", "-rf", *data], check=True)
+    done = run("lab", "up", "--dir", lab.directory, "--only", master, timeout=60)
+    return done.code == 0 and "fenced" not in done.out + done.err
+
+
 def summarise(options):
     runs = records(options)
+    if options.fault in ("empty", "older"):
+        print(f"  back before the fence in {sum(line['restarted'] for line in runs)} of {len(runs)}: only these count")
+        runs = [line for line in runs if line["restarted"]]
+        print(f"  copied by a replica in {sum(line['emptied'] for line in runs)}")
     print(f"assist {options.assist}, {options.fault}: n {len(runs)}")
     for key in ("outage_seconds", "client_outage_seconds", "lost", "lost_before_fault"):
         values = [line[key] for line in runs]
@@ -82,7 +119,7 @@ def summarise(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assist", choices=("act", "off"), default="act")
-    parser.add_argument("--fault", choices=("kill", "pause"), default="kill")
+    parser.add_argument("--fault", choices=("kill", "pause", "empty", "older"), default="kill")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
