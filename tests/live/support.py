@@ -118,10 +118,11 @@ def processes_of(directory):
     return found
 
 
-def damage_file(path):
-    """Another byte in its middle."""
+def damage_file(path, every=None):
+    """Another byte in its middle, or behind each stretch of so many."""
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    for at in range(every, len(content), every) if every else [len(content) // 2]:
+        content[at] ^= 1
     path.chmod(0o600)
     path.write_bytes(content)
 
