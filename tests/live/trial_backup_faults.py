@@ -2,6 +2,7 @@
 death, a full disk, a lost key, damage. Afterwards nothing half passes for a backup or a data directory, and the next try works."""
 import contextlib
 import os
+import re
 import random
 import shutil
 import signal
@@ -236,6 +237,9 @@ class BackupFaultsTest(RestoringTest):
     def said(self):
         return (self.room / "watch.log").read_text()
 
+    def needed_bytes(self, words):
+        return int(re.search(r"needs (\d+) bytes", self.cli(*words).err).group(1))
+
     @unittest.skipUnless(AS_SERVER, "root alone can mount")
     def test_a_full_disk_of_the_target(self):
         self.insert(1)
@@ -246,6 +250,21 @@ class BackupFaultsTest(RestoringTest):
         done = self.cli(*words)
         self.assertEqual((done.code, os.listdir(small)), (1, []), done)
         self.assertIn("bytes and has", done.err)
+        self.fill(small, 0)
+        done = self.cli(*words)
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("bytes and has 0", done.err)
+        os.unlink(small / "ballast")
+        # The WAL to be replayed needs room as well.
+        without_wal = self.needed_bytes(words)
+        self.write_noise(1)
+        self.await_durable(self.primary)
+        self.assertGreater(self.needed_bytes(words), without_wal + (16 << 20))
+        subprocess.run(["mount", "-o", f"remount,size={without_wal + (8 << 20)}", small], check=True)
+        done = self.cli(*words)
+        self.assertEqual((done.code, os.listdir(small)), (1, []), done)
+        self.primary.sql("DELETE FROM ledger WHERE id <> 1")
+        self.await_durable(self.primary)
         # Now it runs out in the middle, of inodes: that many nobody counts before.
         subprocess.run(["mount", "-o", "remount,size=200m,nr_inodes=300", small], check=True)
         done = self.cli(*words)
