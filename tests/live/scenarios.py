@@ -240,6 +240,8 @@ class RedisPlay(Play):
         if verb == "order":
             sentinel = self.rows.stack.client(f"sentinel-{node[-1]}")
             sentinel.execute_command("SENTINEL", "FAILOVER", self.rows.stack.master_name)
+        elif verb == "hold":
+            self.rows.stack.client(node).execute_command("CLIENT", "PAUSE", "60000", "WRITE")
         else:
             super().act(verb, what, node)
 

@@ -301,6 +301,8 @@ MUTATIONS = [
      'Command{"PING"}', ["unfenceable"]),
     ("redis.return.demote", GUARD, "if (const Status demoted = «demote(cluster_, old_master_, *new_master, promotion.facts, context)»;",
      "Status()", ["unfenceable", "under way", "untold", "sentinels lost"]),
+    ("redis.return.breath", GUARD, "!is_heir_dead_ && «env_.clock.now() >= *breath_at_») {", "false", ["unfenceable"]),
+    ("redis.return.no_breath_for_the_dead", GUARD, "&& «!is_heir_dead_» &&", "true", ["unfenceable"]),
     ("redis.return.renew", GUARD, "const bool is_renewal = «is_held && env_.clock.now() >= renew_at»;", "false",
      ["unfenceable"]),
     ("redis.return.back", GUARD, "if («others.word == Others::Word::kBack»)\n", "false", ["unfenceable"]),

@@ -36,6 +36,7 @@ class RedisStage final : public Stage {
     }
 
     void act(const std::string& verb, const std::string& what, int node) override {
+        if (verb == "hold") return cluster_.redis(node).hold_writes(60s);
         if (verb == "order") return cluster_.sentinel(node).fail_over_by_hand();
         if (verb == "start") {
             static_cast<void>(cluster_.start_node(fmt::format("{}-{}", what == "server" ? "redis" : what, node + 1)));

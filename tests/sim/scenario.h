@@ -7,6 +7,7 @@
 //   {"do": "kill|stop|continue|start", "what": ["agent", "server", "etcd", "sentinel"], "of": NODE}
 //   {"do": "pause|resume", "what": ["cluster"], "of": "leader"}
 //   {"do": "order", "what": ["failover"], "of": NODE}        SENTINEL FAILOVER, to NODE's Sentinel
+//   {"do": "hold", "what": ["server"], "of": NODE}           CLIENT PAUSE for 60 s, of writes
 //   {"expect": FACT, "is": VALUE, "after": A, "within": B}   true for the first time A to B seconds after the last "do"
 //   {"pass": SECONDS}
 //   {"keep": FACT, "is": VALUE, "seconds": S}                true at every look for S seconds

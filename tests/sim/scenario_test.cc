@@ -21,7 +21,7 @@ Json read_scenario(const std::filesystem::path& path) {
 TEST(Scenarios, TheModelsAnswerAsTheRealServersDo) {
     std::set<std::filesystem::path> paths;
     for (const auto& entry : std::filesystem::directory_iterator(AETERNA_SCENARIOS)) paths.insert(entry.path());
-    ASSERT_GE(paths.size(), 25U);
+    ASSERT_GE(paths.size(), 26U);
     for (const auto& path : paths) {
         const Json scenario = read_scenario(path);
         for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {

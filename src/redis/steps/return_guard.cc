@@ -25,6 +25,11 @@ constexpr Duration kLookAround = 500ms;
 constexpr Duration kSuspicion = 3s;
 // A supervisor has started a promoted one again by then; after that waiting for it costs more than what it took.
 constexpr Duration kHeirAway = 15s;
+// A Sentinel orders by the connection by which it says hello, and a pause of writes holds its PUBLISH (CMD_MAY_REPLICATE, Redis
+// 7.0 processCommand) with all that comes behind it: what it would turn waits for the pause's end. It orders within 8 s (four
+// hello periods) behind an INFO (10 s), and again each 16 s.
+constexpr Duration kBreath = 20s;
+constexpr Duration kBreathes = 20ms;
 
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
@@ -146,8 +151,9 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
     MonoTime renew_at = env_.clock.now() + kHoldRenewal;
     MonoTime look_at = env_.clock.now();
     MonoTime suspected_until = env_.clock.now() + kSuspicion;
-    bool is_held = true;
+    bool is_held = true, is_replaced = false;
     heir_away_since_.reset();
+    if (!breath_at_) breath_at_ = env_.clock.now() + kBreath;
     while (!stop.stop_requested() && !is_released_) {
         const env::Context brief{env_.clock.now() + 2s, stop, "guard"};
         const bool is_renewal = is_held && env_.clock.now() >= renew_at;
@@ -164,7 +170,8 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
             look_at = env_.clock.now() + kLookAround;
             if (others.word == Others::Word::kBack)
                 return give_back(connection, "the Sentinels name it as master; its writes go on", brief);
-            if (others.word == Others::Word::kReplaced) {
+            is_replaced = others.word == Others::Word::kReplaced;
+            if (is_replaced) {
                 suspected_until = env_.clock.now() + kSuspicion;
                 if (!is_held) renew_at = env_.clock.now();
                 is_held = true;
@@ -178,6 +185,11 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         if (info && known && !info->is_loading &&
             settle(connection, *info, *known, stop) == Next::kDone)
             return Next::kDone;
+        if (info && is_held && (known || is_replaced) && !is_heir_dead_ && env_.clock.now() >= *breath_at_) {
+            breathe(connection, *info, stop);
+            renew_at = env_.clock.now();
+            continue;
+        }
         if (!env_.clock.sleep_for(kHoldRound, stop)) break;
     }
     // Our own end releases nothing: the pause ends by itself, and Sentinel demotes what has to be
@@ -186,6 +198,19 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         static_cast<void>(
             connection.call({"CLIENT", "UNPAUSE"}, {env_.clock.now() + 2s, {}, "guard"}));
     return Next::kDone;
+}
+
+// We cannot turn it (whoever took its place does not answer us, or too few Sentinels do), and hold up those that can: for a
+// moment its writes go on, one of each client that waits and what comes meanwhile; what it may have alone is kept before.
+void ReturnGuard::breathe(Connection& connection, const NodeInfo& old, const std::stop_token& stop) {
+    const env::Context context{env_.clock.now() + 10s, stop, "guard"};
+    auto range = taken_since_start(old);
+    if (!range && old.backlog_first > 0) range = StreamRange{old.replid, old.backlog_first, old.master_offset};
+    if (!is_tail_kept_ && range) keep_stream(*range, context);
+    note("we cannot make it a replica: each " + format_duration(kBreath) + " its writes go on for a moment, so that the Sentinels can");
+    static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
+    static_cast<void>(env_.clock.sleep_for(kBreathes, stop));
+    breath_at_ = env_.clock.now() + kBreath;
 }
 
 // Clients that ask the Sentinels go where these say; one Sentinel that nobody contradicts is enough to hold.
@@ -252,17 +277,21 @@ Status ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master, 
         range = taken_since_start(old);
     if (info->replid2 != old.replid) note("what it wrote alone before its restart can only be read from its files");
     if (!range) return {};
+    keep_stream(*range, context);
+    return {};
+}
+
+void ReturnGuard::keep_stream(const StreamRange& range, const env::Context& context) {
     std::string directory;
     {
         const std::lock_guard lock(mutex_);
         directory = directory_;
     }
-    auto salvaged = salvage_stream(node_target(*settings_, old_master_), *range, directory, env_, context);
+    auto salvaged = salvage_stream(node_target(*settings_, old_master_), range, directory, env_, context);
     const std::lock_guard lock(mutex_);
     if (salvaged) report_.salvaged = std::move(*salvaged);
-    // Sentinel makes it a replica in about ten seconds anyway, and does not ask for its tail: it is told.
+    // It becomes a replica anyway, in which nobody asks for its tail: it is told.
     else tail_trouble_ = "; its tail could not be kept: " + one_line(salvaged.error().to_string());
-    return {};
 }
 
 // In this order: whoever sees it write knows already that it was given back.
@@ -283,6 +312,7 @@ bool ReturnGuard::is_back(const Promotion& promotion, const env::Context& contex
     const RedisNode* node = settings_->find_node(promotion.new_master);
     const auto role = node ? cluster_.role(*node, context)
                            : Result<Role>(make_error(ErrorCode::kInternal, "no node"));
+    is_heir_dead_ = !role && role.error().code == ErrorCode::kConnectionRefused;
     if (role) heir_away_since_.reset();
     else if (!heir_away_since_) heir_away_since_ = env_.clock.now();
     if (role ? role->is_master() : env_.clock.now() - *heir_away_since_ < kHeirAway) return false;

@@ -12,6 +12,8 @@
 // (return_sentry.h) the guard looks for itself: it goes on holding only as long as the Sentinels name another node, or the
 // heir that it saw before still says that it is master. Whoever the Sentinels name is let go.
 //
+// Where it cannot make it a replica, it lets the Sentinels: a pause of writes holds up their orders, too (kBreath).
+//
 // One thread of its own, from start() to the destructor, over its own connections.
 #pragma once
 
@@ -77,8 +79,10 @@ class ReturnGuard {
     [[nodiscard]] Next settle(Connection& connection, const NodeInfo& old,
                               const Promotion& promotion, const std::stop_token& stop);
     [[nodiscard]] Others look_around(const env::Context& context);
+    void breathe(Connection& connection, const NodeInfo& old, const std::stop_token& stop);
     void remember_heir(const std::stop_token& stop);
     [[nodiscard]] Status keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context);
+    void keep_stream(const StreamRange& range, const env::Context& context);
     [[nodiscard]] bool is_back(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] bool has_served(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] Next give_back(Connection& connection, const std::string& why, const env::Context& context);
@@ -102,6 +106,8 @@ class ReturnGuard {
     std::optional<MonoTime> tried_at_;
     bool may_have_served_ = false;  // it may be back for as long as we stood still, and nobody has been asked yet
     std::optional<MonoTime> heir_away_since_;  // while it is held: the promoted one does not answer
+    bool is_heir_dead_ = false;          // its port refuses: nobody orders anybody to follow it
+    std::optional<MonoTime> breath_at_;  // while it is held and we cannot turn it
     bool is_tail_kept_ = false;
     std::string tail_trouble_;  // in words, when it could not be
     std::unique_ptr<env::Thread> thread_;  // last: its body uses all of the above

@@ -60,6 +60,7 @@ void Redis::start() {
     started_at_ = link_lost_at_ = heard_at_ = world_.now();
     was_linked_ = has_replicated_ = false;
     paused_until_ = {};
+    queued_.clear();
     run_id_ = fmt::format("{}-run-{}", name_, run_);
     read_config();
     load();
@@ -132,10 +133,23 @@ void Redis::take(std::uint64_t row, const Done& done) {
     done(Status());
 }
 
+void Redis::hold_writes(Duration time) {
+    paused_until_ = std::max(paused_until_, world_.now() + time);
+    world_.scheduler.after(paused_until_ - world_.now(), [this, run = run_, until = paused_until_] {
+        if (run == run_ && paused_until_ == until) let_writes_go();
+    });
+}
+
 void Redis::let_writes_go() {
     if (!is_running()) return;
     paused_until_ = {};
     for (Waiting& waiting : std::exchange(waiting_, {})) take(waiting.row, waiting.done);
+    for (auto& [sentinel, act] : std::exchange(queued_, {})) act();
+}
+
+void Redis::order(const void* sentinel, std::function<void()> act) {
+    if (is_paused()) queued_[sentinel] = std::move(act);
+    else act();
 }
 
 void Redis::append(Entry entry) {

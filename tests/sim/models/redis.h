@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ class Redis final : public RespServer {
     void write(std::uint64_t row, Done done);
     // REPLICAOF, by whoever: nothing = NO ONE.
     void follow(std::optional<env::Endpoint> master);
+    void hold_writes(Duration time);  // CLIENT PAUSE … WRITE
+    // An order of that Sentinel: behind a pause of writes it waits, as its connection does for the PUBLISH of its hello.
+    void order(const void* sentinel, std::function<void()> act);
     void rewrite_config() const;
 
     std::string answer(const redis::Command& command, const std::shared_ptr<RespSession>& session) override;
@@ -150,6 +154,7 @@ class Redis final : public RespServer {
     LinkPointer upstream_;
     std::vector<LinkPointer> replicas_;
     std::vector<Waiting> waiting_;
+    std::map<const void*, std::function<void()>> queued_;  // by Sentinel: its last order
     std::optional<Saved> saved_;
     std::size_t lost_at_start_ = 0;
     int made_ids_ = 0;

@@ -58,11 +58,7 @@ std::string Redis::client(const redis::Command& command, const Process& by) {
     const std::string word = command.size() > 1 ? lower(command[1]) : "";
     if (word == "pause" && command.size() == 4) {
         if (on_order) on_order(*this, by, word);
-        const MonoTime until = world_.now() + std::chrono::milliseconds(to_integer(command[2]).value_or(0));
-        paused_until_ = std::max(paused_until_, until);
-        world_.scheduler.after(paused_until_ - world_.now(), [this, run = run_, until = paused_until_] {
-            if (run == run_ && paused_until_ == until) let_writes_go();
-        });
+        hold_writes(std::chrono::milliseconds(to_integer(command[2]).value_or(0)));
     }
     if (word == "unpause") let_writes_go();
     return resp_status("OK");

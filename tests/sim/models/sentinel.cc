@@ -145,10 +145,16 @@ void Sentinel::put_right(MonoTime now) {
         const MonoTime since = seen.is_master ? seen.role_since : seen.astray_since;
         if ((!seen.is_master && !is_astray) || now - since < 4 * kHello) continue;
         publish(seen.is_master ? "+convert-to-slave" : "+fix-slave-config", instance(*server));
-        server->follow(master_->endpoint());
-        server->rewrite_config();
+        turn(*server, *master_);
         seen.role_since = seen.astray_since = now;
     }
+}
+
+void Sentinel::turn(Redis& server, const Redis& master) {
+    server.order(this, [&server, to = master.endpoint()] {
+        server.follow(to);
+        server.rewrite_config();
+    });
 }
 
 void Sentinel::judge(MonoTime now) {

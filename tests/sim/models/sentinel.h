@@ -78,6 +78,7 @@ class Sentinel final : public RespServer {
     void ping(Redis& server, Seen& seen, MonoTime now);
     void discover(MonoTime now);
     void put_right(MonoTime now);
+    void turn(Redis& server, const Redis& master);
     void judge(MonoTime now);
     void fail_over(MonoTime now);
     void begin_failover(MonoTime now, bool is_forced);

@@ -106,8 +106,7 @@ void Sentinel::end_failover() {
     for (Redis* server : servers_) {
         if (server == &promoted || server == master_ || !seen_[server].is_known || !hears(*server)) continue;
         publish("+slave-reconf-sent", instance(*server));
-        server->follow(promoted.endpoint());
-        server->rewrite_config();
+        turn(*server, promoted);
     }
     publish("+failover-end", instance(*master_));
     switch_to(promoted, config_epoch_);

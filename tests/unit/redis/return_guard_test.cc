@@ -187,6 +187,14 @@ class LoneGuard : public Guard {
     void name_by_all(int node) {
         for (auto& [n, sentinel] : stage.servers.sentinels) sentinel = FakeSentinel{node, 6};
     }
+    // It names redis-2.
+    void leave_one_sentinel() {
+        name_by_all(2);
+        for (auto& [n, sentinel] : stage.servers.sentinels) sentinel.is_silent = n != 1;
+        stage.servers.on_question = [this] {
+            if (stage.servers.passed() > 30s) stop.request_stop();
+        };
+    }
 };
 
 TEST_F(LoneGuard, DemotesWhomAMajorityOfTheSentinelsHasReplaced) {
@@ -219,13 +227,35 @@ TEST_F(LoneGuard, HoldsOnSuspicionForThreeSecondsOnly) {
 }
 
 TEST_F(LoneGuard, HoldsAsLongAsTheOneSentinelThatIsLeftNamesAnother) {
-    for (auto& [n, sentinel] : stage.servers.sentinels) {
-        sentinel = FakeSentinel{2, 6};
-        sentinel.is_silent = n != 1;
-    }
+    leave_one_sentinel();
     run();
-    EXPECT_EQ(stage.servers.count("UNPAUSE"), 0U);
     EXPECT_GE(stage.servers.count("CLIENT PAUSE"), 3U);
+    // Each 20 s its writes go on, and are held anew at once.
+    ASSERT_EQ(stage.servers.count("UNPAUSE"), 1U);
+    const auto& orders = stage.servers.orders;
+    const auto let_go = std::find_if(orders.begin(), orders.end(),
+                                     [](const auto& order) { return order.text.find("UNPAUSE") != std::string::npos; });
+    EXPECT_GE(let_go->at, 20s);
+    ASSERT_NE(let_go + 1, orders.end());
+    EXPECT_EQ((let_go + 1)->text, "redis-1 CLIENT PAUSE 15000 WRITE");
+    EXPECT_LT((let_go + 1)->at - let_go->at, 100ms);
+}
+
+// Too few Sentinels answer us for it to be ours to turn, and what they order waits behind the pause.
+TEST_F(LoneGuard, LetsTheSentinelsTurnWhomItCannotAndKeepsWhatItHasBefore) {
+    leave_one_sentinel();
+    stage.servers.nodes[1].replid = "its own";
+    stage.servers.nodes[1].uptime = 3;
+    stage.servers.nodes[1].counts_from_start = true;
+    stage.servers.nodes[1].tail = encode_command({"SET", "a", "1"});
+    stage.servers.on_order = [&](const std::string& order) {
+        if (order.find("UNPAUSE") != std::string::npos) stage.servers.nodes[1].follows = 2;
+    };
+    run();
+    EXPECT_TRUE(guard.is_over());
+    EXPECT_EQ(stage.servers.count("REPLICAOF"), 0U);
+    EXPECT_TRUE(guard.report().salvaged);
+    EXPECT_EQ(guard.report().note, "it is back as a replica");
 }
 
 }  // namespace
