@@ -307,7 +307,7 @@ MUTATIONS = [
      ["unfenceable"]),
     ("redis.return.back", GUARD, "if («others.word == Others::Word::kBack»)\n", "false", ["unfenceable"]),
     ("redis.return.back_by_name", GUARD, "if («named && *named == old_master_.address») {", "false", ["unfenceable"]),
-    ("redis.return.replaced", GUARD, "if («others.word == Others::Word::kReplaced») {", "false", ["unfenceable"]),
+    ("redis.return.replaced", GUARD, "is_replaced = «others.word == Others::Word::kReplaced»;", "false", ["unfenceable"]),
     ("redis.return.suspicion", GUARD, "} else if (is_held && «env_.clock.now() >= suspected_until») {", "true",
      ["unfenceable", "untold"]),
     ("redis.return.lets_go", GUARD, "} else if («is_held» && env_.clock.now() >= suspected_until) {", "false", ["unfenceable", "untold"]),
