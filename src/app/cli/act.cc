@@ -83,6 +83,16 @@ Result<engine::ExecutionRecord> find_resumable(engine::Journal& journal, const s
                       "Start a new one.");
 }
 
+Result<int> show_proposal(Session& session, const engine::ExecutionRecord& execution) {
+    const std::string text = engine::open_proposal(execution).value_or("");
+    if (session.options.json) {
+        session.print_json(Json{{"runbook", execution.runbook}, {"store", execution.store}, {"execution", execution.id}, {"plan", Json::array({text})}});
+    } else {
+        session.print(describe_proposal(execution) + ", to which this would be the yes:\n  " + text);
+    }
+    return 0;
+}
+
 Result<int> settle_proposal(Session& session, engine::Journal& journal, const engine::ExecutionRecord& execution, bool yes) {
     AETERNA_ASSIGN(const auto ended, approve_proposal(session, journal, execution, yes));
     return report(session, journal, ended);
@@ -170,6 +180,11 @@ Result<int> act(Session& session, const ActRequest& request) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(engine::Runbook runbook, build(session, *open, request.store, request.runbook, request.parameters));
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
+    std::optional<engine::ExecutionRecord> proposing;
+    if (request.meets_proposal) {
+        AETERNA_ASSIGN(proposing, find_proposal(*journal, session.env(), request.store));
+    }
+    if (proposing && request.dry_run) return show_proposal(session, *proposing);
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     const MonoTime begun = session.env().clock.now();
@@ -188,10 +203,7 @@ Result<int> act(Session& session, const ActRequest& request) {
         return 0;
     }
     AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
-    if (request.meets_proposal) {
-        AETERNA_ASSIGN(const auto proposing, find_proposal(*journal, session.env(), request.store));
-        if (proposing) return settle_proposal(session, *journal, *proposing, request.yes);
-    }
+    if (proposing) return settle_proposal(session, *journal, *proposing, request.yes);
     std::vector<std::string> shown = request.notes;
     shown.insert(shown.end(), plan.begin(), plan.end());
     AETERNA_TRY(ask(session, *open, runbook, request.parameters, shown, request.yes));

@@ -78,10 +78,13 @@ Result<std::optional<engine::ExecutionRecord>> find_proposal(engine::Journal& jo
     return std::optional(*found);
 }
 
+std::string describe_proposal(const engine::ExecutionRecord& execution) {
+    return fmt::format("the proposal of {} {} (execution {})", execution.runbook, execution.store, execution.id);
+}
+
 Result<engine::ExecutionRecord> approve_proposal(const Session& session, engine::Journal& journal,
                                                  const engine::ExecutionRecord& execution, bool yes) {
-    const std::string what = fmt::format("{} {} (execution {}) proposes to", execution.runbook, execution.store, execution.id);
-    AETERNA_TRY(session.approve(what, {engine::open_proposal(execution).value_or("")}, /*standing=*/false, yes));
+    AETERNA_TRY(session.approve(describe_proposal(execution), {engine::open_proposal(execution).value_or("")}, /*standing=*/false, yes));
     AETERNA_ASSIGN(const auto before, journal.steps(execution.id));
     AETERNA_TRY(await_answer(session, journal, execution,
                              engine::make_request(engine::kApproveExecution, execution.id, session.env())));

@@ -12,6 +12,9 @@ namespace aeterna::app {
 [[nodiscard]] Result<std::optional<engine::ExecutionRecord>> find_proposal(engine::Journal& journal, const env::Env& env,
                                                                            const std::string& store);
 
+// "the proposal of failover postgres (execution …)".
+[[nodiscard]] std::string describe_proposal(const engine::ExecutionRecord& execution);
+
 // Shows what is proposed and asks. Then the execution as it ended. kUsage when it was settled meanwhile; kUnknownOutcome
 // when whoever drives it has died, or has not ended it in time.
 [[nodiscard]] Result<engine::ExecutionRecord> approve_proposal(const Session& session, engine::Journal& journal,

@@ -148,9 +148,9 @@ void LossWatch::follow_starts(const World& world) {
 
 bool may_act(const StepParts& parts, const Json& facts) { return parts.assist == "act" || facts.contains(kApprovedBy); }
 
-std::string assist_condition(const StepParts& parts) {
-    if (parts.assist == "act") return "";
-    return parts.assist == "propose" ? "only if somebody says yes to the proposal" : "only with assist 'act'";
+std::string assist_condition(const StepParts& parts, const std::string& own) {
+    if (parts.assist == "act") return "only if " + own;
+    return parts.assist == "propose" ? "only if somebody says yes to the proposal, and " + own : "only with assist 'act'";
 }
 
 bool is_assist(const Json& facts, const char* word) { return find_string(facts, "assist") == word; }

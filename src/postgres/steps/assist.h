@@ -51,8 +51,8 @@ class LossWatch {
 // Who said yes to what prove_loss proposed: from then on it is as with assist 'act'.
 inline constexpr const char* kApprovedBy = "assist_approved_by";
 [[nodiscard]] bool may_act(const StepParts& parts, const Json& facts);
-// For the condition() of a step that acts: why it may never be due; empty with assist 'act'.
-[[nodiscard]] std::string assist_condition(const StepParts& parts);
+// For the condition() of a step that acts: "only if " and its own condition, with what the assist asks for besides.
+[[nodiscard]] std::string assist_condition(const StepParts& parts, const std::string& own);
 
 // Facts "assist" and "assist_reasons".
 [[nodiscard]] bool is_assist(const Json& facts, const char* word);

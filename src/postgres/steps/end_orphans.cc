@@ -28,8 +28,7 @@ class EndOrphans final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
-        return "only if the old primary was replaced and has such backends";
+        return assist_condition(parts_, "the old primary was replaced and has such backends");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

@@ -32,8 +32,7 @@ class Fence final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
-        return "only if the primary is proven lost";
+        return assist_condition(parts_, "the primary is proven lost");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

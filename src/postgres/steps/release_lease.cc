@@ -31,8 +31,7 @@ class ReleaseLease final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
-        return "only if the fence is confirmed";
+        return assist_condition(parts_, "the fence is confirmed");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

@@ -42,8 +42,7 @@ class Salvage final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
-        return "only if this execution holds the old primary fenced and another node was promoted";
+        return assist_condition(parts_, "this execution holds the old primary fenced and another node was promoted");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

@@ -22,8 +22,7 @@ class Unfence final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (const std::string why = assist_condition(parts_); !why.empty()) return why;
-        return "only if this execution holds a fence";
+        return assist_condition(parts_, "this execution holds a fence");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

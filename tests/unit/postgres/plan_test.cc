@@ -65,7 +65,8 @@ TEST(FailoverPlan, SaysWhatWouldBeDoneAndWhatItTakes) {
     Stage stage;
     const auto lines = stage.plan({{"assist", "propose"}, {"old_primary", "postgres-1"}});
     EXPECT_EQ(lines.at(2), "3. fence the lost primary: kill its agent and its server, keep both from being started "
-                           "(disruptive; undo: yes) – only if somebody says yes to the proposal");
+                           "(disruptive; undo: yes) – only if somebody says yes to the proposal, and the primary is "
+                           "proven lost");
     EXPECT_THAT(lines.at(1), HasSubstr("would run"));
     const auto off = stage.verdicts({{"old_primary", "postgres-1"}});
     EXPECT_EQ(off.at(1), "only with assist 'propose' or 'act'");
