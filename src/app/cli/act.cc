@@ -86,7 +86,10 @@ Result<engine::ExecutionRecord> find_resumable(engine::Journal& journal, const s
 Result<int> show_proposal(Session& session, const engine::ExecutionRecord& execution) {
     const std::string text = engine::open_proposal(execution).value_or("");
     if (session.options.json) {
-        session.print_json(Json{{"runbook", execution.runbook}, {"store", execution.store}, {"execution", execution.id}, {"plan", Json::array({text})}});
+        session.print_json(Json{{"runbook", execution.runbook},
+                                {"store", execution.store},
+                                {"execution", execution.id},
+                                {"plan", Json::array({text})}});
     } else {
         session.print(describe_proposal(execution) + ", to which this would be the yes:\n  " + text);
     }
@@ -185,6 +188,10 @@ Result<int> act(Session& session, const ActRequest& request) {
         AETERNA_ASSIGN(proposing, find_proposal(*journal, session.env(), request.store));
     }
     if (proposing && request.dry_run) return show_proposal(session, *proposing);
+    if (proposing) {
+        AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
+        return settle_proposal(session, *journal, *proposing, request.yes);
+    }
     const auto lock = engine::make_actor_lock(open->stack, session.env());
     engine::Runner runner(*journal, *lock, session.env());
     const MonoTime begun = session.env().clock.now();
@@ -203,7 +210,6 @@ Result<int> act(Session& session, const ActRequest& request) {
         return 0;
     }
     AETERNA_TRY(check_maintenance(session, *journal, request.store, request.during_maintenance));
-    if (proposing) return settle_proposal(session, *journal, *proposing, request.yes);
     std::vector<std::string> shown = request.notes;
     shown.insert(shown.end(), plan.begin(), plan.end());
     AETERNA_TRY(ask(session, *open, runbook, request.parameters, shown, request.yes));
@@ -237,8 +243,10 @@ Result<int> approve_execution(Session& session, const std::string& id) {
     AETERNA_ASSIGN(OpenStack * open, session.open());
     AETERNA_ASSIGN(const auto journal, session.open_journal(open->stack));
     AETERNA_ASSIGN(const auto found, find_resumable(*journal, id));
-    if (engine::open_proposal(found) && engine::is_driven(found, session.env()))
+    if (engine::open_proposal(found) && engine::is_driven(found, session.env())) {
+        AETERNA_TRY(check_maintenance(session, *journal, found.store, /*despite=*/false));
         return settle_proposal(session, *journal, found, /*yes=*/true);
+    }
     if (found.state != engine::ExecutionState::kAwaitingApproval) {
         return make_error(ErrorCode::kUsage,
                           fmt::format("execution '{}' does not await approval: {}", id,

@@ -20,7 +20,7 @@ constexpr std::size_t kLookBack = 20;
 Error gone(const engine::ExecutionRecord& execution) {
     return make_error(ErrorCode::kUnknownOutcome,
                       fmt::format("the process that drives execution '{}' has ended", execution.id),
-                      fmt::format("Another serve goes on with it; else 'aeterna-dr execution resume {}'.", execution.id),
+                      fmt::format("Another serve goes on with it and may ask again; else 'aeterna-dr execution resume {}'.", execution.id),
                       Effect::kUnknown);
 }
 
@@ -33,14 +33,18 @@ Status await_answer(const Session& session, engine::Journal& journal, const engi
                              fmt::format("Look at 'aeterna-dr execution show {}' and at the log of serve.", execution.id),
                              Effect::kUnknown);
     while (session.env().clock.remaining(context) > Duration::zero() && session.env().clock.sleep_for(kLookEvery, context.stop)) {
+        // In this order: whoever takes a proposal back has answered before.
+        AETERNA_ASSIGN(const auto driven, journal.execution(execution.id));
         AETERNA_ASSIGN(const auto present, journal.request(request.id));
         if (present && !present->answer.is_null()) {
             if (const auto refused = engine::error_from_json(present->answer)) return *refused;
             return {};
         }
-        AETERNA_ASSIGN(const auto driven, journal.execution(execution.id));
-        if (driven && engine::is_driven(*driven, session.env())) continue;
-        error = gone(execution);
+        const bool is_proposed = driven && engine::open_proposal(*driven);
+        if (is_proposed && engine::is_driven(*driven, session.env())) continue;
+        error = is_proposed ? gone(execution)
+                            : make_error(ErrorCode::kUsage, "execution '" + execution.id + "' does not propose it any more",
+                                         fmt::format("Look at 'aeterna-dr execution show {}'.", execution.id));
         break;
     }
     AETERNA_TRY(journal.put_request(engine::answered(std::move(request), error)));

@@ -14,7 +14,7 @@ void add_failover_command(CLI::App& app, Session& session) {
     request->runbook = "failover";
     CLI::App* command = app.add_subcommand("failover", "See a store through the loss of its primary");
     command->add_option("STORE", request->store, "postgres, redis")->required();
-    command->add_option("--assist", *assist, "off: only wait for Patroni or Sentinel; propose: name the steps; act")
+    command->add_option("--assist", *assist, "off: only wait for Patroni or Sentinel; propose: act when somebody says yes; act")
         ->check(CLI::IsMember({"off", "propose", "act"}))
         ->capture_default_str();
     command->add_option("--candidate", *candidate, "postgres: the node that shall lead, if nothing speaks against it");

@@ -16,6 +16,7 @@ JournaledProposal::JournaledProposal(Journal& journal, const env::Env& env, Exec
 
 void JournaledProposal::put(const std::string& text) {
     record_.facts[kProposalFact] = text;
+    put_at_ = env_.clock.wall_now();
     if (const Status saved = journal_.put_execution(record_); !saved)
         env_.log.error("journal.write_failed", {{"execution", record_.id}, {"error", saved.error().to_string()}});
     note_("proposed", text);
@@ -24,7 +25,8 @@ void JournaledProposal::put(const std::string& text) {
 // Journaled before it is answered: killed between the two, the next drive meets the request again.
 std::optional<std::string> JournaledProposal::approved_by() {
     if (!record_.facts.contains(kProposalFact)) return std::nullopt;
-    const std::vector<RequestRecord> asked = requests();
+    std::vector<RequestRecord> asked = requests();
+    std::erase_if(asked, [this](const RequestRecord& request) { return request.at < put_at_; });
     if (asked.empty()) return std::nullopt;
     const std::string who = asked.front().requester;
     note_("approved", "approved by " + who);

@@ -39,6 +39,7 @@ class JournaledProposal final : public Proposal {
     const env::Env& env_;
     ExecutionRecord& record_;
     Note note_;
+    WallTime put_at_{};  // a yes from before is one to what an earlier drive proposed
 };
 
 }  // namespace aeterna::engine

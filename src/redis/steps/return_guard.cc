@@ -1,6 +1,7 @@
 // Meeting, holding, keeping the tail, demoting.
 #include "redis/steps/return_guard.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -34,6 +35,12 @@ constexpr Duration kBreathes = 20ms;
 Command pause_command() {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(kPause).count();
     return {"CLIENT", "PAUSE", std::to_string(milliseconds), "WRITE"};
+}
+
+bool is_named_by_any(const std::vector<SentinelAnswer>& answers, const RedisNode& node) {
+    return std::any_of(answers.begin(), answers.end(), [&](const SentinelAnswer& answer) {
+        return answer.opinion && answer.opinion->current_address == node.address;
+    });
 }
 
 }  // namespace
@@ -153,7 +160,7 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
     MonoTime suspected_until = env_.clock.now() + kSuspicion;
     bool is_held = true, is_replaced = false;
     heir_away_since_.reset();
-    if (!breath_at_) breath_at_ = env_.clock.now() + kBreath;
+    MonoTime breath_at = env_.clock.now() + kBreath;
     while (!stop.stop_requested() && !is_released_) {
         const env::Context brief{env_.clock.now() + 2s, stop, "guard"};
         const bool is_renewal = is_held && env_.clock.now() >= renew_at;
@@ -185,10 +192,11 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
         if (info && known && !info->is_loading &&
             settle(connection, *info, *known, stop) == Next::kDone)
             return Next::kDone;
-        if (info && is_held && (known || is_replaced) && !is_heir_dead_ && env_.clock.now() >= *breath_at_) {
+        const bool is_stuck = info && !info->is_loading && is_held && (known || is_replaced);
+        if (is_stuck && !is_heir_dead_ && env_.clock.now() >= breath_at) {
             breathe(connection, *info, stop);
-            renew_at = env_.clock.now();
-            continue;
+            breath_at = env_.clock.now() + kBreath;
+            renew_at = env_.clock.now() + kHoldRenewal;
         }
         if (!env_.clock.sleep_for(kHoldRound, stop)) break;
     }
@@ -204,13 +212,23 @@ ReturnGuard::Next ReturnGuard::hold(Connection& connection, const std::stop_toke
 // moment its writes go on, one of each client that waits and what comes meanwhile; what it may have alone is kept before.
 void ReturnGuard::breathe(Connection& connection, const NodeInfo& old, const std::stop_token& stop) {
     const env::Context context{env_.clock.now() + 10s, stop, "guard"};
-    auto range = taken_since_start(old);
-    if (!range && old.backlog_first > 0) range = StreamRange{old.replid, old.backlog_first, old.master_offset};
-    if (!is_tail_kept_ && range) keep_stream(*range, context);
+    static_cast<void>(connection.call(pause_command(), context));
+    if (const auto range = taken_since_start(old); range && !is_tail_kept_) {
+        keep_stream(*range, context);
+    } else if (!is_tail_kept_ && old.backlog_first > 0) {
+        // Where it parted from the others nobody tells us.
+        keep_stream({old.replid, old.backlog_first, old.master_offset}, context);
+        const std::lock_guard lock(mutex_);
+        if (report_.salvaged) {
+            report_.salvaged->lost_writes.reset();
+            report_.salvaged->summary += " (others may have some of them)";
+        }
+    }
     note("we cannot make it a replica: each " + format_duration(kBreath) + " its writes go on for a moment, so that the Sentinels can");
     static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
     static_cast<void>(env_.clock.sleep_for(kBreathes, stop));
-    breath_at_ = env_.clock.now() + kBreath;
+    // Also when we are to end: our end releases nothing.
+    static_cast<void>(connection.call(pause_command(), {env_.clock.now() + 2s, {}, "guard"}));
 }
 
 // Clients that ask the Sentinels go where these say; one Sentinel that nobody contradicts is enough to hold.
@@ -227,9 +245,12 @@ ReturnGuard::Others ReturnGuard::look_around(const env::Context& context) {
         if (answer.opinion) ++(answer.opinion->current_address == old_master_.address ? here : elsewhere);
     }
     if (elsewhere > 0 && here == 0) others.word = Others::Word::kReplaced;
+    is_heir_dead_ = false;
     for (const RedisNode& node : settings_->nodes) {
         if (node.name == old_master_.name) continue;
         const auto info = cluster_.info(node, context);
+        const bool is_dead = !info && info.error().code == ErrorCode::kConnectionRefused;
+        is_heir_dead_ = is_heir_dead_ || (is_dead && is_named_by_any(answers, node));
         if (!info || !info->is_master) continue;
         const bool is_heir = !heir_replid_.empty() && (info->replid == heir_replid_ || info->replid2 == heir_replid_);
         const bool is_named = named && *named == node.address;
@@ -289,6 +310,7 @@ void ReturnGuard::keep_stream(const StreamRange& range, const env::Context& cont
     }
     auto salvaged = salvage_stream(node_target(*settings_, old_master_), range, directory, env_, context);
     const std::lock_guard lock(mutex_);
+    if (salvaged) tail_trouble_.clear();
     if (salvaged) report_.salvaged = std::move(*salvaged);
     // It becomes a replica anyway, in which nobody asks for its tail: it is told.
     else tail_trouble_ = "; its tail could not be kept: " + one_line(salvaged.error().to_string());

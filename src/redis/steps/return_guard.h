@@ -106,8 +106,7 @@ class ReturnGuard {
     std::optional<MonoTime> tried_at_;
     bool may_have_served_ = false;  // it may be back for as long as we stood still, and nobody has been asked yet
     std::optional<MonoTime> heir_away_since_;  // while it is held: the promoted one does not answer
-    bool is_heir_dead_ = false;          // its port refuses: nobody orders anybody to follow it
-    std::optional<MonoTime> breath_at_;  // while it is held and we cannot turn it
+    bool is_heir_dead_ = false;  // its port refuses: nobody orders anybody to follow it
     bool is_tail_kept_ = false;
     std::string tail_trouble_;  // in words, when it could not be
     std::unique_ptr<env::Thread> thread_;  // last: its body uses all of the above

@@ -85,6 +85,10 @@ void ReturnSentry::tell_news(const std::string& node, Post& post) {
     if (report.demoted_at && !std::exchange(post.is_demoted, true)) {
         tell("guard.demoted", node, report.salvaged ? report.note + "; " + report.salvaged->summary : report.note);
     }
+    // By the Sentinels, whom the guard has let.
+    if (post.guard->is_over() && report.salvaged && !std::exchange(post.is_demoted, true)) {
+        tell("guard.kept", node, report.note + "; " + report.salvaged->summary);
+    }
 }
 
 void ReturnSentry::stand_down() {

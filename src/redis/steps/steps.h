@@ -27,7 +27,6 @@ inline constexpr const char* kActingSentinel = "choose_moment.sentinel";
 struct Acting;
 
 // Failover. `old_primary` may be empty: then it is who the Sentinels name.
-// `assisted` is empty, or says what an assist would do, for the proposal.
 [[nodiscard]] StepPointer make_await_failover(ClusterPointer cluster, std::string old_primary);
 // Both runbooks.
 [[nodiscard]] StepPointer make_confirm_one_writer(ClusterPointer cluster, std::shared_ptr<Acting> acting = nullptr);

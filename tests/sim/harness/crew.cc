@@ -79,16 +79,16 @@ bool Crew::is_reported(const std::string& node) const {
 
 // As `failover` does it: the yes is a request in the journal of whoever proposes.
 void Crew::approve_proposals() {
-    for (const auto& controller : controllers_) {
-        JournalPages& pages = controller->pages();
+    for (std::size_t i = 0; i < controllers_.size(); ++i) {
+        JournalPages& pages = controllers_[i]->pages();
         for (const auto& [id, execution] : pages.executions) {
-            if (!engine::open_proposal(execution)) continue;
+            if (!controllers_[i]->is_running() || !engine::open_proposal(execution)) continue;
             const MonoTime since = proposed_since_.try_emplace(id, world_.now()).first->second;
             const bool is_due = world_.now() - since >= plan_.approves_after;
             if (!is_due || !approved_.insert(id).second) continue;
             world_.trace("the operator says yes to " + id);
             pages.requests["req-" + id] = {"req-" + id, std::string(engine::kApproveExecution), id, "operator",
-                                           world_.wall_now(site_.controller_host(0)), {}};
+                                           world_.wall_now(site_.controller_host(static_cast<int>(i))), {}};
         }
     }
 }

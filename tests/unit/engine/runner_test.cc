@@ -131,6 +131,9 @@ TEST_F(RunnerTest, AProposalStandsInTheJournalUntilSomebodySaysYes) {
         step.proposal->put("fence postgres-1");
         before = temp.journal->executions(1).value().at(0);
         const RequestRecord other = make_request(kApproveExecution, "exec-other", fake.env);
+        RequestRecord old = make_request(kApproveExecution, before->id, fake.env);
+        old.at -= std::chrono::minutes(1);
+        ASSERT_TRUE(temp.journal->put_request(old));
         const RequestRecord ours = make_request(kApproveExecution, before->id, fake.env);
         ASSERT_TRUE(temp.journal->put_request(other));
         unasked = step.proposal->approved_by();

@@ -87,7 +87,7 @@ struct Stage {
         servers.on_question = [this, at, id = record.execution_id] {
             if (!approve_after || servers.fake.clock.now() < at) return;
             approve_after.reset();
-            ASSERT_TRUE(temp.journal->put_request({"req-1", "execution.approve", id, "a person", {}, {}}));
+            ASSERT_TRUE(temp.journal->put_request({"req-1", "execution.approve", id, "a person", servers.fake.clock.wall_now(), {}}));
         };
     }
 

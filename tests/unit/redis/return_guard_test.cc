@@ -258,5 +258,13 @@ TEST_F(LoneGuard, LetsTheSentinelsTurnWhomItCannotAndKeepsWhatItHasBefore) {
     EXPECT_EQ(guard.report().note, "it is back as a replica");
 }
 
+// Nobody orders anybody to follow it, and what is written meanwhile may be lost.
+TEST_F(LoneGuard, LetsNoWritesGoWhereThePromotedOneIsDead) {
+    leave_one_sentinel();
+    stage.servers.nodes[2].is_refusing = true;
+    run();
+    EXPECT_EQ(stage.servers.count("UNPAUSE"), 0U);
+}
+
 }  // namespace
 }  // namespace aeterna::redis
