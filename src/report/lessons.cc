@@ -144,7 +144,8 @@ void add_assist(std::vector<Lesson>& lessons, const std::string& store, const Js
         const bool is_fence = line.rfind("still held", 0) == 0;
         lessons.push_back({fmt::format("{}: {}.", store, line),
                            is_refusal ? fmt::format("{}: remove the reason of the refusal, or accept the wait.", store)
-                           : is_proposal ? fmt::format("{}: say yes to a proposal (`aeterna-dr failover {}`), or let it act (assist: act).", store, store)
+                           : is_proposal ? fmt::format("{0}: say yes to a proposal (`aeterna-dr failover {0}`), or let it act "
+                                                       "(assist: act).", store)
                            : is_fence ? fmt::format("{}: lift the fence: `aeterna-dr unfence`.", store)
                                       : std::string()});
     }

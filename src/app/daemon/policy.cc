@@ -203,7 +203,8 @@ Result<engine::ExecutionRecord> Policy::perform_new(const Wanted& wanted, const 
     execution.parameters["assist"] = config::assist_name(leave.assist);
     if (!leave.note.empty()) note(wanted.incident.id, "policy: " + leave.note);
     return perform(execution,
-                   [this, &execution](engine::Runner& runner, engine::Runbook& built, engine::RunRequest request, const env::Context& inner) {
+                   [this, &execution](engine::Runner& runner, engine::Runbook& built, engine::RunRequest request,
+                                      const env::Context& inner) {
                        // With its first record: who does not get the actor lock has not begun.
                        request.on_record = [this, id = incident_of(execution), tells = std::move(request.on_record),
                                             line = fmt::format("policy: {} begun", execution.runbook)](const engine::StepRecord& record) {

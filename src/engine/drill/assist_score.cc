@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/runbook/proposal.h"
+
 namespace aeterna::engine {
 
 std::optional<AssistScore> assist_score(const Json& facts, WallTime from) {
@@ -10,7 +12,7 @@ std::optional<AssistScore> assist_score(const Json& facts, WallTime from) {
     AssistScore score;
     score.outcome = *outcome;
     score.reasons = find_strings(facts, "assist_reasons");
-    score.approved_by = find_string(facts, "assist_approved_by");
+    score.approved_by = find_string(facts, kApprovedByFact);
     score.fenced = find_strings(facts, "fenced");
     const auto acted_at = parse_time(find_string(facts, "assist_acted_at").value_or(""));
     if (acted_at) score.acted_at_seconds = to_seconds(*acted_at - from);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "engine/runbook/proposal.h"
 #include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
@@ -146,7 +147,9 @@ void LossWatch::follow_starts(const World& world) {
     if (!state.empty()) last_state_ = state;
 }
 
-bool may_act(const StepParts& parts, const Json& facts) { return parts.assist == "act" || facts.contains(kApprovedBy); }
+bool may_act(const StepParts& parts, const Json& facts) {
+    return parts.assist == "act" || facts.contains(engine::kApprovedByFact);
+}
 
 std::string assist_condition(const StepParts& parts, const std::string& own) {
     if (parts.assist == "act") return "only if " + own;

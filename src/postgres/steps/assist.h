@@ -48,8 +48,7 @@ class LossWatch {
 // Why the node that was named for a failover may not take over; empty: it may, or none was named.
 [[nodiscard]] std::string candidate_hindrance(const StepParts& parts, const World& world);
 
-// Who said yes to what prove_loss proposed: from then on it is as with assist 'act'.
-inline constexpr const char* kApprovedBy = "assist_approved_by";
+// With assist 'act', or once somebody has said yes to what prove_loss proposed.
 [[nodiscard]] bool may_act(const StepParts& parts, const Json& facts);
 // For the condition() of a step that acts: "only if " and its own condition, with what the assist asks for besides.
 [[nodiscard]] std::string assist_condition(const StepParts& parts, const std::string& own);

@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "engine/runbook/proposal.h"
 #include "postgres/detect/explain_stuck.h"
 #include "postgres/steps/await_loss.h"
 
@@ -47,7 +48,7 @@ class ProveLoss final : public engine::Step {
         const auto takes_proof = [&](const LossFinding& finding) {
             if (parts_.assist == "act") return true;
             if (!proposed) propose(proposed.emplace(finding), step);
-            return is_approved(step);
+            return engine::take_approval(step);
         };
         AETERNA_ASSIGN(const LossFinding finding,
                        await_loss(parts_, live_, parts_.old_primary, step, Duration::zero(), takes_proof));
@@ -82,12 +83,6 @@ class ProveLoss final : public engine::Step {
                                        "Patroni replaces '{}' by itself in {}",
                                        join(finding.old->fence_group(), " and "), old,
                                        describe_remaining(*finding.world.dcs()->leader)));
-    }
-
-    static bool is_approved(engine::StepContext& step) {
-        const auto who = step.proposal ? step.proposal->approved_by() : std::nullopt;
-        if (who) step.facts[kApprovedBy] = *who;
-        return who.has_value();
     }
 
     void settle(engine::StepContext& step, const LossFinding& finding) const {

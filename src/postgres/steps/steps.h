@@ -2,14 +2,15 @@
 // and plans list.
 //
 // failover:   restart_agent → prove_loss → fence → release_lease → order_failover → await_promotion →
-//             confirm_one_writer → end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where assist is "off", or
-//             "propose" and nobody says yes, where they are refused or where Patroni was faster
+//             confirm_one_writer → end_orphans → salvage → unfence → await_rejoin; the assisted steps do nothing where
+//             assist is "off", or "propose" and nobody says yes, where they are refused or where Patroni was faster
 // restore:    check_restore → fetch_restore → replay_restore → stop_cluster → swap_data → clear_keys → hand_over →
 //             confirm_one_writer → rejoin_members → back_up; docs/decisions/014 says why in this order
 // switchover: check_switchover → switchover → confirm_one_writer → await_rejoin
 //
 // Facts that the steps share: "old_primary" (node name), "new_primary" (node name), "candidate"
-// (node name); "assist" (off, refused, not_needed, proposed, proven, acted), "assist_reasons" (lines), "assist_approved_by" (who said yes to a proposal),
+// (node name); "assist" (off, refused, not_needed, proposed, proven, acted), "assist_reasons" (lines),
+// "assist_approved_by" (who said yes to a proposal),
 // "assist_acted_at" (time of the release), "lease_remaining_seconds" (what the release saved), "fenced" (nodes that
 // this execution holds down now), "salvaged" (what only the old primary had).
 // Of a restore: "restore.data", "restore.sandbox", "restore.kept" (in_place.h), "restore.had_primary" (whether a member

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/strings.h"
+#include "engine/runbook/proposal.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
 
@@ -58,7 +59,7 @@ Result<Assist> parse_assist(const std::string& word) {
 }
 
 bool has_leave(const Acting& acting, const Json& facts) {
-    return acting.assist == Assist::kAct || facts.contains(kAssistApprovedBy);
+    return acting.assist == Assist::kAct || facts.contains(engine::kApprovedByFact);
 }
 
 bool is_going(const Json& facts) { return find_string(facts, kDecision) == "go"; }

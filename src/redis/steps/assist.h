@@ -27,7 +27,6 @@ enum class Assist {
 // Facts that the report and the drills read as well.
 inline constexpr const char* kAssist = "assist";  // acted | refused | off | not_needed | proposed
 inline constexpr const char* kAssistReasons = "assist_reasons";   // why it was refused
-inline constexpr const char* kAssistApprovedBy = "assist_approved_by";  // who said yes to the proposal
 inline constexpr const char* kAssistActedAt = "assist_acted_at";  // RFC 3339
 inline constexpr const char* kDownAfterRemaining = "down_after_remaining_seconds";
 inline constexpr const char* kFenced = "fenced";  // names of nodes that this execution holds down

@@ -27,9 +27,8 @@ bool answers(const DeathInput& input, const RedisNode* node) {
                        [&](const ReplicaAnswer& replica) { return replica.node == node && replica.info; });
 }
 
-// Also one that lives, and of which the Sentinel has just not heard yet: it chooses a moment after it was told.
-bool may_be_chosen(const ReplicaView& replica, const SentinelOpinion& opinion, const RedisNode* node, const DeathInput& input) {
-    if (why_not_promotable(replica, opinion.master).empty()) return true;
+// It lives, and the Sentinel has just not heard of it yet: it chooses a moment after it was told.
+bool may_be_heard_of(const ReplicaView& replica, const SentinelOpinion& opinion, const RedisNode* node, const DeathInput& input) {
     return answers(input, node) && why_lastingly_unpromotable(replica, opinion.master).empty();
 }
 
@@ -75,7 +74,8 @@ std::vector<const RedisNode*> able_sentinels(const DeathInput& input,
             const RedisNode* node = input.settings.node_at(replica.address);
             const bool is_promotable = why_not_promotable(replica, opinion->master).empty();
             has_any = has_any || is_promotable;
-            is_safe = is_safe && (is_among(level, node) || !may_be_chosen(replica, *opinion, node, input));
+            const bool may_be_chosen = is_promotable || may_be_heard_of(replica, *opinion, node, input);
+            is_safe = is_safe && (is_among(level, node) || !may_be_chosen);
         }
         if (has_any && is_safe)
             (opinion->has_quorum ? able : lonely).push_back(&input.settings.sentinels[i]);

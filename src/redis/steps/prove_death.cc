@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "engine/runbook/proposal.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/death_proof.h"
 #include "redis/steps/look_at_death.h"
@@ -73,7 +74,7 @@ class ProveDeath final : public RedisStep {
                 step.progress("Sentinel has replaced '" + old.name + "' already");
                 return leave_it(step, proposed);
             }
-            if (is_proven && (acting_->assist == Assist::kAct || is_approved(step))) return go(verdict, input, step);
+            if (is_proven && (acting_->assist == Assist::kAct || engine::take_approval(step))) return go(verdict, input, step);
             if (is_proven && !proposed) {
                 propose(proposed.emplace(verdict), input, old, step);
                 budget = clock().within(kProposalStands, step.context);
@@ -117,12 +118,6 @@ class ProveDeath final : public RedisStep {
                                        "'aeterna-dr failover redis'); Sentinel takes it for dead by itself in {}",
                                        old.name, verdict.fit.front()->name,
                                        format_duration(down_after_left(input.sentinels))));
-    }
-
-    static bool is_approved(engine::StepContext& step) {
-        const auto who = step.proposal ? step.proposal->approved_by() : std::nullopt;
-        if (who) step.facts[kAssistApprovedBy] = *who;
-        return who.has_value();
     }
 
     static std::string describe_proof(const DeathVerdict& verdict) {

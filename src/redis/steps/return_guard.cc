@@ -215,14 +215,12 @@ void ReturnGuard::breathe(Connection& connection, const NodeInfo& old, const std
     static_cast<void>(connection.call(pause_command(), context));
     if (const auto range = taken_since_start(old); range && !is_tail_kept_) {
         keep_stream(*range, context);
-    } else if (!is_tail_kept_ && old.backlog_first > 0) {
+    } else if (!is_tail_kept_ && old.backlog_first > 0 &&
+               keep_stream({old.replid, old.backlog_first, old.master_offset}, context)) {
         // Where it parted from the others nobody tells us.
-        keep_stream({old.replid, old.backlog_first, old.master_offset}, context);
         const std::lock_guard lock(mutex_);
-        if (report_.salvaged) {
-            report_.salvaged->lost_writes.reset();
-            report_.salvaged->summary += " (others may have some of them)";
-        }
+        report_.salvaged->lost_writes.reset();
+        report_.salvaged->summary += " (others may have some of them)";
     }
     note("we cannot make it a replica: each " + format_duration(kBreath) + " its writes go on for a moment, so that the Sentinels can");
     static_cast<void>(connection.call({"CLIENT", "UNPAUSE"}, context));
@@ -302,7 +300,7 @@ Status ReturnGuard::keep_tail(const NodeInfo& old, const RedisNode& new_master, 
     return {};
 }
 
-void ReturnGuard::keep_stream(const StreamRange& range, const env::Context& context) {
+bool ReturnGuard::keep_stream(const StreamRange& range, const env::Context& context) {
     std::string directory;
     {
         const std::lock_guard lock(mutex_);
@@ -310,10 +308,10 @@ void ReturnGuard::keep_stream(const StreamRange& range, const env::Context& cont
     }
     auto salvaged = salvage_stream(node_target(*settings_, old_master_), range, directory, env_, context);
     const std::lock_guard lock(mutex_);
-    if (salvaged) tail_trouble_.clear();
-    if (salvaged) report_.salvaged = std::move(*salvaged);
     // It becomes a replica anyway, in which nobody asks for its tail: it is told.
-    else tail_trouble_ = "; its tail could not be kept: " + one_line(salvaged.error().to_string());
+    tail_trouble_ = salvaged ? "" : "; its tail could not be kept: " + one_line(salvaged.error().to_string());
+    if (salvaged) report_.salvaged = std::move(*salvaged);
+    return salvaged.has_value();
 }
 
 // In this order: whoever sees it write knows already that it was given back.

@@ -82,7 +82,7 @@ class ReturnGuard {
     void breathe(Connection& connection, const NodeInfo& old, const std::stop_token& stop);
     void remember_heir(const std::stop_token& stop);
     [[nodiscard]] Status keep_tail(const NodeInfo& old, const RedisNode& new_master, const env::Context& context);
-    void keep_stream(const StreamRange& range, const env::Context& context);
+    bool keep_stream(const StreamRange& range, const env::Context& context);  // false: see tail_trouble_
     [[nodiscard]] bool is_back(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] bool has_served(const Promotion& promotion, const env::Context& context);
     [[nodiscard]] Next give_back(Connection& connection, const std::string& why, const env::Context& context);
