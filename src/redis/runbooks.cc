@@ -31,23 +31,16 @@ Status check_keys(const Json& parameters, const std::vector<std::string>& allowe
     return {};
 }
 
-Result<Assist> assist_parameter(const Json& parameters) {
-    const Json* value = find_member(parameters, "assist");
-    if (!value) return Assist::kOff;
-    if (!value->is_string()) return make_error(ErrorCode::kUsage, "'assist' is no text");
-    return parse_assist(value->get<std::string>());
-}
-
 Result<engine::Runbook> failover(const Json& parameters, const ActingPointer& acting) {
     const ClusterPointer& cluster = acting->cluster;
     AETERNA_TRY(check_keys(parameters, {"old_primary", "assist"}));
     AETERNA_ASSIGN(const std::string old, node_parameter(parameters, "old_primary", cluster->settings()));
-    AETERNA_ASSIGN(acting->assist, assist_parameter(parameters));
+    AETERNA_ASSIGN(acting->assist, engine::assist_parameter(parameters));
     engine::Runbook runbook{"failover", "redis", "Let Sentinel replace a dead master, and prove the result", "failover", {}};
     auto& steps = runbook.steps;
-    const bool is_acting = acting->assist != Assist::kOff;
+    const bool is_acting = acting->assist != config::Assist::kOff;
     if (is_acting) {
-        const bool is_asking = acting->assist == Assist::kPropose;
+        const bool is_asking = acting->assist == config::Assist::kPropose;
         runbook.purpose = is_asking ? "Propose to replace a dead master at once, let Sentinel do it meanwhile, and prove the result"
                                     : "Replace a dead master at once, and prove the result";
         steps.push_back(make_prove_death(acting, old));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/runbook/assist.h"
 #include "engine/runbook/proposal.h"
 
 namespace aeterna::engine {

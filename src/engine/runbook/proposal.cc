@@ -11,12 +11,6 @@ std::optional<std::string> open_proposal(const ExecutionRecord& execution) {
     return find_string(execution.facts, kProposalFact);
 }
 
-bool take_approval(StepContext& step) {
-    const auto who = step.proposal ? step.proposal->approved_by() : std::nullopt;
-    if (who) step.facts[kApprovedByFact] = *who;
-    return who.has_value();
-}
-
 JournaledProposal::JournaledProposal(Journal& journal, const env::Env& env, ExecutionRecord& record, Note note)
     : journal_(journal), env_(env), record_(record), note_(std::move(note)) {}
 

@@ -14,12 +14,6 @@
 namespace aeterna::engine {
 
 inline constexpr const char* kProposalFact = "runner.proposal";
-// Who said yes to what the assist proposed.
-inline constexpr const char* kApprovedByFact = "assist_approved_by";
-
-// Whether somebody has said yes to what the step proposes; the fact above says who from then on.
-[[nodiscard]] bool take_approval(StepContext& step);
-
 // What it proposes at this moment; nothing when it does not, or has ended.
 [[nodiscard]] std::optional<std::string> open_proposal(const ExecutionRecord& execution);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "engine/runbook/proposal.h"
 #include "postgres/detect/explain_stuck.h"
 
 namespace aeterna::postgres {
@@ -145,15 +144,6 @@ void LossWatch::follow_starts(const World& world) {
     // A start that fails at once shows only as "start failed".
     if (has_failed && state != last_state_ && (was_starting || state == "start failed")) ++failed_starts_;
     if (!state.empty()) last_state_ = state;
-}
-
-bool may_act(const StepParts& parts, const Json& facts) {
-    return parts.assist == "act" || facts.contains(engine::kApprovedByFact);
-}
-
-std::string assist_condition(const StepParts& parts, const std::string& own) {
-    if (parts.assist == "act") return "only if " + own;
-    return parts.assist == "propose" ? "only if somebody says yes to the proposal, and " + own : "only with assist 'act'";
 }
 
 bool is_assist(const Json& facts, const char* word) { return find_string(facts, "assist") == word; }

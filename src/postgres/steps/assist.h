@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "engine/runbook/step.h"
+#include "engine/runbook/assist.h"
 #include "postgres/steps/live.h"
 #include "postgres/steps/loss.h"
 #include "postgres/steps/steps.h"
@@ -47,11 +47,6 @@ class LossWatch {
 
 // Why the node that was named for a failover may not take over; empty: it may, or none was named.
 [[nodiscard]] std::string candidate_hindrance(const StepParts& parts, const World& world);
-
-// With assist 'act', or once somebody has said yes to what prove_loss proposed.
-[[nodiscard]] bool may_act(const StepParts& parts, const Json& facts);
-// For the condition() of a step that acts: "only if " and its own condition, with what the assist asks for besides.
-[[nodiscard]] std::string assist_condition(const StepParts& parts, const std::string& own);
 
 // Facts "assist" and "assist_reasons".
 [[nodiscard]] bool is_assist(const Json& facts, const char* word);

@@ -28,13 +28,13 @@ class EndOrphans final : public engine::Step {
     }
 
     std::string condition() const override {
-        return assist_condition(parts_, "the old primary was replaced and has such backends");
+        return engine::assist_condition(parts_.assist, "the old primary was replaced and has such backends");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
         const std::string old = fact(step.facts, "old_primary");
         const bool is_replaced = !old.empty() && old != fact(step.facts, "new_primary");
-        if (!may_act(parts_, step.facts) || !is_replaced) return engine::CheckOutcome::kNotDue;
+        if (!engine::may_act(parts_.assist, step.facts) || !is_replaced) return engine::CheckOutcome::kNotDue;
         return orphans(old, step.context).empty() ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kReady;
     }
 

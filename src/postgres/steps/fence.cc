@@ -32,7 +32,7 @@ class Fence final : public engine::Step {
     }
 
     std::string condition() const override {
-        return assist_condition(parts_, "the primary is proven lost");
+        return engine::assist_condition(parts_.assist, "the primary is proven lost");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

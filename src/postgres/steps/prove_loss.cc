@@ -7,7 +7,6 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
-#include "engine/runbook/proposal.h"
 #include "postgres/detect/explain_stuck.h"
 #include "postgres/steps/await_loss.h"
 
@@ -32,12 +31,12 @@ class ProveLoss final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist == "off") return "only with assist 'propose' or 'act'";
+        if (parts_.assist == config::Assist::kOff) return "only with assist 'propose' or 'act'";
         return "only if its agent could not simply be started again";
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        if (parts_.assist == "off" && !step.facts.contains("assist")) step.facts["assist"] = "off";
+        if (parts_.assist == config::Assist::kOff && !step.facts.contains("assist")) step.facts["assist"] = "off";
         if (!step.facts.contains("assist")) return check_candidate(step);
         const bool is_settled = find_boolean(step.facts, "restart_agent.done").value_or(false) || is_assist(step.facts, "off");
         return is_settled ? engine::CheckOutcome::kNotDue : engine::CheckOutcome::kAlreadyDone;
@@ -46,7 +45,7 @@ class ProveLoss final : public engine::Step {
     Status apply(engine::StepContext& step) override {
         std::optional<LossFinding> proposed;
         const auto takes_proof = [&](const LossFinding& finding) {
-            if (parts_.assist == "act") return true;
+            if (parts_.assist == config::Assist::kAct) return true;
             if (!proposed) propose(proposed.emplace(finding), step);
             return engine::take_approval(step);
         };

@@ -31,7 +31,7 @@ class ReleaseLease final : public engine::Step {
     }
 
     std::string condition() const override {
-        return assist_condition(parts_, "the fence is confirmed");
+        return engine::assist_condition(parts_.assist, "the fence is confirmed");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

@@ -29,12 +29,12 @@ class RestartAgent final : public engine::Step {
     }
 
     std::string condition() const override {
-        if (parts_.assist != "act") return "only with assist 'act'";
+        if (parts_.assist != config::Assist::kAct) return "only with assist 'act'";
         return "only if the primary takes writes and its agent is dead";
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {
-        if (parts_.assist != "act") return engine::CheckOutcome::kNotDue;
+        if (parts_.assist != config::Assist::kAct) return engine::CheckOutcome::kNotDue;
         if (find_boolean(step.facts, "restart_agent.done").value_or(false)) return engine::CheckOutcome::kAlreadyDone;
         const World world = live_.look(step.context, parts_.old_primary);
         const NodeSettings* node = orphan(world, step.context);

@@ -42,7 +42,7 @@ class Salvage final : public engine::Step {
     }
 
     std::string condition() const override {
-        return assist_condition(parts_, "this execution holds the old primary fenced and another node was promoted");
+        return engine::assist_condition(parts_.assist, "this execution holds the old primary fenced and another node was promoted");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

@@ -44,13 +44,6 @@ Status check_keys(const Json& parameters, std::initializer_list<std::string_view
     return {};
 }
 
-Result<std::string> assist_parameter(const Json& parameters) {
-    const std::string word = find_string(parameters, "assist").value_or("off");
-    if (word == "off" || word == "propose" || word == "act") return word;
-    return make_error(ErrorCode::kUsage, "'" + word + "' is no word for assist",
-                      "Say off, propose or act.");
-}
-
 engine::Runbook failover(const StepParts& parts) {
     engine::Runbook runbook{
         "failover", "postgres", "get a primary back after the old one was lost", "failover", {}};
@@ -115,14 +108,14 @@ std::vector<engine::RunbookInfo> runbook_infos() {
 Result<engine::Runbook> make_runbook(const std::string& name, const Json& parameters, const Settings& settings,
                                      const env::Env& env, std::shared_ptr<const Board> watched,
                                      std::shared_ptr<const engine::LentRepository> lent) {
-    StepParts parts{settings, env, "", "", "off", std::move(watched)};
+    StepParts parts{settings, env, "", "", config::Assist::kOff, std::move(watched)};
     if (name == "failover") {
         AETERNA_TRY(check_keys(parameters, {"old_primary", "assist", "candidate"}));
-        AETERNA_ASSIGN(parts.assist, assist_parameter(parameters));
+        AETERNA_ASSIGN(parts.assist, engine::assist_parameter(parameters));
         AETERNA_ASSIGN(parts.old_primary, node_parameter(parameters, "old_primary", settings));
         AETERNA_ASSIGN(parts.candidate, node_parameter(parameters, "candidate", settings));
-        if (!parts.candidate.empty() && parts.assist != "act")
-            return make_error(ErrorCode::kUsage, "a candidate is named, and assist is '" + parts.assist + "'",
+        if (!parts.candidate.empty() && parts.assist != config::Assist::kAct)
+            return make_error(ErrorCode::kUsage, fmt::format("a candidate is named, and assist is '{}'", config::assist_name(parts.assist)),
                               "Say assist 'act', or leave the choice to Patroni.");
         return failover(parts);
     }

@@ -44,7 +44,7 @@ struct StepParts {
     const env::Env& env;
     std::string candidate;                      // node name; empty: choose, or leave it to Patroni
     std::string old_primary;                    // node name; empty: ask the cluster
-    std::string assist = "off";                 // off | propose | act
+    config::Assist assist = config::Assist::kOff;
     std::shared_ptr<const Board> watched = {};  // what serve has been seeing; nothing on the command line
     std::optional<RestoreWish> restore = {};    // of the runbook restore, which brings `candidate` back
     std::shared_ptr<const engine::LentRepository> lent = {};

@@ -22,7 +22,7 @@ class Unfence final : public engine::Step {
     }
 
     std::string condition() const override {
-        return assist_condition(parts_, "this execution holds a fence");
+        return engine::assist_condition(parts_.assist, "this execution holds a fence");
     }
 
     Result<engine::CheckOutcome> check(engine::StepContext& step) override {

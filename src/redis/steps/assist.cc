@@ -5,7 +5,6 @@
 #include <map>
 
 #include "base/strings.h"
-#include "engine/runbook/proposal.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
 
@@ -48,18 +47,6 @@ class StackHands final : public Hands {
 
 std::shared_ptr<Hands> make_hands(const config::Stack& stack, const env::Env& env) {
     return std::make_shared<StackHands>(stack, env);
-}
-
-Result<Assist> parse_assist(const std::string& word) {
-    if (word.empty() || word == "off") return Assist::kOff;
-    if (word == "propose") return Assist::kPropose;
-    if (word == "act") return Assist::kAct;
-    return make_error(ErrorCode::kUsage, "'" + one_line(word, 40) + "' is no word for assist",
-                      "Use off, propose or act.");
-}
-
-bool has_leave(const Acting& acting, const Json& facts) {
-    return acting.assist == Assist::kAct || facts.contains(engine::kApprovedByFact);
 }
 
 bool is_going(const Json& facts) { return find_string(facts, kDecision) == "go"; }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/runbook/assist.h"
 #include "hosts/executor.h"
 #include "redis/detect/master_histories.h"
 #include "redis/steps/steps.h"
@@ -15,14 +16,6 @@ namespace aeterna::redis {
 
 class ReturnGuard;
 class ReturnGuards;
-
-enum class Assist {
-    kOff,      // Sentinel alone acts
-    kPropose,  // as off, until somebody says yes to what is proposed
-    kAct,
-};
-// kUsage for another word; empty means off.
-[[nodiscard]] Result<Assist> parse_assist(const std::string& word);
 
 // Facts that the report and the drills read as well.
 inline constexpr const char* kAssist = "assist";  // acted | refused | off | not_needed | proposed
@@ -73,7 +66,7 @@ struct Acting {
     std::shared_ptr<ReturnGuards> guards;
     std::shared_ptr<const MasterHistories> histories;  // nullptr: nobody listens beside this execution
     std::string state_directory;
-    Assist assist = Assist::kOff;
+    config::Assist assist = config::Assist::kOff;  // off: Sentinel alone acts
     std::shared_ptr<ReturnGuard> guard;  // armed for this runbook; taken when it is first needed
 
     [[nodiscard]] std::string salvage_directory(const std::string& execution) const {
@@ -82,8 +75,6 @@ struct Acting {
 };
 using ActingPointer = std::shared_ptr<Acting>;
 
-// Whether anything may be changed at all: by the assist's word, or because somebody said yes to the proposal.
-[[nodiscard]] bool has_leave(const Acting& acting, const Json& facts);
 // True while the assist goes on: proven, not refused.
 [[nodiscard]] bool is_going(const Json& facts);
 [[nodiscard]] bool is_fenced(const Json& facts, const std::string& node);

@@ -42,7 +42,9 @@ class FenceMaster final : public RedisStep {
                "confirmed";
     }
 
-    std::string condition() const override { return "only if the master is proven dead and its host can be acted on"; }
+    std::string condition() const override {
+        return engine::assist_condition(acting_->assist, "the master is proven dead and its host can be acted on");
+    }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);

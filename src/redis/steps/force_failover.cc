@@ -35,7 +35,9 @@ class ForceFailover final : public RedisStep {
         return "SENTINEL FAILOVER " + settings().master_name + " on one Sentinel, at once";
     }
 
-    std::string condition() const override { return "only if the master is proven dead and a Sentinel can promote"; }
+    std::string condition() const override {
+        return engine::assist_condition(acting_->assist, "the master is proven dead and a Sentinel can promote");
+    }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);

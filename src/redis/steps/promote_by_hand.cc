@@ -43,7 +43,8 @@ class PromoteByHand final : public RedisStep {
     }
 
     std::string condition() const override {
-        return "only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody";
+        return engine::assist_condition(
+            acting_->assist, "the master is proven dead and no Sentinel can promote, or the one that did has told nobody");
     }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {

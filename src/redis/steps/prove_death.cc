@@ -8,7 +8,6 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
-#include "engine/runbook/proposal.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/death_proof.h"
 #include "redis/steps/look_at_death.h"
@@ -74,14 +73,16 @@ class ProveDeath final : public RedisStep {
                 step.progress("Sentinel has replaced '" + old.name + "' already");
                 return leave_it(step, proposed);
             }
-            if (is_proven && (acting_->assist == Assist::kAct || engine::take_approval(step))) return go(verdict, input, step);
+            if (is_proven && (acting_->assist == config::Assist::kAct || engine::take_approval(step))) return go(verdict, input, step);
             if (is_proven && !proposed) {
                 propose(proposed.emplace(verdict), input, old, step);
                 budget = clock().within(kProposalStands, step.context);
             }
             const bool is_late = clock().now() + kProofInterval >= budget.deadline;
             if (proposed && (verdict.kind == Kind::kRefused || is_late)) {
-                step.progress("it is not proposed any more: " + join(verdict.evidence, "; "));
+                const std::string late = "it has stood for " + format_duration(kProposalStands);
+                step.progress("it is not proposed any more: " +
+                              (verdict.kind == Kind::kRefused ? join(verdict.evidence, "; ") : late));
                 return leave_it(step, proposed);
             }
             if (verdict.kind == Kind::kRefused) {

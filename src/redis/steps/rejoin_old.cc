@@ -37,15 +37,13 @@ class RejoinOld final : public RedisStep {
     }
 
     std::string condition() const override {
-        const bool is_asking = acting_->assist == Assist::kPropose;
-        return is_asking ? "only if somebody says yes to the proposal, and another node took the old master's place"
-                         : "only if another node took the old master's place";
+        return engine::assist_condition(acting_->assist, "another node took the old master's place");
     }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);
         const RedisNode* master = node_of(step.facts, kNewMaster);
-        if (!old || !master || !has_leave(*acting_, step.facts)) return CheckOutcome::kNotDue;
+        if (!old || !master || !engine::may_act(acting_->assist, step.facts)) return CheckOutcome::kNotDue;
         if (is_fenced(step.facts, old->name)) return CheckOutcome::kReady;
         if (!find_string(step.facts, kOldReplid)) remember_lineage(*master, step);
         const auto role = cluster_->role(*old, step.context);

@@ -37,7 +37,9 @@ class Salvage final : public RedisStep {
                ", and list the writes that only it had";
     }
 
-    std::string condition() const override { return "only if the old master is fenced and its files can be reached"; }
+    std::string condition() const override {
+        return engine::assist_condition(acting_->assist, "the old master is fenced and its files can be reached");
+    }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const RedisNode* old = node_of(step.facts, kOldMaster);

@@ -31,7 +31,9 @@ class TeachSentinels final : public RedisStep {
         return "tell every Sentinel that comes back who is master now";
     }
 
-    std::string condition() const override { return "only after a promotion by hand"; }
+    std::string condition() const override {
+        return engine::assist_condition(acting_->assist, "the promotion was by hand");
+    }
 
     Result<CheckOutcome> check(engine::StepContext& step) override {
         const bool is_ours =

@@ -244,8 +244,8 @@ void Checks::check_leave(std::size_t controller, const std::string& did) {
     std::vector<std::string> why;
     for (const auto& [id, execution] : controllers_[controller]->pages().executions) {
         if (!is_acting(execution, did)) continue;
-        const bool is_approved = crew_.has_approved(id);
-        if (find_string(execution.parameters, "assist") != "act" && !is_approved) continue;
+        const bool may_by_itself = assist_ == "act" && find_string(execution.parameters, "assist") == "act";
+        if (!may_by_itself && !crew_.has_approved(static_cast<int>(controller), id)) continue;
         may_act = true;
         const auto begun = begun_.find(id);
         const MonoTime at = begun == begun_.end() ? world_.now() : begun->second;
@@ -254,8 +254,7 @@ void Checks::check_leave(std::size_t controller, const std::string& did) {
                                (life > at && truth_.has_window_held(life, world_.now()));
         if (is_window) why.push_back(id + " was begun in a maintenance window");
     }
-    if (assist_ != "act" && !crew_.has_approved_any()) why.push_back("the stack file says assist: " + assist_);
-    if (!may_act) why.emplace_back("no execution of it may act");
+    if (!may_act) why.push_back("no execution of it may act; the stack file says assist: " + assist_);
     violated_by(fmt::format("controller {}", controller + 1), did, why);
 }
 

@@ -93,6 +93,12 @@ void Crew::approve_proposals() {
     }
 }
 
+bool Crew::has_approved(int controller, const std::string& execution) const {
+    const auto& requests = controllers_[static_cast<std::size_t>(controller)]->pages().requests;
+    const auto asked = requests.find("req-" + execution);
+    return asked != requests.end() && !find_string(asked->second.answer, "code");
+}
+
 void Crew::lift_reported_fences() {
     for (const std::string& directory : site_.fence_directories) {
         for (const std::string& node : world_.disk.list(directory)) {

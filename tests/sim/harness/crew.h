@@ -51,9 +51,8 @@ class Crew {
     // By an execution of that runbook, that has ended so.
     [[nodiscard]] bool is_person_asked(const std::string& runbook) const;
     [[nodiscard]] int executions() const;
-    // The person has said yes to that execution; to any.
-    [[nodiscard]] bool has_approved(const std::string& execution) const { return approved_.count(execution) > 0; }
-    [[nodiscard]] bool has_approved_any() const { return !approved_.empty(); }
+    // The person has said yes to that execution of the controller, and was not told that it came too late.
+    [[nodiscard]] bool has_approved(int controller, const std::string& execution) const;
     // It runs and is not stopped.
     [[nodiscard]] bool is_at_work(int controller) const;
     // The controller that the process is, or was.

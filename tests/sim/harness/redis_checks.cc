@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "redis/steps/steps.h"
 
 namespace aeterna::sim {
 namespace {
@@ -134,13 +135,23 @@ int RedisChecks::naming(int node) const {
     return naming;
 }
 
-// By the stack file, or by a person.
-bool RedisChecks::may_act() const { return schedule_.crew.assist == "act" || crew_.has_approved_any(); }
+// By the stack file, or by a person: with an execution that runs, or as the guard that one has left to the master that it replaced.
+bool RedisChecks::may_act(int controller, int node) const {
+    if (schedule_.crew.assist == "act") return true;
+    const auto& executions = crew_.controllers()[static_cast<std::size_t>(controller)]->pages().executions;
+    return std::any_of(executions.begin(), executions.end(), [&](const auto& entry) {
+        const auto& [id, execution] = entry;
+        const bool is_guarded = find_string(execution.facts, redis::kOldMaster) == cluster_.redis(node).name();
+        const bool is_over = execution.state != engine::ExecutionState::kRunning;
+        return crew_.has_approved(controller, id) && (!is_over || is_guarded);
+    });
+}
 
-std::vector<std::string> RedisChecks::against_acting(int controller) const {
+// Before it takes that one's place away.
+std::vector<std::string> RedisChecks::against_acting(int controller, int node) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
-    if (!may_act()) why.push_back("the stack file says assist: " + schedule_.crew.assist);
+    if (!may_act(controller, node)) why.push_back("the stack file says assist: " + schedule_.crew.assist);
     if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it was cut off");
     return why;
@@ -189,7 +200,7 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
     if (!killed_.insert({controller, &to}).second) return;
     for (int i = 0; i < RedisCluster::kNodes; ++i) {
         if (cluster_.redis(i).process() != &to) continue;
-        std::vector<std::string> why = against_acting(controller);
+        std::vector<std::string> why = against_acting(controller, i);
         for (std::string& line : against_replacing(i, controller)) why.push_back(std::move(line));
         for (std::string& line : refusals(i)) why.push_back(std::move(line));
         acted_at_ = world_.now();
@@ -202,7 +213,7 @@ void RedisChecks::signalled(const Process& from, const Process& to, int number) 
 void RedisChecks::ordered(const Process& client, const std::string& what, int promoted) {
     const int controller = crew_.owner(client);
     if (controller < 0 || promoted == last_master_) return;
-    std::vector<std::string> why = against_acting(controller);
+    std::vector<std::string> why = against_acting(controller, last_master_);
     for (std::string& line : against_replacing(last_master_, controller)) why.push_back(std::move(line));
     const bool is_fenced = cluster_.is_marked(fmt::format("redis-{}", last_master_ + 1));
     for (std::string& line : refusals(last_master_)) why.push_back(std::move(line));

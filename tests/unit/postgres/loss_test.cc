@@ -257,7 +257,7 @@ TEST(LossWatch, AReaderOfAMomentIsDownAllTheWhile) {
     Scene scene;
     scene.kill();
     aeterna::testing::FakeEnv fake;
-    const StepParts parts{scene.cluster.settings, fake.env, "", "", "act", {}};
+    const StepParts parts{scene.cluster.settings, fake.env, "", "", config::Assist::kAct, {}};
     LossWatch watch(parts, scene.cluster.settings.nodes[0]);
     const auto gather = [&] { return watch.gather(scene.cluster.tick(), {}); };
     for (int look = 0; look < 20; ++look) static_cast<void>(gather());
@@ -281,7 +281,7 @@ struct WatchedStart {
     Scene scene;
     aeterna::testing::FakeEnv fake;
     const Settings& settings = scene.cluster.settings;
-    const StepParts parts{settings, fake.env, "", "", "act", {}};
+    const StepParts parts{settings, fake.env, "", "", config::Assist::kAct, {}};
     LossWatch watch{parts, settings.nodes[0]};
 
     WatchedStart() {
@@ -433,7 +433,7 @@ TEST(Candidate, IsNamedOnlyWhereNothingHindersIt) {
         scene.kill();
         row.change(scene.cluster);
         aeterna::testing::FakeEnv fake;
-        const StepParts parts{scene.cluster.settings, fake.env, "postgres-2", "", "act", {}};
+        const StepParts parts{scene.cluster.settings, fake.env, "postgres-2", "", config::Assist::kAct, {}};
         const std::string why = candidate_hindrance(parts, scene.cluster.tick());
         EXPECT_EQ(why, *row.hindrance ? std::string("'postgres-2' may not take over: ") + row.hindrance : "");
     }
@@ -443,9 +443,9 @@ TEST(Candidate, IsNotThePrimaryThatIsToBeReplaced) {
     Scene scene;
     scene.kill();
     aeterna::testing::FakeEnv fake;
-    const StepParts named{scene.cluster.settings, fake.env, "postgres-1", "", "act", {}};
+    const StepParts named{scene.cluster.settings, fake.env, "postgres-1", "", config::Assist::kAct, {}};
     EXPECT_THAT(candidate_hindrance(named, scene.cluster.tick()), HasSubstr("is the primary that is to be replaced"));
-    const StepParts nobody{scene.cluster.settings, fake.env, "", "", "act", {}};
+    const StepParts nobody{scene.cluster.settings, fake.env, "", "", config::Assist::kAct, {}};
     EXPECT_EQ(candidate_hindrance(nobody, scene.cluster.tick()), "");
 }
 

@@ -65,7 +65,7 @@ struct WriterStage {
     Json facts = Json::object();
     std::string told;
     engine::StepContext step{fake.clock.context(10s), facts, [this](const std::string& line) { told += line + "\n"; }};
-    std::unique_ptr<engine::Step> confirm = make_confirm_one_writer({settings, env, "", "", "act"});
+    std::unique_ptr<engine::Step> confirm = make_confirm_one_writer({settings, env, "", "", config::Assist::kAct});
 
     WriterStage() {
         for (const NodeSettings& node : settings.nodes) servers.by_host[node.address.host];

@@ -54,10 +54,10 @@ struct Orphaned {
     static env::ProcessInfo process(int pid, const std::string& directory, int parent = 1) {
         return {{pid, 1}, parent, 'S', 0, "postgres", directory};
     }
-    std::unique_ptr<engine::Step> make(const std::string& assist = "act") {
+    std::unique_ptr<engine::Step> make(config::Assist assist = config::Assist::kAct) {
         return make_end_orphans({settings, env, "", "", assist});
     }
-    CheckOutcome check(const std::string& assist = "act") { return *make(assist)->check(step); }
+    CheckOutcome check(config::Assist assist = config::Assist::kAct) { return *make(assist)->check(step); }
 };
 
 TEST(EndOrphans, EndsWhatIsLeftOfTheReplacedServerAndNothingElse) {
@@ -74,16 +74,16 @@ TEST(EndOrphans, EndsWhatIsLeftOfTheReplacedServerAndNothingElse) {
 TEST(EndOrphans, IsNotDueWhereNobodyReplacedItOrNothingOutlivedIt) {
     struct Row {
         const char* what;
-        const char* assist;
+        config::Assist assist;
         void (*change)(Orphaned&);
     };
     const Row table[] = {
-        {"assist only proposes", "propose", [](Orphaned&) {}},
-        {"it leads again", "act", [](Orphaned& s) { s.facts["new_primary"] = "postgres-1"; }},
-        {"nobody knows which it was", "act", [](Orphaned& s) { s.facts.erase("old_primary"); }},
-        {"its postmaster lives", "act",
+        {"assist only proposes", config::Assist::kPropose, [](Orphaned&) {}},
+        {"it leads again", config::Assist::kAct, [](Orphaned& s) { s.facts["new_primary"] = "postgres-1"; }},
+        {"nobody knows which it was", config::Assist::kAct, [](Orphaned& s) { s.facts.erase("old_primary"); }},
+        {"its postmaster lives", config::Assist::kAct,
          [](Orphaned& s) { s.processes.all = {Orphaned::process(50, "/data"), Orphaned::process(51, "/data", 50)}; }},
-        {"its host cannot be asked", "act", [](Orphaned& s) { s.settings.hosts.clear(); }},
+        {"its host cannot be asked", config::Assist::kAct, [](Orphaned& s) { s.settings.hosts.clear(); }},
     };
     for (const Row& row : table) {
         Orphaned stage;

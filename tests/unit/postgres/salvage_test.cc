@@ -66,7 +66,7 @@ struct Salvaging {
         settings.state_directory = "/state";
         settings.hosts = {{"host-1", "a", "local", "/fences", {{"postgres-1", "/data/postmaster.pid", {}, true}}}};
         for (std::uint64_t n = 3; n <= 7; ++n) put(1, n);
-        salvage = make_salvage({settings, env, "", "", "act"});
+        salvage = make_salvage({settings, env, "", "", config::Assist::kAct});
     }
     static std::string name(std::uint32_t timeline, std::uint64_t n) {
         return wal_segment_name(timeline, n * kSmallSegment, kSmallSegment);
