@@ -13,9 +13,11 @@
 
 namespace aeterna::hosts {
 
+inline constexpr const char* kOperator = "operator";  // the holder of a fence by a person's hand
+
 struct FenceMarker {
     std::string node;
-    std::string holder;  // an execution's id, a drill's id, "operator"
+    std::string holder;  // an execution's id, a drill's id, kOperator
     std::string reason;  // one line for people
     WallTime since{};
 };

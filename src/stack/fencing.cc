@@ -73,7 +73,7 @@ class FenceStep final : public engine::Step {
     }
     Status apply(StepContext& step) override {
         AETERNA_ASSIGN(const auto executor, parts_.executor());
-        return executor->fence({parts_.nodes, kOperator, parts_.reason}, step.context);
+        return executor->fence({parts_.nodes, hosts::kOperator, parts_.reason}, step.context);
     }
     Status verify(StepContext& step) override {
         AETERNA_ASSIGN(const bool is_held, holds(step.context));
@@ -205,7 +205,7 @@ Result<engine::Runbook> make_fencing_runbook(const std::string& name, const std:
         return make_error(ErrorCode::kNotFound, fmt::format("there is no runbook '{}'", name));
     }
     AETERNA_ASSIGN(auto nodes, names_in(parameters, "nodes"));
-    Parts parts{stack, env, std::move(nodes), {kOperator}, find_string(parameters, "reason").value_or("by hand")};
+    Parts parts{stack, env, std::move(nodes), {hosts::kOperator}, find_string(parameters, "reason").value_or("by hand")};
     engine::Runbook runbook{name, store, "hold a server down until it is unfenced", "fence", {}};
     if (name == "fence") {
         runbook.steps.push_back(std::make_unique<FenceStep>(std::move(parts)));

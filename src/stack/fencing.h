@@ -14,8 +14,6 @@
 
 namespace aeterna::stack {
 
-inline constexpr const char* kOperator = "operator";  // the holder of a fence by a person's hand
-
 // Parameters of `fence`: {"nodes": [NAME…], "reason": TEXT}; of `unfence`: {"nodes": […], "holders": [NAME…],
 // "start": true|false}. `store` is the one that the nodes belong to. kNotFound: another name. kUsage: wrong parameters.
 // `stack` and `env` must outlive the runbook.

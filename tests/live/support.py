@@ -55,7 +55,7 @@ def resettle(text, host):
     return re.sub(r"127\.0\.\d+\.\d+:\d+", move, text), list(ports.values())
 
 
-def wait_until(what, condition, seconds):
+def wait_until(what, condition, seconds, every=0.1):
     """Polls `condition` until it gives something true; its value. Fails with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -64,7 +64,7 @@ def wait_until(what, condition, seconds):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not happen within {seconds} s")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def host_port(address):

@@ -49,7 +49,7 @@ std::string fate(const engine::ExecutionRecord& execution, const env::Env& env) 
 }  // namespace
 
 Result<std::string> holder_gone(const std::string& holder, engine::Journal& journal, const env::Env& env) {
-    if (holder == stack::kOperator) return std::string();
+    if (holder == hosts::kOperator) return std::string();
     AETERNA_ASSIGN(const auto execution, journal.execution(holder));
     if (execution) return fate(*execution, env);
     AETERNA_ASSIGN(const auto drill, journal.drill(holder));
@@ -134,7 +134,7 @@ void annotate(engine::StackStatus& status, const Fences& fences) {
 }
 
 Result<std::vector<std::string>> liftable_holders(const Fences& fences, const std::vector<std::string>& nodes) {
-    std::vector<std::string> holders{stack::kOperator};
+    std::vector<std::string> holders{hosts::kOperator};
     for (const Fence& fence : fences.all) {
         const std::string& holder = fence.marker.holder;
         const bool is_ours = std::find(nodes.begin(), nodes.end(), fence.marker.node) != nodes.end();

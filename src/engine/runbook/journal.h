@@ -153,5 +153,6 @@ class Journal {
 
 // "<prefix>-20261123T101500Z-3f2a".
 [[nodiscard]] std::string make_record_id(std::string_view prefix, WallTime now, std::uint64_t random);
+inline constexpr std::string_view kExecutionPrefix = "exec";  // of an execution's id
 
 }  // namespace aeterna::engine

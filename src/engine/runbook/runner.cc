@@ -72,7 +72,7 @@ Runner::Runner(Journal& journal, ActorLock& lock, const env::Env& env) : journal
 Result<ExecutionRecord> Runner::run(Runbook& runbook, const RunRequest& request, const env::Context& context) {
     ExecutionRecord record;
     record.started_at = env_.clock.wall_now();
-    record.id = make_record_id("exec", record.started_at, env_.random.next());
+    record.id = make_record_id(kExecutionPrefix, record.started_at, env_.random.next());
     record.runbook = runbook.name;
     record.store = runbook.store;
     record.parameters = request.parameters;

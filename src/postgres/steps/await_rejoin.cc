@@ -1,9 +1,10 @@
 // postgres.await_rejoin
 // Does: waits until the old primary streams from the new one on its timeline. Needs: SQL or REST of
 // the old node. Changes: nothing; Patroni rewinds and starts it. Undo: none. When it does not come
-// back in five minutes, the step ends as a proposal: redundancy is still missing, so this is never
-// called done.
+// back in five minutes, or is held down by somebody who waits for our end, the step ends as a proposal: redundancy is
+// still missing, so this is never called done.
 #include "base/strings.h"
+#include "engine/runbook/foreign_fence.h"
 #include "postgres/steps/assist.h"
 #include "postgres/steps/live.h"
 #include "postgres/steps/steps.h"
@@ -17,6 +18,7 @@ constexpr engine::StepSpec kAwaitRejoinSpec{"postgres.await_rejoin",
 namespace {
 
 constexpr Duration kBudget = 5min;
+constexpr Duration kFenceLook = 1s;
 
 class AwaitRejoin final : public engine::Step {
   public:
@@ -55,9 +57,10 @@ class AwaitRejoin final : public engine::Step {
             const std::string line = describe_state(world, old) + describe_orphans(world, old, step.context);
             if (line != told) step.progress(line);
             told = line;
-            if (world.now >= until) {
+            const auto held = look_for_fence(old, step);
+            if (held || world.now >= until) {
                 step.facts["await_rejoin.rejoin"] = "pending";
-                return propose(world, old, line);
+                return held ? propose_unfence(*held) : propose(world, old, line);
             }
             if (!live_.pause(step.context)) {
                 return ended(parts_.env, step.context, "waiting for '" + old + "'");
@@ -106,6 +109,21 @@ class AwaitRejoin final : public engine::Step {
                            join(pids, ", "));
     }
 
+    std::optional<std::string> look_for_fence(const std::string& old, const engine::StepContext& step) {
+        const MonoTime now = parts_.env.clock.now();
+        const NodeSettings* node = parts_.settings.find(old);
+        if (!node || now < look_for_fence_at_) return std::nullopt;
+        look_for_fence_at_ = now + kFenceLook;
+        const auto executor = executor_of(parts_.settings, old, parts_.env);
+        if (!executor) return std::nullopt;
+        return engine::find_foreign_fence(**executor, node->fence_group(), step.context.run_id, step.context);
+    }
+
+    static Error propose_unfence(const std::string& held) {
+        return make_error(ErrorCode::kAwaitingApproval, "redundancy is not restored: " + held,
+                          "Have that fence lifted, then resume this execution.");
+    }
+
     Error propose(const World& world, const std::string& old, const std::string& state) const {
         const NodeSettings* node = parts_.settings.find(old);
         const std::string host = node && !node->host.empty() ? node->host : old;
@@ -121,6 +139,7 @@ class AwaitRejoin final : public engine::Step {
 
     StepParts parts_;
     Live live_;
+    MonoTime look_for_fence_at_ = MonoTime::min();
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // redis.await_rejoin: waits until the old master follows the new one with its link up. Changes nothing; waits in
 // check(). Sentinel turns a returned master into a replica by itself, about 10 s after it answers again. Past the budget
-// it says what is missing and asks a person; it is never reported as done when it is not.
+// it says what is missing and asks a person, as where the old master is held down by somebody who waits for our end; it is
+// never reported as done when it is not.
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "engine/runbook/foreign_fence.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
@@ -15,6 +17,7 @@ using engine::CheckOutcome;
 
 constexpr Duration kAwaitRejoinBudget = 90s;
 constexpr Duration kAwaitRejoinInterval = 200ms;
+constexpr Duration kFenceLook = 1s;
 constexpr engine::StepSpec kAwaitRejoinSpec{"redis.await_rejoin", "wait until the old master is back as a replica",
                                  engine::Risk::kReadOnly, 120s, false};
 
@@ -30,12 +33,17 @@ class AwaitRejoin final : public RedisStep {
         if (!old) return CheckOutcome::kReady;
         const env::Context budget = clock().within(kAwaitRejoinBudget, step.context);
         std::string missing;
-        AETERNA_ASSIGN(const bool is_back, poll(cluster_->env(), budget, kAwaitRejoinInterval, [&]() -> Result<bool> {
+        std::optional<std::string> held;
+        AETERNA_ASSIGN(const bool is_over, poll(cluster_->env(), budget, kAwaitRejoinInterval, [&]() -> Result<bool> {
             missing = what_is_missing(*old, step);
-            return missing.empty();
+            if (!missing.empty()) held = look_for_fence(*old, step);
+            return missing.empty() || held;
         }));
         take_report(step);
-        if (is_back) return CheckOutcome::kAlreadyDone;
+        if (held)
+            return make_error(ErrorCode::kAwaitingApproval, "redundancy is not restored: " + *held,
+                              "Have that fence lifted, then resume this execution.");
+        if (is_over) return CheckOutcome::kAlreadyDone;
         if (budget.deadline >= step.context.deadline) return CheckOutcome::kReady;  // not our budget's end
         return make_error(ErrorCode::kAwaitingApproval,
                           fmt::format("'{}' is not back as a replica after {}: {}", old->name,
@@ -67,6 +75,14 @@ class AwaitRejoin final : public RedisStep {
         return "";
     }
 
+    std::optional<std::string> look_for_fence(const RedisNode& old, const engine::StepContext& step) {
+        if (!acting_ || clock().now() < look_for_fence_at_) return std::nullopt;
+        look_for_fence_at_ = clock().now() + kFenceLook;
+        const auto executor = acting_->hands->executor_of(old);
+        if (!executor) return std::nullopt;
+        return engine::find_foreign_fence(**executor, {old.name}, step.context.run_id, step.context);
+    }
+
     void take_report(engine::StepContext& step) {
         if (!acting_ || !acting_->guard) return;
         const ReturnGuard::Report report = acting_->guard->report();
@@ -77,6 +93,7 @@ class AwaitRejoin final : public RedisStep {
     }
 
     ActingPointer acting_;
+    MonoTime look_for_fence_at_ = MonoTime::min();
 };
 
 }  // namespace

@@ -318,10 +318,20 @@ TEST(Assist, ThePlanNamesTheConditionOfEveryStepThatMayNotBeNeeded) {
                                 "only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody", await,
                                 ::testing::_, "only if the old master is fenced and its files can be reached",
                                 "only if another node took the old master's place",
-                                "only after a promotion by hand", "would run"));
+                                "only if the promotion was by hand", "would run"));
         EXPECT_TRUE(stage.servers.orders.empty());
         EXPECT_TRUE(stage.hands->executor.trace.empty());
     }
+}
+
+TEST(Assist, ThePlanOfAProposalSaysThatSomebodyHasToSayYes) {
+    Stage stage;
+    engine::Runbook built = stage.runbook("propose");
+    const auto lines = engine::Runner(*stage.temp.journal, stage.lock, stage.servers.env)
+                           .plan(built, stage.servers.fake.clock.context(20min));
+    const auto asking = ::testing::StartsWith("only if somebody says yes to the proposal, and ");
+    EXPECT_THAT(verdicts(lines), ElementsAre("would run", asking, asking, asking, "would run", ::testing::_, asking, asking, asking,
+                                             "would run"));
 }
 
 TEST(Assist, WhatIsNotNeededIsNeverJournaledAsDone) {
@@ -334,7 +344,7 @@ TEST(Assist, WhatIsNotNeededIsNeverJournaledAsDone) {
         if (record.outcome == "skipped") skipped[record.step] = record.detail;
     EXPECT_EQ(skipped["redis.promote_by_hand"],
               "not needed: only if the master is proven dead and no Sentinel can promote, or the one that did has told nobody");
-    EXPECT_EQ(skipped["redis.teach_sentinels"], "not needed: only after a promotion by hand");
+    EXPECT_EQ(skipped["redis.teach_sentinels"], "not needed: only if the promotion was by hand");
     EXPECT_FALSE(skipped.contains("redis.prove_death"));
     EXPECT_FALSE(skipped.contains("redis.fence_master"));
 }
@@ -598,6 +608,20 @@ TEST(Assist, AStartThatADrillHoldsBackIsWaitedForNotForced) {
     EXPECT_EQ(ended.state, ExecutionState::kSucceeded) << ended.summary;
     EXPECT_THAT(stage.progress, HasSubstr("held by q1-drill"));
     EXPECT_EQ(stage.masters_started, 0);
+}
+
+// Their holder lifts them with the lock that we hold: by our end alone.
+TEST(Assist, AFenceOfAnotherExecutionOrOfAPersonIsNotWaitedFor) {
+    for (const char* holder : {"exec-20261128T100000Z-dead", hosts::kOperator}) {
+        Stage stage;
+        stage.hands->executor.markers.push_back({"redis-1", holder, "failover redis", {}});
+        const MonoTime began = stage.servers.fake.clock.now();
+        const auto ended = stage.run();
+        EXPECT_EQ(ended.state, ExecutionState::kAwaitingApproval) << ended.summary;
+        EXPECT_THAT(ended.summary, HasSubstr("'redis-1' is held fenced by " + std::string(holder) + " (failover redis)"));
+        EXPECT_LT(stage.servers.fake.clock.now() - began, 60s);
+        EXPECT_EQ(stage.masters_started, 0);
+    }
 }
 
 TEST(Assist, ACopyThatCannotBeKeptStopsTheRejoin) {
