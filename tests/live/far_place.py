@@ -1,8 +1,8 @@
 """A network namespace from which a lab is reached over a link of its own, so that this link can be cut: what happens to
-a watcher that stands elsewhere than the servers. Needs root.
+a watcher that stands elsewhere than the servers, or to one of the hosts. Needs root.
 
 The servers listen on loopback addresses. Inside the namespace these lie behind a veth pair instead of `lo`, and packets
-of 127.0.x.200, which is the namespace's own address, go back over it. Nothing of the host changes but one route for that
+of 127.0.x.200, or another number, which is the namespace's own address, go back over it. Nothing of the host changes but one route for that
 address, which goes with the link. A cut is silent, as on the way through a dead switch: packets go out, none comes back.
 """
 import os
@@ -11,12 +11,13 @@ from pathlib import Path
 
 
 class FarPlace:
-    def __init__(self, subnet):
+    def __init__(self, subnet, number=200):
         self.name = f"aeterna-dr-far-{os.getpid()}"
         self.near = f"adr{os.getpid() % 100000}n"
         self.far = f"adr{os.getpid() % 100000}f"
         self.subnet = f"127.0.{subnet}.0/24"
-        self.address = f"127.0.{subnet}.200"
+        self.address = f"127.0.{subnet}.{number}"
+        self.near_address = f"127.0.{subnet}.254"  # of whatever here calls somebody there
         self.rules = 0
 
     def __enter__(self):
@@ -71,7 +72,8 @@ class FarPlace:
         self.ip("route", "replace", "blackhole", f"{self.address}/32", "table", "local")
 
     def join(self):
-        self.ip("route", "replace", f"{self.address}/32", "dev", self.near, "scope", "link", "table", "local")
+        self.ip("route", "replace", f"{self.address}/32", "dev", self.near, "scope", "link", "src", self.near_address,
+                "table", "local")
 
     def disconnect(self):
         """The far kernel itself knows no way: every attempt fails at once."""
@@ -83,10 +85,17 @@ class FarPlace:
     def cut_ports(self, *ports):
         """No packet comes back from these ports."""
         for port in ports:
-            self.here("rule", "add", "preference", "1", "iif", self.far, "ipproto", "tcp", "sport", str(port), "blackhole")
-            self.rules += 1
+            self.drop("ipproto", "tcp", "sport", str(port))
 
-    def join_ports(self):
+    def cut_arrivals(self):
+        """No packet reaches it, and whoever sends one is not told so by the kernel."""
+        self.drop()
+
+    def drop(self, *which):
+        self.here("rule", "add", "preference", "1", "iif", self.far, *which, "blackhole")
+        self.rules += 1
+
+    def join_arrivals(self):
         while self.rules > 0:
             self.here("rule", "del", "preference", "1")
             self.rules -= 1

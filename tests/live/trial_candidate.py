@@ -1,4 +1,5 @@
-"""A failover of PostgreSQL to the node that a person names, on real servers, with and without a leader key."""
+"""A failover of PostgreSQL by a person's command, on real servers: to the node that is named, with and without a leader key,
+and to whom Patroni chooses."""
 import base64
 import concurrent.futures
 import contextlib
@@ -38,8 +39,19 @@ class CandidateTest(assisted.AssistTest):
         return [key for key in self.keys() if key.endswith("/leader")]
 
     def fail_over(self, candidate, *options):
-        return self.lab.cli("--json", "failover", "postgres", "--candidate", candidate, "--yes", "--during-maintenance", *options,
-                            timeout=240)
+        named = ["--candidate", candidate] if candidate else []
+        return self.lab.cli("--json", "failover", "postgres", *named, "--yes", "--during-maintenance", *options, timeout=240)
+
+    def test_without_a_name_it_acts_as_the_assist_does_and_patroni_chooses(self):
+        with assisted.Rows(self.lab) as rows:
+            self.lose_node()
+            done = self.fail_over(None)
+        self.assertEqual(done.code, 0, done)
+        facts = self.check_taken_over(self.execution())
+        gap = rows.first_sent[facts["new_primary"]] - rows.last[self.primary]
+        print(f"     nobody took rows for {gap:.1f} s; {facts['lease_remaining_seconds']:.1f} s of the lease were left", flush=True)
+        self.assertGreater(facts["lease_remaining_seconds"], 0)
+        self.assertEqual({name for name, _ in rows.acknowledged}, {self.primary, facts["new_primary"]})
 
     def test_the_named_node_leads_and_no_other_one_before(self):
         candidate = self.replicas[-1]

@@ -106,7 +106,7 @@ class IsolationTest(unittest.TestCase):
             self.assertIn(reason, status["stores"]["postgres"]["reasons"][0])
             self.assertEqual(status["stores"]["redis"]["health"], "ok")
         finally:
-            self.place.join_ports()
+            self.place.join_arrivals()
         self.watcher.await_healthy()
         after, executions_after = self.watcher.journaled()
         known = {incident["id"] for incident in incidents_before}
@@ -129,7 +129,7 @@ class IsolationTest(unittest.TestCase):
             self.assertEqual(detectors_seen(self.watcher, HOLD_SECONDS), set())
             self.assertNotEqual(seen(self.watcher)["stores"]["postgres"]["primary"], None)
         finally:
-            self.place.join_ports()
+            self.place.join_arrivals()
         self.watcher.await_healthy()
         self.assertEqual(self.watcher.journaled(), before)
 

@@ -16,14 +16,7 @@ from support import run, wait_until
 from watching import incidents, reasons, stopped
 
 
-class RefusalTest(assisted.AssistTest):
-    def said_by(self, agent):
-        try:
-            with urllib.request.urlopen(f"http://{self.lab.node(agent)['address']}/patroni", timeout=5) as answer:
-                return json.load(answer)
-        except OSError:
-            return {}
-
+class RefusalCase(assisted.AssistTest):
     def start_again(self):
         """What a person does once the hindrance is gone."""
         run("lab", "up", "--dir", self.lab.directory, "--only", self.agent)
@@ -33,6 +26,15 @@ class RefusalTest(assisted.AssistTest):
         self.assertIn(reason, refused)
         self.assertEqual(self.fences(), [])
         self.assertIsNone(self.lab.node(self.agent)["pid"], "nobody started it")
+
+
+class RefusalTest(RefusalCase):
+    def said_by(self, agent):
+        try:
+            with urllib.request.urlopen(f"http://{self.lab.node(agent)['address']}/patroni", timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            return {}
 
     def test_a_paused_cluster_is_left_alone(self):
         self.patch({"pause": True})
@@ -105,6 +107,18 @@ class RefusalTest(assisted.AssistTest):
         self.start_again()
         self.lab.await_healthy(240)
 
+    def test_a_failover_that_somebody_has_ordered_is_left_alone(self):
+        etcd = assisted.Etcd(self.lab)
+        candidate = next(f"postgres-{n}" for n in "123" if f"postgres-{n}" != self.primary)
+        # A living leader would carry it out.
+        self.send(signal.SIGSTOP, self.agent)
+        etcd.put("failover", json.dumps({"leader": self.primary, "member": candidate}))
+        self.lose_node()
+        self.assert_left_alone("a failover or switchover was asked for by hand")
+        wait_until("the ordered failover", lambda: self.lab.status()["stores"]["postgres"]["primary"] == candidate, 90)
+        self.start_again()
+        self.lab.await_healthy(240)
+
     def test_a_replica_far_behind_does_not_hinder_the_other(self):
         behind, near = (f"postgres-{n}" for n in "123" if f"postgres-{n}" != self.primary)
         receiver = next(pid for pid in assisted.tree(self.lab.node(behind)["pid"])
@@ -132,7 +146,7 @@ class RefusalTest(assisted.AssistTest):
         return None
 
 
-class SynchronousRefusalTest(assisted.AssistTest):
+class SynchronousRefusalTest(RefusalCase):
     @classmethod
     def options(cls):
         return ["--sync"]
@@ -153,6 +167,21 @@ class SynchronousRefusalTest(assisted.AssistTest):
             self.send(signal.SIGCONT, standby)
             self.send(signal.SIGCONT, agent)
             run("lab", "up", "--dir", self.lab.directory, "--only", self.agent)
+            self.lab.await_healthy(240)
+        self.assertEqual(rows.lost(self.lab.status()["stores"]["postgres"]["primary"]), set())
+
+    def test_a_sync_key_of_another_leader_protects_nobody(self):
+        etcd = assisted.Etcd(self.lab)
+        other = next(f"postgres-{n}" for n in "123" if f"postgres-{n}" != self.primary)
+        before = json.loads(etcd.get("sync"))
+        with assisted.Rows(self.lab) as rows:
+            # A living leader would write it anew.
+            self.send(signal.SIGSTOP, self.agent)
+            etcd.put("sync", json.dumps({**before, "leader": other}))
+            self.lose_node()
+            self.assert_left_alone(f"the sync key does not belong to '{self.primary}'")
+            etcd.put("sync", json.dumps(before))
+            self.start_again()
             self.lab.await_healthy(240)
         self.assertEqual(rows.lost(self.lab.status()["stores"]["postgres"]["primary"]), set())
 

@@ -44,6 +44,13 @@ ErrorCode code_of_text(std::string_view text) {
     for (const int number : {ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT}) {
         if (says(errno_text(number))) return socket_error_code(number);
     }
+    // Our own kernel sends nothing there: a route that drops or prohibits, a firewall. On a Unix socket it is something else.
+    const std::size_t failed = text.find(" failed: ");
+    if (says("connection to server at ") && failed != std::string_view::npos) {
+        for (const int number : {EINVAL, EACCES, EPERM, EHOSTDOWN, ENETDOWN, EADDRNOTAVAIL, EAFNOSUPPORT}) {
+            if (text.substr(failed + 9).starts_with(errno_text(number))) return ErrorCode::kUnreachable;
+        }
+    }
     if (says("server closed the connection") || says("SSL SYSCALL error: EOF")) {
         return ErrorCode::kConnectionLost;
     }

@@ -45,6 +45,16 @@ TEST_F(SqlTest, WrongPasswordsAndRefusalsAreToldApart) {
     EXPECT_EQ(real().sql.connect(target, within(10s)).error().code, ErrorCode::kConnectionRefused);
 }
 
+// Link-local without an interface: EINVAL before any packet, as behind a route that drops.
+TEST(Sql, AKernelThatSendsNothingIsNoAnswerOfTheServer) {
+    env::SqlTarget target;
+    target.endpoint = {"fe80::1", 5432};
+    target.user = target.database = "nobody";
+    const auto nowhere = real().sql.connect(target, within(10s));
+    ASSERT_FALSE(nowhere);
+    EXPECT_EQ(nowhere.error().code, ErrorCode::kUnreachable) << nowhere.error().to_string();
+}
+
 TEST_F(SqlTest, AStatementPastItsDeadlineKillsTheSession) {
     auto session = real().sql.connect(server_->target, within(10s));
     ASSERT_TRUE(session);
