@@ -69,8 +69,9 @@ MUTATIONS = [
      "is_dead = «evidence.agent.is_gone() && server_is_dead» &&", "true", []),
     ("prove.ports_refuse", LOSS,
      "&& «refused(sql) && refused(rest)»;\n    if (is_dead)", "true", ["lost pid files"]),
-    ("prove.may_act", STEPS + "prove_loss.cc", "if («parts_.assist == config::Assist::kAct») return true;", "true", []),
-    ("prove.approved", STEPS + "prove_loss.cc", "return «engine::take_approval(step)»;", "true", []),
+    ("prove.may_act", STEPS + "prove_loss.cc", "bool is_approved = «parts_.assist == config::Assist::kAct»;", "true", []),
+    ("prove.approved", STEPS + "prove_loss.cc", "is_approved = «engine::take_approval(step)»;", "true", []),
+    ("prove.approved_look", STEPS + "prove_loss.cc", "            return «false»;", "is_approved", ["late yes"]),
     ("detect.silence", "src/postgres/detect/detectors/primary_down.cc",
      "«world.lasted(sql) >= kSilence»;", "true", ["short stall"]),
     ("detect.second_vantage", "src/postgres/detect/detectors/primary_down.cc",
@@ -257,7 +258,8 @@ MUTATIONS = [
      "is_safe = is_safe && («is_among(level, node) || !may_be_chosen»);", "true", ["one behind"]),
     ("redis.force.unheard", REDIS + "candidates.cc",
      "return «answers(input, node) && why_lastingly_unpromotable(replica, opinion.master).empty()»;", "false", ["divided"]),
-    ("redis.prove.approved", REDIS + "prove_death.cc", "(acting_->assist == config::Assist::kAct || «engine::take_approval(step)»)", "true", ["no leave"]),
+    ("redis.prove.may_act", REDIS + "prove_death.cc", "bool is_approved = «acting_->assist == config::Assist::kAct»;", "true", ["no leave"]),
+    ("redis.prove.approved", REDIS + "prove_death.cc", "is_approved = «engine::take_approval(step)»;", "true", ["no leave"]),
     ("redis.rejoin.leave", REDIS + "rejoin_old.cc", "!old || !master || «!engine::may_act(acting_->assist, step.facts)»)", "false", ["no leave"]),
     ("redis.force.guard", FORCE, "if («!is_fenced(step.facts, old->name)») guard_of", "false", ["unfenceable"]),
     ("redis.force.few_sentinels", REDIS + "await_failover.cc",
@@ -361,6 +363,7 @@ MUTATIONS = [
 HOLDS = ["fence.seen_from_here", "release.fence_holds"]
 
 BEHIND = {
+    "prove.approved_look": (["fence.fresh_proof"], "a proof is as old as its look, and an old one is proven anew"),
     "refuse.paused_key": (["refuse.paused_rest"], "the agents say it as well"),
     "refuse.paused_rest": (["refuse.paused_key"], "etcd's configuration says it as well"),
     "refuse.silent_successor": (["refuse.deaf_successor"], "takeover_hindrance() asks the same"),

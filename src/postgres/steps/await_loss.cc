@@ -42,6 +42,7 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
     std::optional<LossVerdict> refused;  // by the last look
     while (true) {
         finding.world = live.look(step.context, old_primary);
+        finding.looked_at = parts.env.clock.now();
         const World& world = finding.world;
         if (!finding.old) {
             finding.old = find_old(parts.settings, old_primary, world);
@@ -78,9 +79,9 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
     }
 }
 
-void note_proof(const StepParts& parts, engine::StepContext& step) {
+void note_proof(const StepParts& parts, MonoTime looked_at, engine::StepContext& step) {
     step.facts["prove_loss"]["by"] = parts.env.processes.own_pid();
-    step.facts["prove_loss"]["at_ns"] = nanoseconds(parts.env.clock.now());
+    step.facts["prove_loss"]["at_ns"] = nanoseconds(looked_at);
 }
 
 bool is_proof_fresh(const StepParts& parts, const engine::StepContext& step) {

@@ -10,6 +10,7 @@ namespace aeterna::postgres {
 
 struct LossFinding {
     World world;                         // of the last look
+    MonoTime looked_at{};                // when that was done
     const NodeSettings* old = nullptr;   // nullptr: nobody knows which node was the primary
     LossVerdict verdict;                 // never kWait
 };
@@ -24,7 +25,7 @@ using TakesProof = std::function<bool(const LossFinding&)>;
 
 // A proof ages: whoever died or stood still between the proof and the kill has to look again. Facts "prove_loss.by" (pid)
 // and "prove_loss.at_ns" (monotonic).
-void note_proof(const StepParts& parts, engine::StepContext& step);
+void note_proof(const StepParts& parts, MonoTime looked_at, engine::StepContext& step);
 [[nodiscard]] bool is_proof_fresh(const StepParts& parts, const engine::StepContext& step);
 
 }  // namespace aeterna::postgres

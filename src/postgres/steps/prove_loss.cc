@@ -44,10 +44,13 @@ class ProveLoss final : public engine::Step {
 
     Status apply(engine::StepContext& step) override {
         std::optional<LossFinding> proposed;
+        bool is_approved = parts_.assist == config::Assist::kAct;
+        // What a yes is carried out on is the look behind it: journaling the one and reading the other take their time.
         const auto takes_proof = [&](const LossFinding& finding) {
-            if (parts_.assist == config::Assist::kAct) return true;
+            if (is_approved) return true;
             if (!proposed) propose(proposed.emplace(finding), step);
-            return engine::take_approval(step);
+            is_approved = engine::take_approval(step);
+            return false;
         };
         AETERNA_ASSIGN(const LossFinding finding,
                        await_loss(parts_, live_, parts_.old_primary, step, Duration::zero(), takes_proof));
@@ -55,11 +58,12 @@ class ProveLoss final : public engine::Step {
             refuse_assist(step, {"nobody knows which node was the primary"});
             return {};
         }
-        const bool is_lost = finding.verdict.kind == LossKind::kLost;
-        if (proposed && !is_lost) settle_assist(step, "proposed", proposed->verdict.reasons);
-        else settle(step, finding);
-        if (proposed && !is_lost)
+        if (is_approved || !proposed) {
+            settle(step, finding);
+        } else {
+            settle_assist(step, "proposed", proposed->verdict.reasons);
             step.progress("nobody has said yes to the proposal: " + join(finding.verdict.reasons, "; "));
+        }
         return {};
     }
 
@@ -89,7 +93,7 @@ class ProveLoss final : public engine::Step {
         if (verdict.kind == LossKind::kRefused) return refuse_assist(step, verdict.reasons);
         if (verdict.kind == LossKind::kNotNeeded) return settle_assist(step, "not_needed", verdict.reasons);
         step.facts["prove_loss"] = Json{{"received", received_positions(finding.world, *finding.old)}};
-        note_proof(parts_, step);
+        note_proof(parts_, finding.looked_at, step);
         settle_assist(step, "proven", verdict.reasons);
         step.progress(fmt::format("'{}' is lost: {}", finding.old->name, join(verdict.reasons, "; ")));
     }

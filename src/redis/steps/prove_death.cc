@@ -65,21 +65,24 @@ class ProveDeath final : public RedisStep {
         DeathLook look(*acting_, old, step.facts);
         std::string told;
         std::optional<DeathVerdict> proposed;
+        bool is_approved = acting_->assist == config::Assist::kAct;
         while (true) {
+            // Before the look that it is carried out on: asking for it takes its time.
+            if (proposed && !is_approved) is_approved = engine::take_approval(step);
             const DeathInput input = look.take(budget);
             const DeathVerdict verdict = judge_death(input);
             const bool is_proven = verdict.kind == Kind::kProven;
             if (is_replaced(input, old)) {
                 step.progress("Sentinel has replaced '" + old.name + "' already");
-                return leave_it(step, proposed);
+                return leave_it(step, is_approved ? std::nullopt : proposed);
             }
-            if (is_proven && (acting_->assist == config::Assist::kAct || engine::take_approval(step))) return go(verdict, input, step);
+            if (is_proven && is_approved) return go(verdict, input, step);
             if (is_proven && !proposed) {
                 propose(proposed.emplace(verdict), input, old, step);
                 budget = clock().within(kProposalStands, step.context);
             }
             const bool is_late = clock().now() + kProofInterval >= budget.deadline;
-            if (proposed && (verdict.kind == Kind::kRefused || is_late)) {
+            if (proposed && !is_approved && (verdict.kind == Kind::kRefused || is_late)) {
                 const std::string late = "it has stood for " + format_duration(kProposalStands);
                 step.progress("it is not proposed any more: " +
                               (verdict.kind == Kind::kRefused ? join(verdict.evidence, "; ") : late));
@@ -93,8 +96,7 @@ class ProveDeath final : public RedisStep {
                 step.progress(verdict.evidence.front());
             told = verdict.evidence.front();
             if (is_late) {
-                refuse_assist(step,
-                              {"not proven within " + format_duration(kProofBudget) + ": " + told});
+                refuse_assist(step, {"not proven within " + format_duration(proposed ? kProposalStands : kProofBudget) + ": " + told});
                 return {};
             }
             if (!cluster_->env().clock.sleep_for(proposed ? kProposalInterval : kProofInterval, step.context.stop))

@@ -180,6 +180,16 @@ void stopped(Plot& plot) {
     schedule.stall_for = plot.rng().between(14s, 40s);
 }
 
+// Somebody says yes while whoever proposes stands still, and the primary is back before he goes on.
+void late_yes(Plot& plot) {
+    Schedule& schedule = plot.schedule();
+    schedule.assist = "propose";
+    schedule.approves_after = plot.rng().between(100ms, 4s);
+    plot.add(FaultKind::kPauseNode, plot.loss(), plot.rng().between(7s, 9s));
+    schedule.stall_at_write = 7 + static_cast<int>(plot.rng().below(3));
+    schedule.stall_for = plot.rng().between(6s, 16s);
+}
+
 // It is the controller that hears nobody.
 void cut_off(Plot& plot) {
     plot.add(FaultKind::kPauseNode, plot.loss(), plot.rng().between(15s, 40s));
@@ -235,6 +245,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"lock dropped", 3, lock_dropped},
                                  Choice{"frozen", 3, frozen},
                                  Choice{"stopped", 6, stopped},
+                                 Choice{"late yes", 4, late_yes},
                                  Choice{"cut off", 3, cut_off},
                                  Choice{"etcd lost", 3, etcd_lost},
                                  Choice{"two controllers", 3, two_controllers},

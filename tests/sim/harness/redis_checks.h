@@ -84,7 +84,7 @@ class RedisChecks {
     [[nodiscard]] bool may_act(int controller, int node) const;
     [[nodiscard]] std::vector<std::string> against_acting(int controller, int node) const;
     [[nodiscard]] std::vector<std::string> against_replacing(int node, int controller) const;
-    [[nodiscard]] std::vector<std::string> refusals(int node) const;
+    [[nodiscard]] std::vector<std::string> refusals(int node);
     [[nodiscard]] std::vector<std::string> against_choice(int promoted, int controller) const;
 
     World& world_;

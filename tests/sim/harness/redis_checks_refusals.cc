@@ -60,9 +60,10 @@ void RedisChecks::look_at_refusals(MonoTime now) {
 
 // An execution that was interrupted may go on with what it has decided: where the crew was not disturbed, an act
 // follows its proof at once.
-std::vector<std::string> RedisChecks::refusals(int node) const {
+std::vector<std::string> RedisChecks::refusals(int node) {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
+    look_at_refusals(now);  // what was so at the last look may be over
     const bool goes_on = acted_at_ != MonoTime{} && now - acted_at_ < kOneExecution;
     if (!schedule_.is_crew_calm() || goes_on) return why;
     const auto refuse = [&](const Spans& spans, const char* line) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,7 @@ struct Schedule {
     int nofailover = -1;  // a node with that tag
     int unfenceable = -1;  // a node whose starter heeds no markers, as the stack file says
     std::string assist;   // off, propose or act
+    std::optional<Duration> approves_after;  // crew.h; nothing: as approval_of() says
     int controllers = 1;
     int crash_at_write = 0;
     bool crash_is_durable = true;
