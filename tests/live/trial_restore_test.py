@@ -527,7 +527,8 @@ class RestoreTestTest(unittest.TestCase):
     def script(self, *words, prefix=(), **environment):
         return subprocess.run([*prefix, SCRIPT, *words], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL,
                               env={**os.environ, "AETERNA_DR": str(PROGRAM), "AETERNA_DR_STACK": str(self.stack),
-                                   "STATE_DIRECTORY": str(self.room / "state"), "RESTORE_DIR": str(self.work), **environment})
+                                   "STATE_DIRECTORY": str(self.room / "state"), "RESTORE_DIR": str(self.work),
+                                   "LOG_DIR": str(self.room), **environment})
 
     def test_the_old_script(self):
         self.back_up()
@@ -537,9 +538,14 @@ class RestoreTestTest(unittest.TestCase):
         self.assertEqual((report["rto_limit_seconds"], report["rto_met"], report["components"]["postgresql"]["status"]), (900, True, "pass"))
         self.assertGreater(report["components"]["postgresql"]["elapsed_seconds"], 0)
         self.assertEqual(json.loads(done.stdout)["restore_test"]["verdict"], "pass")
+        self.assertIn("questioning", done.stderr)
+        log = (self.room / "restore-test.log").read_text()
+        self.assertTrue(done.stdout in log and done.stderr in log, log)
         shutil.rmtree(self.room / "repo")
-        done = self.script("postgres")
+        # Without a place for the log it does what it is for.
+        done = self.script("postgres", LOG_DIR="/nowhere")
         self.assertEqual(done.returncode, 10, done)
+        self.assertEqual((self.room / "restore-test.log").read_text(), log)
         report = json.loads((self.work / "restore-test-report.json").read_text())
         self.assertEqual((report["rto_met"], report["components"]["postgresql"]), (False, {"elapsed_seconds": None, "status": "unknown"}))
         for word in ("full", "qdrant", "redis"):

@@ -53,7 +53,8 @@ run() {
     elif ! has_stack; then set -- --repo s3://aeterna-backups/postgres "$@"
     fi
     [ -n "${AETERNA_DR_KEY_FILE:-}" ] && set -- --key-file "$AETERNA_DR_KEY_FILE" "$@"
-    if ! { : >> "$log"; } 2>/dev/null; then
+    # In a subshell: where it cannot be opened, dash ends the shell whose own redirection it is.
+    if ! (: >> "$log") 2>/dev/null; then
         "$program" "$@"
         return
     fi

@@ -6,12 +6,14 @@
 #   RTO_LIMIT_SECONDS  objective (900)
 #   S3_BUCKET_PG       the repository; else the stack file's. Its key: $AETERNA_DR_KEY_FILE, else the stack file's
 #   AETERNA_DR         the program (aeterna-dr)
+#   LOG_DIR            where restore-test.log is appended to (/var/log/aeterna), if it is there
 # PG_RESTORE_PORT has no use any more: the server listens on no port.
 set -u
 
 program=${AETERNA_DR:-aeterna-dr}
 directory=${RESTORE_DIR:-/tmp/aeterna-restore-test}
 limit=${RTO_LIMIT_SECONDS:-900}
+log=${LOG_DIR:-/var/log/aeterna}/restore-test.log
 
 usage() {
     echo "usage: restore-test.sh postgres|qdrant|redis|full|cleanup" >&2
@@ -48,9 +50,13 @@ test_postgres() {
     set -- restore-test postgres --work "$directory" --rto "${limit}s"
     [ -n "${S3_BUCKET_PG:-}" ] && set -- --repo "$S3_BUCKET_PG" "$@"
     [ -n "${AETERNA_DR_KEY_FILE:-}" ] && set -- --key-file "$AETERNA_DR_KEY_FILE" "$@"
-    document=$("$program" --json "$@")
-    code=$?
-    printf '%s\n' "$document"
+    # In a subshell: where it cannot be opened, dash ends the shell whose own redirection it is.
+    (: >> "$log") 2>/dev/null || log=/dev/null
+    # What it says meanwhile goes to stderr and into the log; its exit code is the last line.
+    document=$({ { "$program" --json "$@"; echo "$?"; } 2>&1 >&3 | tee -a "$log" >&2; } 3>&1)
+    code=$(printf '%s\n' "$document" | tail -n 1)
+    document=$(printf '%s\n' "$document" | sed '$d')
+    printf '%s\n' "$document" | tee -a "$log"
     write_report "$code" || { [ "$code" -eq 0 ] && code=1; }
     return "$code"
 }
