@@ -238,8 +238,16 @@ class RestartCase(AssistCase):
             end()
             wait_until("the end of the master", lambda: not is_running(pid), 30)
             subprocess.run(["rm", "-rf", *without], check=True)
-            self.stack.start(self.master)
+            wait_until("the start of the master", self.start_anew, 30)
             wait_until("the master", lambda: self.stack.role(self.master) == "master", 30)
+
+    def start_anew(self):
+        """False where the lab still takes the dead one for running: once that was seen to last for some moments."""
+        done = run("--json", "lab", "up", "--dir", self.lab.directory, "--only", self.master, timeout=60)
+        assert done.code == 0, done
+        if done.json()["started"] == 0:
+            print(f"     {self.master} still runs, by the lab's word: {self.lab.node(self.master)}", flush=True)
+        return done.json()["started"]
 
     def lost_by_a_met_one(self, execution, writers):
         """It was taken for what it is; the acknowledged records that the new master lacks, and what else is known."""

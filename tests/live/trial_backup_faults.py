@@ -130,6 +130,46 @@ class BackupFaultsTest(RestoringTest):
         self.back_up()
         self.assertEqual(len(self.rows_at("latest")), 20000)
 
+    def fetching(self):
+        """Pids of the programs that bring a segment to a server of this test."""
+        found = []
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0") if entry.isdigit() else []
+                if b"archive-get" in words and str(self.repo).encode() in words:
+                    found.append(int(entry))
+        return found
+
+    def test_a_killed_archive_get_is_no_end_of_the_wal(self):
+        self.watch()
+        self.back_up()
+        for number in range(1, 5):
+            self.write_noise(number)
+        self.insert(200001)
+        self.await_durable(self.primary)
+        server = self.make_server("restored")
+        done = self.cli("restore", "postgres", "--to", "latest", "--into", server.data)
+        self.assertEqual(done.code, 0, done)
+        ended = 0
+        while ended < 5:
+            as_server(BINARIES / "pg_ctl", "-D", server.data, "-l", self.room / "restored.log", "-W", "start", "-o",
+                      f"-h {ADDRESS} -p {server.port} -c unix_socket_directories=''")
+            wait_until("a segment that is being fetched", lambda: self.kill(self.fetching()), 30, every=0)
+            # The shell between tells 137: above 125, so that the server ends (xlogarchive.c).
+            wait_until("the server's end", lambda: not (server.data / "postmaster.pid").exists(), 60)
+            ended += 1
+            self.assertTrue((server.data / "recovery.signal").exists())
+        self.assertIn("child process exited with exit code 137", self.log(server))
+        self.start(server)
+        wait_until("the end of recovery", lambda: not server.one("SELECT pg_is_in_recovery()"), 60)
+        self.assertEqual(server.rows(), self.primary.rows())
+
+    def kill(self, pids):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pids
+
     def test_killed_at_any_moment_a_dump_is_whole_or_none(self):
         self.primary.sql("INSERT INTO ledger SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 50000) n")
         self.kill_at_any_moment(random.Random(7), 8, 0.8, "--logical")
