@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import assisted
-from assisted_redis import Stack, Writers, await_execution, executions, use_stack
+from assisted_redis import Stack, Writers, use_stack
 from far_place import FarPlace
 from support import Lab, is_running, run, wait_until
 from watching import kill
