@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Vitals {
     std::size_t blocked = 0;  // state D: waits in the kernel; SIGKILL does not take yet
     // Its main process is dead and only children of it are left: they may finish what they do, nobody new gets in.
     bool is_headless = false;
+    std::optional<env::ProcessId> main = std::nullopt;  // nothing where it is dead
     [[nodiscard]] bool is_gone() const { return alive == 0; }
     [[nodiscard]] bool is_all_stopped() const { return alive > 0 && stopped == alive; }
 };
@@ -39,9 +41,10 @@ struct FenceOrder {
     // Nothing is killed that was not begun by then: the proof that this order stands on holds no longer. kDeadline, and
     // the markers stay.
     std::optional<MonoTime> begin_before = std::nullopt;
-    // What ran when the look began that this order stands on. A node whose main process is none of these was started
-    // after that and nobody has looked at it: it is not killed. kGuardRefused, effect kPartial, and the markers stay.
-    // Nothing: whatever runs is killed.
+    // What ran when the look began that this order stands on; main processes are enough. A node whose main process is
+    // none of these was started after that and nobody has looked at it: it is not killed, and neither are the others.
+    // kGuardRefused, effect kPartial, and the markers stay. Once one of the nodes is dead by this order's hand the others
+    // are ended, too: a server must not go on without its agent. Nothing: whatever runs is killed.
     std::optional<std::vector<env::ProcessId>> looked_at = std::nullopt;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/strings.h"
 #include "hosts/pid_file.h"
@@ -95,6 +96,7 @@ Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& c
         ++vitals.alive;
         if (info->state == 'T' || info->state == 't') ++vitals.stopped;
         if (info->state == 'D') ++vitals.blocked;
+        if (!left.is_headless && id == left.processes.front()) vitals.main = id;
     }
     vitals.is_headless = left.is_headless && vitals.alive > 0;
     return vitals;
@@ -112,17 +114,23 @@ Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
     }
     const MonoTime end = env_.clock.within(kConfirmTime, context).deadline;
     bool was_empty = false;
+    std::set<std::string> killed;
     for (int looks = 1;; ++looks) {
-        std::size_t found = 0;
+        std::vector<NodeProcesses> running;
         for (const std::string& node : order.nodes) {
-            AETERNA_ASSIGN(const NodeProcesses left, remains(node, context));
-            found += left.processes.size();
-            if (left.processes.empty()) continue;
-            AETERNA_TRY(check_looked_at(left, order));
+            AETERNA_ASSIGN(NodeProcesses left, remains(node, context));
+            if (!left.processes.empty()) running.push_back(std::move(left));
+        }
+        for (const NodeProcesses& left : running) {
+            const bool is_widowed = killed.size() > killed.count(left.node);
+            if (!is_widowed) AETERNA_TRY(check_looked_at(left, order));
+        }
+        for (const NodeProcesses& left : running) {
+            killed.insert(left.node);
             AETERNA_TRY(executor_.kill(left, env_.clock.within(kConfirmTime, context)));
         }
-        if (found == 0 && was_empty) return {};
-        was_empty = found == 0;
+        if (running.empty() && was_empty) return {};
+        was_empty = running.empty();
         const bool is_over = looks >= kFewestLooks && env_.clock.now() + kLateStart >= end;
         if (is_over || !env_.clock.sleep_for(kLateStart, context.stop)) break;
     }

@@ -81,9 +81,8 @@ MUTATIONS = [
     # The fence.
     ("fence.kill", HOST, "AETERNA_TRY(«executor_.kill(left, env_.clock.within(kConfirmTime, context))»);", "Status()",
      ["lost pid files"]),
-    ("fence.until_none_is_left", HOST, "if («found == 0 && was_empty») return {};", "true", []),
-    ("fence.kill_and_look", HOST, "found += «left.processes.size()»;\n            if (left.processes.empty()) continue;",
-     "std::size_t{0}", []),
+    ("fence.until_none_is_left", HOST, "if («running.empty() && was_empty») return {};", "true", []),
+    ("fence.kill_and_look", HOST, "if («!left.processes.empty()») running.push_back", "false", []),
     ("fence.marker", HOST,
      "AETERNA_TRY(«put_marker(env_.files, host_.fence_directory,\n"
      "                               {node, order.holder, order.reason, env_.clock.wall_now()})»);", "Status()", []),
@@ -95,7 +94,10 @@ MUTATIONS = [
      ["lost pid files"]),
     ("fence.agent_too", SETTINGS, "return {«agent», name};", "name", []),
     ("fence.server_too", SETTINGS, "return {agent, «name»};", "agent", []),
-    ("fence.fresh_proof", FENCE, "if («is_proof_fresh(parts_, step)») return true;", "true", ["stopped"]),
+    ("fence.fresh_proof", STEPS + "await_loss.cc",
+     "if («parts.env.clock.now() < looked_at || parts.env.clock.now() >= proof.holds_until») return", "false", ["stopped"]),
+    ("fence.in_time", FENCE, "«proof->holds_until», std::move", "std::optional<MonoTime>()", ["slow marker"]),
+    ("fence.looked_at", FENCE, "«std::move(proof->ran)»}", "std::optional<std::vector<env::ProcessId>>()", ["slow marker"]),
     ("start.marker", "src/hosts/local_executor.cc",
      "AETERNA_TRY(«require_unfenced(env_.files, host_.fence_directory, node)»);", "Status()", []),
     # The release.
@@ -363,7 +365,9 @@ MUTATIONS = [
 HOLDS = ["fence.seen_from_here", "release.fence_holds"]
 
 BEHIND = {
-    "prove.approved_look": (["fence.fresh_proof"], "a proof is as old as its look, and an old one is proven anew"),
+    "prove.approved_look": (["fence.fresh_proof", "fence.in_time"],
+                            "a proof is as old as its look, and an old one is proven anew"),
+    "fence.fresh_proof": (["fence.in_time"], "the executor refuses what comes 3 s after the look"),
     "refuse.paused_key": (["refuse.paused_rest"], "the agents say it as well"),
     "refuse.paused_rest": (["refuse.paused_key"], "etcd's configuration says it as well"),
     "refuse.silent_successor": (["refuse.deaf_successor"], "takeover_hindrance() asks the same"),

@@ -58,16 +58,16 @@ class TcpStream final : public Stream {
 Result<Descriptor> connect_one(const SocketAddress& address, const std::string& what,
                                const Context& context) {
     Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket.is_open()) return socket_error(errno, what);
+    if (!socket.is_open()) return connect_error(errno, what);
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (::connect(socket.get(), address.get(), address.length) == 0) return socket;
-    if (errno != EINPROGRESS) return socket_error(errno, what);
+    if (errno != EINPROGRESS) return connect_error(errno, what);
     AETERNA_TRY(wait_ready(socket.get(), POLLOUT, context, what));
     int code = 0;
     socklen_t length = sizeof code;
     if (::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &code, &length) != 0) code = errno;
-    if (code != 0) return socket_error(code, what);
+    if (code != 0) return connect_error(code, what);
     return socket;
 }
 

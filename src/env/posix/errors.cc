@@ -50,9 +50,18 @@ ErrorCode socket_error_code(int error_number) {
     }
 }
 
+ErrorCode connect_error_code(int error_number) {
+    const bool is_unsent = error_number == EINVAL || error_number == EACCES || error_number == EPERM;
+    return is_unsent ? ErrorCode::kUnreachable : socket_error_code(error_number);
+}
+
 Error socket_error(int error_number, const std::string& what) {
     return make_error(socket_error_code(error_number),
                       fmt::format("{}: {}", what, errno_text(error_number)));
+}
+
+Error connect_error(int error_number, const std::string& what) {
+    return make_error(connect_error_code(error_number), fmt::format("{}: {}", what, errno_text(error_number)));
 }
 
 void Descriptor::reset() {

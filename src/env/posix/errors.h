@@ -14,6 +14,10 @@ namespace aeterna::env {
 // For sockets: kConnectionRefused, kConnectionLost, kTimeout, kUnreachable, kPermission, kIo.
 [[nodiscard]] ErrorCode socket_error_code(int error_number);
 [[nodiscard]] Error socket_error(int error_number, const std::string& what);
+// The same for what a connect to another host says. EINVAL, EACCES and EPERM are no word of that host: our own kernel sends
+// nothing there, by a route that drops or prohibits, or by a firewall (ip-route(8), connect(2)). kUnreachable.
+[[nodiscard]] ErrorCode connect_error_code(int error_number);
+[[nodiscard]] Error connect_error(int error_number, const std::string& what);
 // "read '/a/b'": what was tried, for the errors above.
 [[nodiscard]] std::string quoted(std::string_view verb, const std::string& path);
 // The system's text for an errno, thread-safe.

@@ -201,7 +201,7 @@ ErrorCode code_of(CURLcode result, int os_error) {
     switch (result) {
         case CURLE_OPERATION_TIMEDOUT: return ErrorCode::kTimeout;
         case CURLE_COULDNT_CONNECT: {
-            const ErrorCode code = socket_error_code(os_error);
+            const ErrorCode code = connect_error_code(os_error);
             return code == ErrorCode::kIo ? ErrorCode::kUnreachable : code;
         }
         case CURLE_COULDNT_RESOLVE_HOST: return ErrorCode::kUnreachable;

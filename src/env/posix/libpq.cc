@@ -38,17 +38,24 @@ std::string sqlstate_in(std::string_view text) {
     return "";
 }
 
+// What libpq says behind 'connection to server at …, port … failed: '; the whole text where it does not begin so.
+std::string_view behind_failed(std::string_view text) {
+    constexpr std::string_view kFailed = " failed: ", kNoSocket = "could not create socket: ";
+    if (const std::size_t found = text.find(kFailed); found != std::string_view::npos) text.remove_prefix(found + kFailed.size());
+    if (text.starts_with(kNoSocket)) text.remove_prefix(kNoSocket.size());
+    return text;
+}
+
 // libpq tells system errors by their text only.
 ErrorCode code_of_text(std::string_view text) {
     const auto says = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
     for (const int number : {ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT}) {
         if (says(errno_text(number))) return socket_error_code(number);
     }
-    // Our own kernel sends nothing there: a route that drops or prohibits, a firewall. On a Unix socket it is something else.
-    const std::size_t failed = text.find(" failed: ");
-    if (says("connection to server at ") && failed != std::string_view::npos) {
+    // On a Unix socket these are something else.
+    if (says("connection to server at ")) {
         for (const int number : {EINVAL, EACCES, EPERM, EHOSTDOWN, ENETDOWN, EADDRNOTAVAIL, EAFNOSUPPORT}) {
-            if (text.substr(failed + 9).starts_with(errno_text(number))) return ErrorCode::kUnreachable;
+            if (behind_failed(text).starts_with(errno_text(number))) return connect_error_code(number);
         }
     }
     if (says("server closed the connection") || says("SSL SYSCALL error: EOF")) {
@@ -59,12 +66,6 @@ ErrorCode code_of_text(std::string_view text) {
     }
     if (says("invalid sslmode") || says("root certificate file")) return ErrorCode::kConfiguration;
     return ErrorCode::kServer;
-}
-
-// The line that says why: libpq begins with 'connection to server at …, port … failed: '.
-std::string reason_in(std::string_view text) {
-    const std::size_t failed = text.find(" failed: ");
-    return one_line(failed == std::string_view::npos ? text : text.substr(failed + 9));
 }
 
 void ignore_notice(void*, const PGresult*) {}
@@ -133,7 +134,7 @@ Error libpq_session_error(PGconn* session, const std::string& what) {
     const std::string text = PQerrorMessage(session);
     const std::string state = sqlstate_in(text);
     const ErrorCode code = state.empty() ? code_of_text(text) : code_of_sqlstate(state);
-    return make_error(code, fmt::format("{}: {}", what, reason_in(text)),
+    return make_error(code, fmt::format("{}: {}", what, one_line(behind_failed(text))),
                       code == ErrorCode::kAuthentication ? "Check the user and its password." : "");
 }
 

@@ -2,12 +2,14 @@
 // what was synced survives lose_power(), as env/files.h says.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "env/files.h"
 
 namespace aeterna::sim {
@@ -38,6 +40,8 @@ class Disk {
     // Writes of everybody fail with kIo while it is full.
     void set_full(bool full) { is_full_ = full; }
     [[nodiscard]] bool is_full() const { return is_full_; }
+    // How long a durable write of that process takes, asked before each; without it none takes any time.
+    std::function<Duration(const Process& by, const std::string& path)> write_takes;
     [[nodiscard]] bool lock(const std::string& path) { return locks_.insert(path).second; }
     void unlock(const std::string& path) { locks_.erase(path); }
 

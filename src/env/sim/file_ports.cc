@@ -84,6 +84,9 @@ class SimFiles final : public env::Files {
     Status write_durable(const std::string& given, std::string_view content, int mode,
                          std::optional<env::Owner> owner) override {
         const std::string path = Disk::normal(given);
+        const Duration takes = disk().write_takes ? disk().write_takes(place_.process, path) : Duration::zero();
+        if (takes > Duration::zero())
+            static_cast<void>(place_.world.scheduler.park(place_.world.now() + takes, {}, "its disk"));
         if (place_.is_dead()) return place_.dead(given);
         if (disk().is_full()) {
             return make_error(ErrorCode::kIo,

@@ -81,7 +81,13 @@ LossEvidence LossWatch::gather(const World& world, const env::Context& context) 
     return evidence;
 }
 
-void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) const {
+void LossWatch::begin(const env::Context& context) {
+    LossEvidence unused;
+    ask_host(unused, context);
+}
+
+void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) {
+    running_.clear();
     const auto executor = executor_of(parts_.settings, old_.name, parts_.env);
     if (!executor) {
         evidence.cannot_fence = executor.error().to_string();
@@ -98,6 +104,8 @@ void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) co
     evidence.host_answered = agent.has_value() && server.has_value();
     if (agent) evidence.agent = *agent;
     if (server) evidence.server = *server;
+    for (const hosts::Vitals* vitals : {&evidence.agent, &evidence.server})
+        if (vitals->main) running_.push_back(*vitals->main);
     evidence.watchdog_armed = (*executor)->is_watchdog_armed(context).value_or(false);
 }
 

@@ -24,11 +24,15 @@ namespace aeterna::postgres {
 class LossWatch {
   public:
     LossWatch(const StepParts& parts, const NodeSettings& old) : parts_(parts), old_(old) {}
+    // Before the first look.
+    void begin(const env::Context& context);
     // After each look at `world`.
     [[nodiscard]] LossEvidence gather(const World& world, const env::Context& context);
+    // The main processes of the node and its agent that ran when the host was last asked.
+    [[nodiscard]] const std::vector<env::ProcessId>& running() const { return running_; }
 
   private:
-    void ask_host(LossEvidence& evidence, const env::Context& context) const;
+    void ask_host(LossEvidence& evidence, const env::Context& context);
     void follow_silence(const World& world);
     void follow_starts(const World& world);
     void follow_listeners(const World& world);
@@ -41,6 +45,7 @@ class LossWatch {
     std::optional<MonoTime> last_gather_;
     std::optional<MonoTime> starting_since_;
     std::map<std::string, MonoTime> cut_since_;  // by replica
+    std::vector<env::ProcessId> running_;
     std::string last_state_;
     int failed_starts_ = 0;
 };

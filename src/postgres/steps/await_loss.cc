@@ -7,13 +7,9 @@ namespace aeterna::postgres {
 namespace {
 
 constexpr Duration kLookEvery = 100ms;
-// From the proof to the kill it takes milliseconds; an answer within this time cannot have been missed by much.
-constexpr Duration kProofHolds = 2s;
-
-const NodeSettings* find_old(const Settings& settings, const std::string& named, const World& world) {
-    if (const NodeSettings* node = settings.find(named)) return node;
-    return settings.find(world.primary.value_or(world.reference));
-}
+// From the begin of the look to the kill: a silent port takes a second of it, all else milliseconds. An answer within
+// this time cannot have been missed by much.
+constexpr Duration kProofHolds = 3s;
 
 // The lease, or Patroni's tries to start the server in place.
 Duration time_of(const PatroniConfig& config) {
@@ -40,16 +36,17 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
     RefusalWatch refusals;
     std::optional<LossKind> told;
     std::optional<LossVerdict> refused;  // by the last look
+    finding.old = parts.settings.find(old_primary);
+    if (finding.old) watch.emplace(parts, *finding.old).begin(step.context);
     while (true) {
-        finding.world = live.look(step.context, old_primary);
         finding.looked_at = parts.env.clock.now();
+        finding.ran = watch ? watch->running() : std::vector<env::ProcessId>();
+        finding.world = live.look(step.context, old_primary);
         const World& world = finding.world;
-        if (!finding.old) {
-            finding.old = find_old(parts.settings, old_primary, world);
-            if (!finding.old) return finding;
-            step.facts["old_primary"] = finding.old->name;
-            watch.emplace(parts, *finding.old);
-        }
+        if (!finding.old) finding.old = parts.settings.find(world.primary.value_or(world.reference));
+        if (!finding.old) return finding;
+        step.facts["old_primary"] = finding.old->name;
+        if (!watch) watch.emplace(parts, *finding.old);
         // Seen without a primary: if it is back later, that is the end of this failover, no mistake.
         if (!world.primary) step.facts["await_promotion.begun"] = true;
         finding.verdict = judge_loss(world, *finding.old, watch->gather(world, step.context));
@@ -79,18 +76,31 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
     }
 }
 
-void note_proof(const StepParts& parts, MonoTime looked_at, engine::StepContext& step) {
-    step.facts["prove_loss"]["by"] = parts.env.processes.own_pid();
-    step.facts["prove_loss"]["at_ns"] = nanoseconds(looked_at);
+LossProof proof_of(const LossFinding& finding) { return {finding.looked_at + kProofHolds, finding.ran}; }
+
+void note_proof(const StepParts& parts, const LossFinding& finding, engine::StepContext& step) {
+    Json ran = Json::array();
+    for (const env::ProcessId& id : finding.ran) ran.push_back({{"pid", id.pid}, {"start_ticks", id.start_ticks}});
+    Json& proof = step.facts["prove_loss"];
+    proof["by"] = parts.env.processes.own_pid();
+    proof["at_ns"] = nanoseconds(finding.looked_at);
+    proof["ran"] = std::move(ran);
 }
 
-bool is_proof_fresh(const StepParts& parts, const engine::StepContext& step) {
-    const Json* proof = find_member(step.facts, "prove_loss");
-    const auto by = proof ? find_integer(*proof, "by") : std::nullopt;
-    const auto at = proof ? find_integer(*proof, "at_ns") : std::nullopt;
-    if (!by || !at || *by != parts.env.processes.own_pid()) return false;
-    const std::int64_t age = nanoseconds(parts.env.clock.now()) - *at;
-    return age >= 0 && std::chrono::nanoseconds(age) <= kProofHolds;
+std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepContext& step) {
+    const Json* noted = find_member(step.facts, "prove_loss");
+    const auto by = noted ? find_integer(*noted, "by") : std::nullopt;
+    const auto at = noted ? find_integer(*noted, "at_ns") : std::nullopt;
+    const Json* ran = noted ? find_member(*noted, "ran") : nullptr;
+    if (!by || !at || !ran || *by != parts.env.processes.own_pid()) return std::nullopt;
+    const MonoTime looked_at{std::chrono::nanoseconds(*at)};
+    LossProof proof{looked_at + kProofHolds, {}};
+    if (parts.env.clock.now() < looked_at || parts.env.clock.now() >= proof.holds_until) return std::nullopt;
+    for (const Json& id : *ran) {
+        const auto pid = find_integer(id, "pid"), start = find_integer(id, "start_ticks");
+        if (pid && start) proof.ran.push_back({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
+    }
+    return proof;
 }
 
 }  // namespace aeterna::postgres

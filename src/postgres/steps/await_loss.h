@@ -10,7 +10,8 @@ namespace aeterna::postgres {
 
 struct LossFinding {
     World world;                         // of the last look
-    MonoTime looked_at{};                // when that was done
+    MonoTime looked_at{};                // when that began
+    std::vector<env::ProcessId> ran;     // main processes of the old primary and its agent that ran by then
     const NodeSettings* old = nullptr;   // nullptr: nobody knows which node was the primary
     LossVerdict verdict;                 // never kWait
 };
@@ -23,9 +24,16 @@ using TakesProof = std::function<bool(const LossFinding&)>;
 [[nodiscard]] Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
                                              engine::StepContext& step, Duration limit, const TakesProof& takes_proof = {});
 
-// A proof ages: whoever died or stood still between the proof and the kill has to look again. Facts "prove_loss.by" (pid)
-// and "prove_loss.at_ns" (monotonic).
-void note_proof(const StepParts& parts, MonoTime looked_at, engine::StepContext& step);
-[[nodiscard]] bool is_proof_fresh(const StepParts& parts, const engine::StepContext& step);
+// A proof ages: whoever died or stood still between the proof and the kill has to look again.
+struct LossProof {
+    MonoTime holds_until;             // nothing is killed by it that was not begun by then
+    std::vector<env::ProcessId> ran;  // as LossFinding has it
+};
+
+[[nodiscard]] LossProof proof_of(const LossFinding& finding);
+// Facts "prove_loss.by" (pid), "prove_loss.at_ns" (monotonic) and "prove_loss.ran" (pid and start).
+void note_proof(const StepParts& parts, const LossFinding& finding, engine::StepContext& step);
+// Nothing where it is another process' or too old.
+[[nodiscard]] std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepContext& step);
 
 }  // namespace aeterna::postgres

@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kFenceTime = 5s;
 constexpr Duration kProveAgain = 20s;
+constexpr int kMostLooks = 3;
 
 class Fence final : public engine::Step {
   public:
@@ -45,12 +46,23 @@ class Fence final : public engine::Step {
         if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old->name, parts_.env));
         const std::vector<std::string> nodes = old->fence_group();
-        AETERNA_ASSIGN(const bool is_proven, prove_again(step, *old, *executor));
-        if (!is_proven) return {};
-        step.facts["fenced"] = nodes;
-        const hosts::FenceOrder order{nodes, step.context.run_id,
-                                      "primary lost, failover of postgres under way"};
-        const Status fenced = executor->fence(order, parts_.env.clock.within(kFenceTime, step.context));
+        Status fenced;
+        // Too late, or started again after the look: it is looked at once more. Its markers lie there by now.
+        for (int looks = 0; looks < kMostLooks; ++looks) {
+            std::optional<LossProof> proof = looks == 0 ? fresh_proof(parts_, step) : std::nullopt;
+            if (!proof) {
+                AETERNA_ASSIGN(proof, prove_again(step, *old, *executor));
+            }
+            if (!proof) return {};
+            step.facts["fenced"] = nodes;
+            const hosts::FenceOrder order{nodes, step.context.run_id, "primary lost, failover of postgres under way",
+                                          proof->holds_until, std::move(proof->ran)};
+            fenced = executor->fence(order, parts_.env.clock.within(kFenceTime, step.context));
+            const bool is_spared = !fenced && (fenced.error().code == ErrorCode::kGuardRefused ||
+                                               fenced.error().code == ErrorCode::kDeadline);
+            if (!is_spared) break;
+            step.progress("nothing was killed: " + fenced.error().message);
+        }
         if (!fenced) {
             if (fenced.error().effect == Effect::kNone) step.facts.erase("fenced");
             refuse_assist(step, {"the fence was not confirmed: " + fenced.error().to_string()});
@@ -72,17 +84,18 @@ class Fence final : public engine::Step {
     }
 
   private:
-    // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more.
-    Result<bool> prove_again(engine::StepContext& step, const NodeSettings& old, hosts::Executor& executor) {
-        if (is_proof_fresh(parts_, step)) return true;
+    // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more. Nothing where
+    // it is not proven any more: that is noted.
+    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old,
+                                                 hosts::Executor& executor) {
         step.progress("the proof is old: looking again");
         AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
-        if (finding.verdict.kind == LossKind::kLost) return true;
+        if (finding.verdict.kind == LossKind::kLost) return std::optional(proof_of(finding));
         AETERNA_TRY(remember_fence(step, old, executor));
         std::vector<std::string> reasons = finding.verdict.reasons;
         reasons.insert(reasons.begin(), "the loss is not proven any more");
         refuse_assist(step, reasons);
-        return false;
+        return std::optional<LossProof>();
     }
 
     // What a former life of this execution has fenced is this one's to lift.

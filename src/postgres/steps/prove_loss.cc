@@ -93,7 +93,7 @@ class ProveLoss final : public engine::Step {
         if (verdict.kind == LossKind::kRefused) return refuse_assist(step, verdict.reasons);
         if (verdict.kind == LossKind::kNotNeeded) return settle_assist(step, "not_needed", verdict.reasons);
         step.facts["prove_loss"] = Json{{"received", received_positions(finding.world, *finding.old)}};
-        note_proof(parts_, finding.looked_at, step);
+        note_proof(parts_, finding, step);
         settle_assist(step, "proven", verdict.reasons);
         step.progress(fmt::format("'{}' is lost: {}", finding.old->name, join(verdict.reasons, "; ")));
     }

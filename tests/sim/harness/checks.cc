@@ -203,10 +203,10 @@ void Checks::look_at_markers() {
 void Checks::marker_found(const std::string& node, const std::string& holder, std::size_t directory) {
     if (!node.starts_with("patroni-")) return;
     const std::string did = fmt::format("fenced {} for {}", node, holder);
-    // It may have been written up to a look ago: what counts held then and still holds.
+    // It may have been written up to a look ago, and begun before that: what counts held then and still holds.
     const int number = node.back() - '1';
     const std::vector<std::string> now = truth_.refusals(number, directory, world_.now());
-    std::vector<std::string> why = truth_.refusals(number, directory, world_.now() - kLookEvery);
+    std::vector<std::string> why = truth_.refusals(number, directory, world_.now() - kLookEvery - crew_.marker_took(node, holder));
     std::erase_if(why, [&](const std::string& line) { return std::find(now.begin(), now.end(), line) == now.end(); });
     violated_by_fence(directory, did, why);
     check_leave(directory, did);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/runbook/proposal.h"
 #include "engine/runbook/requests.h"
 
@@ -23,6 +25,22 @@ Crew::Crew(World& world, Site& site, CrewPlan plan) : world_(world), site_(site)
     for (int i = 0; i < plan_.controllers; ++i) {
         controllers_.push_back(std::make_unique<Controller>(site_, i, plan_.assist));
     }
+    if (plan_.slow_marker > Duration()) slow_down_first_marker();
+}
+
+void Crew::slow_down_first_marker() {
+    world_.disk.write_takes = [this](const Process& by, const std::string& path) {
+        const auto& fences = site_.fence_directories;
+        const bool is_marker = std::any_of(fences.begin(), fences.end(), [&](const std::string& one) { return path.starts_with(one); });
+        if (!is_marker || !slow_marker_.empty()) return Duration();
+        world_.trace(fmt::format("the disk under the marker of {} stands still", by.command));
+        slow_marker_ = path;
+        return plan_.slow_marker;
+    };
+}
+
+Duration Crew::marker_took(const std::string& node, const std::string& holder) const {
+    return slow_marker_.ends_with("/" + node + "/" + holder) ? plan_.slow_marker : Duration();
 }
 
 void Crew::start() {

@@ -19,6 +19,7 @@ struct CrewPlan {
     CrashPoint crash;    // of the first one: the second goes on when it dies
     Duration restart_after = std::chrono::seconds(2);
     Duration approves_after{};  // how long a proposal has stood when the person says yes; zero: never
+    Duration slow_marker{};     // that long the disk takes for the first marker of a fence
 };
 
 // With assist 'propose' every second seed has a person who says yes within seconds. Of the seed alone: what else is drawn stays.
@@ -53,6 +54,8 @@ class Crew {
     [[nodiscard]] int executions() const;
     // The person has said yes to that execution of the controller, and was not told that it came too late.
     [[nodiscard]] bool has_approved(int controller, const std::string& execution) const;
+    // How long the disk took for that marker.
+    [[nodiscard]] Duration marker_took(const std::string& node, const std::string& holder) const;
     // It runs and is not stopped.
     [[nodiscard]] bool is_at_work(int controller) const;
     // The controller that the process is, or was.
@@ -62,6 +65,7 @@ class Crew {
     void start(std::size_t index, CrashPoint crash);
     [[nodiscard]] bool is_reported(const std::string& node) const;
     void approve_proposals();
+    void slow_down_first_marker();
 
     World& world_;
     Site& site_;
@@ -69,6 +73,7 @@ class Crew {
     std::vector<std::unique_ptr<Controller>> controllers_;
     std::map<std::string, MonoTime> proposed_since_;  // by execution
     std::set<std::string> approved_;                  // executions
+    std::string slow_marker_;                         // its path
     bool is_over_ = false;
 };
 

@@ -190,6 +190,17 @@ void late_yes(Plot& plot) {
     schedule.stall_for = plot.rng().between(6s, 16s);
 }
 
+// The disk stands still under the marker, and the primary is back before it is written.
+void slow_marker(Plot& plot) {
+    if (plot.rng().chance(0.5)) {  // started again, behind a look that is young enough
+        plot.add(FaultKind::kKillNode, plot.loss(), plot.rng().between(1200ms, 3s));
+        plot.schedule().slow_marker = plot.rng().between(1s, 3s);
+        return;
+    }
+    plot.add(FaultKind::kPauseNode, plot.loss(), plot.rng().between(7s, 9s));
+    plot.schedule().slow_marker = plot.rng().between(2s, 12s);
+}
+
 // It is the controller that hears nobody.
 void cut_off(Plot& plot) {
     plot.add(FaultKind::kPauseNode, plot.loss(), plot.rng().between(15s, 40s));
@@ -246,6 +257,7 @@ constexpr std::array kChoices = {Choice{"paused", 4, paused},
                                  Choice{"frozen", 3, frozen},
                                  Choice{"stopped", 6, stopped},
                                  Choice{"late yes", 4, late_yes},
+                                 Choice{"slow marker", 4, slow_marker},
                                  Choice{"cut off", 3, cut_off},
                                  Choice{"etcd lost", 3, etcd_lost},
                                  Choice{"two controllers", 3, two_controllers},

@@ -226,6 +226,13 @@ void stood_still(RedisPlot& plot) {
     plot.schedule.crew.crash.stall_for = plot.rng.chance(0.5) ? plot.rng.between(2s, 15s) : plot.rng.between(32s, 40s);
 }
 
+// The disk stands still under the marker, and the master is back before it is written.
+void slow_marker(RedisPlot& plot) {
+    plot.calm_crew();
+    plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(6s, 9s));
+    plot.schedule.crew.slow_marker = plot.rng.between(2s, 12s);
+}
+
 // It is suspended right before an order, and wakes up when the master is back.
 void stopped_ordering(RedisPlot& plot) {
     plot.schedule.unfenceable = kFirstMaster;
@@ -362,6 +369,7 @@ constexpr std::array kRedisChoices = {RedisChoice{"empty master", empty_master},
                                       RedisChoice{"late sentinel", late_sentinel},
                                       RedisChoice{"no copy", no_copy},
                                       RedisChoice{"stood still", stood_still},
+                                      RedisChoice{"slow marker", slow_marker},
                                       RedisChoice{"stopped ordering", stopped_ordering},
                                       RedisChoice{"interrupted", interrupted},
                                       RedisChoice{"lost by us again", lost_by_us},

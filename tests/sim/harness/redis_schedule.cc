@@ -125,6 +125,7 @@ std::string RedisSchedule::describe() const {
     if (crew.crash.stall_at_write > 0)
         text += fmt::format(", stopped for {} after journal write {}", format_duration(crew.crash.stall_for),
                             crew.crash.stall_at_write);
+    if (crew.slow_marker > Duration()) text += ", the first marker takes " + format_duration(crew.slow_marker);
     if (crew.crash.at_write > 0)
         text +=
             fmt::format(", crash {} journal write {}", crew.crash.is_durable ? "after" : "before", crew.crash.at_write);

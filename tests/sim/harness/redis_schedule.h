@@ -71,7 +71,8 @@ struct RedisSchedule {
         return faults.size() == 1 && is_crew_undisturbed();
     }
     [[nodiscard]] bool is_crew_undisturbed() const {
-        return crew.controllers == 1 && crew.crash.at_write == 0 && crew.crash.stall_at_write == 0;
+        return crew.controllers == 1 && crew.crash.at_write == 0 && crew.crash.stall_at_write == 0 &&
+               crew.slow_marker == Duration();
     }
     // Neither by a fault.
     [[nodiscard]] bool is_crew_calm() const {

@@ -143,6 +143,7 @@ std::string Schedule::describe() const {
     if (supervisor_delay > Duration()) text += ", supervised";
     if (stall_at_write > 0)
         text += fmt::format(", stopped for {} after journal write {}", format_duration(stall_for), stall_at_write);
+    if (slow_marker > Duration()) text += fmt::format(", the first marker takes {}", format_duration(slow_marker));
     if (crash_at_write > 0) {
         text += fmt::format(", crash {} journal write {}", crash_is_durable ? "after" : "at",
                             crash_at_write);

@@ -72,6 +72,7 @@ struct Schedule {
     bool crash_is_durable = true;
     int stall_at_write = 0;
     Duration stall_for{};
+    Duration slow_marker{};  // crew.h
     Duration restart_after = std::chrono::seconds(2);
     Duration supervisor_delay{};  // of a supervisor that starts killed agents; 0: none does
     Duration slowest_recovery = std::chrono::milliseconds(2500);

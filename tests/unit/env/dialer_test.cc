@@ -49,6 +49,11 @@ TEST(Dialer, CarriesBytesBothWaysAndSeesTheOrderlyEnd) {
     EXPECT_EQ((*stream)->read_some(buffer, within(5s)).value(), 0U);
 }
 
+// Link-local without an interface: EINVAL before any packet, as behind a route that drops.
+TEST(Dialer, AKernelThatSendsNothingIsNoAnswer) {
+    EXPECT_EQ(real().dialer.connect({"fe80::1", 1}, within(5s)).error().code, ErrorCode::kUnreachable);
+}
+
 TEST(Dialer, TellsARefusalFromAReset) {
     EXPECT_EQ(real().dialer.connect(free_endpoint(), within(5s)).error().code, ErrorCode::kConnectionRefused);
 

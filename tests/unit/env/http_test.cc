@@ -99,6 +99,12 @@ TEST_F(HttpTest, TooLargeAnAnswerIsAnError) {
     EXPECT_TRUE(real().http.send(sent, within(5s)));
 }
 
+// As in dialer_test.cc.
+TEST_F(HttpTest, AKernelThatSendsNothingIsNoAnswer) {
+    endpoint_ = {"fe80::1", 1};
+    EXPECT_EQ(real().http.send(request("GET", "/"), within(5s)).error().code, ErrorCode::kUnreachable);
+}
+
 TEST_F(HttpTest, RefusedTimeoutAndStopAreToldApart) {
     endpoint_ = free_endpoint();
     EXPECT_EQ(real().http.send(request("GET", "/"), within(5s)).error().code, ErrorCode::kConnectionRefused);
