@@ -71,7 +71,7 @@ MUTATIONS = [
      "&& «refused(sql) && refused(rest)»;\n    if (is_dead)", "true", ["lost pid files"]),
     ("prove.may_act", STEPS + "prove_loss.cc", "bool is_approved = «parts_.assist == config::Assist::kAct»;", "true", []),
     ("prove.approved", STEPS + "prove_loss.cc", "is_approved = «engine::take_approval(step)»;", "true", []),
-    ("prove.approved_look", STEPS + "prove_loss.cc", "            return «false»;", "is_approved", ["late yes"]),
+    ("prove.approved_look", STEPS + "prove_loss.cc", "return is_approved ? «ProofUse::kNextLook» : ProofUse::kLater;", "ProofUse::kTaken", ["late yes"]),
     ("detect.silence", "src/postgres/detect/detectors/primary_down.cc",
      "«world.lasted(sql) >= kSilence»;", "true", ["short stall"]),
     ("detect.second_vantage", "src/postgres/detect/detectors/primary_down.cc",

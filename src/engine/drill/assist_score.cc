@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/runbook/assist.h"
-#include "engine/runbook/proposal.h"
 
 namespace aeterna::engine {
 

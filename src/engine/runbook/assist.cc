@@ -28,7 +28,7 @@ std::string assist_condition(Assist assist, const std::string& own) {
         case Assist::kPropose: return "only if somebody says yes to the proposal, and " + own;
         case Assist::kOff: break;
     }
-    return "only with assist 'act'";
+    return "only with assist 'propose' or 'act'";
 }
 
 }  // namespace aeterna::engine

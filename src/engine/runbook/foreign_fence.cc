@@ -7,18 +7,35 @@
 #include "engine/runbook/journal.h"
 
 namespace aeterna::engine {
+namespace {
 
-std::optional<std::string> find_foreign_fence(hosts::Executor& executor, const std::vector<std::string>& nodes,
-                                              const std::string& own, const env::Context& context) {
-    const auto markers = executor.fences(context);
-    if (!markers) return std::nullopt;
-    const auto found = std::find_if(markers->begin(), markers->end(), [&](const hosts::FenceMarker& marker) {
-        const bool is_execution = marker.holder.starts_with(std::string(kExecutionPrefix) + "-");
-        const bool needs_lock = is_execution || marker.holder == hosts::kOperator;
-        return needs_lock && marker.holder != own && std::find(nodes.begin(), nodes.end(), marker.node) != nodes.end();
-    });
-    if (found == markers->end()) return std::nullopt;
-    return fmt::format("'{}' is held fenced by {} ({})", found->node, found->holder, found->reason);
+constexpr Duration kFenceLook = std::chrono::seconds(1);
+
+bool needs_our_lock(const std::string& holder, const StepContext& step) {
+    if (holder == hosts::kOperator) return true;
+    return step.actor_lease && holder != step.context.run_id && holder.starts_with(std::string(kExecutionPrefix) + "-");
+}
+
+}  // namespace
+
+Status ForeignFenceWatch::look(hosts::Executor& executor, const std::vector<std::string>& nodes, const StepContext& step,
+                               MonoTime now) {
+    if (now < look_at_) return {};
+    look_at_ = now + kFenceLook;
+    const auto markers = executor.fences(step.context);
+    if (!markers) return {};
+    for (const hosts::FenceMarker& marker : *markers) {
+        const bool is_of_these = std::find(nodes.begin(), nodes.end(), marker.node) != nodes.end();
+        if (!is_of_these || !needs_our_lock(marker.holder, step)) continue;
+        const auto vitals = executor.vitals(marker.node, step.context);
+        if (!vitals || !vitals->is_gone()) continue;
+        return make_error(ErrorCode::kAwaitingApproval,
+                          fmt::format("redundancy is not restored: '{}' is held fenced by {} ({})", marker.node, marker.holder,
+                                      marker.reason),
+                          fmt::format("Lift that fence with 'aeterna-dr unfence {} --holder {}', then resume this execution.",
+                                      marker.node, marker.holder));
+    }
+    return {};
 }
 
 }  // namespace aeterna::engine

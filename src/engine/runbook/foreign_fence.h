@@ -1,19 +1,26 @@
-// Fences that stand at least as long as we act.
+// Fences that stand until somebody else lifts them.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "env/env.h"
+#include "engine/runbook/step.h"
 #include "hosts/executor.h"
 
 namespace aeterna::engine {
 
-// The nodes are held down by another execution or by a person, in a line for people: both lift a fence with the actor lock
-// alone, which we hold. Nothing: by nobody, by the execution `own`, or by a drill, which lifts its own while we wait; nor where
-// the host does not tell.
-[[nodiscard]] std::optional<std::string> find_foreign_fence(hosts::Executor& executor, const std::vector<std::string>& nodes,
-                                                            const std::string& own, const env::Context& context);
+// For a step that waits until nodes run again.
+class ForeignFenceWatch {
+  public:
+    // Once a second. kAwaitingApproval: nothing of one of the nodes runs, and it is held down by somebody who lifts that with
+    // the actor lock alone, which we hold: by a person, or by another execution where the lock is in etcd. Not by the
+    // execution that `step` is of, nor by a drill, which lifts its own while we wait; nor where the host does not tell. A
+    // lock file keeps nobody on another machine from lifting what is his: he is waited for.
+    [[nodiscard]] Status look(hosts::Executor& executor, const std::vector<std::string>& nodes, const StepContext& step,
+                              MonoTime now);
+
+  private:
+    MonoTime look_at_ = MonoTime::min();
+};
 
 }  // namespace aeterna::engine

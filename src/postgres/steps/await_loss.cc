@@ -29,7 +29,7 @@ std::int64_t nanoseconds(MonoTime time) {
 }  // namespace
 
 Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
-                               engine::StepContext& step, Duration limit, const TakesProof& takes_proof) {
+                               engine::StepContext& step, Duration limit, const UseProof& use_proof) {
     LossFinding finding;
     std::optional<LossWatch> watch;
     std::optional<MonoTime> until;
@@ -53,7 +53,8 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
         const LossVerdict& verdict = finding.verdict;
         const bool is_settled = refusals.settles(verdict, world.now);
         const bool is_proof = is_settled && verdict.kind == LossKind::kLost;
-        if (is_settled && (!is_proof || !takes_proof || takes_proof(finding))) {
+        const ProofUse use = is_proof && use_proof ? use_proof(finding) : ProofUse::kTaken;
+        if (is_settled && use == ProofUse::kTaken) {
             // Patroni's own time has run out on a refusal: that is what happened, not that nothing was needed.
             const bool was_refused = refused && verdict.kind == LossKind::kNotNeeded && world.primary != finding.old->name;
             if (was_refused) finding.verdict = *refused;
@@ -67,7 +68,7 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
             told = verdict.kind;
         }
         if (!until) until = world.now + (limit > Duration::zero() ? limit : time_of(world.config()));
-        if (world.now >= *until) {
+        if (world.now >= *until && use != ProofUse::kNextLook) {
             finding.verdict = out_of_time(verdict);
             return finding;
         }

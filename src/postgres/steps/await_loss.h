@@ -16,13 +16,18 @@ struct LossFinding {
     LossVerdict verdict;                 // never kWait
 };
 
-// Asked at each look that proves the loss: false goes on looking.
-using TakesProof = std::function<bool(const LossFinding&)>;
+enum class ProofUse {
+    kTaken,
+    kLater,     // not yet: go on looking, as long as there is time
+    kNextLook,  // by the next look that proves it, which is made whatever the time
+};
+// Asked at each look that proves the loss; without it each is taken.
+using UseProof = std::function<ProofUse(const LossFinding&)>;
 
 // `old_primary`: empty asks the cluster. At most `limit`, or as long as Patroni itself may take when that is zero; what is
 // not proven by then is refused. kCancelled or kDeadline when the context ends before.
 [[nodiscard]] Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
-                                             engine::StepContext& step, Duration limit, const TakesProof& takes_proof = {});
+                                             engine::StepContext& step, Duration limit, const UseProof& use_proof = {});
 
 // A proof ages: whoever died or stood still between the proof and the kill has to look again.
 struct LossProof {

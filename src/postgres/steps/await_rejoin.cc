@@ -18,7 +18,6 @@ constexpr engine::StepSpec kAwaitRejoinSpec{"postgres.await_rejoin",
 namespace {
 
 constexpr Duration kBudget = 5min;
-constexpr Duration kFenceLook = 1s;
 
 class AwaitRejoin final : public engine::Step {
   public:
@@ -57,10 +56,10 @@ class AwaitRejoin final : public engine::Step {
             const std::string line = describe_state(world, old) + describe_orphans(world, old, step.context);
             if (line != told) step.progress(line);
             told = line;
-            const auto held = look_for_fence(old, step);
-            if (held || world.now >= until) {
+            const Status free = look_for_fence(old, step);
+            if (!free || world.now >= until) {
                 step.facts["await_rejoin.rejoin"] = "pending";
-                return held ? propose_unfence(*held) : propose(world, old, line);
+                return free ? propose(world, old, line) : free;
             }
             if (!live_.pause(step.context)) {
                 return ended(parts_.env, step.context, "waiting for '" + old + "'");
@@ -109,19 +108,11 @@ class AwaitRejoin final : public engine::Step {
                            join(pids, ", "));
     }
 
-    std::optional<std::string> look_for_fence(const std::string& old, const engine::StepContext& step) {
-        const MonoTime now = parts_.env.clock.now();
+    Status look_for_fence(const std::string& old, const engine::StepContext& step) {
         const NodeSettings* node = parts_.settings.find(old);
-        if (!node || now < look_for_fence_at_) return std::nullopt;
-        look_for_fence_at_ = now + kFenceLook;
+        if (!node) return {};
         const auto executor = executor_of(parts_.settings, old, parts_.env);
-        if (!executor) return std::nullopt;
-        return engine::find_foreign_fence(**executor, node->fence_group(), step.context.run_id, step.context);
-    }
-
-    static Error propose_unfence(const std::string& held) {
-        return make_error(ErrorCode::kAwaitingApproval, "redundancy is not restored: " + held,
-                          "Have that fence lifted, then resume this execution.");
+        return executor ? fences_.look(**executor, node->fence_group(), step, parts_.env.clock.now()) : Status();
     }
 
     Error propose(const World& world, const std::string& old, const std::string& state) const {
@@ -139,7 +130,7 @@ class AwaitRejoin final : public engine::Step {
 
     StepParts parts_;
     Live live_;
-    MonoTime look_for_fence_at_ = MonoTime::min();
+    engine::ForeignFenceWatch fences_;
 };
 
 }  // namespace

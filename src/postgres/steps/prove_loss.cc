@@ -46,14 +46,14 @@ class ProveLoss final : public engine::Step {
         std::optional<LossFinding> proposed;
         bool is_approved = parts_.assist == config::Assist::kAct;
         // What a yes is carried out on is the look behind it: journaling the one and reading the other take their time.
-        const auto takes_proof = [&](const LossFinding& finding) {
-            if (is_approved) return true;
+        const auto use_proof = [&](const LossFinding& finding) {
+            if (is_approved) return ProofUse::kTaken;
             if (!proposed) propose(proposed.emplace(finding), step);
             is_approved = engine::take_approval(step);
-            return false;
+            return is_approved ? ProofUse::kNextLook : ProofUse::kLater;
         };
         AETERNA_ASSIGN(const LossFinding finding,
-                       await_loss(parts_, live_, parts_.old_primary, step, Duration::zero(), takes_proof));
+                       await_loss(parts_, live_, parts_.old_primary, step, Duration::zero(), use_proof));
         if (!finding.old) {
             refuse_assist(step, {"nobody knows which node was the primary"});
             return {};

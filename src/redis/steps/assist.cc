@@ -87,6 +87,12 @@ void stand_down(Acting& acting) {
     acting.guard.reset();
 }
 
+Status look_for_fence(engine::ForeignFenceWatch& watch, const Acting& acting, const RedisNode& node,
+                      const engine::StepContext& step) {
+    const auto executor = acting.hands->executor_of(node);
+    return executor ? watch.look(**executor, {node.name}, step, acting.cluster->env().clock.now()) : Status();
+}
+
 ReturnGuard& guard_of(Acting& acting, const RedisNode& old_master, const std::string& execution) {
     if (!acting.guard) {
         const std::string directory = acting.salvage_directory(execution);

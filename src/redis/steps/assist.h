@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/runbook/assist.h"
+#include "engine/runbook/foreign_fence.h"
 #include "hosts/executor.h"
 #include "redis/detect/master_histories.h"
 #include "redis/steps/steps.h"
@@ -87,6 +88,9 @@ using ActingPointer = std::shared_ptr<Acting>;
 void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons);
 // The promotion was seen: who, and that we brought it about.
 void note_promotion(engine::StepContext& step, const RedisNode& promoted, const env::Clock& clock);
+// Where its host can be acted on.
+[[nodiscard]] Status look_for_fence(engine::ForeignFenceWatch& watch, const Acting& acting, const RedisNode& node,
+                                    const engine::StepContext& step);
 // The guard of the old master's return, armed.
 ReturnGuard& guard_of(Acting& acting, const RedisNode& old_master, const std::string& execution);
 

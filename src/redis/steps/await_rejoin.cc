@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include "base/strings.h"
-#include "engine/runbook/foreign_fence.h"
 #include "redis/steps/assist.h"
 #include "redis/steps/return_guard.h"
 #include "redis/steps/support.h"
@@ -17,7 +16,6 @@ using engine::CheckOutcome;
 
 constexpr Duration kAwaitRejoinBudget = 90s;
 constexpr Duration kAwaitRejoinInterval = 200ms;
-constexpr Duration kFenceLook = 1s;
 constexpr engine::StepSpec kAwaitRejoinSpec{"redis.await_rejoin", "wait until the old master is back as a replica",
                                  engine::Risk::kReadOnly, 120s, false};
 
@@ -33,16 +31,14 @@ class AwaitRejoin final : public RedisStep {
         if (!old) return CheckOutcome::kReady;
         const env::Context budget = clock().within(kAwaitRejoinBudget, step.context);
         std::string missing;
-        std::optional<std::string> held;
+        Status free;
         AETERNA_ASSIGN(const bool is_over, poll(cluster_->env(), budget, kAwaitRejoinInterval, [&]() -> Result<bool> {
             missing = what_is_missing(*old, step);
-            if (!missing.empty()) held = look_for_fence(*old, step);
-            return missing.empty() || held;
+            if (!missing.empty() && acting_) free = look_for_fence(fences_, *acting_, *old, step);
+            return missing.empty() || !free;
         }));
         take_report(step);
-        if (held)
-            return make_error(ErrorCode::kAwaitingApproval, "redundancy is not restored: " + *held,
-                              "Have that fence lifted, then resume this execution.");
+        if (!free) return free.error();
         if (is_over) return CheckOutcome::kAlreadyDone;
         if (budget.deadline >= step.context.deadline) return CheckOutcome::kReady;  // not our budget's end
         return make_error(ErrorCode::kAwaitingApproval,
@@ -75,14 +71,6 @@ class AwaitRejoin final : public RedisStep {
         return "";
     }
 
-    std::optional<std::string> look_for_fence(const RedisNode& old, const engine::StepContext& step) {
-        if (!acting_ || clock().now() < look_for_fence_at_) return std::nullopt;
-        look_for_fence_at_ = clock().now() + kFenceLook;
-        const auto executor = acting_->hands->executor_of(old);
-        if (!executor) return std::nullopt;
-        return engine::find_foreign_fence(**executor, {old.name}, step.context.run_id, step.context);
-    }
-
     void take_report(engine::StepContext& step) {
         if (!acting_ || !acting_->guard) return;
         const ReturnGuard::Report report = acting_->guard->report();
@@ -93,7 +81,7 @@ class AwaitRejoin final : public RedisStep {
     }
 
     ActingPointer acting_;
-    MonoTime look_for_fence_at_ = MonoTime::min();
+    engine::ForeignFenceWatch fences_;
 };
 
 }  // namespace

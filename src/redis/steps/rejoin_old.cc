@@ -93,7 +93,9 @@ class RejoinOld final : public RedisStep {
                 teach_at = clock().now() + kTeachAgain;
             }
             const auto role = cluster_->role(old, budget);
-            return role && !role->is_master();
+            if (role && !role->is_master()) return true;
+            // What redis.await_rejoin says of it need not wait; Sentinels that come back have to be met all the same.
+            return !is_taught && !look_for_fence(fences_, *acting_, old, step);
         });
         // It takes writes by the word of the Sentinels: telling them otherwise would lose those.
         if (guard.report().is_given_back) {
@@ -111,6 +113,7 @@ class RejoinOld final : public RedisStep {
     }
 
     ActingPointer acting_;
+    engine::ForeignFenceWatch fences_;
 };
 
 }  // namespace

@@ -103,7 +103,7 @@ void Crew::approve_proposals() {
             if (!controllers_[i]->is_running() || !engine::open_proposal(execution)) continue;
             const MonoTime since = proposed_since_.try_emplace(id, world_.now()).first->second;
             const bool is_due = world_.now() - since >= plan_.approves_after;
-            if (!is_due || !approved_.insert(id).second) continue;
+            if (!is_due || pages.requests.contains("req-" + id)) continue;
             world_.trace("the operator says yes to " + id);
             pages.requests["req-" + id] = {"req-" + id, std::string(engine::kApproveExecution), id, "operator",
                                            world_.wall_now(site_.controller_host(static_cast<int>(i))), {}};
@@ -114,7 +114,7 @@ void Crew::approve_proposals() {
 bool Crew::has_approved(int controller, const std::string& execution) const {
     const auto& requests = controllers_[static_cast<std::size_t>(controller)]->pages().requests;
     const auto asked = requests.find("req-" + execution);
-    return asked != requests.end() && !find_string(asked->second.answer, "code");
+    return asked != requests.end() && find_string(asked->second.answer, "summary") == "approved";
 }
 
 void Crew::lift_reported_fences() {

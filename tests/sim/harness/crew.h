@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -52,7 +51,7 @@ class Crew {
     // By an execution of that runbook, that has ended so.
     [[nodiscard]] bool is_person_asked(const std::string& runbook) const;
     [[nodiscard]] int executions() const;
-    // The person has said yes to that execution of the controller, and was not told that it came too late.
+    // The person has said yes to that execution of the controller, which has answered that it takes it.
     [[nodiscard]] bool has_approved(int controller, const std::string& execution) const;
     // How long the disk took for that marker.
     [[nodiscard]] Duration marker_took(const std::string& node, const std::string& holder) const;
@@ -72,7 +71,6 @@ class Crew {
     CrewPlan plan_;
     std::vector<std::unique_ptr<Controller>> controllers_;
     std::map<std::string, MonoTime> proposed_since_;  // by execution
-    std::set<std::string> approved_;                  // executions
     std::string slow_marker_;                         // its path
     bool is_over_ = false;
 };

@@ -135,15 +135,29 @@ int RedisChecks::naming(int node) const {
     return naming;
 }
 
-// By the stack file, or by a person: with an execution that runs, or as the guard that one has left to the master that it replaced.
-bool RedisChecks::may_act(int controller, int node) const {
+// By the stack file, or by a person's yes: to an execution that runs against that master.
+bool RedisChecks::may_replace(int controller, int node) const {
+    return has_leave(controller, [&](const engine::ExecutionRecord& execution) {
+        return execution.state == engine::ExecutionState::kRunning && is_against(execution, node);
+    });
+}
+
+// An execution that runs commands others, too; one that has ended leaves a guard to the master that it replaced.
+bool RedisChecks::may_command(int controller, int node) const {
+    return has_leave(controller, [&](const engine::ExecutionRecord& execution) {
+        return execution.state == engine::ExecutionState::kRunning || is_against(execution, node);
+    });
+}
+
+bool RedisChecks::is_against(const engine::ExecutionRecord& execution, int node) const {
+    return find_string(execution.facts, redis::kOldMaster) == cluster_.redis(node).name();
+}
+
+bool RedisChecks::has_leave(int controller, const std::function<bool(const engine::ExecutionRecord&)>& by) const {
     if (schedule_.crew.assist == "act") return true;
     const auto& executions = crew_.controllers()[static_cast<std::size_t>(controller)]->pages().executions;
     return std::any_of(executions.begin(), executions.end(), [&](const auto& entry) {
-        const auto& [id, execution] = entry;
-        const bool is_guarded = find_string(execution.facts, redis::kOldMaster) == cluster_.redis(node).name();
-        const bool is_over = execution.state != engine::ExecutionState::kRunning;
-        return crew_.has_approved(controller, id) && (!is_over || is_guarded);
+        return crew_.has_approved(controller, entry.first) && by(entry.second);
     });
 }
 
@@ -151,7 +165,7 @@ bool RedisChecks::may_act(int controller, int node) const {
 std::vector<std::string> RedisChecks::against_acting(int controller, int node) const {
     std::vector<std::string> why;
     const MonoTime now = world_.now();
-    if (!may_act(controller, node)) why.push_back("the stack file says assist: " + schedule_.crew.assist);
+    if (!may_replace(controller, node)) why.push_back("the stack file says assist: " + schedule_.crew.assist);
     if (isolated_[static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it was cut off");
     return why;

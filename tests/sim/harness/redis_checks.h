@@ -81,7 +81,10 @@ class RedisChecks {
     [[nodiscard]] bool has_lost_rows(const models::Redis& server, std::size_t least) const;
     [[nodiscard]] bool is_emptied(const models::Redis& server) const;
     void copied(const models::Redis& from, const models::Redis& to, std::size_t had);
-    [[nodiscard]] bool may_act(int controller, int node) const;
+    [[nodiscard]] bool may_replace(int controller, int node) const;
+    [[nodiscard]] bool may_command(int controller, int node) const;
+    [[nodiscard]] bool is_against(const engine::ExecutionRecord& execution, int node) const;
+    [[nodiscard]] bool has_leave(int controller, const std::function<bool(const engine::ExecutionRecord&)>& by) const;
     [[nodiscard]] std::vector<std::string> against_acting(int controller, int node) const;
     [[nodiscard]] std::vector<std::string> against_replacing(int node, int controller) const;
     [[nodiscard]] std::vector<std::string> refusals(int node);

@@ -167,7 +167,7 @@ void RedisChecks::forgotten(const models::Sentinel& told, int controller) {
 // leave.
 void RedisChecks::commanded(int node, int controller, const std::string& what) {
     const std::string name = cluster_.redis(node).name();
-    if (!may_act(controller, node)) violated(fmt::format("'{}' was sent to {} without leave", what, name));
+    if (!may_command(controller, node)) violated(fmt::format("'{}' was sent to {} without leave", what, name));
     const auto index = static_cast<std::size_t>(node);
     const MonoTime now = world_.now(), from = now - kKnownToAll;
     const bool is_named = named_[index].covers(from, now);

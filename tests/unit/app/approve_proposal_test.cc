@@ -61,6 +61,14 @@ class ApproveProposal : public ::testing::Test {
             EXPECT_TRUE(other->put_execution(execution));
         });
     }
+    // The yes is of no use, and whoever said it is told.
+    void expect_refused(const ExecutionRecord& read, ErrorCode code, const std::string& words) {
+        const auto refused = say_yes(read);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, code);
+        EXPECT_THAT(refused.error().message, HasSubstr(words));
+        expect_nothing_left();
+    }
     void expect_nothing_left() { EXPECT_TRUE(temp.journal->open_requests().value().empty()); }
 
     engine::testing::TempJournal temp;
@@ -91,30 +99,20 @@ TEST_F(ApproveProposal, AYesBehindItsEndIsToldSoAtOnce) {
     const ExecutionRecord read = execution;
     execution.facts.erase(engine::kProposalFact);
     keep();
-    const auto late = say_yes(read);
-    ASSERT_FALSE(late);
-    EXPECT_EQ(late.error().code, ErrorCode::kUsage);
-    EXPECT_THAT(late.error().message, HasSubstr("exec-1' does not propose it any more"));
-    expect_nothing_left();
+    expect_refused(read, ErrorCode::kUsage, "exec-1' does not propose it any more");
 }
 
 TEST_F(ApproveProposal, AYesThatTheDriverRefusesIsTold) {
     const auto driver = drive([](const RequestRecord&) {
         return engine::answered({}, make_error(ErrorCode::kUsage, "not any more")).answer;
     });
-    const auto refused = say_yes(execution);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().message, "not any more");
+    expect_refused(execution, ErrorCode::kUsage, "not any more");
 }
 
 TEST_F(ApproveProposal, AYesToADeadDriverLeavesNoneForTheNextOne) {
     execution.facts["runner.process"] = {{"pid", 1}, {"start", 1}};
     keep();
-    const auto dead = say_yes(execution);
-    ASSERT_FALSE(dead);
-    EXPECT_EQ(dead.error().code, ErrorCode::kUnknownOutcome);
-    EXPECT_THAT(dead.error().message, HasSubstr("has ended"));
-    expect_nothing_left();
+    expect_refused(execution, ErrorCode::kUnknownOutcome, "has ended");
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ TEST(AssistLeave, IsTheWordOrAYes) {
     EXPECT_FALSE(may_act(Assist::kOff, nothing));
     EXPECT_EQ(assist_condition(Assist::kAct, "it rains"), "only if it rains");
     EXPECT_EQ(assist_condition(Assist::kPropose, "it rains"), "only if somebody says yes to the proposal, and it rains");
-    EXPECT_EQ(assist_condition(Assist::kOff, "it rains"), "only with assist 'act'");
+    EXPECT_EQ(assist_condition(Assist::kOff, "it rains"), "only with assist 'propose' or 'act'");
 }
 
 }  // namespace

@@ -141,6 +141,7 @@ class ToyLock final : public ActorLock {
         explicit Hold(const ToyLock& owner) : lock(owner) {}
         bool is_held() const override { return lock.held; }
         void tell(const std::string&) override {}
+        std::optional<std::int64_t> lease() const override { return lock.lease; }
         const ToyLock& lock;
     };
     Result<std::unique_ptr<ActorLockHold>> acquire(const std::string& wanted, const env::Context&) override {
@@ -151,6 +152,7 @@ class ToyLock final : public ActorLock {
     bool busy = false;
     std::string why = "another aeterna-dr acts";
     bool held = true;
+    std::optional<std::int64_t> lease;
     std::string intent;
 };
 

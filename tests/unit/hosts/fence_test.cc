@@ -97,6 +97,46 @@ TEST_F(FenceTest, WhatWasStartedAfterTheLookIsNotKilled) {
     EXPECT_FALSE(real().processes.is_alive(server));
 }
 
+TEST_F(FenceTest, WhereOneOfThemWasStartedAfterTheLookNoneIsKilled) {
+    const auto agent = spawn({"sleep", "1000"}, "agent");
+    FenceOrder order{{"agent-1", "server-1"}, "exec-1", "test"};
+    order.looked_at = {agent};
+    const auto server = spawn({"sleep", "1001"}, "server");
+    EXPECT_EQ(executor()->fence(order, within(10s)).error().code, ErrorCode::kGuardRefused);
+    EXPECT_TRUE(real().processes.is_alive(agent));
+    EXPECT_TRUE(real().processes.is_alive(server));
+}
+
+// Its sleep is the time between the first kill and the next look.
+class HookedClock final : public env::Clock {
+  public:
+    explicit HookedClock(std::function<void()> hook) : hook_(std::move(hook)) {}
+    MonoTime now() const override { return real().clock.now(); }
+    WallTime wall_now() const override { return real().clock.wall_now(); }
+    bool sleep_until(MonoTime until, const std::stop_token& stop) override {
+        if (hook_) std::exchange(hook_, nullptr)();
+        return real().clock.sleep_until(until, stop);
+    }
+
+  private:
+    std::function<void()> hook_;
+};
+
+TEST_F(FenceTest, AServerThatADyingAgentStartedGoesWithIt) {
+    const env::Env& env = real();
+    std::optional<env::ProcessId> server;
+    HookedClock clock([&] { server = spawn({"sleep", "1001"}, "server"); });
+    const env::Env hooked{clock,      env.random, env.threads,       env.files, env.processes,
+                          env.dialer, env.http,   env.http_listener, env.sql,   env.log};
+    const auto agent = spawn({"sleep", "1000"}, "agent");
+    FenceOrder order{{"agent-1", "server-1"}, "exec-1", "test"};
+    order.looked_at = {agent};
+    const Status fenced = (*make_executor(host_, hooked))->fence(order, within(10s));
+    EXPECT_TRUE(fenced) << fenced.error().to_string();
+    ASSERT_TRUE(server);
+    EXPECT_FALSE(real().processes.is_alive(*server));
+}
+
 // Every look takes four seconds, which is more than there are.
 class SlowClock final : public env::Clock {
   public:

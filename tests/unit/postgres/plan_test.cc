@@ -70,7 +70,7 @@ TEST(FailoverPlan, SaysWhatWouldBeDoneAndWhatItTakes) {
     EXPECT_THAT(lines.at(1), HasSubstr("would run"));
     const auto off = stage.verdicts({{"old_primary", "postgres-1"}});
     EXPECT_EQ(off.at(1), "only with assist 'propose' or 'act'");
-    EXPECT_EQ(off.at(2), "only with assist 'act'");
+    EXPECT_EQ(off.at(2), "only with assist 'propose' or 'act'");
 }
 
 TEST(RestorePlan, RefusesWhereAMemberCannotBeHeldDown) {

@@ -53,6 +53,12 @@ struct Stage {
         servers.nodes[3].link = "connected";
         for (auto& [n, sentinel] : servers.sentinels) sentinel = FakeSentinel{2, 6};
     }
+    // The old master answers again, and everybody hears it.
+    void bring_back() {
+        servers.nodes[1].is_refusing = false;
+        for (int n = 2; n <= 3; ++n) servers.nodes[n].link = "connected";
+        for (auto& [n, sentinel] : servers.sentinels) sentinel = FakeSentinel{};
+    }
     // As another process would begin.
     void rebuild() {
         servers.cluster = std::make_shared<Cluster>(servers.settings, servers.env);
@@ -88,6 +94,7 @@ struct Stage {
             if (!approve_after || servers.fake.clock.now() < at) return;
             approve_after.reset();
             ASSERT_TRUE(temp.journal->put_request({"req-1", "execution.approve", id, "a person", servers.fake.clock.wall_now(), {}}));
+            if (on_yes) on_yes();
         };
     }
 
@@ -121,6 +128,7 @@ struct Stage {
     std::string progress;
     std::vector<std::string> proposals;
     std::optional<Duration> approve_after;  // after the proposal was put; nothing: nobody says yes
+    std::function<void()> on_yes;
     bool can_promote = true;
     int masters_started = 0;
 };
