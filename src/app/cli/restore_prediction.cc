@@ -11,16 +11,17 @@
 namespace aeterna::app {
 namespace {
 
-std::optional<double> predicted_seconds(const Session& session, const std::string& store, std::uint64_t bytes) {
+std::optional<double> predicted_seconds(const Session& session, const std::string& store, const engine::RestorePlan& plan) {
     const auto tests = known_tests(session);
     const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
-    return basis ? std::optional(engine::forecast_seconds(*basis, bytes)) : std::nullopt;
+    const std::uint64_t replayed = plan.replay ? plan.replay->to - plan.replay->from : 0;
+    return basis ? std::optional(engine::forecast_seconds(*basis, {plan.backup.bytes, replayed})) : std::nullopt;
 }
 
 }  // namespace
 
 void add_prediction(const Session& session, const std::string& store, engine::RestorePlan& plan) {
-    const auto seconds = predicted_seconds(session, store, plan.backup.bytes);
+    const auto seconds = predicted_seconds(session, store, plan);
     plan.document["predicted_seconds"] = seconds ? Json(*seconds) : Json(nullptr);
     plan.lines.push_back(seconds ? fmt::format("about {} until it takes writes, by the last restore test that passed", format_duration(from_seconds(*seconds)))
                                  : fmt::format("nobody knows how long it takes: no restore test of {} has passed yet", store));

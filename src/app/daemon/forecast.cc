@@ -21,7 +21,7 @@ Forecasts forecast_restores(const OpenStack& open, const env::Env& env, const en
         const auto basis = engine::forecast_basis(*tests, store->name());
         if (!basis) continue;
         const auto size = store->data_bytes(context);
-        forecasts[store->name()] = engine::forecast_seconds(*basis, size ? std::optional(*size) : std::nullopt);
+        forecasts[store->name()] = engine::forecast_seconds(*basis, {size ? std::optional(*size) : std::nullopt, {}});
     }
     return forecasts;
 }

@@ -10,6 +10,9 @@ constexpr std::size_t kKept = 1000;
 
 std::string file_of(const std::string& state_directory) { return state_directory + "/restore-tests.jsonl"; }
 
+// Of the log in a test: the time of less is the start's.
+constexpr std::uint64_t kLeastReplayed = 16 << 20;
+
 double seconds_of(const Json& test, const std::string& phase) {
     const Json* phases = find_member(test, "phases");
     if (phases == nullptr || !phases->is_array()) return 0;
@@ -60,15 +63,21 @@ std::optional<ForecastBasis> forecast_basis(const std::vector<Json>& tests, cons
         ForecastBasis basis;
         basis.bytes = static_cast<std::uint64_t>(find_integer(*test, "bytes").value_or(0));
         basis.fetch_seconds = seconds_of(*test, "fetch");
-        basis.fixed_seconds = seconds_of(*test, "plan") + seconds_of(*test, "start");
+        basis.replayed_bytes = static_cast<std::uint64_t>(find_integer(*test, "replayed_bytes").value_or(0));
+        basis.replay_seconds = find_number(*test, "replay_seconds").value_or(0);
+        basis.fixed_seconds = seconds_of(*test, "plan") + seconds_of(*test, "start") - basis.replay_seconds;
         if (basis.bytes > 0 && basis.fetch_seconds > 0) return basis;
     }
     return std::nullopt;
 }
 
-double forecast_seconds(const ForecastBasis& basis, std::optional<std::uint64_t> size_now) {
-    const double size = static_cast<double>(size_now.value_or(basis.bytes));
-    return size * basis.fetch_seconds / static_cast<double>(basis.bytes) + basis.fixed_seconds;
+double forecast_seconds(const ForecastBasis& basis, const ForecastSize& now) {
+    const double fetched = static_cast<double>(basis.bytes);
+    const double size = now.bytes ? static_cast<double>(*now.bytes + now.replayed.value_or(0)) : fetched;
+    double replay = basis.replay_seconds;
+    if (now.replayed && basis.replayed_bytes >= kLeastReplayed)
+        replay *= static_cast<double>(*now.replayed) / static_cast<double>(basis.replayed_bytes);
+    return size * basis.fetch_seconds / fetched + replay + basis.fixed_seconds;
 }
 
 }  // namespace aeterna::engine

@@ -24,10 +24,18 @@ Status record_test(const std::string& state_directory, const Json& document, con
 struct ForecastBasis {
     std::uint64_t bytes = 0;  // that were restored
     double fetch_seconds = 0;
-    double fixed_seconds = 0;  // plan, start, replay
+    double fixed_seconds = 0;  // plan, start
+    std::uint64_t replayed_bytes = 0;  // of the log; 0: none, or the server did not say how long it took
+    double replay_seconds = 0;
 };
 [[nodiscard]] std::optional<ForecastBasis> forecast_basis(const std::vector<Json>& tests, const std::string& store);
-// `size_now` over the measured rate, and the fixed costs; without a size, that of the test.
-[[nodiscard]] double forecast_seconds(const ForecastBasis& basis, std::optional<std::uint64_t> size_now);
+// What is restored now; nothing is as it was in the test.
+struct ForecastSize {
+    std::optional<std::uint64_t> bytes;     // of a backup, or of the store
+    std::optional<std::uint64_t> replayed;  // of the log, fetched and replayed behind that
+};
+// By the measured rates, and the fixed costs. Where the test replayed next to nothing (less than a segment) nobody knows how
+// fast that goes: then the log's fetch alone counts.
+[[nodiscard]] double forecast_seconds(const ForecastBasis& basis, const ForecastSize& now);
 
 }  // namespace aeterna::engine

@@ -54,7 +54,8 @@ struct RestoreTestOrder {
 
 struct RestoreTestResult {
     RestorePlan plan;         // its backup has no id when none could be chosen
-    std::uint64_t bytes = 0;  // restored
+    std::uint64_t bytes = 0;  // restored, what is replayed with them
+    std::optional<Duration> replay;  // by the server's own word: how much of its start went into the plan's replay
     std::vector<TestPhase> phases;
     std::vector<TestCheck> checks;
     std::optional<Error> error;  // what ended the test early

@@ -44,6 +44,18 @@ Result<ControlData> parse_control_data(std::string_view text) {
     return ControlData{*checksums != 0, static_cast<unsigned>(*prepared), static_cast<unsigned>(*locks)};
 }
 
+std::optional<Duration> replay_in(std::string_view log) {
+    constexpr std::string_view kElapsed = ", elapsed: ";
+    const std::size_t done = log.rfind("redo done at ");
+    if (done == std::string_view::npos) return std::nullopt;
+    const std::string_view line = log.substr(done, log.find('\n', done) - done);
+    const std::size_t elapsed = line.find(kElapsed);
+    if (elapsed == std::string_view::npos) return std::nullopt;
+    const std::string_view words = line.substr(elapsed + kElapsed.size());
+    const auto seconds = to_number(words.substr(0, words.find(' ')));
+    return seconds && *seconds >= 0 ? std::optional(from_seconds(*seconds)) : std::nullopt;
+}
+
 std::vector<std::string> server_argv(const ServerPrograms& programs, const ScratchPlace& place,
                                      const ControlData& control, const std::vector<std::string>& preload) {
     std::vector<std::pair<std::string, std::string>> settings = {

@@ -3,6 +3,7 @@
 // loads no library that nobody asked for (pg_cron and its like would begin their jobs). Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,10 @@ struct ControlData {
     unsigned max_prepared = 0, max_locks = 64;  // recovery may need as many as the old server had
 };
 [[nodiscard]] Result<ControlData> parse_control_data(std::string_view text);
+
+// How long a recovery replayed, by "redo done at 0/… system usage: …, elapsed: 0.05 s" in the server's log (PostgreSQL's
+// xlogrecovery.c); nothing where it had nothing to replay.
+[[nodiscard]] std::optional<Duration> replay_in(std::string_view log);
 
 // The server's command line: what stands there outranks every file of the restored directory.
 [[nodiscard]] std::vector<std::string> server_argv(const ServerPrograms& programs, const ScratchPlace& place,

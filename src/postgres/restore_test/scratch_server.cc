@@ -125,6 +125,11 @@ bool ScratchServer::was_killed() const {
     return log && log->find("PANIC:  ") == std::string::npos;
 }
 
+std::optional<Duration> ScratchServer::replay() const {
+    const auto log = env_.files.read_tail(order_.place.log(), kLogTail);
+    return log ? replay_in(*log) : std::nullopt;
+}
+
 std::string ScratchServer::last_words() const {
     const auto log = env_.files.read_tail(order_.place.log(), kLogTail);
     if (!log) return "it left no log";

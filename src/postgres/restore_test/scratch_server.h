@@ -43,6 +43,8 @@ class ScratchServer {
     [[nodiscard]] std::vector<std::string> connection_words() const;
     // A clean end, with a last checkpoint. kServer when it ended before, kDeadline when it does not end.
     Status stop(const env::Context& context);
+    // How long its recovery replayed, as its log says it; nothing where it did not, or says nothing.
+    [[nodiscard]] std::optional<Duration> replay() const;
     // The last line of its log that says why it ended.
     [[nodiscard]] std::string last_words() const;
 

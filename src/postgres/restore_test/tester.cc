@@ -68,6 +68,7 @@ class TestRun {
         note("starting a server on it");
         AETERNA_TRY(in_phase("start", [&] { return start(); }));
         if (!scratch_.server().is_running()) return {};  // the check "start" says why
+        if (result_.plan.replay) result_.replay = scratch_.server().replay();
         note("questioning the server");
         AETERNA_TRY(in_phase("check", [&] { return ask(); }));
         note("stopping the server, reading its pages");

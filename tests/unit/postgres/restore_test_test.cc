@@ -50,6 +50,15 @@ TEST(ScratchServer, HidesNoDamageAndNoCrash) {
     }
 }
 
+TEST(ScratchServer, SaysHowLongItReplayed) {
+    const std::string log = "LOG:  redo starts at 0/2000028\nLOG:  redo done at 0/5000110 system usage: CPU: user: 0.01 s, "
+                            "system: 0.02 s, elapsed: 12.34 s\nLOG:  archive recovery complete\n";
+    EXPECT_EQ(replay_in(log), 12340ms);
+    EXPECT_EQ(replay_in("LOG:  redo is not required\n"), std::nullopt);
+    EXPECT_EQ(replay_in("LOG:  redo done at 0/5000110\n"), std::nullopt) << "of an older server";
+    EXPECT_EQ(replay_in(log.substr(0, log.find("12.34"))), std::nullopt);
+}
+
 TEST(ScratchServer, TheSocketHasToFit) {
     // "/s/.s.PGSQL.5432" is 16 bytes.
     EXPECT_TRUE(check_socket_path({std::string(91, 'a')}));
