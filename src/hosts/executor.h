@@ -45,7 +45,7 @@ struct FenceOrder {
     // none of these was started after that and nobody has looked at it: it is not killed, and neither are the others.
     // kGuardRefused, effect kPartial, and the markers stay. Once one of the nodes is dead by this order's hand the others
     // are ended, too: a server must not go on without its agent. Nothing: whatever runs is killed.
-    std::optional<std::vector<env::ProcessId>> looked_at = std::nullopt;
+    std::optional<std::vector<env::ProcessId>> ran = std::nullopt;
 };
 
 class Executor {

@@ -47,10 +47,10 @@ Status LocalFence::check_order(const FenceOrder& order) const {
 }
 
 // Children come and go under the same main process, and those of a dead one are older than its death.
-Status LocalFence::check_looked_at(const NodeProcesses& left, const FenceOrder& order) {
-    if (!order.looked_at || left.is_headless) return {};
+Status LocalFence::check_ran(const NodeProcesses& left, const FenceOrder& order) {
+    if (!order.ran || left.is_headless) return {};
     const env::ProcessId& main = left.processes.front();
-    const bool is_known = std::find(order.looked_at->begin(), order.looked_at->end(), main) != order.looked_at->end();
+    const bool is_known = std::find(order.ran->begin(), order.ran->end(), main) != order.ran->end();
     if (is_known) return {};
     return make_error(ErrorCode::kGuardRefused,
                       fmt::format("process {} of '{}' was started after the look", main.pid, left.node),
@@ -102,35 +102,48 @@ Result<Vitals> LocalFence::vitals(const std::string& node, const env::Context& c
     return vitals;
 }
 
+bool LocalFence::is_marked(const FenceOrder& order) const {
+    return std::any_of(order.nodes.begin(), order.nodes.end(), [&](const std::string& node) {
+        return env_.files.exists(host_.fence_directory + "/" + node + "/" + order.holder);
+    });
+}
+
 Status LocalFence::fence(const FenceOrder& order, const env::Context& context) {
     AETERNA_TRY(check_order(order));
+    Status fenced = hold_and_kill(order, context);
+    if (fenced || fenced.error().effect != Effect::kNone || !is_marked(order)) return fenced;
+    Error error = std::move(fenced).error();
+    error.effect = Effect::kPartial;
+    return error;
+}
+
+Status LocalFence::hold_and_kill(const FenceOrder& order, const env::Context& context) {
     for (const std::string& node : order.nodes) {
         AETERNA_TRY(put_marker(env_.files, host_.fence_directory,
                                {node, order.holder, order.reason, env_.clock.wall_now()}));
-    }
-    // We may have stood still since the order was given, or the disk under the markers has.
-    if (order.begin_before && env_.clock.now() >= *order.begin_before) {
-        return make_error(ErrorCode::kDeadline, "the order to fence came too late", "", Effect::kPartial);
     }
     const MonoTime end = env_.clock.within(kConfirmTime, context).deadline;
     bool was_empty = false;
     std::set<std::string> killed;
     for (int looks = 1;; ++looks) {
-        std::vector<NodeProcesses> running;
+        NodeProcesses all{join(order.nodes, " and "), {}};
+        std::set<std::string> running;
         for (const std::string& node : order.nodes) {
-            AETERNA_ASSIGN(NodeProcesses left, remains(node, context));
-            if (!left.processes.empty()) running.push_back(std::move(left));
+            AETERNA_ASSIGN(const NodeProcesses left, remains(node, context));
+            if (left.processes.empty()) continue;
+            const bool is_widowed = killed.size() > killed.count(node);
+            if (!is_widowed) AETERNA_TRY(check_ran(left, order));
+            running.insert(node);
+            all.processes.insert(all.processes.end(), left.processes.begin(), left.processes.end());
         }
-        for (const NodeProcesses& left : running) {
-            const bool is_widowed = killed.size() > killed.count(left.node);
-            if (!is_widowed) AETERNA_TRY(check_looked_at(left, order));
-        }
-        for (const NodeProcesses& left : running) {
-            killed.insert(left.node);
-            AETERNA_TRY(executor_.kill(left, env_.clock.within(kConfirmTime, context)));
-        }
-        if (running.empty() && was_empty) return {};
-        was_empty = running.empty();
+        // We may have stood still since the order was given, or the disk under the markers has.
+        if (killed.empty() && order.begin_before && env_.clock.now() >= *order.begin_before)
+            return make_error(ErrorCode::kDeadline, "the order to fence came too late");
+        killed.merge(running);
+        // All of them get the signal before any is waited for: one that is stuck in the kernel must not spare the others.
+        if (!all.processes.empty()) AETERNA_TRY(executor_.kill(all, env_.clock.within(kConfirmTime, context)));
+        if (all.processes.empty() && was_empty) return {};
+        was_empty = all.processes.empty();
         const bool is_over = looks >= kFewestLooks && env_.clock.now() + kLateStart >= end;
         if (is_over || !env_.clock.sleep_for(kLateStart, context.stop)) break;
     }

@@ -18,7 +18,9 @@ class LocalFence {
 
   private:
     [[nodiscard]] Status check_order(const FenceOrder& order) const;
-    [[nodiscard]] static Status check_looked_at(const NodeProcesses& left, const FenceOrder& order);
+    [[nodiscard]] bool is_marked(const FenceOrder& order) const;
+    Status hold_and_kill(const FenceOrder& order, const env::Context& context);
+    [[nodiscard]] static Status check_ran(const NodeProcesses& left, const FenceOrder& order);
     [[nodiscard]] std::vector<env::ProcessId> orphans_of(const std::string& node);
     [[nodiscard]] const config::HostProcess* configured(const std::string& node) const;
 

@@ -80,7 +80,7 @@ class HostPartitionTest(unittest.TestCase):
         self.assertEqual({name for name, _ in rows.acknowledged}, {self.old, new}, "nobody wrote beside the new one")
         self.assertGreater(rows.first_sent[new], rows.last[self.old])
         self.lab.await_healthy(300)
-        new_ones = [one for one in self.failovers() if one["id"] not in known]
+        new_ones = wait_until("the end of the failovers", lambda: self.ended_since(known), 120)
         for one in new_ones:
             print(f"     {one['store']} {one['state']}: {one['facts'].get('assist')} {one['facts'].get('assist_reasons')}", flush=True)
         facts = {one["store"]: one["facts"] for one in new_ones}
@@ -95,12 +95,16 @@ class HostPartitionTest(unittest.TestCase):
         return [self.lab.cli("--json", "execution", "show", one["id"]).json()["execution"]
                 for one in self.lab.cli("--json", "execution", "list").json()["executions"] if one["runbook"] == "failover"]
 
+    def ended_since(self, known):
+        found = [one for one in self.failovers() if one["id"] not in known]
+        return found if all(one["state"] != "running" for one in found) else []
+
     def bring_back(self):
         """The roles to the host that is going to be cut off."""
         for store, node in (("postgres", self.old), ("redis", self.master)):
             if self.lab.status()["stores"][store]["primary"] != node:
-                done = self.lab.cli("switchover", store, "--candidate", node, "--yes")
-                self.assertEqual(done.code, 0, done)
+                # Refused while it is no synchronous standby again.
+                wait_until(f"{store} back on {node}", lambda: self.lab.cli("switchover", store, "--candidate", node, "--yes").code == 0, 90)
         self.lab.await_healthy(120)
 
 

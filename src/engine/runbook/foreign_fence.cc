@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "engine/runbook/journal.h"
 
 namespace aeterna::engine {
@@ -24,17 +25,19 @@ Status ForeignFenceWatch::look(hosts::Executor& executor, const std::vector<std:
     look_at_ = now + kFenceLook;
     const auto markers = executor.fences(step.context);
     if (!markers) return {};
+    std::vector<std::string> held, lifts;
     for (const hosts::FenceMarker& marker : *markers) {
         const bool is_of_these = std::find(nodes.begin(), nodes.end(), marker.node) != nodes.end();
         if (!is_of_these || !needs_our_lock(marker.holder, step)) continue;
+        // Orphans of a dead main process serve nobody, and nothing may take its place.
         const auto vitals = executor.vitals(marker.node, step.context);
-        if (!vitals || !vitals->is_gone()) continue;
-        return make_error(ErrorCode::kAwaitingApproval,
-                          fmt::format("redundancy is not restored: '{}' is held fenced by {} ({})", marker.node, marker.holder,
-                                      marker.reason),
-                          fmt::format("Lift that fence with 'aeterna-dr unfence {} --holder {}', then resume this execution.",
-                                      marker.node, marker.holder));
+        if (!vitals || vitals->main) continue;
+        held.push_back(fmt::format("'{}' is held fenced by {} ({})", marker.node, marker.holder, marker.reason));
+        lifts.push_back(fmt::format("'aeterna-dr unfence {} --holder {}'", marker.node, marker.holder));
     }
+    if (!held.empty())
+        return make_error(ErrorCode::kAwaitingApproval, "redundancy is not restored: " + join(held, ", "),
+                          "Lift that fence with " + join(lifts, " and ") + ", then resume this execution.");
     return {};
 }
 

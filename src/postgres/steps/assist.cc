@@ -81,9 +81,32 @@ LossEvidence LossWatch::gather(const World& world, const env::Context& context) 
     return evidence;
 }
 
-void LossWatch::begin(const env::Context& context) {
+void LossWatch::begin(const engine::StepContext& step) {
     LossEvidence unused;
-    ask_host(unused, context);
+    ask_host(unused, step.context);
+    const Json* proof = find_member(step.facts, "prove_loss");
+    const Json* watched = proof && find_integer(*proof, "by") == parts_.env.processes.own_pid() ? find_member(*proof, "watched") : nullptr;
+    if (!watched) return;
+    const auto time = [&](const char* key) {
+        const auto ns = find_integer(*watched, key);
+        return ns ? std::optional(MonoTime{Duration(*ns)}) : std::nullopt;
+    };
+    const auto gathered = time("at_ns");
+    if (!gathered || parts_.env.clock.now() - *gathered > kLargestGap) return;
+    last_gather_ = gathered;
+    down_since_ = time("down_since_ns");
+    starting_since_ = time("starting_since_ns");
+    failed_starts_ = static_cast<int>(find_integer(*watched, "failed_starts").value_or(0));
+    last_state_ = find_string(*watched, "state").value_or("");
+}
+
+Json LossWatch::memory() const {
+    const auto ns = [](const std::optional<MonoTime>& time) { return time ? Json(time->time_since_epoch().count()) : Json(nullptr); };
+    return Json{{"at_ns", ns(last_gather_)},
+                {"down_since_ns", ns(down_since_)},
+                {"starting_since_ns", ns(starting_since_)},
+                {"failed_starts", failed_starts_},
+                {"state", last_state_}};
 }
 
 void LossWatch::ask_host(LossEvidence& evidence, const env::Context& context) {

@@ -24,10 +24,12 @@ namespace aeterna::postgres {
 class LossWatch {
   public:
     LossWatch(const StepParts& parts, const NodeSettings& old) : parts_(parts), old_(old) {}
-    // Before the first look.
-    void begin(const env::Context& context);
+    // Before the first look. Goes on with what an earlier watch of this process has seen, by the fact "prove_loss".
+    void begin(const engine::StepContext& step);
     // After each look at `world`.
     [[nodiscard]] LossEvidence gather(const World& world, const env::Context& context);
+    // What a later watch of this process may go on with: how long it has been down, its starts. Times are monotonic, in ns.
+    [[nodiscard]] Json memory() const;
     // The main processes of the node and its agent that ran when the host was last asked.
     [[nodiscard]] const std::vector<env::ProcessId>& running() const { return running_; }
 

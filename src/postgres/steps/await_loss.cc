@@ -22,10 +22,6 @@ LossVerdict out_of_time(LossVerdict verdict) {
     return verdict;
 }
 
-std::int64_t nanoseconds(MonoTime time) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-}
-
 }  // namespace
 
 Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
@@ -37,7 +33,7 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
     std::optional<LossKind> told;
     std::optional<LossVerdict> refused;  // by the last look
     finding.old = parts.settings.find(old_primary);
-    if (finding.old) watch.emplace(parts, *finding.old).begin(step.context);
+    if (finding.old) watch.emplace(parts, *finding.old).begin(step);
     while (true) {
         finding.looked_at = parts.env.clock.now();
         finding.ran = watch ? watch->running() : std::vector<env::ProcessId>();
@@ -50,6 +46,7 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
         // Seen without a primary: if it is back later, that is the end of this failover, no mistake.
         if (!world.primary) step.facts["await_promotion.begun"] = true;
         finding.verdict = judge_loss(world, *finding.old, watch->gather(world, step.context));
+        finding.watched = watch->memory();
         const LossVerdict& verdict = finding.verdict;
         const bool is_settled = refusals.settles(verdict, world.now);
         const bool is_proof = is_settled && verdict.kind == LossKind::kLost;
@@ -68,7 +65,8 @@ Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::st
             told = verdict.kind;
         }
         if (!until) until = world.now + (limit > Duration::zero() ? limit : time_of(world.config()));
-        if (world.now >= *until && use != ProofUse::kNextLook) {
+        const bool is_over = world.now >= std::min(*until, step.context.deadline);
+        if (is_over && use != ProofUse::kNextLook) {
             finding.verdict = out_of_time(verdict);
             return finding;
         }
@@ -84,8 +82,9 @@ void note_proof(const StepParts& parts, const LossFinding& finding, engine::Step
     for (const env::ProcessId& id : finding.ran) ran.push_back({{"pid", id.pid}, {"start_ticks", id.start_ticks}});
     Json& proof = step.facts["prove_loss"];
     proof["by"] = parts.env.processes.own_pid();
-    proof["at_ns"] = nanoseconds(finding.looked_at);
+    proof["at_ns"] = finding.looked_at.time_since_epoch().count();
     proof["ran"] = std::move(ran);
+    proof["watched"] = finding.watched;
 }
 
 std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepContext& step) {
@@ -94,7 +93,7 @@ std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepC
     const auto at = noted ? find_integer(*noted, "at_ns") : std::nullopt;
     const Json* ran = noted ? find_member(*noted, "ran") : nullptr;
     if (!by || !at || !ran || *by != parts.env.processes.own_pid()) return std::nullopt;
-    const MonoTime looked_at{std::chrono::nanoseconds(*at)};
+    const MonoTime looked_at{Duration(*at)};
     LossProof proof{looked_at + kProofHolds, {}};
     if (parts.env.clock.now() < looked_at || parts.env.clock.now() >= proof.holds_until) return std::nullopt;
     for (const Json& id : *ran) {

@@ -13,6 +13,7 @@ struct LossFinding {
     MonoTime looked_at{};                // when that began
     std::vector<env::ProcessId> ran;     // main processes of the old primary and its agent that ran by then
     const NodeSettings* old = nullptr;   // nullptr: nobody knows which node was the primary
+    Json watched;                        // LossWatch::memory()
     LossVerdict verdict;                 // never kWait
 };
 
@@ -25,7 +26,7 @@ enum class ProofUse {
 using UseProof = std::function<ProofUse(const LossFinding&)>;
 
 // `old_primary`: empty asks the cluster. At most `limit`, or as long as Patroni itself may take when that is zero; what is
-// not proven by then is refused. kCancelled or kDeadline when the context ends before.
+// not proven by then, or by the context's deadline, is refused. kCancelled when the context is stopped.
 [[nodiscard]] Result<LossFinding> await_loss(const StepParts& parts, Live& live, const std::string& old_primary,
                                              engine::StepContext& step, Duration limit, const UseProof& use_proof = {});
 
@@ -36,7 +37,7 @@ struct LossProof {
 };
 
 [[nodiscard]] LossProof proof_of(const LossFinding& finding);
-// Facts "prove_loss.by" (pid), "prove_loss.at_ns" (monotonic) and "prove_loss.ran" (pid and start).
+// Facts "prove_loss.by" (pid), "prove_loss.at_ns" (monotonic), "prove_loss.ran" (pid and start) and "prove_loss.watched".
 void note_proof(const StepParts& parts, const LossFinding& finding, engine::StepContext& step);
 // Nothing where it is another process' or too old.
 [[nodiscard]] std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepContext& step);

@@ -46,25 +46,29 @@ class Fence final : public engine::Step {
         if (!old) return make_error(ErrorCode::kInternal, "the old primary is not known");
         AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old->name, parts_.env));
         const std::vector<std::string> nodes = old->fence_group();
+        const bool was_held = holds_markers(*executor, step);
         Status fenced;
         // Too late, or started again after the look: it is looked at once more. Its markers lie there by now.
         for (int looks = 0; looks < kMostLooks; ++looks) {
             std::optional<LossProof> proof = looks == 0 ? fresh_proof(parts_, step) : std::nullopt;
             if (!proof) {
-                AETERNA_ASSIGN(proof, prove_again(step, *old, *executor));
+                auto anew = prove_again(step, *old, /*is_spared=*/looks > 0 && !was_held);
+                if (!anew) return held_behind(std::move(anew).error(), *executor, step);
+                proof = std::move(*anew);
             }
             if (!proof) return {};
             step.facts["fenced"] = nodes;
             const hosts::FenceOrder order{nodes, step.context.run_id, "primary lost, failover of postgres under way",
                                           proof->holds_until, std::move(proof->ran)};
             fenced = executor->fence(order, parts_.env.clock.within(kFenceTime, step.context));
-            const bool is_spared = !fenced && (fenced.error().code == ErrorCode::kGuardRefused ||
-                                               fenced.error().code == ErrorCode::kDeadline);
+            const bool is_spared = !fenced && fenced.error().effect == Effect::kPartial &&
+                                   (fenced.error().code == ErrorCode::kGuardRefused ||
+                                    fenced.error().code == ErrorCode::kDeadline);
             if (!is_spared) break;
-            step.progress("nothing was killed: " + fenced.error().message);
+            step.progress("not fenced: " + fenced.error().message);
         }
         if (!fenced) {
-            if (fenced.error().effect == Effect::kNone) step.facts.erase("fenced");
+            if (!holds_markers(*executor, step)) step.facts.erase("fenced");
             refuse_assist(step, {"the fence was not confirmed: " + fenced.error().to_string()});
             return {};
         }
@@ -76,35 +80,55 @@ class Fence final : public engine::Step {
     Status undo(engine::StepContext& step) override {
         const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
         // Killed while it fenced: only the markers say so.
-        if (old && fenced_nodes(step.facts).empty()) {
-            const auto executor = executor_of(parts_.settings, old->name, parts_.env);
-            if (executor) AETERNA_TRY(remember_fence(step, *old, **executor));
-        }
+        if (old && fenced_nodes(step.facts).empty()) remember_fence(step, *old);
         return lift_fence(parts_, step);
     }
 
   private:
     // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more. Nothing where
-    // it is not proven any more: that is noted.
-    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old,
-                                                 hosts::Executor& executor) {
+    // it is not proven any more: that is noted, and what this life has marked without killing anything is let go.
+    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old, bool is_spared) {
         step.progress("the proof is old: looking again");
         AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
-        if (finding.verdict.kind == LossKind::kLost) return std::optional(proof_of(finding));
-        AETERNA_TRY(remember_fence(step, old, executor));
+        if (finding.verdict.kind == LossKind::kLost) {
+            note_proof(parts_, finding, step);
+            return std::optional(proof_of(finding));
+        }
+        remember_fence(step, old);
         std::vector<std::string> reasons = finding.verdict.reasons;
         reasons.insert(reasons.begin(), "the loss is not proven any more");
         refuse_assist(step, reasons);
+        if (is_spared) AETERNA_TRY(let_go(step, old, finding.world));
         return std::optional<LossProof>();
     }
 
-    // What a former life of this execution has fenced is this one's to lift.
-    Status remember_fence(engine::StepContext& step, const NodeSettings& old, hosts::Executor& executor) {
-        AETERNA_ASSIGN(const auto markers, executor.fences(step.context));
-        const bool is_held = std::any_of(markers.begin(), markers.end(),
-                                         [&](const auto& marker) { return marker.holder == step.context.run_id; });
-        if (is_held) step.facts["fenced"] = old.fence_group();
+    // Its supervisor may have tried to start it in vain. In a paused cluster nobody but a person starts an agent.
+    Status let_go(engine::StepContext& step, const NodeSettings& old, const World& world) const {
+        AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old.name, parts_.env));
+        if (world.dcs() && !world.dcs()->config.paused) return lift_fence(parts_, step);
+        AETERNA_TRY(executor->unfence(old.fence_group(), step.context.run_id, step.context));
+        step.facts.erase("fenced");
+        step.progress("'" + old.agent + "' is unfenced");
         return {};
+    }
+
+    // What ends the step behind its own markers is not without effect: the runner takes the step back.
+    static Error held_behind(Error error, hosts::Executor& executor, const engine::StepContext& step) {
+        if (holds_markers(executor, step)) error.effect = Effect::kPartial;
+        return error;
+    }
+
+    // Also where the host does not tell.
+    static bool holds_markers(hosts::Executor& executor, const engine::StepContext& step) {
+        const auto markers = executor.fences(step.context);
+        return !markers || std::any_of(markers->begin(), markers->end(),
+                                       [&](const auto& marker) { return marker.holder == step.context.run_id; });
+    }
+
+    // What a former life of this execution has fenced is this one's to lift.
+    void remember_fence(engine::StepContext& step, const NodeSettings& old) const {
+        const auto executor = executor_of(parts_.settings, old.name, parts_.env);
+        if (executor && holds_markers(**executor, step)) step.facts["fenced"] = old.fence_group();
     }
 
     // The second vantage: what the process table says must show on the network.

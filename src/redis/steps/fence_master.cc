@@ -85,12 +85,16 @@ class FenceMaster final : public RedisStep {
         if (!fenced) return give_up(fenced.error(), *old, *executor, step);
         // The second vantage: nobody may answer at its address any more.
         const env::Context soon = clock().within(kConfirmed, step.context);
-        AETERNA_ASSIGN(const bool is_dark,
-                       poll(cluster_->env(), soon, kFenceMasterInterval, [&]() -> Result<bool> {
-                           const auto role = cluster_->role(*old, soon);
-                           return !role && role.error().code != ErrorCode::kUnavailable;
-                       }));
-        if (!is_dark)
+        const auto is_dark = poll(cluster_->env(), soon, kFenceMasterInterval, [&]() -> Result<bool> {
+            const auto role = cluster_->role(*old, soon);
+            return !role && role.error().code != ErrorCode::kUnavailable;
+        });
+        if (!is_dark) {
+            Error ended = is_dark.error();
+            ended.effect = Effect::kPartial;  // the runner takes it back
+            return ended;
+        }
+        if (!*is_dark)
             return give_up(
                 make_error(ErrorCode::kUnknownOutcome, "something still answers at its address"),
                 *old, *executor, step);
@@ -116,7 +120,7 @@ class FenceMaster final : public RedisStep {
     Result<hosts::FenceOrder> look(const RedisNode& old, hosts::Executor& executor, engine::StepContext& step) {
         hosts::FenceOrder order{{old.name}, step.context.run_id, "failover of redis"};
         AETERNA_ASSIGN(hosts::NodeProcesses running, executor.remains(old.name, step.context));
-        order.looked_at = std::move(running.processes);
+        order.ran = std::move(running.processes);
         AETERNA_ASSIGN(order.begin_before, leave_to_act(*acting_, old, step.facts, step.context));
         return order;
     }

@@ -36,7 +36,10 @@ void Controller::start(CrashPoint crash) {
     lives_.push_back(std::make_unique<Life>(world, *process_, pages_, crash));
     Life& life = *lives_.back();
     process_->thread_stops.push_back(life.stop);
-    world.scheduler.spawn(process_, "serve", [this, &life] { run(life); });
+    world.scheduler.spawn(process_, "serve", [this, &life, &world, &process = *process_] {
+        run(life);
+        if (life.stop.stop_requested() && process.is_alive()) world.processes.kill(process);  // it exits
+    });
 }
 
 void Controller::stop() {

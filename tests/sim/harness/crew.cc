@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/runbook/execution_run.h"
 #include "engine/runbook/proposal.h"
 #include "engine/runbook/requests.h"
 
@@ -25,14 +26,14 @@ Crew::Crew(World& world, Site& site, CrewPlan plan) : world_(world), site_(site)
     for (int i = 0; i < plan_.controllers; ++i) {
         controllers_.push_back(std::make_unique<Controller>(site_, i, plan_.assist));
     }
-    if (plan_.slow_marker > Duration()) slow_down_first_marker();
+    if (plan_.slow_marker > Duration()) slow_down_marker();
 }
 
-void Crew::slow_down_first_marker() {
+void Crew::slow_down_marker() {
     world_.disk.write_takes = [this](const Process& by, const std::string& path) {
         const auto& fences = site_.fence_directories;
         const bool is_marker = std::any_of(fences.begin(), fences.end(), [&](const std::string& one) { return path.starts_with(one); });
-        if (!is_marker || !slow_marker_.empty()) return Duration();
+        if (!is_marker || ++markers_ != plan_.slow_marker_number) return Duration();
         world_.trace(fmt::format("the disk under the marker of {} stands still", by.command));
         slow_marker_ = path;
         return plan_.slow_marker;
@@ -132,12 +133,12 @@ void Crew::lift_reported_fences() {
 std::vector<std::string> Crew::untold_fences() {
     std::vector<std::string> untold;
     for (const std::string& marker : site_.markers()) {
-        bool is_told = false;
+        bool is_told = is_reported(marker.substr(0, marker.find(' ')));
         for (const auto& controller : controllers_) {
             for (const auto& [id, execution] : controller->pages().executions) {
                 const Json* fenced = find_member(execution.facts, "fenced");
                 const bool names_it = fenced != nullptr && !fenced->empty() && marker.find(id) != std::string::npos;
-                is_told = is_told || (names_it && execution.state != engine::ExecutionState::kSucceeded);
+                is_told = is_told || (names_it && engine::is_resumable(execution));
             }
         }
         if (!is_told) untold.push_back("a fence was left and nobody tells of it: " + marker);

@@ -18,7 +18,8 @@ struct CrewPlan {
     CrashPoint crash;    // of the first one: the second goes on when it dies
     Duration restart_after = std::chrono::seconds(2);
     Duration approves_after{};  // how long a proposal has stood when the person says yes; zero: never
-    Duration slow_marker{};     // that long the disk takes for the first marker of a fence
+    Duration slow_marker{};     // that long the disk takes for one marker of a fence
+    int slow_marker_number = 1;
 };
 
 // With assist 'propose' every second seed has a person who says yes within seconds. Of the seed alone: what else is drawn stays.
@@ -64,7 +65,7 @@ class Crew {
     void start(std::size_t index, CrashPoint crash);
     [[nodiscard]] bool is_reported(const std::string& node) const;
     void approve_proposals();
-    void slow_down_first_marker();
+    void slow_down_marker();
 
     World& world_;
     Site& site_;
@@ -72,6 +73,7 @@ class Crew {
     std::vector<std::unique_ptr<Controller>> controllers_;
     std::map<std::string, MonoTime> proposed_since_;  // by execution
     std::string slow_marker_;                         // its path
+    int markers_ = 0;
     bool is_over_ = false;
 };
 

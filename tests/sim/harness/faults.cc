@@ -111,6 +111,7 @@ void Faults::act_on_controller(FaultKind kind, bool begins) {
     if (kind == FaultKind::kCutController) cluster_.cut(host, true, true, begins);
     if (kind == FaultKind::kPauseController) pause(process, begins);
     if (kind == FaultKind::kKillController && begins) kill(process);
+    if (kind == FaultKind::kStopController && begins) controllers_.front()->stop();
 }
 
 // As patronictl and the REST interface write it. A planned one stays until its time.

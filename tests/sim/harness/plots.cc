@@ -192,6 +192,13 @@ void late_yes(Plot& plot) {
 
 // The disk stands still under the marker, and the primary is back before it is written.
 void slow_marker(Plot& plot) {
+    plot.schedule().slow_marker_number = 1 + static_cast<int>(plot.rng().below(2));
+    if (plot.rng().chance(0.3)) plot.add(FaultKind::kStopController, plot.loss() + plot.rng().between(6s, 24s), 1s);
+    if (plot.rng().chance(0.2)) {  // of a server that works, without its agent
+        plot.add(FaultKind::kBreakAgent, plot.loss(), plot.rng().between(15s, 60s));
+        plot.schedule().slow_marker = plot.rng().between(2s, 12s);
+        return;
+    }
     if (plot.rng().chance(0.5)) {  // started again, behind a look that is young enough
         plot.add(FaultKind::kKillNode, plot.loss(), plot.rng().between(1200ms, 3s));
         plot.schedule().slow_marker = plot.rng().between(1s, 3s);

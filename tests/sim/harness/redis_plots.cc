@@ -231,6 +231,7 @@ void slow_marker(RedisPlot& plot) {
     plot.calm_crew();
     plot.add(RedisFaultKind::kPause, plot.loss, plot.rng.between(6s, 9s));
     plot.schedule.crew.slow_marker = plot.rng.between(2s, 12s);
+    if (plot.rng.chance(0.3)) plot.add(RedisFaultKind::kStopController, plot.loss + plot.rng.between(5s, 20s), 1s);
 }
 
 // It is suspended right before an order, and wakes up when the master is back.

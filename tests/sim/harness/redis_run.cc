@@ -231,6 +231,9 @@ class RedisRun {
             case RedisFaultKind::kKillController:
                 if (begins) kill(crew_->controllers().front()->process());
                 return;
+            case RedisFaultKind::kStopController:
+                if (begins) crew_->controllers().front()->stop();
+                return;
         }
     }
 

@@ -26,6 +26,7 @@ constexpr std::array kRedisWeights = {
     RedisWeight{RedisFaultKind::kKillSentinels, 4, 5s, 60s},   RedisWeight{RedisFaultKind::kKillEtcd, 3, 1s, 20s},
     RedisWeight{RedisFaultKind::kJumpClock, 3, 1s, 2s},        RedisWeight{RedisFaultKind::kCutController, 4, 1s, 20s},
     RedisWeight{RedisFaultKind::kPauseController, 3, 1s, 30s}, RedisWeight{RedisFaultKind::kKillController, 4, 1s, 5s},
+    RedisWeight{RedisFaultKind::kStopController, 3, 1s, 5s},
 };
 
 RedisFault draw_redis_fault(Rng& rng, Duration from, Duration to) {
@@ -68,6 +69,7 @@ std::string_view fault_name(RedisFaultKind kind) {
         case RedisFaultKind::kPauseOrdering: return "pause controller before an order";
         case RedisFaultKind::kKillPromoting: return "kill controller after its order to promote";
         case RedisFaultKind::kKillController: return "kill controller";
+        case RedisFaultKind::kStopController: return "stop controller";
     }
     return "?";
 }
@@ -125,7 +127,7 @@ std::string RedisSchedule::describe() const {
     if (crew.crash.stall_at_write > 0)
         text += fmt::format(", stopped for {} after journal write {}", format_duration(crew.crash.stall_for),
                             crew.crash.stall_at_write);
-    if (crew.slow_marker > Duration()) text += ", the first marker takes " + format_duration(crew.slow_marker);
+    if (crew.slow_marker > Duration()) text += ", its marker takes " + format_duration(crew.slow_marker);
     if (crew.crash.at_write > 0)
         text +=
             fmt::format(", crash {} journal write {}", crew.crash.is_durable ? "after" : "before", crew.crash.at_write);

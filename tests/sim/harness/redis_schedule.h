@@ -41,8 +41,9 @@ enum class RedisFaultKind {
     kPauseOrdering,  // when it begins its next order
     kKillPromoting,  // right after its next order to promote
     kKillController,
+    kStopController,  // asked to end, as by systemd
 };
-inline constexpr RedisFaultKind kLastRedisFault = RedisFaultKind::kKillController;
+inline constexpr RedisFaultKind kLastRedisFault = RedisFaultKind::kStopController;
 [[nodiscard]] std::string_view fault_name(RedisFaultKind kind);
 
 struct RedisFault {

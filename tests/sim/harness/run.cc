@@ -53,7 +53,7 @@ class Run {
         const CrashPoint crash{schedule_.crash_at_write, schedule_.crash_is_durable, schedule_.stall_at_write,
                                schedule_.stall_for};
         return {schedule_.controllers, schedule_.assist, crash, schedule_.restart_after,
-                schedule_.approves_after.value_or(approval_of(schedule_.seed, schedule_.assist)), schedule_.slow_marker};
+                schedule_.approves_after.value_or(approval_of(schedule_.seed, schedule_.assist)), schedule_.slow_marker, schedule_.slow_marker_number};
     }
 
     [[nodiscard]] bool are_faults_over() const {

@@ -27,6 +27,7 @@ constexpr std::array kWeights = {
     Weight{FaultKind::kFreezePostgres, 4, 1s, 40s},   Weight{FaultKind::kKillEtcd, 5, 1s, 20s},
     Weight{FaultKind::kJumpClock, 3, 1s, 2s},         Weight{FaultKind::kCutController, 4, 1s, 20s},
     Weight{FaultKind::kPauseController, 3, 1s, 30s},  Weight{FaultKind::kKillController, 4, 1s, 5s},
+    Weight{FaultKind::kStopController, 3, 1s, 5s},
     Weight{FaultKind::kCutPath, 4, 1s, 30s},          Weight{FaultKind::kPauseCluster, 2, 2s, 30s},
     Weight{FaultKind::kMaintenance, 2, 5s, 40s},      Weight{FaultKind::kKillEtcdMajority, 2, 1s, 20s},
 };
@@ -83,6 +84,7 @@ std::string_view fault_name(FaultKind kind) {
         case FaultKind::kCutController: return "cut controller off";
         case FaultKind::kPauseController: return "pause controller";
         case FaultKind::kKillController: return "kill controller";
+        case FaultKind::kStopController: return "stop controller";
     }
     return "?";
 }
@@ -143,7 +145,7 @@ std::string Schedule::describe() const {
     if (supervisor_delay > Duration()) text += ", supervised";
     if (stall_at_write > 0)
         text += fmt::format(", stopped for {} after journal write {}", format_duration(stall_for), stall_at_write);
-    if (slow_marker > Duration()) text += fmt::format(", the first marker takes {}", format_duration(slow_marker));
+    if (slow_marker > Duration()) text += fmt::format(", marker {} takes {}", slow_marker_number, format_duration(slow_marker));
     if (crash_at_write > 0) {
         text += fmt::format(", crash {} journal write {}", crash_is_durable ? "after" : "at",
                             crash_at_write);

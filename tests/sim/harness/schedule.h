@@ -44,8 +44,9 @@ enum class FaultKind {
     kCutController,
     kPauseController,
     kKillController,
+    kStopController,  // asked to end, as by systemd
 };
-inline constexpr FaultKind kLastFault = FaultKind::kKillController;
+inline constexpr FaultKind kLastFault = FaultKind::kStopController;
 [[nodiscard]] std::string_view fault_name(FaultKind kind);
 
 struct Fault {
@@ -73,6 +74,7 @@ struct Schedule {
     int stall_at_write = 0;
     Duration stall_for{};
     Duration slow_marker{};  // crew.h
+    int slow_marker_number = 1;
     Duration restart_after = std::chrono::seconds(2);
     Duration supervisor_delay{};  // of a supervisor that starts killed agents; 0: none does
     Duration slowest_recovery = std::chrono::milliseconds(2500);

@@ -84,15 +84,15 @@ TEST_F(FenceTest, AnOrderThatComesTooLateKillsNothing) {
 
 TEST_F(FenceTest, WhatWasStartedAfterTheLookIsNotKilled) {
     FenceOrder order{{"server-1"}, "exec-1", "test"};
-    order.looked_at = executor()->remains("server-1", within(5s))->processes;
-    EXPECT_TRUE(order.looked_at->empty());
+    order.ran = executor()->remains("server-1", within(5s))->processes;
+    EXPECT_TRUE(order.ran->empty());
     const auto server = spawn({"sleep", "1001"}, "server");
     const Status refused = executor()->fence(order, within(10s));
     EXPECT_EQ(refused.error().code, ErrorCode::kGuardRefused);
     EXPECT_EQ(refused.error().effect, Effect::kPartial);
     EXPECT_TRUE(real().processes.is_alive(server));
     EXPECT_EQ(executor()->fences(within(5s))->size(), 1U) << "nobody starts another one meanwhile";
-    order.looked_at = executor()->remains("server-1", within(5s))->processes;
+    order.ran = executor()->remains("server-1", within(5s))->processes;
     EXPECT_TRUE(executor()->fence(order, within(10s)));
     EXPECT_FALSE(real().processes.is_alive(server));
 }
@@ -100,11 +100,32 @@ TEST_F(FenceTest, WhatWasStartedAfterTheLookIsNotKilled) {
 TEST_F(FenceTest, WhereOneOfThemWasStartedAfterTheLookNoneIsKilled) {
     const auto agent = spawn({"sleep", "1000"}, "agent");
     FenceOrder order{{"agent-1", "server-1"}, "exec-1", "test"};
-    order.looked_at = {agent};
+    order.ran = {agent};
     const auto server = spawn({"sleep", "1001"}, "server");
     EXPECT_EQ(executor()->fence(order, within(10s)).error().code, ErrorCode::kGuardRefused);
     EXPECT_TRUE(real().processes.is_alive(agent));
     EXPECT_TRUE(real().processes.is_alive(server));
+}
+
+// One that is stuck in the kernel, or waited for without any time left, must not spare the other.
+TEST_F(FenceTest, BothGetTheSignalBeforeEitherIsWaitedFor) {
+    const auto agent = spawn({"sleep", "1000"}, "agent"), server = spawn({"sleep", "1001"}, "server");
+    env::Context over = within(10s);
+    over.deadline = real().clock.now();
+    (void)executor()->fence({{"agent-1", "server-1"}, "exec-1", "test"}, over);
+    EXPECT_TRUE(env::testing::eventually([&] { return !real().processes.is_alive(agent) && !real().processes.is_alive(server); }));
+}
+
+TEST_F(FenceTest, WhereTheSecondMarkerCannotBeWrittenTheFirstOneIsToldOf) {
+    const auto server = spawn({"sleep", "1001"}, "server");
+    ASSERT_TRUE(real().files.make_directories(directory_.file("fences"), 0755));
+    write("fences/server-1", "no directory");
+    const Status fenced = fence();
+    ASSERT_FALSE(fenced);
+    EXPECT_EQ(fenced.error().effect, Effect::kPartial);
+    EXPECT_TRUE(real().processes.is_alive(server));
+    host_.fence_directory = directory_.file("server");  // a file: there is none at all
+    EXPECT_EQ(fence().error().effect, Effect::kNone);
 }
 
 // Its sleep is the time between the first kill and the next look.
@@ -130,7 +151,7 @@ TEST_F(FenceTest, AServerThatADyingAgentStartedGoesWithIt) {
                           env.dialer, env.http,   env.http_listener, env.sql,   env.log};
     const auto agent = spawn({"sleep", "1000"}, "agent");
     FenceOrder order{{"agent-1", "server-1"}, "exec-1", "test"};
-    order.looked_at = {agent};
+    order.ran = {agent};
     const Status fenced = (*make_executor(host_, hooked))->fence(order, within(10s));
     EXPECT_TRUE(fenced) << fenced.error().to_string();
     ASSERT_TRUE(server);

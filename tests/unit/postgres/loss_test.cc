@@ -332,6 +332,32 @@ TEST(LossWatch, AStartThatLastsIsTimedFromItsFirstLook) {
     EXPECT_EQ(watched.look("starting").starting_for, Duration::zero()) << "another one";
 }
 
+// What a fence has to prove anew a moment later may have taken a minute to prove.
+TEST(LossWatch, AnotherOneOfTheSameProcessGoesOnWithWhatItHasSeen) {
+    struct Row {
+        const char* what;
+        int pid;
+        Duration later;
+        bool goes_on;
+    };
+    for (const Row& row : {Row{"at once", 0, 500ms, true}, Row{"another process", 1, 500ms, false},
+                           Row{"it may have answered meanwhile", 0, 3500ms, false}}) {
+        SCOPED_TRACE(row.what);
+        WatchedStart watched;
+        for (const char* state : {"starting", "start failed", "starting"}) static_cast<void>(watched.look(state));
+        Json facts{{"prove_loss", {{"by", watched.parts.env.processes.own_pid() + row.pid}, {"watched", watched.watch.memory()}}}};
+        engine::StepContext step{{}, facts, [](const std::string&) {}};
+        watched.fake.clock.advance(watched.scene.cluster.look().now + row.later - watched.fake.clock.now());
+        LossWatch next(watched.parts, watched.settings.nodes[0]);
+        next.begin(step);
+        watched.scene.cluster.nodes["postgres-1"].rest = rest_view(true, "starting");
+        const LossEvidence evidence = next.gather(watched.scene.cluster.tick(), {});
+        EXPECT_EQ(evidence.failed_starts, row.goes_on ? 1 : 0);
+        EXPECT_EQ(evidence.starting_for > Duration::zero(), row.goes_on);
+        EXPECT_EQ(evidence.down_for > 1s, row.goes_on);
+    }
+}
+
 // 64 MiB of WAL a second, from where its last checkpoint is known to begin to what the replicas have received.
 TEST(LossWatch, ARecoveryThatIsPredictedToTakeLongerThanAMinuteIsNotWaitedFor) {
     constexpr std::int64_t kSecond = 64LL << 20, kRedo = 10LL << 30;
