@@ -2,9 +2,11 @@
 #include <signal.h>
 
 #include <functional>
+#include <set>
 
 #include "hosts/executor.h"
 #include "unit/env/real_env.h"
+#include "unit/support/fake_env.h"
 
 namespace aeterna::hosts {
 namespace {
@@ -107,13 +109,35 @@ TEST_F(FenceTest, WhereOneOfThemWasStartedAfterTheLookNoneIsKilled) {
     EXPECT_TRUE(real().processes.is_alive(server));
 }
 
-// One that is stuck in the kernel, or waited for without any time left, must not spare the other.
-TEST_F(FenceTest, BothGetTheSignalBeforeEitherIsWaitedFor) {
-    const auto agent = spawn({"sleep", "1000"}, "agent"), server = spawn({"sleep", "1001"}, "server");
-    env::Context over = within(10s);
-    over.deadline = real().clock.now();
-    (void)executor()->fence({{"agent-1", "server-1"}, "exec-1", "test"}, over);
-    EXPECT_TRUE(env::testing::eventually([&] { return !real().processes.is_alive(agent) && !real().processes.is_alive(server); }));
+// Of an agent (pid 50) that is stuck in the kernel, and a server (pid 60).
+class StuckAgent final : public aeterna::testing::FakeProcesses {
+  public:
+    std::set<int> signalled;
+    StuckAgent() { alive = {50, 60}; }
+    std::vector<env::ProcessInfo> list() override {
+        std::vector<env::ProcessInfo> all;
+        for (const int pid : alive) all.push_back(*inspect(pid));
+        return all;
+    }
+    Status signal(const env::ProcessId& id, int) override {
+        signalled.insert(id.pid);
+        if (id.pid != 50) alive.erase(id.pid);
+        return {};
+    }
+    bool wait_gone(const env::ProcessId& id, const env::Context&) override { return !is_alive(id); }
+};
+
+TEST_F(FenceTest, AnAgentThatIsStuckInTheKernelDoesNotSpareItsServer) {
+    aeterna::testing::FakeEnv fake;
+    StuckAgent processes;
+    const env::Env env{fake.clock,  fake.random, fake.threads,       fake.files, processes,
+                       fake.dialer, fake.http,   fake.http_listener, fake.sql,   fake.log};
+    fake.files.content[directory_.file("agent")] = "50\n";
+    fake.files.content[directory_.file("server")] = "60\n";
+    const Status fenced = (*make_executor(host_, env))->fence({{"agent-1", "server-1"}, "exec-1", "test"}, fake.clock.context(10s));
+    ASSERT_FALSE(fenced);
+    EXPECT_EQ(fenced.error().code, ErrorCode::kPartial);
+    EXPECT_EQ(processes.signalled, (std::set<int>{50, 60}));
 }
 
 TEST_F(FenceTest, WhereTheSecondMarkerCannotBeWrittenTheFirstOneIsToldOf) {
