@@ -99,7 +99,7 @@ MUTATIONS = [
     ("fence.in_time", FENCE, "«proof->holds_until», std::move", "std::optional<MonoTime>()", ["slow marker"]),
     ("fence.looked_at", FENCE, "«std::move(proof->ran)»}", "std::optional<std::vector<env::ProcessId>>()", ["slow marker"]),
     ("fence.held_behind", FENCE, "if («holds_markers(executor, step)») error.effect", "false", ["slow marker"]),
-    ("fence.let_go", FENCE, "if («is_spared») AETERNA_TRY", "false", ["slow marker"]),
+    ("fence.let_go", FENCE, "if («lets_go») AETERNA_TRY", "false", ["slow marker"]),
     ("start.marker", "src/hosts/local_executor.cc",
      "AETERNA_TRY(«require_unfenced(env_.files, host_.fence_directory, node)»);", "Status()", []),
     # The release.

@@ -2,7 +2,9 @@
 // Does: kills the agent and the server of the lost primary through their host and keeps them from being started, then
 // looks from here: both ports must refuse. Needs: prove_loss has proven it in this execution. Changes: those processes.
 // Undo: lifts the fence and starts the node again. A fence that cannot be confirmed is none: its markers stay until
-// somebody leads again, nothing is released, and Patroni's own time is waited for. Unknown outcome: repeating it is safe.
+// somebody leads again, nothing is released, and Patroni's own time is waited for. One that came too late, or met somebody
+// whom nobody had looked at, kills nothing: the loss is proven anew, or the markers go at once. Unknown outcome: repeating it
+// is safe.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -48,11 +50,12 @@ class Fence final : public engine::Step {
         const std::vector<std::string> nodes = old->fence_group();
         const bool was_held = holds_markers(*executor, step);
         Status fenced;
+        bool is_spared = false;
         // Too late, or started again after the look: it is looked at once more. Its markers lie there by now.
         for (int looks = 0; looks < kMostLooks; ++looks) {
             std::optional<LossProof> proof = looks == 0 ? fresh_proof(parts_, step) : std::nullopt;
             if (!proof) {
-                auto anew = prove_again(step, *old, /*is_spared=*/looks > 0 && !was_held);
+                auto anew = prove_again(step, *old, is_spared && !was_held);
                 if (!anew) return held_behind(std::move(anew).error(), *executor, step);
                 proof = std::move(*anew);
             }
@@ -61,16 +64,15 @@ class Fence final : public engine::Step {
             const hosts::FenceOrder order{nodes, step.context.run_id, "primary lost, failover of postgres under way",
                                           proof->holds_until, std::move(proof->ran)};
             fenced = executor->fence(order, parts_.env.clock.within(kFenceTime, step.context));
-            const bool is_spared = !fenced && fenced.error().effect == Effect::kPartial &&
-                                   (fenced.error().code == ErrorCode::kGuardRefused ||
-                                    fenced.error().code == ErrorCode::kDeadline);
+            is_spared = !fenced && fenced.error().effect == Effect::kPartial &&
+                        (fenced.error().code == ErrorCode::kGuardRefused || fenced.error().code == ErrorCode::kDeadline);
             if (!is_spared) break;
             step.progress("not fenced: " + fenced.error().message);
         }
         if (!fenced) {
             if (!holds_markers(*executor, step)) step.facts.erase("fenced");
             refuse_assist(step, {"the fence was not confirmed: " + fenced.error().to_string()});
-            return {};
+            return is_spared && !was_held ? let_go(step, *old, live_.look(step.context, old->name)) : Status();
         }
         return confirm_from_here(step, *old);
     }
@@ -87,7 +89,7 @@ class Fence final : public engine::Step {
   private:
     // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more. Nothing where
     // it is not proven any more: that is noted, and what this life has marked without killing anything is let go.
-    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old, bool is_spared) {
+    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old, bool lets_go) {
         step.progress("the proof is old: looking again");
         AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
         if (finding.verdict.kind == LossKind::kLost) {
@@ -98,7 +100,7 @@ class Fence final : public engine::Step {
         std::vector<std::string> reasons = finding.verdict.reasons;
         reasons.insert(reasons.begin(), "the loss is not proven any more");
         refuse_assist(step, reasons);
-        if (is_spared) AETERNA_TRY(let_go(step, old, finding.world));
+        if (lets_go) AETERNA_TRY(let_go(step, old, finding.world));
         return std::optional<LossProof>();
     }
 
