@@ -130,19 +130,50 @@ class CaptureDetectorsTest(RestoringTest):
 
     # ------------------------------------------------------------------------------------------ archiver, growth
 
+    def archive_by(self, command):
+        self.primary.sql("ALTER SYSTEM SET archive_command = %s", command)
+        self.primary.sql("SELECT pg_reload_conf()")
+
+    def push(self):
+        return " ".join(shlex.quote(str(word)) for word in self.arguments("archive-push")).replace("%", "%%") + " %p %f"
+
+    def test_a_segment_that_the_archive_has_with_other_content(self):
+        """Of a server that went on by itself under the same name, or of a copy that lied: never replaced, and somebody is told."""
+        self.restart("-c archive_mode=on")
+        self.archive_by("false")
+        self.serve()
+        self.insert(1)
+        segment = self.primary.one("SELECT pg_walfile_name(pg_switch_wal())")
+        wait_until("a failure", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver"), 60)
+        live = self.primary.data / "pg_wal" / segment
+        other = self.place / segment
+        other.write_bytes(live.read_bytes()[:-1] + b"x")
+        shutil.chown(other, "postgres") if AS_SERVER else None
+        done = self.cli("archive-push", other, segment, "--data-directory", self.primary.data)
+        self.assertEqual(done.code, 0, done)
+        done = self.cli("archive-push", live, segment, "--data-directory", self.primary.data)
+        self.assertNotEqual(done.code, 0, done)
+        self.assertIn(f"other WAL than '{segment}'", done.err)
+        tried = self.primary.one("SELECT failed_count FROM pg_stat_archiver")
+        self.archive_by(self.push())
+        wait_until("a refusal", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver") > tried, 90)
+        self.assertIn(segment, self.await_incident("postgres.archiver_failing", self.primary))
+        self.assertIn(f"other WAL than '{segment}'", (self.room / "primary.log").read_text())
+        fetched = self.place / "fetched"
+        done = self.cli("archive-get", segment, fetched, "--cluster", self.system_of(self.primary))
+        self.assertEqual((done.code, fetched.read_bytes() == other.read_bytes()), (0, True), done)
+        self.assertTrue(live.exists(), "the server keeps its own")
+
     def test_an_archiver_that_fails(self):
         self.restart("-c archive_mode=on")
-        self.primary.sql("ALTER SYSTEM SET archive_command = 'false'")
-        self.primary.sql("SELECT pg_reload_conf()")
+        self.archive_by("false")
         self.serve()
         self.insert(1)
         segment = self.primary.one("SELECT pg_walfile_name(pg_switch_wal())")
         wait_until("a failure", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver"), 60)
         self.assertIn(segment, self.await_incident("postgres.archiver_failing", self.primary))
         # Mended, it archives what it has kept.
-        command = " ".join(shlex.quote(str(word)) for word in self.arguments("archive-push")).replace("%", "%%") + " %p %f"
-        self.primary.sql("ALTER SYSTEM SET archive_command = %s", command)
-        self.primary.sql("SELECT pg_reload_conf()")
+        self.archive_by(self.push())
         wait_until("the segment in the archive", lambda: (self.primary.one("SELECT last_archived_wal FROM pg_stat_archiver") or "") >= segment, 90)
         self.await_no_incident("postgres.archiver_failing", self.primary)
         fetched = self.place / "fetched"

@@ -202,6 +202,15 @@ class RestoreTestTest(unittest.TestCase):
         test = self.restore_test("--query", "SELECT count(*) = 2 FROM damaged WHERE n > 8000",
                                  "--query", "SELECT pg_walfile_name(pg_current_wal_lsn()) LIKE '00000002%'", stack=stack)
         self.assertEqual((test["verdict"], test["replay"]["timeline"]), ("pass", 1))
+        self.assertGreater(test["replayed_bytes"], 0)
+        seconds = {phase["name"]: phase["seconds"] for phase in test["phases"]}
+        self.assertTrue(0 <= test["replay_seconds"] < seconds["start"], test)
+        # The same once more: the log is fetched as well.
+        space = own.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'elsewhere'")
+        plan = self.cli("--json", "restore", "postgres", "--into", self.room / "target", "--tablespace", f"{space}={self.room / 'space'}",
+                        "--dry-run", stack=stack).json()["restore"]
+        expected = (plan["bytes"] + test["replayed_bytes"]) * seconds["fetch"] / test["bytes"] + seconds["plan"] + seconds["start"]
+        self.assertAlmostEqual(plan["predicted_seconds"], expected, delta=expected / 100)
         test = self.restore_test("--to", test["backup"], "--query", "SELECT count(*) = 0 FROM damaged WHERE n > 8000", stack=stack)
         self.assertEqual((test["verdict"], test["replay"]), ("pass", None))
 
