@@ -2,6 +2,7 @@
 """How far the repository is behind PostgreSQL, over failovers, and whether a point in time brings back what it should.
 
     bench/capture.py [--minutes 10] [--failovers 2] [--record]
+    bench/capture.py --idle [--minutes 10] [--record]
     bench/capture.py --speed [--seconds 60] [--record]
     bench/capture.py --synchronous [--seconds 10] [--rounds 5] [--record]
 
@@ -9,6 +10,8 @@ Failovers: a lab with `serve`, which captures; a base backup; a writer that note
 At even distances the primary's host is killed (agent and server). RPO now is asked twice a second. Left out of its maximum: from each
 fault to ten seconds behind the promotion. Afterwards each fault is restored to one second before it, with stock pg_ctl: every row that was
 acknowledged 50 ms before that must be there, none that was sent 50 ms after it. Ends with 1 when a row is missing or too much.
+
+Idle: the same lab, in which nobody writes but what watches it, and nothing fails: RPO now alone.
 
 Speed: pgbench (scale 20, two clients) against one server while `backup watch` captures it: CPU seconds of the receiver per 100 MB of
 WAL, the longest RPO now that it told, and how long after pgbench's end everything was durable.
@@ -126,7 +129,7 @@ def failovers(options):
         if done.code != 0:
             sys.exit(f"backup: {done}")
         time.sleep(3)
-        writer = NotingWriter(lab, members)
+        writer = None if options.idle else NotingWriter(lab, members)
         begin, samples, faults = time.time(), [], []
         end = begin + 60 * options.minutes
         moments = [begin + 60 * options.minutes * (i + 1) / (options.failovers + 1) for i in range(options.failovers)]
@@ -145,8 +148,9 @@ def failovers(options):
                     os.kill(lab.node(name)["pid"], signal.SIGKILL)
                 faults.append(open_fault)
             time.sleep(0.5)
-        writer.is_over.set()
-        writer.join()
+        if writer:
+            writer.is_over.set()
+            writer.join()
         lab.await_healthy()
         wait_until("durability", lambda: (postgres_of(lab)["rpo_now_seconds"] or 99) < 3, 60)
         time.sleep(3)
@@ -161,7 +165,7 @@ def failovers(options):
         unknown = sum(rpo is None for _, rpo in inside)
         known = [rpo for _, rpo in inside if rpo is not None]
         print(f"RPO now, n = {len(known)}, outside of the faults: median {statistics.median(known):.2f} s, max {max(known):.2f} s, "
-              f"unknown {unknown}; {len(writer.rows)} rows sent in {options.minutes} min, {len(faults)} failovers")
+              f"unknown {unknown}; {len(writer.rows) if writer else 0} rows sent in {options.minutes} min, {len(faults)} failovers")
         is_good, results = True, []
         for number, fault in enumerate(faults):
             moment = fault["at"] - 1
@@ -175,7 +179,7 @@ def failovers(options):
             print(f"fault {number + 1} ({fault['node']}, another primary after {results[-1]['outage']} s): one second before it {len(rows)} rows, "
                   f"{missing} missing, {extra} too many; restored in {restored:.1f} s, up after {took:.1f} s")
         if options.record:
-            append("capture", {"kind": "failovers", "minutes": options.minutes, "samples": len(known), "unknown": unknown,
+            append("capture", {"kind": "idle" if options.idle else "failovers", "minutes": options.minutes, "samples": len(known), "unknown": unknown,
                                "rpo_median": round(statistics.median(known), 3), "rpo_max": round(max(known), 3), "faults": results})
         return 0 if is_good else 1
     finally:
@@ -286,12 +290,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--failovers", type=int, default=2)
+    parser.add_argument("--idle", action="store_true")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--synchronous", action="store_true")
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
+    options.failovers = 0 if options.idle else options.failovers
     options.seconds = options.seconds or (10 if options.synchronous else 60)
     sys.exit(speed(options) if options.speed else synchronous(options) if options.synchronous else failovers(options))
 

@@ -28,8 +28,10 @@ class TestRun {
 
     Result<engine::RestoreTestResult> go() {
         Status done = in_phase("plan", [&] { return plan(); });
-        // What is damaged tells against the repository, also where no backup could be chosen for it; anything else is whoever's who asked.
-        if (!done && done.error().code != ErrorCode::kCorrupt) return done.error();
+        // What is damaged tells against the repository, also where no backup could be chosen for it, and a full disk against
+        // nobody; anything else is whoever's who asked.
+        const bool is_verdict = done || done.error().code == ErrorCode::kCorrupt || done.error().code == ErrorCode::kNoSpace;
+        if (!is_verdict) return done.error();
         if (done) done = test();
         if (!done) result_.error = done.error();
         return std::move(result_);
