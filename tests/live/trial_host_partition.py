@@ -103,15 +103,23 @@ class HostPartitionTest(unittest.TestCase):
         """The roles to the host that is going to be cut off."""
         for store, node in (("postgres", self.old), ("redis", self.master)):
             if self.lab.status()["stores"][store]["primary"] != node:
-                # Refused while it is no synchronous standby again.
-                wait_until(f"{store} back on {node}", lambda: self.lab.cli("switchover", store, "--candidate", node, "--yes").code == 0, 90)
+                done = self.lab.cli("switchover", store, "--candidate", node, "--yes")
+                self.assertEqual(done.code, 0, done)
         self.lab.await_healthy(120)
 
 
-class SynchronousHostPartitionTest(HostPartitionTest):
+class SynchronousVanishTest(HostPartitionTest):
+    """The one synchronous standby is another node afterwards, and nobody may switch to this one: a lab for each."""
+    test_our_own_kernel_drops_them = None
+
     @classmethod
     def options(cls):
         return ["--sync"]
+
+
+class SynchronousDropTest(SynchronousVanishTest):
+    test_our_own_kernel_drops_them = HostPartitionTest.test_our_own_kernel_drops_them
+    test_packets_vanish = None
 
 
 if __name__ == "__main__":
