@@ -391,6 +391,8 @@ BEHIND = {
     "fence.kill": (["fence.until_none_is_left", *HOLDS], "the process table is read again until nothing is left"),
     "fence.until_none_is_left": (["fence.kill", *HOLDS], "what was killed is waited for"),
     "fence.kill_and_look": ([], "the kill waits for the end of what it killed; nothing in the models forks or starts meanwhile"),
+    "fence.held_behind": ([], "whatever fence is left, serve's next life tells of it, and the person lifts it"),
+    "fence.let_go": ([], "the fence goes with the end of the execution, only later"),
     "fence.failed": (HOLDS, "the ports must refuse, and the host is asked again before the release"),
     "fence.server_too": (HOLDS, "the ports must refuse, and the host is asked again before the release"),
     "fence.orphans": ([], "in the model an orphan ends by itself within 50 ms"),
