@@ -36,6 +36,7 @@ void Crew::slow_down_marker() {
         if (!is_marker || ++markers_ != plan_.slow_marker_number) return Duration();
         world_.trace(fmt::format("the disk under the marker of {} stands still", by.command));
         slow_marker_ = path;
+        slow_marker_ends_ = world_.now() + plan_.slow_marker;
         return plan_.slow_marker;
     };
 }

@@ -56,6 +56,8 @@ class Crew {
     [[nodiscard]] bool has_approved(int controller, const std::string& execution) const;
     // How long the disk took for that marker.
     [[nodiscard]] Duration marker_took(const std::string& node, const std::string& holder) const;
+    // The disk under a marker has stood still since then.
+    [[nodiscard]] bool has_disk_stood_still(MonoTime since) const { return slow_marker_ends_ >= since; }
     // It runs and is not stopped.
     [[nodiscard]] bool is_at_work(int controller) const;
     // The controller that the process is, or was.
@@ -73,6 +75,7 @@ class Crew {
     std::vector<std::unique_ptr<Controller>> controllers_;
     std::map<std::string, MonoTime> proposed_since_;  // by execution
     std::string slow_marker_;                         // its path
+    MonoTime slow_marker_ends_ = MonoTime::min();
     int markers_ = 0;
     bool is_over_ = false;
 };

@@ -190,8 +190,9 @@ std::vector<std::string> RedisChecks::against_replacing(int node, int controller
     if (!server.is_running() || is_emptied(server)) return why;
     // What the process before this one answered, says nothing.
     const MonoTime from = std::max(now - kSilenceBeforeAct, server.started_at());
-    // One that was stopped since its last look may send what it had leave for.
-    const Duration since = watched_[index][static_cast<std::size_t>(controller)].covers(now - kLeave, now) ? kLookAtRedis : kLeave;
+    // One that was stopped since its last look, or whose disk was, may do what it had leave for.
+    const bool went_on = watched_[index][static_cast<std::size_t>(controller)].covers(now - kLeave, now);
+    const Duration since = went_on && !crew_.has_disk_stood_still(now - kLeave) ? kLookAtRedis : kLeave;
     if (heard_[index][static_cast<std::size_t>(controller)].covers(now - kKnownToAll, now))
         why.emplace_back("it heard it");
     else if (heard_[index][static_cast<std::size_t>(controller)].touches(from, now - since, kOneQuestion))
