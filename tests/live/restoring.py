@@ -1,6 +1,7 @@
 """Tests of base backups, captured WAL and restores: a server, its capture, and restored servers that stock pg_ctl starts."""
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,12 @@ class RestoringTest(unittest.TestCase):
 
     def cli(self, *words):
         return as_server(*self.arguments(*words), env=self.environment)
+
+    def archive_by(self, command=None):
+        """From now on, also what was written before; without a command by ours."""
+        ours = " ".join(shlex.quote(str(word)) for word in self.arguments("archive-push")).replace("%", "%%") + " %p %f"
+        self.primary.sql("ALTER SYSTEM SET archive_command = %s", command or ours)
+        self.primary.sql("SELECT pg_reload_conf()")
 
     def begin(self, *words):
         """A command of ours that runs beside the test."""

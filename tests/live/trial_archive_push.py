@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import re
-import shlex
 import subprocess
 import time
 import unittest
@@ -23,12 +22,6 @@ class ArchivePushTest(RestoringTest):
         # What is archived is kept, to be compared.
         self.primary.options += " -c archive_mode=on -c wal_keep_size=2GB"
         self.start(self.primary)
-
-    def archive(self):
-        """From now on, by our command, also what was written before."""
-        command = " ".join(shlex.quote(str(word)) for word in self.arguments("archive-push")).replace("%", "%%") + " %p %f"
-        self.primary.sql("ALTER SYSTEM SET archive_command = %s", command)
-        self.primary.sql("SELECT pg_reload_conf()")
 
     def write_segments(self, first, count):
         """Their names."""
@@ -87,7 +80,7 @@ class ArchivePushTest(RestoringTest):
         self.back_up()
         self.pass_checkpoint_time()
         names = self.write_segments(1, 6)
-        self.archive()
+        self.archive_by()
         for number in range(1, 4):
             kill(wait_until("a push", self.pushes, 60)[0])
             wait_until("the archiver's end", lambda: self.killed_pushes() >= number or self.archived() >= names[-1], 60)
@@ -116,7 +109,7 @@ class ArchivePushTest(RestoringTest):
         small = self.small_disk("small", "size=100m,mode=0755")
         self.repo, self.key = small / "repo", self.place / "second key"
         self.assertEqual(self.cli("repo", "init").code, 0)
-        self.archive()
+        self.archive_by()
         self.back_up()
         self.pass_checkpoint_time()
         first, = self.write_segments(1, 1)

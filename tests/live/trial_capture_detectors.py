@@ -1,7 +1,6 @@
 """What goes wrong with a server's WAL before anybody misses it, each on real servers: a slot that lost it, an archiver that fails, a
 pg_wal that grows, another cluster's WAL. `serve` says it, and the capture says what it cost."""
 import re
-import shlex
 import shutil
 import subprocess
 import time
@@ -130,21 +129,19 @@ class CaptureDetectorsTest(RestoringTest):
 
     # ------------------------------------------------------------------------------------------ archiver, growth
 
-    def archive_by(self, command):
-        self.primary.sql("ALTER SYSTEM SET archive_command = %s", command)
-        self.primary.sql("SELECT pg_reload_conf()")
-
-    def push(self):
-        return " ".join(shlex.quote(str(word)) for word in self.arguments("archive-push")).replace("%", "%%") + " %p %f"
-
-    def test_a_segment_that_the_archive_has_with_other_content(self):
-        """Of a server that went on by itself under the same name, or of a copy that lied: never replaced, and somebody is told."""
+    def fail_to_archive(self):
+        """The segment that stays behind."""
         self.restart("-c archive_mode=on")
         self.archive_by("false")
         self.serve()
         self.insert(1)
         segment = self.primary.one("SELECT pg_walfile_name(pg_switch_wal())")
         wait_until("a failure", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver"), 60)
+        return segment
+
+    def test_a_segment_that_the_archive_has_with_other_content(self):
+        """Of a server that went on by itself under the same name, or of a copy that lied: never replaced, and somebody is told."""
+        segment = self.fail_to_archive()
         live = self.primary.data / "pg_wal" / segment
         other = self.place / segment
         other.write_bytes(live.read_bytes()[:-1] + b"x")
@@ -155,7 +152,7 @@ class CaptureDetectorsTest(RestoringTest):
         self.assertNotEqual(done.code, 0, done)
         self.assertIn(f"other WAL than '{segment}'", done.err)
         tried = self.primary.one("SELECT failed_count FROM pg_stat_archiver")
-        self.archive_by(self.push())
+        self.archive_by()
         wait_until("a refusal", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver") > tried, 90)
         self.assertIn(segment, self.await_incident("postgres.archiver_failing", self.primary))
         self.assertIn(f"other WAL than '{segment}'", (self.room / "primary.log").read_text())
@@ -165,15 +162,10 @@ class CaptureDetectorsTest(RestoringTest):
         self.assertTrue(live.exists(), "the server keeps its own")
 
     def test_an_archiver_that_fails(self):
-        self.restart("-c archive_mode=on")
-        self.archive_by("false")
-        self.serve()
-        self.insert(1)
-        segment = self.primary.one("SELECT pg_walfile_name(pg_switch_wal())")
-        wait_until("a failure", lambda: self.primary.one("SELECT failed_count FROM pg_stat_archiver"), 60)
+        segment = self.fail_to_archive()
         self.assertIn(segment, self.await_incident("postgres.archiver_failing", self.primary))
         # Mended, it archives what it has kept.
-        self.archive_by(self.push())
+        self.archive_by()
         wait_until("the segment in the archive", lambda: (self.primary.one("SELECT last_archived_wal FROM pg_stat_archiver") or "") >= segment, 90)
         self.await_no_incident("postgres.archiver_failing", self.primary)
         fetched = self.place / "fetched"

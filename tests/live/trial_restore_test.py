@@ -206,14 +206,14 @@ class RestoreTestTest(unittest.TestCase):
         test = self.restore_test("--query", "SELECT count(*) = 2 FROM damaged WHERE n > 8000",
                                  "--query", "SELECT pg_walfile_name(pg_current_wal_lsn()) LIKE '00000002%'", stack=stack)
         self.assertEqual((test["verdict"], test["replay"]["timeline"]), ("pass", 1))
-        self.assertGreater(test["replayed_bytes"], 0)
+        self.assertGreater(test["replay"]["bytes"], 0)
         seconds = {phase["name"]: phase["seconds"] for phase in test["phases"]}
         self.assertTrue(0 <= test["replay_seconds"] < seconds["start"], test)
         # The same once more: the log is fetched as well.
         self.close(False)
         plan = self.cli("--json", "restore", "postgres", "--into", self.room / "target", "--dry-run", stack=stack).json()["restore"]
         self.close(True)
-        expected = (plan["bytes"] + test["replayed_bytes"]) * seconds["fetch"] / test["bytes"] + seconds["plan"] + seconds["start"]
+        expected = (plan["bytes"] + test["replay"]["bytes"]) * seconds["fetch"] / test["bytes"] + seconds["plan"] + seconds["start"]
         self.assertAlmostEqual(plan["predicted_seconds"], expected, delta=expected / 100)
         test = self.restore_test("--to", test["backup"], "--query", "SELECT count(*) = 0 FROM damaged WHERE n > 8000", stack=stack)
         self.assertEqual((test["verdict"], test["replay"]), ("pass", None))

@@ -14,7 +14,7 @@ namespace {
 std::optional<double> predicted_seconds(const Session& session, const std::string& store, const engine::RestorePlan& plan) {
     const auto tests = known_tests(session);
     const auto basis = tests ? engine::forecast_basis(*tests, store) : std::nullopt;
-    const std::uint64_t replayed = plan.replay ? plan.replay->to - plan.replay->from : 0;
+    const std::uint64_t replayed = plan.replay ? plan.replay->bytes() : 0;
     return basis ? std::optional(engine::forecast_seconds(*basis, {plan.backup.bytes, replayed})) : std::nullopt;
 }
 

@@ -69,7 +69,6 @@ Json to_json(const TestReport& report) {
                 {"objective_rto_seconds", report.objective ? Json(to_seconds(*report.objective)) : Json(nullptr)},
                 {"met", json_or_null(report.met())},
                 {"bytes", result.bytes},
-                {"replayed_bytes", result.plan.replay ? Json(result.plan.replay->to - result.plan.replay->from) : Json(nullptr)},
                 {"replay_seconds", result.replay ? Json(to_seconds(*result.replay)) : Json(nullptr)},
                 {"phases", std::move(phases)},
                 {"checks", std::move(checks)}};

@@ -76,6 +76,7 @@ struct RestorePlan {
         std::uint32_t timeline = 0;     // of the last record
         std::uint32_t timeline_before = 0;  // of what stands right before that; 0: not known
         std::uint64_t whole_from = 0;   // the log alone suffices from here on, before `from`; 0: it needs what the backup brings
+        [[nodiscard]] std::uint64_t bytes() const { return to - from; }
     };
     repository::Backup backup;
     std::optional<Replay> replay;    // nothing: the backup as it is

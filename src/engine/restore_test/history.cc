@@ -63,7 +63,8 @@ std::optional<ForecastBasis> forecast_basis(const std::vector<Json>& tests, cons
         ForecastBasis basis;
         basis.bytes = static_cast<std::uint64_t>(find_integer(*test, "bytes").value_or(0));
         basis.fetch_seconds = seconds_of(*test, "fetch");
-        basis.replayed_bytes = static_cast<std::uint64_t>(find_integer(*test, "replayed_bytes").value_or(0));
+        const Json* replay = find_member(*test, "replay");
+        basis.replayed_bytes = static_cast<std::uint64_t>(replay ? find_integer(*replay, "bytes").value_or(0) : 0);
         basis.replay_seconds = find_number(*test, "replay_seconds").value_or(0);
         basis.fixed_seconds = seconds_of(*test, "plan") + seconds_of(*test, "start") - basis.replay_seconds;
         if (basis.bytes > 0 && basis.fetch_seconds > 0) return basis;

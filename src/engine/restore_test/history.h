@@ -25,7 +25,7 @@ struct ForecastBasis {
     std::uint64_t bytes = 0;  // that were restored
     double fetch_seconds = 0;
     double fixed_seconds = 0;  // plan, start
-    std::uint64_t replayed_bytes = 0;  // of the log; 0: none, or the server did not say how long it took
+    std::uint64_t replayed_bytes = 0;  // of the log
     double replay_seconds = 0;
 };
 [[nodiscard]] std::optional<ForecastBasis> forecast_basis(const std::vector<Json>& tests, const std::string& store);

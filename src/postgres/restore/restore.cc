@@ -156,7 +156,7 @@ class PostgresRestorer final : public engine::Restorer {
     // What is replayed lies in pg_wal until a restartpoint removes it; by default PostgreSQL makes one before there is a GiB
     // (max_wal_size).
     static std::uint64_t wal_bytes_at_once(const engine::RestorePlan::Replay& replay) {
-        return std::min(replay.to - replay.from, std::uint64_t{1} << 30);
+        return std::min(replay.bytes(), std::uint64_t{1} << 30);
     }
 
     static std::vector<std::string> tablespace_words(const engine::RestoreOrder& order,

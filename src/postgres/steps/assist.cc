@@ -84,8 +84,8 @@ LossEvidence LossWatch::gather(const World& world, const env::Context& context) 
 void LossWatch::begin(const engine::StepContext& step) {
     LossEvidence unused;
     ask_host(unused, step.context);
-    const Json* proof = find_member(step.facts, "prove_loss");
-    const Json* watched = proof && find_integer(*proof, "by") == parts_.env.processes.own_pid() ? find_member(*proof, "watched") : nullptr;
+    const Json* proof = own_proof(parts_, step);
+    const Json* watched = proof ? find_member(*proof, "watched") : nullptr;
     if (!watched) return;
     const auto time = [&](const char* key) {
         const auto ns = find_integer(*watched, key);
@@ -191,17 +191,26 @@ void refuse_assist(engine::StepContext& step, const std::vector<std::string>& re
 
 std::vector<std::string> fenced_nodes(const Json& facts) { return find_strings(facts, "fenced"); }
 
-Status lift_fence(const StepParts& parts, engine::StepContext& step) {
+Status lift_fence(const StepParts& parts, engine::StepContext& step, bool starts) {
     const std::vector<std::string> nodes = fenced_nodes(step.facts);
     if (nodes.empty()) return {};
     AETERNA_ASSIGN(const auto executor, executor_of(parts.settings, nodes.front(), parts.env));
     AETERNA_TRY(executor->unfence(nodes, step.context.run_id, step.context));
     step.facts.erase("fenced");
+    if (!starts) {
+        step.progress("'" + nodes.front() + "' is unfenced");
+        return {};
+    }
     const Status started = executor->start(nodes.front(), step.context);
     step.progress(started ? fmt::format("'{}' is unfenced and was started", nodes.front())
                           : fmt::format("'{}' is unfenced, but not started: {}", nodes.front(),
                                         started.error().to_string()));
     return {};
+}
+
+const Json* own_proof(const StepParts& parts, const engine::StepContext& step) {
+    const Json* proof = find_member(step.facts, "prove_loss");
+    return proof && find_integer(*proof, "by") == parts.env.processes.own_pid() ? proof : nullptr;
 }
 
 }  // namespace aeterna::postgres

@@ -62,8 +62,10 @@ void settle_assist(engine::StepContext& step, const char* word, const std::vecto
 void refuse_assist(engine::StepContext& step, const std::vector<std::string>& reasons);
 // The nodes that this execution holds fenced.
 [[nodiscard]] std::vector<std::string> fenced_nodes(const Json& facts);
-// Lifts this execution's fence, then lets the old node be started again; a start that others hinder is told, not an
-// error. Idempotent.
-Status lift_fence(const StepParts& parts, engine::StepContext& step);
+// Lifts this execution's fence, then lets the old node be started again, if it `starts` it; a start that others hinder is
+// told, not an error. Idempotent.
+Status lift_fence(const StepParts& parts, engine::StepContext& step, bool starts = true);
+// The fact "prove_loss" where this process has noted it (await_loss.h), else nullptr: its times are of our clock.
+[[nodiscard]] const Json* own_proof(const StepParts& parts, const engine::StepContext& step);
 
 }  // namespace aeterna::postgres

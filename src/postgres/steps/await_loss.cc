@@ -1,6 +1,7 @@
 #include "postgres/steps/await_loss.h"
 
 #include "base/strings.h"
+#include "engine/runbook/records.h"
 
 namespace aeterna::postgres {
 
@@ -79,7 +80,7 @@ LossProof proof_of(const LossFinding& finding) { return {finding.looked_at + kPr
 
 void note_proof(const StepParts& parts, const LossFinding& finding, engine::StepContext& step) {
     Json ran = Json::array();
-    for (const env::ProcessId& id : finding.ran) ran.push_back({{"pid", id.pid}, {"start_ticks", id.start_ticks}});
+    for (const env::ProcessId& id : finding.ran) ran.push_back(engine::process_to_json(id));
     Json& proof = step.facts["prove_loss"];
     proof["by"] = parts.env.processes.own_pid();
     proof["at_ns"] = finding.looked_at.time_since_epoch().count();
@@ -88,18 +89,15 @@ void note_proof(const StepParts& parts, const LossFinding& finding, engine::Step
 }
 
 std::optional<LossProof> fresh_proof(const StepParts& parts, const engine::StepContext& step) {
-    const Json* noted = find_member(step.facts, "prove_loss");
-    const auto by = noted ? find_integer(*noted, "by") : std::nullopt;
+    const Json* noted = own_proof(parts, step);
     const auto at = noted ? find_integer(*noted, "at_ns") : std::nullopt;
     const Json* ran = noted ? find_member(*noted, "ran") : nullptr;
-    if (!by || !at || !ran || *by != parts.env.processes.own_pid()) return std::nullopt;
+    if (!at || !ran) return std::nullopt;
     const MonoTime looked_at{Duration(*at)};
     LossProof proof{looked_at + kProofHolds, {}};
     if (parts.env.clock.now() < looked_at || parts.env.clock.now() >= proof.holds_until) return std::nullopt;
-    for (const Json& id : *ran) {
-        const auto pid = find_integer(id, "pid"), start = find_integer(id, "start_ticks");
-        if (pid && start) proof.ran.push_back({static_cast<int>(*pid), static_cast<std::uint64_t>(*start)});
-    }
+    for (const Json& id : *ran)
+        if (const auto process = engine::process_from_json(id)) proof.ran.push_back(*process);
     return proof;
 }
 

@@ -150,7 +150,7 @@ class CheckRestore final : public engine::Step {
     // Old and new lie side by side, and the WAL to be replayed lies there twice.
     static Status check_space(const RestoreSource& source, const InPlace& place) {
         const engine::RestorePlan::Replay& replay = *source.plan.replay;
-        const std::uint64_t needed = source.plan.backup.bytes + 2 * (replay.to - replay.from) + kSpareBytes;
+        const std::uint64_t needed = source.plan.backup.bytes + 2 * replay.bytes() + kSpareBytes;
         AETERNA_ASSIGN(const env::Room room, source.repository->ports().tree.room(place.data));
         if (room.free_bytes >= needed) return {};
         return make_error(

@@ -55,7 +55,7 @@ class Fence final : public engine::Step {
         for (int looks = 0; looks < kMostLooks; ++looks) {
             std::optional<LossProof> proof = looks == 0 ? fresh_proof(parts_, step) : std::nullopt;
             if (!proof) {
-                auto anew = prove_again(step, *old, is_spared && !was_held);
+                auto anew = prove_again(step, *old, *executor, is_spared && !was_held);
                 if (!anew) return held_behind(std::move(anew).error(), *executor, step);
                 proof = std::move(*anew);
             }
@@ -72,7 +72,7 @@ class Fence final : public engine::Step {
         if (!fenced) {
             if (!holds_markers(*executor, step)) step.facts.erase("fenced");
             refuse_assist(step, {"the fence was not confirmed: " + fenced.error().to_string()});
-            return is_spared && !was_held ? let_go(step, *old, live_.look(step.context, old->name)) : Status();
+            return is_spared && !was_held ? let_go(step, live_.look(step.context, old->name)) : Status();
         }
         return confirm_from_here(step, *old);
     }
@@ -82,36 +82,35 @@ class Fence final : public engine::Step {
     Status undo(engine::StepContext& step) override {
         const NodeSettings* old = parts_.settings.find(fact(step.facts, "old_primary"));
         // Killed while it fenced: only the markers say so.
-        if (old && fenced_nodes(step.facts).empty()) remember_fence(step, *old);
+        if (old && fenced_nodes(step.facts).empty()) {
+            const auto executor = executor_of(parts_.settings, old->name, parts_.env);
+            if (executor) remember_fence(step, *old, **executor);
+        }
         return lift_fence(parts_, step);
     }
 
   private:
     // Whoever died or stood still after the proof looks again: the node may have recovered, or lead no more. Nothing where
     // it is not proven any more: that is noted, and what this life has marked without killing anything is let go.
-    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old, bool lets_go) {
+    Result<std::optional<LossProof>> prove_again(engine::StepContext& step, const NodeSettings& old,
+                                                 hosts::Executor& executor, bool lets_go) {
         step.progress("the proof is old: looking again");
         AETERNA_ASSIGN(const LossFinding finding, await_loss(parts_, live_, old.name, step, kProveAgain));
         if (finding.verdict.kind == LossKind::kLost) {
             note_proof(parts_, finding, step);
             return std::optional(proof_of(finding));
         }
-        remember_fence(step, old);
+        remember_fence(step, old, executor);
         std::vector<std::string> reasons = finding.verdict.reasons;
         reasons.insert(reasons.begin(), "the loss is not proven any more");
         refuse_assist(step, reasons);
-        if (lets_go) AETERNA_TRY(let_go(step, old, finding.world));
+        if (lets_go) AETERNA_TRY(let_go(step, finding.world));
         return std::optional<LossProof>();
     }
 
     // Its supervisor may have tried to start it in vain. In a paused cluster nobody but a person starts an agent.
-    Status let_go(engine::StepContext& step, const NodeSettings& old, const World& world) const {
-        AETERNA_ASSIGN(const auto executor, executor_of(parts_.settings, old.name, parts_.env));
-        if (world.dcs() && !world.dcs()->config.paused) return lift_fence(parts_, step);
-        AETERNA_TRY(executor->unfence(old.fence_group(), step.context.run_id, step.context));
-        step.facts.erase("fenced");
-        step.progress("'" + old.agent + "' is unfenced");
-        return {};
+    Status let_go(engine::StepContext& step, const World& world) const {
+        return lift_fence(parts_, step, world.dcs() && !world.dcs()->config.paused);
     }
 
     // What ends the step behind its own markers is not without effect: the runner takes the step back.
@@ -128,9 +127,8 @@ class Fence final : public engine::Step {
     }
 
     // What a former life of this execution has fenced is this one's to lift.
-    void remember_fence(engine::StepContext& step, const NodeSettings& old) const {
-        const auto executor = executor_of(parts_.settings, old.name, parts_.env);
-        if (executor && holds_markers(**executor, step)) step.facts["fenced"] = old.fence_group();
+    static void remember_fence(engine::StepContext& step, const NodeSettings& old, hosts::Executor& executor) {
+        if (holds_markers(executor, step)) step.facts["fenced"] = old.fence_group();
     }
 
     // The second vantage: what the process table says must show on the network.

@@ -113,14 +113,14 @@ TEST(RestoreTestHistory, ForecastsFromTheLastThatPassed) {
 TEST(RestoreTestHistory, ForecastsWhatIsReplayedByTheRateOfTheTest) {
     Json test = document("a", "pass", 4);
     test["bytes"] = 400 << 20;
-    test["replayed_bytes"] = 100 << 20;
+    test["replay"] = {{"bytes", 100 << 20}};
     test["replay_seconds"] = 1.5;
     const auto forecast = [&](const ForecastSize& now) { return forecast_seconds(forecast_basis({test}, "postgres").value(), now); };
     EXPECT_DOUBLE_EQ(forecast({}), 1 + 4 + 2);
     EXPECT_DOUBLE_EQ(forecast({300U << 20, 100U << 20}), 1 + 4 + 2) << "the same once more";
     EXPECT_DOUBLE_EQ(forecast({300U << 20, 0}), 1 + 3 + 0.5);
     EXPECT_DOUBLE_EQ(forecast({300U << 20, 1000U << 20}), 1 + 13 + 0.5 + 15) << "ten times as much of the log";
-    test["replayed_bytes"] = 1 << 20;
+    test["replay"] = {{"bytes", 1 << 20}};
     EXPECT_DOUBLE_EQ(forecast({300U << 20, 1000U << 20}), 1 + 13 + 2) << "so little says nothing of a rate";
 }
 

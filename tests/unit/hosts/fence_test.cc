@@ -114,11 +114,6 @@ class StuckAgent final : public aeterna::testing::FakeProcesses {
   public:
     std::set<int> signalled;
     StuckAgent() { alive = {50, 60}; }
-    std::vector<env::ProcessInfo> list() override {
-        std::vector<env::ProcessInfo> all;
-        for (const int pid : alive) all.push_back(*inspect(pid));
-        return all;
-    }
     Status signal(const env::ProcessId& id, int) override {
         signalled.insert(id.pid);
         if (id.pid != 50) alive.erase(id.pid);

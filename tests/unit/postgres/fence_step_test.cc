@@ -14,21 +14,9 @@ using ::testing::HasSubstr;
 
 constexpr const char* kAgentMarker = "/fences/patroni-1/exec-1";
 
-class ListedProcesses final : public aeterna::testing::FakeProcesses {
-  public:
-    std::vector<env::ProcessInfo> list() override {
-        std::vector<env::ProcessInfo> all;
-        for (const int pid : alive) all.push_back(*inspect(pid));
-        return all;
-    }
-};
-
 struct Proven {
     Settings settings = three_nodes();
     aeterna::testing::FakeEnv fake;
-    ListedProcesses processes;
-    env::Env env{fake.clock, fake.random, fake.threads, fake.files, processes, fake.dialer, fake.http, fake.http_listener,
-                 fake.sql, fake.log};
     Json facts{{"old_primary", "postgres-1"}, {"assist", "proven"}};
     std::stop_source stop;
     std::string told;
@@ -43,15 +31,15 @@ struct Proven {
     }
     // By this process, just now, when nothing ran.
     void prove() {
-        facts["prove_loss"] = {{"by", processes.own_pid()}, {"at_ns", fake.clock.now().time_since_epoch().count()}, {"ran", Json::array()}};
+        facts["prove_loss"] = {{"by", fake.processes.own_pid()}, {"at_ns", fake.clock.now().time_since_epoch().count()}, {"ran", Json::array()}};
     }
     void start_agent() {
         fake.files.content["/patroni.pid"] = "50\n";
-        processes.alive = {50};
+        fake.processes.alive = {50};
     }
     void mark() { fake.files.content[kAgentMarker] = R"({"reason":"failover","since":"2026-11-28T10:00:00Z"})"; }
     bool is_marked() const { return fake.files.content.contains(kAgentMarker); }
-    Status apply() { return make_fence({settings, env, "", "", config::Assist::kAct})->apply(step); }
+    Status apply() { return make_fence({settings, fake.env, "", "", config::Assist::kAct})->apply(step); }
 };
 
 TEST(FenceStep, WhatItHasSparedIsLetGoWhereTheLossIsNotProvenAnyMore) {
@@ -64,7 +52,7 @@ TEST(FenceStep, WhatItHasSparedIsLetGoWhereTheLossIsNotProvenAnyMore) {
     EXPECT_EQ(proven.facts["assist"], "refused");
     EXPECT_FALSE(proven.is_marked());
     EXPECT_FALSE(proven.facts.contains("fenced"));
-    EXPECT_TRUE(proven.processes.alive.contains(50));
+    EXPECT_TRUE(proven.fake.processes.alive.contains(50));
 }
 
 // It may have killed somebody, who is to be started again once somebody leads.

@@ -174,7 +174,11 @@ class FakeProcesses : public env::Processes {
     bool is_alive(const env::ProcessId& id) override { return alive.contains(id.pid) && id.start_ticks == 1; }
     Status signal(const env::ProcessId&, int) override { return refuse(); }
     bool wait_gone(const env::ProcessId&, const env::Context&) override { return true; }
-    std::vector<env::ProcessInfo> list() override { return {}; }
+    std::vector<env::ProcessInfo> list() override {
+        std::vector<env::ProcessInfo> all;
+        for (const int pid : alive) all.push_back(*inspect(pid));
+        return all;
+    }
     std::vector<std::string> environment_of(int) override { return {}; }
     std::uint32_t effective_uid() override { return 1000; }
     int own_pid() override { return 4711; }
